@@ -1,0 +1,232 @@
+//! The catalog: issuers, products, meters, plans and prices. Text in, checked types or problems with places out.
+//!
+//! A catalog is a folder of TOML files; all files together form one catalog. Nothing here knows whether a meter's
+//! SQL can be planned: `aggregate` checks that against the schema of `access_log`. What is loaded is whole: every
+//! reference resolves, every tier follows the one before, so that rating never meets a gap.
+
+mod check;
+mod file;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+
+use crate::decimal::Decimal;
+use crate::digest::{sha256_hex, sha256_parts};
+use crate::id::{IssuerId, MeterId, PlanId, PriceId, ProductId};
+use crate::money::Currency;
+
+pub use file::CatalogFile;
+
+/// The legal entity that issues invoices.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issuer {
+    /// Legal name, as printed.
+    pub legal_name: String,
+    /// Address lines, as printed.
+    pub address: Vec<String>,
+    /// Tax id, as printed.
+    pub tax_id: Option<String>,
+    /// What invoice numbers start with: `AC-2026-` gives `AC-2026-000001`.
+    pub number_prefix: String,
+    /// Zone whose months are the billing periods where a subscription names none.
+    pub time_zone: Tz,
+    /// Days until an invoice is due where the billing profile names none.
+    pub payment_terms_days: u32,
+}
+
+/// An API product.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Product {
+    /// Name, as printed.
+    pub name: String,
+    /// Path prefixes that belong to it; the longest match over all products wins.
+    pub routes: Vec<String>,
+}
+
+/// How a meter makes one quantity of many requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Aggregation {
+    /// Number of requests.
+    Count,
+    /// Sum of `value`.
+    Sum,
+    /// Number of distinct `value`s over the billing period.
+    Unique,
+}
+
+impl Aggregation {
+    /// The word in the catalog.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Count => "count",
+            Self::Sum => "sum",
+            Self::Unique => "unique",
+        }
+    }
+}
+
+/// What is counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Meter {
+    /// Name, as printed.
+    pub name: String,
+    /// Unit, as printed: `call`, `byte`.
+    pub unit: String,
+    /// Product whose traffic it meters; all products where `None`.
+    pub product: Option<ProductId>,
+    /// How.
+    pub aggregation: Aggregation,
+    /// SQL expression over `access_log` whose value is aggregated; none for count.
+    pub value: Option<String>,
+    /// SQL condition over `access_log`: which requests count.
+    pub filter: Option<String>,
+    /// Named SQL expressions over `access_log` that split the usage: dimension name to expression.
+    pub group_by: BTreeMap<String, String>,
+}
+
+/// One tier of a graduated price: `(previous up_to, up_to]`, the first from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tier {
+    /// Last quantity that belongs to it; `None` for the last tier.
+    pub up_to: Option<Decimal>,
+    /// Price of each unit in it, in major units of the currency.
+    pub unit_price: Decimal,
+    /// Charged once when the quantity enters the tier, in major units.
+    pub flat_price: Decimal,
+}
+
+/// How a quantity becomes an amount.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PriceModel {
+    /// A fixed amount for each period.
+    Flat {
+        /// In major units.
+        amount: Decimal,
+    },
+    /// Every unit costs the same.
+    PerUnit {
+        /// Meter that gives the quantity.
+        meter: MeterId,
+        /// In major units.
+        unit_price: Decimal,
+    },
+    /// Each unit costs what its tier says.
+    Graduated {
+        /// Meter that gives the quantity.
+        meter: MeterId,
+        /// Tiers without gap, the last one open.
+        tiers: Vec<Tier>,
+    },
+}
+
+impl PriceModel {
+    /// The word in the catalog.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Flat { .. } => "flat",
+            Self::PerUnit { .. } => "per_unit",
+            Self::Graduated { .. } => "graduated",
+        }
+    }
+
+    /// The meter, if the model has one.
+    #[must_use]
+    pub fn meter(&self) -> Option<&MeterId> {
+        match self {
+            Self::Flat { .. } => None,
+            Self::PerUnit { meter, .. } | Self::Graduated { meter, .. } => Some(meter),
+        }
+    }
+}
+
+/// One price of a plan: one printed line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Price {
+    /// Id within the plan version.
+    pub price_id: PriceId,
+    /// What the customer reads.
+    pub description: String,
+    /// How it is computed.
+    pub model: PriceModel,
+}
+
+/// One immutable version of a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlanVersion {
+    /// Version, from 1.
+    pub version: u32,
+    /// First instant at which it applies; the version in force at the start of a billing period prices it.
+    pub effective_from: DateTime<Utc>,
+    /// Name, as printed.
+    pub name: String,
+    /// Who issues the invoice.
+    pub issuer: IssuerId,
+    /// Currency of all its prices.
+    pub currency: Currency,
+    /// Prices, in printed order.
+    pub prices: Vec<Price>,
+}
+
+/// A checked catalog.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Catalog {
+    /// Issuers.
+    pub issuers: BTreeMap<IssuerId, Issuer>,
+    /// Products.
+    pub products: BTreeMap<ProductId, Product>,
+    /// Meters.
+    pub meters: BTreeMap<MeterId, Meter>,
+    /// Plans: their versions, oldest first.
+    pub plans: BTreeMap<PlanId, Vec<PlanVersion>>,
+    /// SHA-256 over the files, in name order: part of every pin.
+    pub sha256: String,
+}
+
+impl Catalog {
+    /// Reads and checks the files of a catalog.
+    ///
+    /// # Errors
+    /// Every [`Problem`] found, in file and line order.
+    pub fn parse(files: &[CatalogFile]) -> Result<Self, Vec<Problem>> {
+        let mut files: Vec<&CatalogFile> = files.iter().collect();
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        let parts = files.iter().flat_map(|file| [file.path.as_bytes(), file.text.as_bytes()]);
+        let sha256 = sha256_hex(&sha256_parts(parts));
+        check::check(&files, sha256)
+    }
+
+    /// The version of a plan in force at an instant.
+    #[must_use]
+    pub fn plan_at(&self, plan: &PlanId, at: DateTime<Utc>) -> Option<&PlanVersion> {
+        self.plans.get(plan)?.iter().rev().find(|version| version.effective_from <= at)
+    }
+}
+
+/// Something wrong in a catalog file: where, what, and how to mend it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Problem {
+    /// File.
+    pub path: String,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column, from 1.
+    pub column: usize,
+    /// What is wrong.
+    pub what: String,
+    /// How to mend it.
+    pub mend: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}: {}; {}", self.path, self.line, self.column, self.what, self.mend)
+    }
+}
+
+#[cfg(test)]
+mod tests;

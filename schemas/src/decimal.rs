@@ -1,0 +1,252 @@
+//! Exact decimals for quantities and prices, and the wide product in which a line is computed.
+//!
+//! [`Decimal`] holds 26 digits before and 12 after the point in an `i128` (the tables' `decimal(38,12)`; Stripe
+//! allows 12 decimals too). [`Exact`] holds sums of products of two decimals, 24 digits after the point, in 256
+//! bits. No operation rounds: what does not fit is an error. The only rounding in tollbook is
+//! [`Exact::round_to_minor`], called once for each printed line.
+
+use std::fmt;
+use std::str::FromStr;
+
+use arrow::datatypes::i256;
+use serde::{Deserialize, Serialize};
+
+/// Digits after the point in a [`Decimal`].
+pub const SCALE: u32 = 12;
+const ONE: i128 = 1_000_000_000_000;
+/// The largest magnitude, so that every value fits a Parquet `decimal(38,12)`.
+const LIMIT: i128 = 10_i128.pow(38) - 1;
+
+/// Why a text or a result is not a decimal of ours.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DecimalError {
+    /// Not a plain decimal number.
+    #[error("{0:?} is not a plain decimal number such as 12, -0.5 or 0.000125")]
+    Syntax(String),
+    /// More than 12 digits after the point.
+    #[error("{0:?} has more than 12 digits after the point")]
+    TooPrecise(String),
+    /// The result has more than 26 digits before the point.
+    #[error("the result of {0} does not fit: it has more than 26 digits before the point")]
+    Overflow(&'static str),
+}
+
+/// An exact decimal number with 12 digits after the point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Decimal(i128);
+
+impl Decimal {
+    /// Zero.
+    pub const ZERO: Self = Self(0);
+
+    /// A whole number.
+    #[must_use]
+    pub fn whole(n: i64) -> Self {
+        // |i64| * 10^12 < 10^32, well inside.
+        Self(i128::from(n) * ONE)
+    }
+
+    /// From the unscaled integer of a `decimal(38,12)` column.
+    ///
+    /// # Errors
+    /// [`DecimalError::Overflow`] beyond 38 digits.
+    pub fn from_unscaled(unscaled: i128) -> Result<Self, DecimalError> {
+        if unscaled.unsigned_abs() > LIMIT.unsigned_abs() {
+            return Err(DecimalError::Overflow("reading a column"));
+        }
+        Ok(Self(unscaled))
+    }
+
+    /// The unscaled integer of a `decimal(38,12)` column.
+    #[must_use]
+    pub fn unscaled(self) -> i128 {
+        self.0
+    }
+
+    /// Sum.
+    ///
+    /// # Errors
+    /// [`DecimalError::Overflow`].
+    pub fn checked_add(self, other: Self) -> Result<Self, DecimalError> {
+        let sum = self.0.checked_add(other.0).ok_or(DecimalError::Overflow("an addition"))?;
+        Self::from_unscaled(sum).map_err(|_| DecimalError::Overflow("an addition"))
+    }
+
+    /// Difference.
+    ///
+    /// # Errors
+    /// [`DecimalError::Overflow`].
+    pub fn checked_sub(self, other: Self) -> Result<Self, DecimalError> {
+        let difference = self.0.checked_sub(other.0).ok_or(DecimalError::Overflow("a subtraction"))?;
+        Self::from_unscaled(difference).map_err(|_| DecimalError::Overflow("a subtraction"))
+    }
+
+    /// The exact product. Cannot overflow: 38 digits times 38 digits fit 76, which 256 bits hold.
+    #[must_use]
+    pub fn times(self, other: Self) -> Exact {
+        Exact(i256::from_i128(self.0).wrapping_mul(i256::from_i128(other.0)))
+    }
+
+    /// Whether the value is below zero.
+    #[must_use]
+    pub fn is_negative(self) -> bool {
+        self.0 < 0
+    }
+}
+
+impl FromStr for Decimal {
+    type Err = DecimalError;
+
+    /// Accepts `[-]digits[.digits]`: no exponent, no separator, no float.
+    fn from_str(text: &str) -> Result<Self, DecimalError> {
+        let syntax = || DecimalError::Syntax(text.chars().take(60).collect());
+        let (negative, digits) = match text.strip_prefix('-') {
+            Some(rest) => (true, rest),
+            None => (false, text),
+        };
+        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
+        let plain = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+        if !plain(whole) || !plain(fraction) {
+            return Err(syntax());
+        }
+        let fraction = fraction.trim_end_matches('0');
+        if fraction.len() > 12 {
+            return Err(DecimalError::TooPrecise(text.chars().take(60).collect()));
+        }
+        let overflow = DecimalError::Overflow("reading a number");
+        let whole: i128 = whole.parse().map_err(|_| overflow.clone())?;
+        let fraction: i128 = format!("{fraction:0<12}").parse().map_err(|_| syntax())?;
+        let magnitude = whole.checked_mul(ONE).and_then(|w| w.checked_add(fraction)).ok_or_else(|| overflow.clone())?;
+        Self::from_unscaled(if negative { -magnitude } else { magnitude }).map_err(|_| overflow)
+    }
+}
+
+impl TryFrom<String> for Decimal {
+    type Error = DecimalError;
+    fn try_from(text: String) -> Result<Self, DecimalError> {
+        text.parse()
+    }
+}
+
+impl From<Decimal> for String {
+    fn from(decimal: Decimal) -> Self {
+        decimal.to_string()
+    }
+}
+
+impl fmt::Display for Decimal {
+    /// The shortest exact text: `12`, `-0.5`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let magnitude = self.0.unsigned_abs();
+        let one = ONE.unsigned_abs();
+        let sign = if self.0 < 0 { "-" } else { "" };
+        let fraction = format!("{:012}", magnitude % one);
+        let text = match fraction.trim_end_matches('0') {
+            "" => format!("{}", magnitude / one),
+            digits => format!("{}.{digits}", magnitude / one),
+        };
+        f.pad_integral(sign.is_empty(), "", &text)
+    }
+}
+
+/// A sum of products of two decimals, with 24 digits after the point; never rounded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Exact(i256);
+
+impl Exact {
+    /// Zero.
+    pub const ZERO: Self = Self(i256::ZERO);
+
+    /// A decimal as it is.
+    #[must_use]
+    pub fn from_decimal(decimal: Decimal) -> Self {
+        decimal.times(Decimal(ONE))
+    }
+
+    /// Sum.
+    ///
+    /// # Errors
+    /// [`DecimalError::Overflow`].
+    pub fn checked_add(self, other: Self) -> Result<Self, DecimalError> {
+        self.0.checked_add(other.0).map(Self).ok_or(DecimalError::Overflow("an addition"))
+    }
+
+    /// Rounds to a multiple of `step` minor units of a currency with `exponent` digits, half away from zero, and
+    /// gives minor units. The one place where money is rounded (I4).
+    ///
+    /// # Errors
+    /// [`DecimalError::Overflow`] when the amount does not fit 63 bits.
+    pub fn round_to_minor(self, exponent: u32, step: i64) -> Result<i64, DecimalError> {
+        let overflow = DecimalError::Overflow("rounding to minor units");
+        // value = self / 10^24 major = self / 10^(24-exponent) minor = self / (10^(24-exponent) * step) steps.
+        let unit = 10_i128.checked_pow(24_u32.saturating_sub(exponent)).ok_or_else(|| overflow.clone())?;
+        let divisor =
+            i256::from_i128(unit).checked_mul(i256::from_i128(i128::from(step))).ok_or_else(|| overflow.clone())?;
+        let two = i256::from_i128(2);
+        let magnitude = self.0.checked_abs().ok_or_else(|| overflow.clone())?;
+        let quotient = magnitude.checked_div(divisor).ok_or_else(|| overflow.clone())?;
+        let remainder = magnitude.checked_rem(divisor).ok_or_else(|| overflow.clone())?;
+        let twice = remainder.checked_mul(two).ok_or_else(|| overflow.clone())?;
+        let steps = if twice >= divisor { quotient.checked_add(i256::ONE) } else { Some(quotient) };
+        let steps = steps.and_then(i256::to_i128).and_then(|s| i64::try_from(s).ok());
+        let minor = steps.and_then(|s| s.checked_mul(step)).ok_or(overflow)?;
+        Ok(if self.0.is_negative() { -minor } else { minor })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decimal(text: &str) -> Decimal {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn text_round_trips_or_is_refused() {
+        for (text, printed) in [
+            ("0", "0"),
+            ("-0", "0"),
+            ("12", "12"),
+            ("0.000125", "0.000125"),
+            ("-1.50", "-1.5"),
+            ("007.0", "7"),
+            ("99999999999999999999999999.999999999999", "99999999999999999999999999.999999999999"),
+            ("0.1000000000000000000000000000", "0.1"),
+        ] {
+            assert_eq!(decimal(text).to_string(), printed, "{text}");
+        }
+        for bad in ["", "-", ".5", "1.", "1e3", "1,5", "+1", " 1", "0.0000000000001", "NaN", "1_000"] {
+            assert!(bad.parse::<Decimal>().is_err(), "{bad:?}");
+        }
+        assert_eq!("100000000000000000000000000".parse::<Decimal>(), Err(DecimalError::Overflow("reading a number")));
+    }
+
+    #[test]
+    fn rounding_is_half_away_from_zero_once() {
+        for (price, quantity, exponent, step, minor) in [
+            ("0.05", "30", 2, 1, 150),
+            ("0.005", "1", 2, 1, 1),
+            ("-0.005", "1", 2, 1, -1),
+            ("0.004999999999", "1", 2, 1, 0),
+            ("0.0002", "1234567", 2, 1, 24_691),
+            ("1.5", "1", 0, 1, 2),
+            ("2.5", "1", 0, 1, 3),
+            ("1.49", "1", 2, 100, 100),
+            ("1.50", "1", 2, 100, 200),
+            ("0.0155", "1", 3, 10, 20),
+        ] {
+            let exact = decimal(price).times(decimal(quantity));
+            assert_eq!(exact.round_to_minor(exponent, step), Ok(minor), "{price} x {quantity}");
+        }
+    }
+
+    #[test]
+    fn the_largest_product_is_exact_and_too_much_money_is_an_error() {
+        let most = decimal("99999999999999999999999999.999999999999");
+        assert!(most.times(most).checked_add(Exact::ZERO).is_ok());
+        assert_eq!(most.times(most).round_to_minor(2, 1), Err(DecimalError::Overflow("rounding to minor units")));
+        assert!(most.checked_add(most).is_err());
+    }
+}

@@ -1,0 +1,307 @@
+//! Partner lifecycle events: CloudEvents 1.0, read strictly into one plain form.
+//!
+//! Takes the JSON of an event (structured mode, or attributes and data of binary mode), gives a
+//! [`LifecycleEvent`] or the reason why it is refused. Unknown types are kept: a later fold may know them. Known
+//! types are checked for the fields that the fold needs. Contact data is refused: it belongs to the billing
+//! profile alone. A raw credential is *not* hashed here (this crate knows no key); it is handed out by
+//! [`LifecycleEvent::take_credential`], and ingest puts the keyed hashes back.
+
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+
+use crate::id::PartnerId;
+use crate::period::{PeriodError, parse_instant};
+
+/// Why an event is refused. Messages name fields, never values.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EventError {
+    /// Not a JSON object.
+    #[error("an event must be a JSON object")]
+    NotAnObject,
+    /// A required attribute is missing or not text.
+    #[error("attribute {0} is missing or not a non-empty text")]
+    Attribute(&'static str),
+    /// Another version of CloudEvents.
+    #[error("specversion must be 1.0")]
+    SpecVersion,
+    /// `time` cannot be used.
+    #[error("attribute time cannot be used")]
+    Time(#[source] PeriodError),
+    /// The time is outside 2000 to 2199, so it is a mistake of the sender.
+    #[error("attribute time is outside the years 2000 to 2199")]
+    Year,
+    /// No partner where the type needs one.
+    #[error("the partner is missing: subject must be partner/ID, or data.partner_id an id")]
+    Partner,
+    /// The data is not an object.
+    #[error("data must be a JSON object")]
+    Data,
+    /// A field of the data that this type needs.
+    #[error("data.{field} is missing or wrong for {event_type}: expected {expected}")]
+    Field {
+        /// Normalised type.
+        event_type: String,
+        /// Field.
+        field: &'static str,
+        /// Expected form.
+        expected: &'static str,
+    },
+    /// Contact data in a lifecycle event.
+    #[error(
+        "data.{0} is contact data, which only the billing profile may hold; import it with tollbook partner import"
+    )]
+    ContactData(String),
+}
+
+impl EventError {
+    /// A short name for counting.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NotAnObject | Self::Data => "event_not_an_object",
+            Self::Attribute(_) | Self::SpecVersion => "event_attribute",
+            Self::Time(_) | Self::Year => "event_time",
+            Self::Partner => "event_partner",
+            Self::Field { .. } => "event_field",
+            Self::ContactData(_) => "event_contact_data",
+        }
+    }
+}
+
+/// One lifecycle event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LifecycleEvent {
+    /// CloudEvents `source`; with `id` it is unique.
+    pub source: String,
+    /// CloudEvents `id`.
+    pub id: String,
+    /// Type without organisation and version: `subscription.started`.
+    pub event_type: String,
+    /// Type as sent.
+    pub event_type_full: String,
+    /// Partner that the event is about.
+    pub partner_id: Option<PartnerId>,
+    /// When it became true.
+    pub occurred_at: DateTime<Utc>,
+    /// Who did it.
+    pub actor: Option<String>,
+    /// CloudEvents extension.
+    pub correlation_id: Option<String>,
+    /// CloudEvents extension.
+    pub causation_id: Option<String>,
+    /// The event's data.
+    pub data: Map<String, Value>,
+}
+
+const CONTACT_FIELDS: &[&str] = &[
+    "legal_name",
+    "email",
+    "billing_email",
+    "contact_email",
+    "phone",
+    "address",
+    "street",
+    "tax_id",
+    "tax_ids",
+    "contact_name",
+    "first_name",
+    "last_name",
+    "iban",
+];
+
+/// Strips organisation and version: `com.acme.partner.subscription.started.v1` is `subscription.started`.
+#[must_use]
+pub fn normalise_type(full: &str) -> String {
+    let without_version = match full.rsplit_once(".v") {
+        Some((head, version)) if !version.is_empty() && version.bytes().all(|b| b.is_ascii_digit()) => head,
+        _ => full,
+    };
+    let start = without_version.find("partner.").map_or(0, |at| at + "partner.".len());
+    without_version[start..].to_owned()
+}
+
+impl LifecycleEvent {
+    /// Reads a structured-mode event.
+    ///
+    /// # Errors
+    /// [`EventError`].
+    pub fn from_structured(value: Value) -> Result<Self, EventError> {
+        let Value::Object(mut object) = value else { return Err(EventError::NotAnObject) };
+        let data = match object.remove("data") {
+            None | Some(Value::Null) => Map::new(),
+            Some(Value::Object(data)) => data,
+            Some(_) => return Err(EventError::Data),
+        };
+        Self::from_attributes(|name| object.get(name).and_then(Value::as_str).map(str::to_owned), data)
+    }
+
+    /// Reads an event from its attributes (binary mode: headers `ce_*`) and its data.
+    ///
+    /// # Errors
+    /// [`EventError`].
+    pub fn from_attributes(
+        attribute: impl Fn(&str) -> Option<String>,
+        data: Map<String, Value>,
+    ) -> Result<Self, EventError> {
+        let required =
+            |name: &'static str| attribute(name).filter(|v| !v.is_empty()).ok_or(EventError::Attribute(name));
+        if required("specversion")? != "1.0" {
+            return Err(EventError::SpecVersion);
+        }
+        let event_type_full = required("type")?;
+        let occurred_at = parse_instant(&required("time")?).map_err(EventError::Time)?;
+        if !(2000..2200).contains(&chrono::Datelike::year(&occurred_at)) {
+            return Err(EventError::Year);
+        }
+        let from_subject = attribute("subject").and_then(|s| s.strip_prefix("partner/").map(str::to_owned));
+        let from_data = data.get("partner_id").and_then(Value::as_str).map(str::to_owned);
+        let partner_id = match from_subject.or(from_data) {
+            Some(text) => Some(PartnerId::parse(text).map_err(|_| EventError::Partner)?),
+            None => None,
+        };
+        let event = Self {
+            source: required("source")?,
+            id: required("id")?,
+            event_type: normalise_type(&event_type_full),
+            event_type_full,
+            partner_id,
+            occurred_at,
+            actor: attribute("actor"),
+            correlation_id: attribute("correlationid"),
+            causation_id: attribute("causationid"),
+            data,
+        };
+        event.check()?;
+        Ok(event)
+    }
+
+    fn check(&self) -> Result<(), EventError> {
+        if let Some(field) = self.data.keys().find(|key| CONTACT_FIELDS.contains(&key.as_str())) {
+            return Err(EventError::ContactData(field.clone()));
+        }
+        let text = |field: &'static str, expected: &'static str| match self.text(field) {
+            Some(value) if !value.is_empty() => Ok(()),
+            _ => Err(EventError::Field { event_type: self.event_type.clone(), field, expected }),
+        };
+        match self.event_type.as_str() {
+            "registered" | "offboarded" | "reactivated" => self.need_partner(),
+            "identity.linked" => {
+                self.need_partner()?;
+                text("system", "gateway")?;
+                text("external_id", "the consumer name")
+            }
+            "credential.issued" | "credential.revoked" => {
+                self.need_partner()?;
+                match self.data.contains_key("credential_hashes") {
+                    true => Ok(()),
+                    false => text("credential", "the credential, which is hashed at ingest"),
+                }
+            }
+            "subscription.started" => {
+                self.need_partner()?;
+                text("subscription_id", "an id")?;
+                text("plan_id", "an id")
+            }
+            "subscription.cancelled" => {
+                self.need_partner()?;
+                text("subscription_id", "an id")
+            }
+            "cost.recorded" => {
+                text("amount", "a decimal in text, such as \"1200.00\"")?;
+                text("currency", "a currency code")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn need_partner(&self) -> Result<(), EventError> {
+        self.partner_id.as_ref().map(|_| ()).ok_or(EventError::Partner)
+    }
+
+    /// A text field of the data.
+    #[must_use]
+    pub fn text(&self, field: &str) -> Option<&str> {
+        self.data.get(field).and_then(Value::as_str)
+    }
+
+    /// Takes the raw credential out of the data, so that it can be replaced by its keyed hashes.
+    pub fn take_credential(&mut self) -> Option<String> {
+        match self.data.remove("credential") {
+            Some(Value::String(credential)) => Some(credential),
+            _ => None,
+        }
+    }
+
+    /// The data as canonical JSON (keys sorted).
+    #[must_use]
+    pub fn data_json(&self) -> String {
+        Value::Object(self.data.clone()).to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(event_type: &str, data: &str) -> Result<LifecycleEvent, EventError> {
+        LifecycleEvent::from_structured(
+            serde_json::from_str(&format!(
+                r#"{{"specversion":"1.0","id":"1","source":"/portal","type":"{event_type}",
+                    "subject":"partner/acme","time":"2026-06-01T00:00:00Z","data":{data}}}"#
+            ))
+            .unwrap(),
+        )
+    }
+
+    #[test]
+    fn types_lose_organisation_and_version() {
+        for (full, short) in [
+            ("com.acme.partner.registered.v1", "registered"),
+            ("com.acme.partner.subscription.started.v12", "subscription.started"),
+            ("partner.touch.logged", "touch.logged"),
+            ("something.else.v1", "something.else"),
+        ] {
+            assert_eq!(normalise_type(full), short);
+        }
+    }
+
+    #[test]
+    fn unknown_types_are_kept_and_known_ones_checked() {
+        assert_eq!(event("x.partner.brand.new.v1", "{}").unwrap().event_type, "brand.new");
+        assert!(event("x.partner.subscription.started.v1", r#"{"subscription_id":"s1","plan_id":"p"}"#).is_ok());
+        let missing = event("x.partner.subscription.started.v1", r#"{"plan_id":"p"}"#).unwrap_err();
+        assert_eq!(missing.reason(), "event_field");
+        let contact = event("x.partner.registered.v1", r#"{"billing_email":"a@example.org"}"#).unwrap_err();
+        assert_eq!(contact.reason(), "event_contact_data");
+        assert!(!contact.to_string().contains("example.org"), "values must not appear in messages");
+    }
+
+    #[test]
+    fn bad_envelopes_are_refused_with_a_reason() {
+        for (text, reason) in [
+            ("[]", "event_not_an_object"),
+            ("{}", "event_attribute"),
+            (
+                r#"{"specversion":"0.3","type":"a","source":"s","id":"1","time":"2026-01-01T00:00:00Z"}"#,
+                "event_attribute",
+            ),
+            (r#"{"specversion":"1.0","type":"a","source":"s","id":"1","time":"yesterday"}"#, "event_time"),
+            (r#"{"specversion":"1.0","type":"a","source":"s","id":"1","time":"1969-01-01T00:00:00Z"}"#, "event_time"),
+            (
+                r#"{"specversion":"1.0","type":"a","source":"s","id":"1","time":"2026-01-01T00:00:00Z","data":[]}"#,
+                "event_not_an_object",
+            ),
+            (
+                r#"{"specversion":"1.0","type":"a","source":"s","id":"1","time":"2026-01-01T00:00:00Z","subject":"partner/a b"}"#,
+                "event_partner",
+            ),
+            (
+                r#"{"specversion":"1.0","type":"x.partner.registered.v1","source":"s","id":"1","time":"2026-01-01T00:00:00Z"}"#,
+                "event_partner",
+            ),
+        ] {
+            let error = LifecycleEvent::from_structured(serde_json::from_str(text).unwrap()).unwrap_err();
+            assert_eq!(error.reason(), reason, "{text}");
+        }
+    }
+}

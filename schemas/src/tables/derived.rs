@@ -1,0 +1,149 @@
+//! Tables that `aggregate` derives: the registry, usage, the funnel, the partner view. They can be dropped and made
+//! again from `access_log` and `partner_event`; their frontier is a set of txns in their own commit.
+
+use super::{Kind, Table, may, must};
+
+/// The registry's partners.
+pub const PARTNER: Table = Table {
+    name: "partner",
+    doc: "One partner of the program, as folded from partner_event",
+    written_by: "tollbook aggregate",
+    key: &["partner_id"],
+    partition_by: None,
+    append_only: false,
+    columns: &[
+        must("partner_id", Kind::Text, "Id of the partner"),
+        may("display_name", Kind::Text, "Name for reports"),
+        may("segment", Kind::Text, "Segment, as registered"),
+        may("owner", Kind::Text, "Who looks after the partner, as a staff reference"),
+        may("registered_at", Kind::Instant, "Registration; null where other events came but no registration"),
+        may("offboarded_at", Kind::Instant, "Offboarding, if any"),
+        must("is_internal", Kind::Flag, "Whether it is one of our own"),
+        must("is_test", Kind::Flag, "Whether it exists for tests only"),
+        must("event_count", Kind::Int, "Lifecycle events seen"),
+    ],
+};
+
+/// Which consumer or credential belongs to whom, and when.
+pub const IDENTITY_LINK: Table = Table {
+    name: "identity_link",
+    doc: "One span of time in which a consumer or credential belongs to one partner, or to nobody for a reason",
+    written_by: "tollbook aggregate",
+    key: &["system", "external_id", "valid_from"],
+    partition_by: None,
+    append_only: false,
+    columns: &[
+        must("system", Kind::Text, "consumer or credential"),
+        must("external_id", Kind::Text, "Consumer name, or key id and keyed hash of the credential"),
+        may("partner_id", Kind::Text, "Partner; null where links contradict each other"),
+        may("environment", Kind::Text, "production or sandbox, where the link says so"),
+        must("valid_from", Kind::Instant, "First instant"),
+        may("valid_to", Kind::Instant, "First instant after it; null while it holds"),
+    ],
+};
+
+/// Subscriptions.
+pub const SUBSCRIPTION: Table = Table {
+    name: "subscription",
+    doc: "One subscription of a partner to a plan, as folded from partner_event",
+    written_by: "tollbook aggregate",
+    key: &["subscription_id"],
+    partition_by: None,
+    append_only: false,
+    columns: &[
+        must("subscription_id", Kind::Text, "Id of the subscription"),
+        must("partner_id", Kind::Text, "Subscriber"),
+        must("plan_id", Kind::Text, "Plan of the catalog"),
+        must("time_zone", Kind::Text, "IANA zone whose months are the billing periods"),
+        must("started_at", Kind::Instant, "First instant"),
+        may("ended_at", Kind::Instant, "First instant after it; null while it runs"),
+    ],
+};
+
+/// Usage by slice.
+pub const USAGE: Table = Table {
+    name: "usage",
+    doc: "Usage of one meter, partner, environment, product, dimensions and slice of time",
+    written_by: "tollbook aggregate",
+    key: &["meter_id", "partner_id", "environment", "product_id", "dimensions", "slice_start"],
+    partition_by: Some("event_date"),
+    append_only: false,
+    columns: &[
+        must("meter_id", Kind::Text, "Meter of the catalog"),
+        may("partner_id", Kind::Text, "Partner; null where the traffic is unattributed"),
+        may("environment", Kind::Text, "production or sandbox; null where it is unattributed"),
+        may(
+            "unattributed_reason",
+            Kind::Text,
+            "Why nobody is charged: unknown_consumer, link_conflict, environment_unknown, environment_conflict",
+        ),
+        must("product_id", Kind::Text, "Product of the catalog; unmapped where no rule matched"),
+        must("dimensions", Kind::TextMap, "Values of the meter's group_by expressions"),
+        must(
+            "slice_start",
+            Kind::Instant,
+            "First instant; a UTC hour, cut where a billing period or subscription changes",
+        ),
+        must("slice_end", Kind::Instant, "First instant after it"),
+        must("quantity", Kind::Decimal, "Exact quantity in the meter's unit"),
+        must("state", Kind::Text, "Mergeable form, JSON: {} for count, {\"sum\"} for sum, {\"values\"} for unique"),
+        must("event_count", Kind::Int, "Requests that counted"),
+        must("duplicate_count", Kind::Int, "Deliveries of the same (gateway, event_id) that were dropped"),
+        must("event_date", Kind::Date, "UTC date of slice_start"),
+    ],
+};
+
+/// The funnel.
+pub const FUNNEL: Table = Table {
+    name: "funnel",
+    doc: "One step of the funnel registration, sandbox, production, revenue at one instant",
+    written_by: "tollbook aggregate",
+    key: &["as_of", "step_number"],
+    partition_by: Some("as_of_date"),
+    append_only: false,
+    columns: &[
+        must("as_of", Kind::Instant, "Instant up to which events and traffic count"),
+        must("step_number", Kind::Int32, "Step, from 1"),
+        must("step", Kind::Text, "registered, sandbox, production or revenue"),
+        must("reached_count", Kind::Int, "Partners that reached this step, in order"),
+        must("dropped_count", Kind::Int, "Partners that reached the step before and not this one"),
+        may("conversion_from_start_percent", Kind::Decimal, "Reached of all registered, in percent; null for no one"),
+        may(
+            "conversion_from_previous_percent",
+            Kind::Decimal,
+            "Reached of the step before, in percent; null for no one",
+        ),
+        may(
+            "median_seconds_from_previous",
+            Kind::Int,
+            "Median time from the step before, of those who reached it, in seconds",
+        ),
+        must("skipped_count", Kind::Int, "Partners that reached this step without one before it: not in reached_count"),
+        must("as_of_date", Kind::Date, "UTC date of as_of"),
+    ],
+};
+
+/// One view of a partner.
+pub const PARTNER_360: Table = Table {
+    name: "partner_360",
+    doc: "One partner at one instant: stage, activity, trend",
+    written_by: "tollbook aggregate",
+    key: &["as_of", "partner_id"],
+    partition_by: Some("as_of_date"),
+    append_only: false,
+    columns: &[
+        must("as_of", Kind::Instant, "Instant up to which events and traffic count"),
+        must("partner_id", Kind::Text, "Id of the partner"),
+        must("stage", Kind::Text, "registered, sandbox, production, revenue or offboarded"),
+        may("registered_at", Kind::Instant, "Registration"),
+        may("first_sandbox_success_at", Kind::Instant, "First 2xx in the sandbox"),
+        may("first_production_success_at", Kind::Instant, "First 2xx in production"),
+        may("first_revenue_at", Kind::Instant, "Issue of the first invoice above zero"),
+        may("last_activity_at", Kind::Instant, "Last request of any status and environment"),
+        must("calls_30d_total", Kind::Int, "Production requests of the last 30 days, duplicates dropped"),
+        must("successful_calls_30d_total", Kind::Int, "Production 2xx of the last 30 days"),
+        must("active", Kind::Flag, "At least one production 2xx in the last 30 days"),
+        must("trend", Kind::Text, "growing, steady, declining, dormant or new: last 14 days against the 14 before"),
+        must("as_of_date", Kind::Date, "UTC date of as_of"),
+    ],
+};

@@ -1,0 +1,2 @@
+//! tollbook
+fn main() {}

@@ -1,1 +1,18 @@
-//! ingest
+#![doc = include_str!("../README.md")]
+
+mod buffer;
+mod cloudevents;
+mod commit;
+mod consume;
+mod credential;
+mod decode;
+mod error;
+mod native;
+mod run;
+mod scrub;
+
+pub use consume::KafkaSettings;
+pub use credential::{CredentialKey, KeyRing};
+pub use decode::{Decoder, Door};
+pub use error::IngestError;
+pub use run::{Budget, IngestReport, Ingestor, PartitionState, Progress};

@@ -1,0 +1,215 @@
+//! The consumer: a thread of its own that polls Kafka, decodes straight from librdkafka's buffers and hands sealed
+//! buffers to the committer.
+//!
+//! Partitions are assigned by hand, with their offsets inside the assignment: a seek could race with what is already
+//! being fetched, and the table, not the consumer group, is the lock. Memory is bounded in bytes: what is buffered
+//! here, what waits in the channel (one hand-over) and librdkafka's own queue each have a limit.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use chrono::DateTime;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Headers as _, Message as _};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use tokio::sync::mpsc::Sender;
+
+use crate::buffer::{Buffer, Decided, Sealed};
+use crate::decode::{Decoder, Door, Message};
+use crate::error::IngestError;
+use crate::run::Budget;
+
+const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
+const POLL_TIMEOUT: Duration = Duration::from_millis(50);
+
+/// Where a topic is.
+#[derive(Debug, Clone)]
+pub struct KafkaSettings {
+    /// Bootstrap servers.
+    pub brokers: String,
+    /// Topic.
+    pub topic: String,
+    /// Further librdkafka properties, such as those of TLS and SASL.
+    pub properties: BTreeMap<String, String>,
+}
+
+/// First and next offset of each partition, at one moment.
+pub(crate) type Watermarks = BTreeMap<i32, (i64, i64)>;
+
+impl KafkaSettings {
+    pub(crate) fn failed(&self, doing: &'static str) -> impl FnOnce(KafkaError) -> IngestError + use<> {
+        let (brokers, topic) = (self.brokers.clone(), self.topic.clone());
+        move |source| IngestError::Kafka { brokers, topic, doing, source }
+    }
+
+    fn consumer(&self) -> Result<BaseConsumer, IngestError> {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", &self.brokers)
+            // librdkafka wants a name even where no group is joined.
+            .set("group.id", "tollbook")
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            // Out of range must stop, not jump: a jump would lose or double.
+            .set("auto.offset.reset", "error")
+            .set("isolation.level", "read_committed")
+            .set("check.crcs", "true")
+            .set("enable.partition.eof", "true")
+            .set("queued.max.messages.kbytes", "16384")
+            .set("fetch.queue.backoff.ms", "50");
+        for (key, value) in &self.properties {
+            config.set(key, value);
+        }
+        config.create().map_err(self.failed("creating the consumer"))
+    }
+
+    /// The partitions of the topic with their first and next offsets. Blocks.
+    pub(crate) fn watermarks(&self) -> Result<Watermarks, IngestError> {
+        let consumer = self.consumer()?;
+        let metadata = consumer
+            .fetch_metadata(Some(&self.topic), METADATA_TIMEOUT)
+            .map_err(self.failed("reading the metadata"))?;
+        let partitions: Vec<i32> =
+            metadata.topics().iter().flat_map(|topic| topic.partitions()).map(|partition| partition.id()).collect();
+        if partitions.is_empty() {
+            return Err(IngestError::NoTopic { brokers: self.brokers.clone(), topic: self.topic.clone() });
+        }
+        let mut watermarks = BTreeMap::new();
+        for partition in partitions {
+            let pair = consumer
+                .fetch_watermarks(&self.topic, partition, METADATA_TIMEOUT)
+                .map_err(self.failed("reading the watermarks"))?;
+            watermarks.insert(partition, pair);
+        }
+        Ok(watermarks)
+    }
+}
+
+/// What the thread hands over.
+#[derive(Debug)]
+pub(crate) enum Handed {
+    /// Rows to commit.
+    Sealed(Vec<Sealed>),
+    /// Everything up to the wanted offsets has been handed over.
+    CaughtUp,
+}
+
+/// What the thread needs to start.
+pub(crate) struct Consuming {
+    pub settings: KafkaSettings,
+    pub door: Door,
+    /// Next offset of each partition.
+    pub assignment: BTreeMap<i32, i64>,
+    pub decided: HashMap<i32, Decided>,
+    /// Where to end; `None` to go on until stopped.
+    pub until: Option<BTreeMap<i32, i64>>,
+    pub budget: Budget,
+    pub stop: Arc<AtomicBool>,
+}
+
+impl Consuming {
+    /// Runs until it has caught up, is told to stop (then what it holds is handed over), or fails.
+    pub(crate) fn run(self, out: &Sender<Handed>) -> Result<(), IngestError> {
+        let consumer = self.settings.consumer()?;
+        let mut list = TopicPartitionList::new();
+        for (partition, offset) in &self.assignment {
+            list.add_partition_offset(&self.settings.topic, *partition, Offset::Offset(*offset))
+                .map_err(self.settings.failed("assigning partitions"))?;
+        }
+        consumer.assign(&list).map_err(self.settings.failed("assigning partitions"))?;
+        let decoder = self.door.decoder;
+        let mut buffers: BTreeMap<i32, Buffer> =
+            self.assignment.iter().map(|(p, offset)| (*p, Buffer::new(*p, *offset, decoder))).collect();
+        let mut at_end: BTreeSet<i32> = BTreeSet::new();
+        let mut sealed_at = Instant::now();
+        loop {
+            let stopping = self.stop.load(Ordering::Relaxed);
+            match consumer.poll(POLL_TIMEOUT) {
+                None => {}
+                Some(Ok(message)) => self.take(&message, &mut buffers)?,
+                // The end of what exists: control records at the end never become messages, so offsets alone would
+                // wait for ever.
+                Some(Err(KafkaError::PartitionEOF(partition))) => {
+                    at_end.insert(partition);
+                }
+                Some(Err(error)) if is_passing(&error, self.until.is_some()) => {}
+                Some(Err(error)) => return Err(self.settings.failed("reading")(error)),
+            }
+            let caught_up = self.until.as_ref().is_some_and(|until| {
+                until.iter().all(|(partition, high)| {
+                    at_end.contains(partition) || buffers.get(partition).is_none_or(|b| b.next_offset() >= *high)
+                })
+            });
+            let bytes: usize = buffers.values().map(Buffer::bytes).sum();
+            let due = bytes >= self.budget.batch_bytes_max || sealed_at.elapsed() >= self.budget.commit_interval;
+            if due || caught_up || stopping {
+                hand_over(&mut buffers, decoder, out)?;
+                sealed_at = Instant::now();
+            }
+            if caught_up {
+                // The receiver may be gone already; then nobody waits for the word.
+                let _ = out.blocking_send(Handed::CaughtUp);
+                return Ok(());
+            }
+            if stopping || out.is_closed() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn take(
+        &self,
+        message: &rdkafka::message::BorrowedMessage<'_>,
+        buffers: &mut BTreeMap<i32, Buffer>,
+    ) -> Result<(), IngestError> {
+        let time_ms = message.timestamp().to_millis().unwrap_or(-1);
+        let received_at =
+            DateTime::from_timestamp_millis(time_ms).filter(|_| time_ms >= 0).ok_or(IngestError::Time(time_ms))?;
+        let mut headers = Vec::new();
+        if self.door.decoder == Decoder::CloudEvents
+            && let Some(found) = message.headers()
+        {
+            let pairs = found.iter().map(|header| (header.key.to_owned(), header.value.unwrap_or_default().to_vec()));
+            headers.extend(pairs);
+        }
+        let partition = message.partition();
+        let message =
+            Message { partition, offset: message.offset(), received_at, payload: message.payload(), headers: &headers };
+        let nothing = Decided::new();
+        let decided = self.decided.get(&partition).unwrap_or(&nothing);
+        if let Some(buffer) = buffers.get_mut(&partition) {
+            buffer.push(&message, &self.door, decided);
+        }
+        Ok(())
+    }
+}
+
+fn hand_over(buffers: &mut BTreeMap<i32, Buffer>, decoder: Decoder, out: &Sender<Handed>) -> Result<(), IngestError> {
+    let full = buffers.values_mut().filter(|buffer| !buffer.is_empty());
+    let sealed: Vec<Sealed> = full.map(|buffer| buffer.seal(decoder)).collect::<Result<_, _>>()?;
+    if !sealed.is_empty() {
+        // Blocks while the committer is busy: that is the back-pressure. A closed channel is seen by the caller.
+        let _ = out.blocking_send(Handed::Sealed(sealed));
+    }
+    Ok(())
+}
+
+/// Whether librdkafka will mend it by itself. A bounded run does not wait for a broker that is gone.
+fn is_passing(error: &KafkaError, bounded: bool) -> bool {
+    match error.rdkafka_error_code() {
+        Some(RDKafkaErrorCode::AllBrokersDown) => !bounded,
+        Some(
+            RDKafkaErrorCode::BrokerTransportFailure
+            | RDKafkaErrorCode::OperationTimedOut
+            | RDKafkaErrorCode::NotLeaderForPartition
+            | RDKafkaErrorCode::LeaderNotAvailable
+            | RDKafkaErrorCode::RequestTimedOut
+            | RDKafkaErrorCode::Resolve,
+        ) => true,
+        _ => false,
+    }
+}

@@ -1,0 +1,91 @@
+//! The door: which table a topic fills, by which decoder; and what a decoder says about one message.
+//!
+//! A message gives one or more records; each is accepted or rejected, by itself. Index is the record's place in its
+//! message, dense from 0 (I1). A message that cannot be read as a whole is one rejected record at index 0.
+
+use chrono::{DateTime, Utc};
+use tollbook_schemas::source::Source;
+use tollbook_schemas::tables::{Table, access_log, partner_event};
+
+use crate::credential::KeyRing;
+
+/// How messages are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decoder {
+    /// Our own access-log JSON: `native.rs`.
+    Native,
+    /// Lifecycle events, CloudEvents 1.0: `cloudevents.rs`.
+    CloudEvents,
+}
+
+impl Decoder {
+    /// Reads the word of the configuration.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        match word {
+            "native" => Some(Self::Native),
+            "cloudevents" => Some(Self::CloudEvents),
+            _ => None,
+        }
+    }
+
+    /// The table that it fills.
+    #[must_use]
+    pub fn table(self) -> &'static Table {
+        match self {
+            Self::Native => &access_log::TABLE,
+            Self::CloudEvents => &partner_event::TABLE,
+        }
+    }
+}
+
+/// One topic as it is configured.
+#[derive(Debug, Clone)]
+pub struct Door {
+    /// Source name: part of every key.
+    pub source: Source,
+    /// How messages are read.
+    pub decoder: Decoder,
+    /// Id of the gateway; event ids are unique within it.
+    pub gateway: String,
+    /// Environment of records that say none, if configured.
+    pub environment_default: Option<String>,
+    /// Keys for credentials.
+    pub keys: KeyRing,
+}
+
+/// One message, borrowed from the consumer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Message<'a> {
+    pub partition: i32,
+    pub offset: i64,
+    pub received_at: DateTime<Utc>,
+    pub payload: Option<&'a [u8]>,
+    pub headers: &'a [(String, Vec<u8>)],
+}
+
+/// Why one record is rejected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Rejection {
+    /// Short name, for counting.
+    pub reason: &'static str,
+    /// In words, without values of the record.
+    pub detail: String,
+}
+
+impl Rejection {
+    pub(crate) fn new(reason: &'static str, detail: impl Into<String>) -> Self {
+        Self { reason, detail: detail.into() }
+    }
+}
+
+/// The payload as text, or why not.
+pub(crate) fn text_of<'a>(message: &Message<'a>) -> Result<&'a str, Rejection> {
+    let payload = match message.payload {
+        None => return Err(Rejection::new("null_message", "the message has no value")),
+        Some([]) => return Err(Rejection::new("empty_message", "the message is empty")),
+        Some(payload) => payload,
+    };
+    std::str::from_utf8(payload)
+        .map_err(|error| Rejection::new("invalid_utf8", format!("not UTF-8 at byte {}", error.valid_up_to())))
+}

@@ -1,0 +1,234 @@
+//! Decoder `native`: our own access-log JSON, one object or an array of objects in a message.
+//!
+//! | field | type | meaning |
+//! |---|---|---|
+//! | `event_id` | text, 1 to 200 bytes, required | id of the request, unique within the gateway |
+//! | `occurred_at` | RFC 3339, years 2000 to 2199, required | start of the request |
+//! | `host`, `route`, `product`, `method`, `path`, `path_template`, `error_code` | text | as the gateway names them |
+//! | `status` | integer 100 to 999 | HTTP status |
+//! | `request_bytes`, `response_bytes`, `latency_us`, `upstream_latency_us` | integer, 0 or more | absent is not zero |
+//! | `consumer`, `credential`, `scope`, `environment`, `workspace` | text | who called; `credential` is hashed |
+//! | `cache_status`, `client_tag`, `idempotency_key` | text | the key is hashed |
+//! | `client_address`, `user_agent` | text | cut to /24 or /48, and to 200 characters |
+//! | `bytes_basis` | `body`, `body_and_headers` or `declared` | `body` where it is absent |
+//! | `attributes` | object of texts and numbers | numbers are kept by their digits, never as floats |
+//!
+//! Unknown fields are ignored. Numbers are integers by grammar: `12.0` and `1e3` are refused. `kind` other than
+//! `request` is refused until corrections are metered, because a retraction that is kept and not applied would be
+//! billed.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Datelike as _, Utc};
+use serde::Deserialize;
+use sonic_rs::{JsonValueTrait as _, LazyValue};
+use tollbook_schemas::period::parse_instant;
+
+use crate::decode::{Message, Rejection, text_of};
+
+/// One record as it stands in the message.
+#[derive(Debug, Deserialize)]
+struct Raw<'a> {
+    #[serde(borrow)]
+    event_id: Option<Cow<'a, str>>,
+    occurred_at: Option<Cow<'a, str>>,
+    kind: Option<Cow<'a, str>>,
+    host: Option<Cow<'a, str>>,
+    route: Option<Cow<'a, str>>,
+    product: Option<Cow<'a, str>>,
+    method: Option<Cow<'a, str>>,
+    path: Option<Cow<'a, str>>,
+    path_template: Option<Cow<'a, str>>,
+    status: Option<i64>,
+    error_code: Option<Cow<'a, str>>,
+    request_bytes: Option<i64>,
+    response_bytes: Option<i64>,
+    latency_us: Option<i64>,
+    upstream_latency_us: Option<i64>,
+    consumer: Option<Cow<'a, str>>,
+    credential: Option<Cow<'a, str>>,
+    scope: Option<Cow<'a, str>>,
+    environment: Option<Cow<'a, str>>,
+    workspace: Option<Cow<'a, str>>,
+    cache_status: Option<Cow<'a, str>>,
+    client_tag: Option<Cow<'a, str>>,
+    idempotency_key: Option<Cow<'a, str>>,
+    client_address: Option<Cow<'a, str>>,
+    user_agent: Option<Cow<'a, str>>,
+    bytes_basis: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    attributes: Option<BTreeMap<Cow<'a, str>, LazyValue<'a>>>,
+}
+
+type Text<'a> = Option<Cow<'a, str>>;
+
+/// One accepted record, checked.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct AccessRecord<'a> {
+    pub event_id: Cow<'a, str>,
+    pub occurred_at: DateTime<Utc>,
+    pub host: Text<'a>,
+    pub route: Text<'a>,
+    pub product_hint: Text<'a>,
+    pub method: Text<'a>,
+    pub path: Text<'a>,
+    pub path_template: Text<'a>,
+    pub status: Option<i32>,
+    pub error_code: Text<'a>,
+    pub request_bytes: Option<i64>,
+    pub response_bytes: Option<i64>,
+    pub latency_us: Option<i64>,
+    pub upstream_latency_us: Option<i64>,
+    pub consumer: Text<'a>,
+    pub credential: Text<'a>,
+    pub scope: Text<'a>,
+    pub environment_hint: Text<'a>,
+    pub workspace: Text<'a>,
+    pub cache_status: Text<'a>,
+    pub client_tag: Text<'a>,
+    pub idempotency_key: Text<'a>,
+    pub client_address: Text<'a>,
+    pub user_agent: Text<'a>,
+    pub bytes_basis: &'static str,
+    pub attributes: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+}
+
+/// Decodes a message into records, in order.
+pub(crate) fn decode<'a>(message: &Message<'a>) -> Vec<Result<AccessRecord<'a>, Rejection>> {
+    let text = match text_of(message) {
+        Ok(text) => text,
+        Err(rejection) => return vec![Err(rejection)],
+    };
+    if !text.trim_start().starts_with('[') {
+        return vec![decode_object(text)];
+    }
+    match sonic_rs::from_str::<Vec<LazyValue<'a>>>(text) {
+        Ok(elements) if elements.is_empty() => {
+            vec![Err(Rejection::new("empty_message", "the array has no element"))]
+        }
+        Ok(elements) => elements.iter().map(decode_element).collect(),
+        Err(error) => vec![Err(unreadable(&error))],
+    }
+}
+
+/// Each element is read for itself, so that a bad one rejects itself alone.
+fn decode_element<'a>(element: &LazyValue<'a>) -> Result<AccessRecord<'a>, Rejection> {
+    match element.as_raw_cow() {
+        Cow::Borrowed(text) => decode_object(text),
+        // The message is borrowed text, so its elements are; should the library change, nothing is lost in silence.
+        Cow::Owned(_) => Err(Rejection::new("decoder", "an array element could not be borrowed from its message")),
+    }
+}
+
+fn unreadable(error: &sonic_rs::Error) -> Rejection {
+    // The library's own words quote the message; ours must not.
+    if error.is_syntax() || error.is_eof() {
+        Rejection::new("invalid_json", format!("not valid JSON at byte {}", error.offset()))
+    } else {
+        let detail = format!("a field has a type that it must not have, at byte {}", error.offset());
+        Rejection::new("wrong_type", detail)
+    }
+}
+
+fn decode_object(text: &str) -> Result<AccessRecord<'_>, Rejection> {
+    if !text.trim_start().starts_with('{') {
+        return Err(match sonic_rs::from_str::<sonic_rs::Value>(text) {
+            Ok(_) => Rejection::new("wrong_type", "a record must be a JSON object"),
+            Err(error) => unreadable(&error),
+        });
+    }
+    let raw: Raw<'_> = sonic_rs::from_str(text).map_err(|error| unreadable(&error))?;
+    check(raw)
+}
+
+fn check(raw: Raw<'_>) -> Result<AccessRecord<'_>, Rejection> {
+    let event_id = raw
+        .event_id
+        .filter(|id| (1..=200).contains(&id.len()))
+        .ok_or_else(|| Rejection::new("event_id", "event_id is missing, empty or longer than 200 bytes"))?;
+    if raw.kind.as_deref().is_some_and(|kind| kind != "request") {
+        return Err(Rejection::new("kind", "kind is not request: corrections are not metered yet"));
+    }
+    let occurred_at = raw.occurred_at.ok_or_else(|| Rejection::new("occurred_at", "occurred_at is missing"))?;
+    let occurred_at = parse_instant(&occurred_at)
+        .map_err(|_| Rejection::new("occurred_at", "occurred_at is not an RFC 3339 instant"))?;
+    if !(2000..2200).contains(&occurred_at.year()) {
+        return Err(Rejection::new("occurred_at", "occurred_at is outside the years 2000 to 2199"));
+    }
+    let status = match raw.status {
+        None => None,
+        Some(status) => match i32::try_from(status) {
+            Ok(status) if (100..=999).contains(&status) => Some(status),
+            _ => return Err(Rejection::new("status", "status is not 100 to 999")),
+        },
+    };
+    for (name, count) in [
+        ("request_bytes", raw.request_bytes),
+        ("response_bytes", raw.response_bytes),
+        ("latency_us", raw.latency_us),
+        ("upstream_latency_us", raw.upstream_latency_us),
+    ] {
+        if count.is_some_and(|count| count < 0) {
+            return Err(Rejection::new("negative_count", format!("{name} is negative")));
+        }
+    }
+    let bytes_basis = match (raw.bytes_basis.as_deref(), raw.request_bytes.or(raw.response_bytes)) {
+        (_, None) => "absent",
+        (None | Some("body"), _) => "body",
+        (Some("body_and_headers"), _) => "body_and_headers",
+        (Some("declared"), _) => "declared",
+        _ => return Err(Rejection::new("bytes_basis", "bytes_basis is not body, body_and_headers or declared")),
+    };
+    let attributes = raw.attributes.unwrap_or_default().into_iter().map(attribute).collect::<Result<_, _>>()?;
+    Ok(AccessRecord {
+        event_id,
+        occurred_at,
+        host: raw.host,
+        route: raw.route,
+        product_hint: raw.product,
+        method: raw.method,
+        path: raw.path.map(without_query),
+        path_template: raw.path_template,
+        status,
+        error_code: raw.error_code,
+        request_bytes: raw.request_bytes,
+        response_bytes: raw.response_bytes,
+        latency_us: raw.latency_us,
+        upstream_latency_us: raw.upstream_latency_us,
+        consumer: raw.consumer,
+        credential: raw.credential,
+        scope: raw.scope,
+        environment_hint: raw.environment,
+        workspace: raw.workspace,
+        cache_status: raw.cache_status,
+        client_tag: raw.client_tag,
+        idempotency_key: raw.idempotency_key,
+        client_address: raw.client_address,
+        user_agent: raw.user_agent,
+        bytes_basis,
+        attributes,
+    })
+}
+
+/// Queries hold what people type: they stay out of the lake.
+fn without_query(path: Cow<'_, str>) -> Cow<'_, str> {
+    match path.find('?') {
+        None => path,
+        Some(at) => Cow::Owned(path[..at].to_owned()),
+    }
+}
+
+fn attribute<'a>((name, value): (Cow<'a, str>, LazyValue<'a>)) -> Result<(Cow<'a, str>, Cow<'a, str>), Rejection> {
+    let text = if let Some(text) = value.as_str() {
+        Cow::Owned(text.to_owned())
+    } else if value.is_number() {
+        Cow::Owned(value.as_raw_str().to_owned())
+    } else {
+        return Err(Rejection::new("wrong_type", "an attribute is neither text nor number"));
+    };
+    Ok((name, text))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,247 @@
+//! One run of one door: find where the table stands, read from there, commit, until caught up or stopped.
+//!
+//! Whenever a partition turns out to stand elsewhere than this process believed, everything that was read and not
+//! committed is dropped and the run begins again from the table. That is always safe: nothing that was dropped was
+//! visible, and Kafka still has it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tollbook_lake::Lake;
+
+use crate::commit::{Committer, Landed};
+use crate::consume::{Consuming, Handed, KafkaSettings, Watermarks};
+use crate::decode::Door;
+use crate::error::IngestError;
+
+/// Limits of a run.
+#[derive(Debug, Clone, Copy)]
+pub struct Budget {
+    /// Message bytes that are buffered before they are committed.
+    pub batch_bytes_max: usize,
+    /// Longest time between two commits while something waits.
+    pub commit_interval: Duration,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { batch_bytes_max: 32 * 1024 * 1024, commit_interval: Duration::from_secs(10) }
+    }
+}
+
+/// Where one partition stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartitionState {
+    /// Next offset to read, committed.
+    pub committed: i64,
+    /// Next offset that the topic had when the run began.
+    pub high: i64,
+}
+
+/// How far a run is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Records accepted and committed by this run.
+    pub accepted_total: u64,
+    /// Records rejected and committed by this run.
+    pub rejected_total: u64,
+    /// Records that an earlier, unfinished run had rejected.
+    pub decided_total: u64,
+    /// Commits made.
+    pub commits_total: u64,
+    /// How often the run had to begin again from the table.
+    pub restarts_total: u64,
+    /// Partitions.
+    pub partitions: BTreeMap<i32, PartitionState>,
+}
+
+impl Progress {
+    /// Offsets between what is committed and the end that the topic had when the run began.
+    #[must_use]
+    pub fn lag_offsets(&self) -> i64 {
+        self.partitions.values().map(|state| (state.high - state.committed).max(0)).sum()
+    }
+}
+
+/// What a run did.
+pub type IngestReport = Progress;
+
+/// One door with everything it needs.
+#[derive(Clone)]
+pub struct Ingestor {
+    /// The lake.
+    pub lake: Lake,
+    /// The door.
+    pub door: Door,
+    /// The topic.
+    pub kafka: KafkaSettings,
+    /// Limits.
+    pub budget: Budget,
+}
+
+impl Ingestor {
+    /// Reads up to the end that the topic has now; records that it has been read up to `clock_at`.
+    ///
+    /// # Errors
+    /// [`IngestError`].
+    pub async fn until_caught_up(
+        &self,
+        clock_at: DateTime<Utc>,
+        progress: &(dyn Fn(&Progress) + Send + Sync),
+    ) -> Result<IngestReport, IngestError> {
+        let watermarks = self.watermarks().await?;
+        let until = watermarks.iter().map(|(partition, (_, high))| (*partition, *high)).collect();
+        let stop = Arc::new(AtomicBool::new(false));
+        let report = self.run(&watermarks, Some(until), &stop, progress).await?;
+        let partitions: Vec<i32> = watermarks.keys().copied().collect();
+        Committer::new(self.lake.clone(), self.door.clone()).passed(&partitions, clock_at.timestamp_millis()).await?;
+        Ok(report)
+    }
+
+    /// Reads until `stop` is set; what is in hand then is committed first.
+    ///
+    /// # Errors
+    /// [`IngestError`].
+    pub async fn until_stopped(
+        &self,
+        stop: &Arc<AtomicBool>,
+        progress: &(dyn Fn(&Progress) + Send + Sync),
+    ) -> Result<IngestReport, IngestError> {
+        let watermarks = self.watermarks().await?;
+        self.run(&watermarks, None, stop, progress).await
+    }
+
+    async fn watermarks(&self) -> Result<Watermarks, IngestError> {
+        let kafka = self.kafka.clone();
+        tokio::task::spawn_blocking(move || kafka.watermarks())
+            .await
+            .map_err(|_| IngestError::ThreadEnded(self.kafka.topic.clone()))?
+    }
+
+    async fn run(
+        &self,
+        watermarks: &Watermarks,
+        until: Option<BTreeMap<i32, i64>>,
+        stop: &Arc<AtomicBool>,
+        progress: &(dyn Fn(&Progress) + Send + Sync),
+    ) -> Result<IngestReport, IngestError> {
+        let mut report = Progress::default();
+        loop {
+            let mut committer = Committer::new(self.lake.clone(), self.door.clone());
+            let assignment = self.assignment(&committer, watermarks).await?;
+            for (partition, (_, high)) in watermarks {
+                let committed = assignment.get(partition).copied().unwrap_or_default();
+                report.partitions.insert(*partition, PartitionState { committed, high: *high });
+            }
+            progress(&report);
+            let decided = committer.decisions(&assignment).await?;
+            let consuming = Consuming {
+                settings: self.kafka.clone(),
+                door: self.door.clone(),
+                assignment,
+                decided,
+                until: until.clone(),
+                budget: self.budget,
+                stop: stop.clone(),
+            };
+            if self.consume(consuming, &mut committer, &mut report, progress).await? {
+                return Ok(report);
+            }
+            report.restarts_total += 1;
+        }
+    }
+
+    /// Runs the consumer's thread and commits what it hands over; false where the run must begin again.
+    async fn consume(
+        &self,
+        consuming: Consuming,
+        committer: &mut Committer,
+        report: &mut Progress,
+        progress: &(dyn Fn(&Progress) + Send + Sync),
+    ) -> Result<bool, IngestError> {
+        // One hand-over waits while one is committed: more would only hold memory.
+        let (out, mut handed) = tokio::sync::mpsc::channel(1);
+        let stop = consuming.stop.clone();
+        let thread = tokio::task::spawn_blocking(move || consuming.run(&out));
+        let mut whole = true;
+        while let Some(message) = handed.recv().await {
+            let Handed::Sealed(sealed) = message else { break };
+            let counts: Vec<_> = sealed
+                .iter()
+                .map(|part| (part.partition, part.accepted_count, part.rejected.len(), part.decided_count))
+                .collect();
+            let landed = committer.commit(sealed).await?;
+            report.commits_total += 1;
+            for (partition, accepted, rejected, decided) in counts {
+                match landed.get(&partition) {
+                    Some(Landed::At(next)) => {
+                        report.accepted_total += accepted;
+                        report.rejected_total += u64::try_from(rejected).unwrap_or(u64::MAX);
+                        report.decided_total += decided;
+                        if let Some(state) = report.partitions.get_mut(&partition) {
+                            state.committed = *next;
+                        }
+                    }
+                    Some(Landed::Elsewhere(_)) | None => whole = false,
+                }
+            }
+            progress(report);
+            if !whole {
+                break;
+            }
+        }
+        // Dropping the receiver ends the thread at its next look, also while it waits to hand over.
+        drop(handed);
+        thread.await.map_err(|_| IngestError::ThreadEnded(self.kafka.topic.clone()))??;
+        Ok(whole || stop.load(Ordering::Relaxed))
+    }
+
+    /// Where to read each partition from: the table's frontier, made by a genesis commit before anything is read.
+    async fn assignment(
+        &self,
+        committer: &Committer,
+        watermarks: &Watermarks,
+    ) -> Result<BTreeMap<i32, i64>, IngestError> {
+        let mut frontier = committer.frontier().await?;
+        let last_known = frontier.keys().next_back().copied();
+        let mut starts = BTreeMap::new();
+        for (partition, (low, _)) in watermarks {
+            if frontier.contains_key(partition) {
+                continue;
+            }
+            match last_known {
+                // Nothing was ever read of this source: begin with what Kafka still has.
+                None => starts.insert(*partition, *low),
+                // A partition that was added to the topic begins at its first offset.
+                Some(last) if *partition > last => starts.insert(*partition, 0),
+                // A hole among known partitions is damage. "From the earliest" would count everything twice.
+                Some(_) => {
+                    let source_name = self.door.source.to_string();
+                    return Err(IngestError::MissingFrontier { source_name, partition: *partition });
+                }
+            };
+        }
+        if !starts.is_empty() {
+            committer.genesis(&starts).await?;
+            frontier = committer.frontier().await?;
+        }
+        for (partition, (low, high)) in watermarks {
+            let source_name = self.door.source.to_string();
+            let next = frontier.get(partition).copied().ok_or_else(|| IngestError::MissingFrontier {
+                source_name: source_name.clone(),
+                partition: *partition,
+            })?;
+            if next < *low {
+                return Err(IngestError::Lost { source_name, partition: *partition, frontier: next, low: *low });
+            }
+            if next > *high {
+                return Err(IngestError::Truncated { source_name, partition: *partition, frontier: next, high: *high });
+            }
+        }
+        frontier.retain(|partition, _| watermarks.contains_key(partition));
+        Ok(frontier)
+    }
+}

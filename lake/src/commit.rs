@@ -1,0 +1,296 @@
+//! The commit: rows and transactions together, compare-and-swap on every transaction (ingest.md §2.2).
+//!
+//! Delta alone accepts a transaction twice, or lower than before. What makes a step happen once is this order:
+//! read the newest snapshot, compare every transaction with what the caller expects, and hand *that very snapshot*
+//! to the commit. deltalake then refuses if any commit since carried one of our app ids. Whatever error comes back,
+//! the answer is to read again and compare: the commit may have landed all the same (a lost answer, a failed hook),
+//! and then every step is at its next value and nothing is written a second time.
+
+use arrow::record_batch::RecordBatch;
+use deltalake_core::DeltaTableError;
+use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties};
+use deltalake_core::kernel::{Action, Add, Remove, Transaction};
+use deltalake_core::protocol::{DeltaOperation, SaveMode};
+use tollbook_schemas::tables::{Row, Table, Value, batch_of};
+
+use crate::error::LakeError;
+use crate::open::{Handle, Lake};
+
+/// Attempts before a commit that keeps failing is given up.
+const ATTEMPTS_MAX: usize = 20;
+
+/// One transaction to move: from what it is expected to be, to what it becomes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TxnStep {
+    /// App id.
+    pub app_id: String,
+    /// Version that it must have; `None` where it must not exist.
+    pub expected: Option<i64>,
+    /// Version that it gets.
+    pub next: i64,
+}
+
+/// How a commit ended that did not fail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It landed now.
+    Committed,
+    /// It had landed before: every step is at its next version.
+    Already,
+    /// A transaction is elsewhere: somebody else moved it, and nothing was written.
+    Fenced {
+        /// Which.
+        app_id: String,
+        /// Where it is.
+        found: Option<i64>,
+    },
+}
+
+/// Rows of one topic-partition with the transaction that they move: fenced alone, committed together with others.
+#[derive(Debug)]
+pub struct Part {
+    /// Transaction of the partition; its versions are offsets.
+    pub step: TxnStep,
+    /// Rows; none is allowed (offsets without records).
+    pub batches: Vec<RecordBatch>,
+}
+
+/// How one part ended.
+pub type PartOutcome = Outcome;
+
+/// What a commit does to the table's rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    /// Adds rows.
+    Append,
+    /// Replaces files by files.
+    Replace,
+}
+
+/// Where one step stands against the transactions of a snapshot.
+fn stand(step: &TxnStep, found: Option<i64>) -> Outcome {
+    if found == step.expected {
+        return Outcome::Committed;
+    }
+    if found.is_some_and(|found| found >= step.next) {
+        return Outcome::Already;
+    }
+    Outcome::Fenced { app_id: step.app_id.clone(), found }
+}
+
+impl Lake {
+    /// Appends the parts of several partitions in one commit. A part that is fenced, or that had landed before, drops
+    /// out alone; the result has one outcome for each part, in order.
+    ///
+    /// # Errors
+    /// [`LakeError`] when files or log cannot be written; nothing of the parts is then visible.
+    pub async fn append_parts(&self, def: &'static Table, parts: &[Part]) -> Result<Vec<PartOutcome>, LakeError> {
+        let handle = self.handle(def).await?;
+        let mut handle = handle.lock().await;
+        let mut files: Vec<Vec<Add>> = Vec::new();
+        for part in parts {
+            files.push(handle.write_files(&part.batches).await?);
+        }
+        let mut landed = vec![false; parts.len()];
+        let mut last: Option<DeltaTableError> = None;
+        for attempt in 0..ATTEMPTS_MAX {
+            pause(attempt).await;
+            handle.refresh().await?;
+            let txns = handle.txns().await?.clone();
+            let outcomes: Vec<Outcome> = parts
+                .iter()
+                .zip(&landed)
+                .map(|(part, landed)| match stand(&part.step, txns.get(&part.step.app_id).copied()) {
+                    // An attempt of ours reported an error and had landed.
+                    Outcome::Already if *landed => Outcome::Committed,
+                    outcome => outcome,
+                })
+                .collect();
+            let open =
+                |at: usize| stand(&parts[at].step, txns.get(&parts[at].step.app_id).copied()) == Outcome::Committed;
+            let kept: Vec<usize> = (0..parts.len()).filter(|at| open(*at)).collect();
+            if kept.is_empty() {
+                return Ok(outcomes);
+            }
+            let steps: Vec<&TxnStep> = kept.iter().map(|at| &parts[*at].step).collect();
+            let actions = kept.iter().flat_map(|at| files[*at].iter().cloned().map(Action::Add)).collect();
+            match handle.commit_once(Operation::Append, actions, &steps).await {
+                Ok(()) => return Ok(outcomes),
+                Err(error) => {
+                    kept.iter().for_each(|at| landed[*at] = true);
+                    last = Some(error);
+                }
+            }
+        }
+        Err(gave_up(def, last))
+    }
+
+    /// One commit of rows and transactions; nothing is written unless every step is as expected.
+    ///
+    /// # Errors
+    /// [`LakeError`].
+    pub async fn append(&self, def: &'static Table, rows: &[Row], steps: &[TxnStep]) -> Result<Outcome, LakeError> {
+        let batches = if rows.is_empty() { Vec::new() } else { vec![batch_of(def, rows)?] };
+        self.change(def, Operation::Append, &batches, steps, |_| Vec::new()).await
+    }
+
+    /// Adds the rows whose key the table does not have yet, in one commit; gives how many were added. Safe under
+    /// concurrency: a counter of the table is compared and swapped, so two writers cannot both add one key.
+    ///
+    /// # Errors
+    /// [`LakeError`]; [`LakeError::Contention`] when other writers kept winning.
+    pub async fn append_missing(&self, def: &'static Table, rows: &[Row]) -> Result<usize, LakeError> {
+        let app_id = format!("rows/{}", def.name);
+        for attempt in 0..ATTEMPTS_MAX {
+            pause(attempt).await;
+            let expected = self.txn(def, &app_id).await?;
+            let known: std::collections::HashSet<String> =
+                self.rows(def, None).await?.iter().map(|row| key_of(def, row)).collect();
+            let mut seen = known.clone();
+            let missing: Vec<Row> = rows.iter().filter(|row| seen.insert(key_of(def, row))).cloned().collect();
+            if missing.is_empty() {
+                return Ok(0);
+            }
+            let step = TxnStep { app_id: app_id.clone(), expected, next: expected.unwrap_or(0) + 1 };
+            match self.append(def, &missing, &[step]).await? {
+                Outcome::Committed => return Ok(missing.len()),
+                Outcome::Already | Outcome::Fenced { .. } => {}
+            }
+        }
+        Err(LakeError::Contention { table: def.name, app_id })
+    }
+
+    /// Replaces the files of whole partition values (or of the whole table, where `values` is `None`) by rows, in one
+    /// commit with its transactions.
+    ///
+    /// # Errors
+    /// [`LakeError`].
+    pub async fn replace(
+        &self,
+        def: &'static Table,
+        values: Option<&[String]>,
+        rows: &[Row],
+        steps: &[TxnStep],
+    ) -> Result<Outcome, LakeError> {
+        let batches = if rows.is_empty() { Vec::new() } else { vec![batch_of(def, rows)?] };
+        let replaced = |partition: Option<&str>| match (values, partition) {
+            (None, _) => true,
+            (Some(values), Some(partition)) => values.iter().any(|value| value == partition),
+            (Some(_), None) => false,
+        };
+        self.change(def, Operation::Replace, &batches, steps, |handle| {
+            let Ok(state) = handle.table.snapshot() else { return Vec::new() };
+            state
+                .log_data()
+                .iter()
+                .filter(|file| {
+                    let values = file.partition_values_map();
+                    replaced(def.partition_by.and_then(|column| values.get(column)?.as_deref()))
+                })
+                .map(|file| file.remove_action(true))
+                .collect()
+        })
+        .await
+    }
+
+    async fn change(
+        &self,
+        def: &'static Table,
+        operation: Operation,
+        batches: &[RecordBatch],
+        steps: &[TxnStep],
+        removes: impl Fn(&Handle) -> Vec<Remove>,
+    ) -> Result<Outcome, LakeError> {
+        let handle = self.handle(def).await?;
+        let mut handle = handle.lock().await;
+        let adds = handle.write_files(batches).await?;
+        let mut tried = false;
+        let mut last = None;
+        for attempt in 0..ATTEMPTS_MAX {
+            pause(attempt).await;
+            handle.refresh().await?;
+            let txns = handle.txns().await?;
+            let stands: Vec<Outcome> = steps.iter().map(|step| stand(step, txns.get(&step.app_id).copied())).collect();
+            if !stands.is_empty() && stands.iter().all(|outcome| *outcome == Outcome::Already) {
+                return Ok(if tried { Outcome::Committed } else { Outcome::Already });
+            }
+            if let Some(step) = steps.iter().zip(&stands).find(|(_, outcome)| **outcome != Outcome::Committed) {
+                let found = txns.get(&step.0.app_id).copied();
+                return Ok(Outcome::Fenced { app_id: step.0.app_id.clone(), found });
+            }
+            let mut actions: Vec<Action> = removes(&handle).into_iter().map(Action::Remove).collect();
+            actions.extend(adds.iter().cloned().map(Action::Add));
+            let refs: Vec<&TxnStep> = steps.iter().collect();
+            match handle.commit_once(operation, actions, &refs).await {
+                Ok(()) => return Ok(Outcome::Committed),
+                // Without a transaction nothing tells whether it landed, so it must not be tried again.
+                Err(error) if steps.is_empty() => return Err(gave_up(def, Some(error))),
+                Err(error) => {
+                    tried = true;
+                    last = Some(error);
+                }
+            }
+        }
+        Err(gave_up(def, last))
+    }
+}
+
+fn gave_up(def: &'static Table, last: Option<DeltaTableError>) -> LakeError {
+    let source = Box::new(last.unwrap_or_else(|| DeltaTableError::Generic("no attempt was made".to_owned())));
+    LakeError::Commit { table: def.name, attempts: ATTEMPTS_MAX, source }
+}
+
+/// Later attempts wait longer, so that two writers do not keep meeting.
+async fn pause(attempt: usize) {
+    let attempt = u32::try_from(attempt).unwrap_or(8).min(8);
+    if attempt > 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(5 << attempt)).await;
+    }
+}
+
+fn key_of(def: &Table, row: &Row) -> String {
+    let parts: Vec<String> = def
+        .key
+        .iter()
+        .map(|column| match row.get(column) {
+            Value::Text(text) => format!("{}:{text}", text.len()),
+            other => format!("{other:?}"),
+        })
+        .collect();
+    parts.join("|")
+}
+
+impl Handle {
+    /// One attempt with the snapshot that the handle holds: the one the transactions were read from.
+    async fn commit_once(
+        &mut self,
+        operation: Operation,
+        actions: Vec<Action>,
+        steps: &[&TxnStep],
+    ) -> Result<(), DeltaTableError> {
+        let transactions = steps.iter().map(|step| Transaction::new(&step.app_id, step.next)).collect();
+        let properties = CommitProperties::default()
+            .with_application_transactions(transactions)
+            .with_create_checkpoint(false)
+            .with_cleanup_expired_logs(Some(false));
+        // A predicate would be parsed again while conflicts are checked, and can fail there: there is none.
+        let mode = match operation {
+            Operation::Append => SaveMode::Append,
+            Operation::Replace => SaveMode::Overwrite,
+        };
+        let partition_by = self.def.partition_by.map(|column| vec![column.to_owned()]);
+        let finalized = CommitBuilder::from(properties)
+            .with_actions(actions)
+            .build(
+                Some(self.table.snapshot()?),
+                self.table.log_store(),
+                DeltaOperation::Write { mode, partition_by, predicate: None },
+            )
+            .await?;
+        self.table.state = Some(finalized.snapshot());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

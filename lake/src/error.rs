@@ -1,0 +1,111 @@
+//! What can go wrong at the lake, and what the operator does about it.
+
+use tollbook_schemas::error::{Classified, Kind};
+use tollbook_schemas::tables::RowError;
+
+/// An error of the lake.
+#[derive(Debug, thiserror::Error)]
+pub enum LakeError {
+    /// The root cannot be used.
+    #[error("lake root {root:?} cannot be used: {reason}; name a folder that this user can write, or a supported URL")]
+    Root {
+        /// As configured.
+        root: String,
+        /// Why.
+        reason: String,
+    },
+    /// A table cannot be opened or created.
+    #[error("table {table} cannot be opened or created")]
+    Open {
+        /// Table.
+        table: &'static str,
+        /// Cause.
+        #[source]
+        source: Box<deltalake_core::DeltaTableError>,
+    },
+    /// Data files cannot be written.
+    #[error("rows cannot be written to table {table}")]
+    Write {
+        /// Table.
+        table: &'static str,
+        /// Cause.
+        #[source]
+        source: Box<deltalake_core::DeltaTableError>,
+    },
+    /// The commit did not land, and it is known that it did not.
+    #[error("table {table} could not be committed to after {attempts} attempts")]
+    Commit {
+        /// Table.
+        table: &'static str,
+        /// Attempts made.
+        attempts: usize,
+        /// Last cause.
+        #[source]
+        source: Box<deltalake_core::DeltaTableError>,
+    },
+    /// The log cannot be read as the protocol demands.
+    #[error("the log of table {table} is damaged: {what}")]
+    Log {
+        /// Table.
+        table: &'static str,
+        /// What is wrong.
+        what: String,
+    },
+    /// The table is not what is declared.
+    #[error("table {table} does not have the declared schema: {what}; it was written by another version of tollbook")]
+    Schema {
+        /// Table.
+        table: &'static str,
+        /// What differs.
+        what: String,
+    },
+    /// A row does not fit its table.
+    #[error("a row does not fit its table")]
+    Row(#[from] RowError),
+    /// A query failed.
+    #[error("the query over the lake failed")]
+    Query(#[source] Box<datafusion::error::DataFusionError>),
+    /// Somebody else holds the lease of a job.
+    #[error("{job} is running already: its lease ends {ends_at}; wait, or look for the other process")]
+    LeaseHeld {
+        /// Job.
+        job: String,
+        /// When it ends if it is not renewed.
+        ends_at: String,
+    },
+    /// Our lease was taken over.
+    #[error(
+        "the lease of {job} was lost to another process; what this one had not committed is not lost, run it again"
+    )]
+    LeaseLost {
+        /// Job.
+        job: String,
+    },
+    /// A conflict that repeated.
+    #[error("table {table}: another writer kept changing {app_id}; run it again when the other has ended")]
+    Contention {
+        /// Table.
+        table: &'static str,
+        /// Transaction.
+        app_id: String,
+    },
+}
+
+impl From<datafusion::error::DataFusionError> for LakeError {
+    fn from(error: datafusion::error::DataFusionError) -> Self {
+        Self::Query(Box::new(error))
+    }
+}
+
+impl Classified for LakeError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Root { .. } => Kind::Configuration,
+            Self::Open { .. } | Self::Write { .. } | Self::Commit { .. } => Kind::Retry,
+            Self::Log { .. } | Self::Schema { .. } => Kind::Data,
+            Self::Row(_) => Kind::Bug,
+            Self::Query(_) => Kind::Data,
+            Self::LeaseHeld { .. } | Self::LeaseLost { .. } | Self::Contention { .. } => Kind::Conflict,
+        }
+    }
+}

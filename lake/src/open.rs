@@ -1,0 +1,196 @@
+//! The lake and its tables: opened once, created where they are missing, refreshed before every use.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path as FilePath;
+use std::sync::Arc;
+
+use delta_kernel::engine::arrow_conversion::TryIntoKernel as _;
+use deltalake_core::kernel::transaction::CommitProperties;
+use deltalake_core::kernel::{StructField, StructType};
+use deltalake_core::operations::create::CreateBuilder;
+use deltalake_core::protocol::SaveMode;
+use deltalake_core::{DeltaTable, DeltaTableBuilder, DeltaTableError};
+use object_store::ObjectStore;
+use object_store::prefix::PrefixStore;
+use tokio::sync::Mutex;
+use tollbook_schemas::tables::{Table, by_name};
+use url::Url;
+
+use crate::error::LakeError;
+
+/// The tables under one root. Cheap to clone; clones share what they have read of the logs.
+#[derive(Clone)]
+pub struct Lake {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    root: Url,
+    root_text: String,
+    /// Root of the file system, for deltalake.
+    store: Arc<dyn ObjectStore>,
+    /// The same store seen from the lake's root, for scans.
+    pub(crate) scan_store: Arc<dyn ObjectStore>,
+    handles: Mutex<HashMap<&'static str, Arc<Mutex<Handle>>>>,
+}
+
+/// One open table: its newest known snapshot, and the transactions at that very snapshot.
+pub(crate) struct Handle {
+    pub(crate) table: DeltaTable,
+    pub(crate) def: &'static Table,
+    pub(crate) txns: BTreeMap<String, i64>,
+    /// Version that `txns` belongs to.
+    pub(crate) txns_version: Option<u64>,
+}
+
+impl std::fmt::Debug for Lake {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Lake({})", self.inner.root_text)
+    }
+}
+
+impl Lake {
+    /// Opens a lake; a local folder is created.
+    ///
+    /// # Errors
+    /// [`LakeError::Root`] when the root cannot be used.
+    pub fn open(root: &str) -> Result<Self, LakeError> {
+        let wrong = |reason: String| LakeError::Root { root: root.to_owned(), reason };
+        if root.contains("://") && !root.starts_with("file://") {
+            return Err(wrong("this build reads and writes local folders only".to_owned()));
+        }
+        let folder = root.strip_prefix("file://").unwrap_or(root);
+        std::fs::create_dir_all(folder).map_err(|error| wrong(error.to_string()))?;
+        let folder = FilePath::new(folder).canonicalize().map_err(|error| wrong(error.to_string()))?;
+        // A folder that cannot be written is told now, by name, and not by the first commit.
+        let probe = folder.join(format!(".probe-{}", std::process::id()));
+        std::fs::write(&probe, b"").and_then(|()| std::fs::remove_file(&probe)).map_err(|e| wrong(e.to_string()))?;
+        let url = Url::from_directory_path(&folder).map_err(|()| wrong("not an absolute path".to_owned()))?;
+        let prefix = object_store::path::Path::from_absolute_path(&folder).map_err(|e| wrong(e.to_string()))?;
+        let store: Arc<dyn ObjectStore> = Arc::new(crate::durable_store::DurableStore::new());
+        let scan_store: Arc<dyn ObjectStore> = Arc::new(PrefixStore::new(store.clone(), prefix));
+        let inner =
+            Inner { root: url, root_text: root.to_owned(), store, scan_store, handles: Mutex::new(HashMap::new()) };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The root as configured.
+    #[must_use]
+    pub fn root(&self) -> &str {
+        &self.inner.root_text
+    }
+
+    /// The handle of a table; the table is created where it is missing.
+    pub(crate) async fn handle(&self, def: &'static Table) -> Result<Arc<Mutex<Handle>>, LakeError> {
+        let mut handles = self.inner.handles.lock().await;
+        if let Some(handle) = handles.get(def.name) {
+            return Ok(handle.clone());
+        }
+        let failed = |source: DeltaTableError| LakeError::Open { table: def.name, source: Box::new(source) };
+        let url = self
+            .inner
+            .root
+            .join(&format!("{}/", def.name))
+            .map_err(|error| LakeError::Root { root: self.inner.root_text.clone(), reason: error.to_string() })?;
+        let builder = DeltaTableBuilder::from_url(url.clone())
+            .map_err(failed)?
+            .with_storage_backend(self.inner.store.clone(), url.clone());
+        let mut table = builder.build().map_err(failed)?;
+        match table.load().await {
+            Ok(()) => {}
+            Err(DeltaTableError::NotATable(_)) => {
+                create(&table, def).await?;
+                table.load().await.map_err(failed)?;
+            }
+            Err(error) => return Err(failed(error)),
+        }
+        check_schema(&table, def)?;
+        let handle = Handle { table, def, txns: BTreeMap::new(), txns_version: None };
+        let handle = Arc::new(Mutex::new(handle));
+        handles.insert(def.name, handle.clone());
+        Ok(handle)
+    }
+
+    /// The newest version of a table, for reports; never evidence.
+    ///
+    /// # Errors
+    /// [`LakeError`].
+    pub async fn version(&self, def: &'static Table) -> Result<i64, LakeError> {
+        let handle = self.handle(def).await?;
+        let mut handle = handle.lock().await;
+        handle.refresh().await?;
+        Ok(handle.table.version().and_then(|v| i64::try_from(v).ok()).unwrap_or(0))
+    }
+
+    /// The live data files of a table, as absolute paths: what `read_parquet([…])` may read. A glob over the folder
+    /// would also read files that a commit replaced, or that no commit ever named.
+    ///
+    /// # Errors
+    /// [`LakeError`]; a name that is no table is [`LakeError::Root`]'s neighbour: `None`.
+    pub async fn files(&self, table: &str) -> Result<Option<Vec<String>>, LakeError> {
+        let Some(def) = by_name(table) else { return Ok(None) };
+        let handle = self.handle(def).await?;
+        let mut handle = handle.lock().await;
+        handle.refresh().await?;
+        let folder = handle.table.table_url().to_file_path().unwrap_or_default();
+        let failed = |source: DeltaTableError| LakeError::Open { table: def.name, source: Box::new(source) };
+        let state = handle.table.snapshot().map_err(failed)?;
+        let mut paths: Vec<String> =
+            state.log_data().iter().map(|file| folder.join(file.path().as_ref()).display().to_string()).collect();
+        paths.sort();
+        Ok(Some(paths))
+    }
+}
+
+impl Handle {
+    /// Reads what was committed since.
+    pub(crate) async fn refresh(&mut self) -> Result<(), LakeError> {
+        let def = self.def;
+        self.table.update_state().await.map_err(|source| LakeError::Open { table: def.name, source: Box::new(source) })
+    }
+}
+
+/// Creates a table. Two processes may do so at once: the loser reads what the winner made.
+async fn create(table: &DeltaTable, def: &'static Table) -> Result<(), LakeError> {
+    let schema: StructType = def.arrow_schema().as_ref().try_into_kernel().map_err(|error| LakeError::Schema {
+        table: def.name,
+        what: format!("it cannot be expressed in Delta: {error}"),
+    })?;
+    let columns: Vec<StructField> = schema.fields().cloned().collect();
+    // The transaction retention is deliberately absent: see README.md.
+    let mut configuration = vec![("delta.dataSkippingNumIndexedCols".to_owned(), Some("16".to_owned()))];
+    if def.append_only {
+        configuration.push(("delta.appendOnly".to_owned(), Some("true".to_owned())));
+    }
+    let properties = CommitProperties::default().with_create_checkpoint(false).with_cleanup_expired_logs(Some(false));
+    let created = CreateBuilder::new()
+        .with_log_store(table.log_store())
+        .with_table_name(def.name)
+        .with_comment(def.doc)
+        .with_columns(columns)
+        .with_partition_columns(def.partition_by)
+        .with_configuration(configuration)
+        .with_commit_properties(properties)
+        .with_save_mode(SaveMode::Ignore)
+        .await;
+    match created {
+        Ok(_) | Err(DeltaTableError::VersionAlreadyExists(_)) => Ok(()),
+        Err(source) => Err(LakeError::Open { table: def.name, source: Box::new(source) }),
+    }
+}
+
+/// A table that another version wrote with other columns must not be read as if it were ours.
+fn check_schema(table: &DeltaTable, def: &'static Table) -> Result<(), LakeError> {
+    let failed = |source: DeltaTableError| LakeError::Open { table: def.name, source: Box::new(source) };
+    let found = table.snapshot().map_err(failed)?.snapshot().arrow_schema();
+    for column in def.columns {
+        let wrong = |what: String| LakeError::Schema { table: def.name, what };
+        let field =
+            found.field_with_name(column.name).map_err(|_| wrong(format!("column {} is missing", column.name)))?;
+        let declared = column.kind.data_type();
+        if !field.data_type().equals_datatype(&declared) {
+            return Err(wrong(format!("column {} is {}, not {declared}", column.name, field.data_type())));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,136 @@
+//! Reading: every table as SQL, at the snapshots of one moment; small tables as rows.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::util::pretty::pretty_format_batches;
+use datafusion::common::ScalarValue;
+use datafusion::execution::context::SessionContext;
+use datafusion::prelude::SessionConfig;
+use tollbook_schemas::pin::Pin;
+use tollbook_schemas::source::Source;
+use tollbook_schemas::tables::{ALL, Row, Table, rows_of};
+use url::Url;
+
+use crate::error::LakeError;
+use crate::open::Lake;
+use crate::scan::{STORE_URL, Scan};
+
+impl Lake {
+    /// A session that sees no table yet.
+    ///
+    /// # Errors
+    /// [`LakeError`].
+    pub fn empty_session(&self) -> Result<SessionContext, LakeError> {
+        let mut config = SessionConfig::new().with_information_schema(true);
+        // Strings stay plain: our readers and the tables' declarations agree on one layout.
+        config.options_mut().execution.parquet.schema_force_view_types = false;
+        config.options_mut().sql_parser.map_string_types_to_utf8view = false;
+        let context = SessionContext::new_with_config(config);
+        let url = Url::parse(STORE_URL)
+            .map_err(|error| LakeError::Root { root: STORE_URL.to_owned(), reason: error.to_string() })?;
+        context.register_object_store(&url, self.inner.scan_store.clone());
+        Ok(context)
+    }
+
+    /// A session with every table, each at its newest version now.
+    ///
+    /// # Errors
+    /// [`LakeError`].
+    pub async fn session(&self) -> Result<SessionContext, LakeError> {
+        let context = self.empty_session()?;
+        for def in ALL {
+            self.register(&context, def, None).await?;
+        }
+        Ok(context)
+    }
+
+    /// Registers one table with a session under its own name; `values` leaves only files of these partition values.
+    ///
+    /// # Errors
+    /// [`LakeError`].
+    pub async fn register(
+        &self,
+        context: &SessionContext,
+        def: &'static Table,
+        values: Option<&[ScalarValue]>,
+    ) -> Result<(), LakeError> {
+        let handle = self.handle(def).await?;
+        let mut handle = handle.lock().await;
+        handle.refresh().await?;
+        let scan = Scan::of(&handle)?;
+        let scan = match values {
+            Some(values) => scan.only(values),
+            None => scan,
+        };
+        context.register_table(def.name, Arc::new(scan))?;
+        Ok(())
+    }
+
+    /// All rows of a table that meet an SQL condition.
+    ///
+    /// # Errors
+    /// [`LakeError`].
+    pub async fn rows(&self, def: &'static Table, condition: Option<&str>) -> Result<Vec<Row>, LakeError> {
+        let context = self.empty_session()?;
+        self.register(&context, def, None).await?;
+        let columns: Vec<String> = def.columns.iter().map(|column| format!("\"{}\"", column.name)).collect();
+        let filter = condition.map(|condition| format!(" where {condition}")).unwrap_or_default();
+        let batches = self.query(&context, &format!("select {} from {}{filter}", columns.join(", "), def.name)).await?;
+        let mut rows = Vec::new();
+        for batch in &batches {
+            rows.extend(rows_of(def, batch)?);
+        }
+        Ok(rows)
+    }
+
+    /// Runs one query.
+    ///
+    /// # Errors
+    /// [`LakeError::Query`].
+    pub async fn query(&self, context: &SessionContext, sql: &str) -> Result<Vec<RecordBatch>, LakeError> {
+        Ok(context.sql(sql).await?.collect().await?)
+    }
+
+    /// What is known of an ingested table now: the next offset of every partition of every source.
+    ///
+    /// # Errors
+    /// [`LakeError`].
+    pub async fn pin(&self, def: &'static Table) -> Result<Pin, LakeError> {
+        let mut pin = Pin::new();
+        for (app_id, next) in self.txns(def).await? {
+            if let Some((source, partition)) = Source::split_app_id(&app_id) {
+                pin.set(source, partition, next);
+            }
+        }
+        Ok(pin)
+    }
+}
+
+/// The SQL condition that a row was known at a pin.
+#[must_use]
+pub fn pin_condition(pin: &Pin) -> String {
+    let known: Vec<String> = pin
+        .iter()
+        .map(|(source, partition, next)| {
+            let source = as_text(source.as_str());
+            format!("(source = {source} and kafka_partition = {partition} and kafka_offset < {next})")
+        })
+        .collect();
+    if known.is_empty() { "false".to_owned() } else { format!("({})", known.join(" or ")) }
+}
+
+/// A text as an SQL literal.
+#[must_use]
+pub fn as_text(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// Batches as a table for people.
+///
+/// # Errors
+/// [`LakeError::Query`].
+pub fn as_table(batches: &[RecordBatch]) -> Result<String, LakeError> {
+    let printed = pretty_format_batches(batches).map_err(|error| LakeError::Query(Box::new(error.into())))?;
+    Ok(printed.to_string())
+}

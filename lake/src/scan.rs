@@ -1,0 +1,145 @@
+//! A table as DataFusion sees it: exactly the files of one snapshot, as a plain Parquet scan.
+//!
+//! The snapshot is resolved once; what is committed later does not change a running query. A plain Parquet scan can
+//! be sent to other machines, which deltalake's own provider cannot (ingest.md §3.7); it is right because our tables
+//! have neither deletion vectors nor column mapping.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::{DataFusionError, ScalarValue};
+use datafusion::datasource::TableType;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::datasource::table_schema::TableSchema;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::physical_plan::ExecutionPlan;
+use object_store::ObjectMeta;
+use tollbook_schemas::tables::Table;
+
+use crate::error::LakeError;
+use crate::open::Handle;
+
+/// Under this URL the lake's root is registered with a session.
+pub(crate) const STORE_URL: &str = "lake://root/";
+
+#[derive(Debug)]
+pub(crate) struct Scan {
+    schema: SchemaRef,
+    file_schema: SchemaRef,
+    partition: Option<FieldRef>,
+    /// Position of the partition column in the declared order: Parquet scans put it last.
+    files: Vec<PartitionedFile>,
+}
+
+impl Scan {
+    /// The files of the handle's snapshot.
+    pub(crate) fn of(handle: &Handle) -> Result<Self, LakeError> {
+        let def: &'static Table = handle.def;
+        let failed = |source| LakeError::Open { table: def.name, source: Box::new(source) };
+        let state = handle.table.snapshot().map_err(failed)?;
+        let declared = def.arrow_schema();
+        let is_partition = |name: &str| def.partition_by == Some(name);
+        let file_fields: Vec<FieldRef> =
+            declared.fields().iter().filter(|field| !is_partition(field.name())).cloned().collect();
+        let partition = declared.fields().iter().find(|field| is_partition(field.name())).cloned();
+        let mut all = file_fields.clone();
+        all.extend(partition.clone());
+        let mut files = Vec::new();
+        for file in state.log_data().iter() {
+            if file.deletion_vector_descriptor().is_some() {
+                let what = format!("file {} has a deletion vector, which this lake never writes", file.path());
+                return Err(LakeError::Log { table: def.name, what });
+            }
+            let size = u64::try_from(file.size()).map_err(|_| LakeError::Log {
+                table: def.name,
+                what: format!("file {} has a negative size", file.path()),
+            })?;
+            let location = object_store::path::Path::parse(format!("{}/{}", def.name, file.path()))
+                .map_err(|error| LakeError::Log { table: def.name, what: error.to_string() })?;
+            let meta =
+                ObjectMeta { location, last_modified: chrono::DateTime::UNIX_EPOCH, size, e_tag: None, version: None };
+            let mut scanned = PartitionedFile::from(meta);
+            if let Some(field) = &partition {
+                let value = file.partition_values_map().remove(field.name()).flatten();
+                scanned.partition_values = vec![partition_value(def, field, value)?];
+            }
+            files.push(scanned);
+        }
+        Ok(Self {
+            schema: Arc::new(Schema::new(all)),
+            file_schema: Arc::new(Schema::new(file_fields)),
+            partition,
+            files,
+        })
+    }
+
+    /// Leaves only files whose partition value is one of these.
+    pub(crate) fn only(mut self, values: &[ScalarValue]) -> Self {
+        self.files.retain(|file| file.partition_values.first().is_none_or(|value| values.contains(value)));
+        self
+    }
+}
+
+fn partition_value(def: &Table, field: &FieldRef, value: Option<String>) -> Result<ScalarValue, LakeError> {
+    let damaged = |what: String| LakeError::Log { table: def.name, what };
+    let text = value.ok_or_else(|| damaged(format!("a file has no value for {}", field.name())))?;
+    match field.data_type() {
+        DataType::Utf8 => Ok(ScalarValue::Utf8(Some(text))),
+        other => ScalarValue::try_from_string(text, other).map_err(|error| damaged(error.to_string())),
+    }
+}
+
+#[async_trait]
+impl TableProvider for Scan {
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&Expr],
+    ) -> Result<Vec<TableProviderFilterPushDown>, DataFusionError> {
+        // Row groups are skipped by their statistics; what remains is filtered again above.
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
+        let table_schema = TableSchema::builder(self.file_schema.clone())
+            .with_table_partition_cols(self.partition.iter().cloned().collect::<Vec<_>>())
+            .build();
+        let mut source =
+            ParquetSource::new(table_schema).with_table_parquet_options(state.table_options().parquet.clone());
+        if let Some(condition) = conjunction(filters.iter().cloned()) {
+            let schema = datafusion::common::DFSchema::try_from(self.schema.as_ref().clone())?;
+            source = source.with_predicate(state.create_physical_expr(condition, &schema)?);
+        }
+        let groups = state.config().target_partitions().max(1);
+        let mut grouped = vec![Vec::new(); groups];
+        for (at, file) in self.files.iter().enumerate() {
+            grouped[at % groups].push(file.clone());
+        }
+        let grouped = grouped.into_iter().filter(|group| !group.is_empty()).map(FileGroup::new).collect();
+        let config = FileScanConfigBuilder::new(ObjectStoreUrl::parse(STORE_URL)?, Arc::new(source))
+            .with_file_groups(grouped)
+            .with_projection_indices(projection.cloned())?
+            .with_limit(limit)
+            .build();
+        Ok(DataSourceExec::from_data_source(config))
+    }
+}

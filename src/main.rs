@@ -1,2 +1,29 @@
-//! tollbook
-fn main() {}
+//! The command line of tollbook.
+
+mod cli;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use tollbook::jobs::kind_of;
+use tollbook::output::talk;
+
+fn main() -> ExitCode {
+    let arguments = cli::Arguments::parse();
+    // The lake's kernel wants a runtime of several threads.
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            talk(&format!("tollbook: no runtime: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(cli::run(arguments)) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            let chain: Vec<String> = error.chain().map(ToString::to_string).collect();
+            talk(&format!("tollbook: {}", chain.join("\n  because: ")));
+            ExitCode::from(kind_of(&error).map_or(1, tollbook_schemas::error::Kind::exit_code))
+        }
+    }
+}

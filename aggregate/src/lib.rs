@@ -1,1 +1,18 @@
-//! aggregate
+#![doc = include_str!("../README.md")]
+
+mod attribution;
+mod error;
+mod exact;
+mod funnel;
+mod meters;
+mod milestones;
+mod registry;
+mod segments;
+mod usage;
+
+pub use error::AggregateError;
+pub use funnel::{Funnel, FunnelStep, PartnerMilestones, SEMANTICS, fold_funnel};
+pub use meters::check_meters;
+pub use milestones::{ProgramReport, refresh_program};
+pub use registry::{read_registry, refresh_registry};
+pub use usage::{UsageReport, refresh_usage, usage_pin};

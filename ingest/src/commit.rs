@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use tollbook_lake::{Lake, Outcome, Part, TxnStep};
+use tollbook_schemas::source::Source;
 use tollbook_schemas::tables::{Table, batch_of, rejected};
 
 use crate::buffer::{Decided, Sealed};
@@ -175,7 +176,10 @@ impl Committer {
     }
 }
 
+/// What the app ids of watermarks begin with.
+pub(crate) const WATERMARK_PREFIX: &str = "watermark_ms ";
+
 /// App id of a partition's watermark; without '#', so that it is never taken for an offset.
-fn watermark_app_id(source: &tollbook_schemas::source::Source, partition: i32) -> String {
-    format!("watermark_ms {source} {partition}")
+fn watermark_app_id(source: &Source, partition: i32) -> String {
+    format!("{WATERMARK_PREFIX}{source} {partition}")
 }

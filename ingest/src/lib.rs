@@ -15,4 +15,4 @@ pub use consume::KafkaSettings;
 pub use credential::{CredentialKey, KeyRing};
 pub use decode::{Decoder, Door};
 pub use error::IngestError;
-pub use run::{Budget, IngestReport, Ingestor, PartitionState, Progress};
+pub use run::{Budget, IngestReport, Ingestor, PartitionState, Progress, watermark};

@@ -11,11 +11,23 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tollbook_lake::Lake;
+use tollbook_schemas::tables::Table;
 
-use crate::commit::{Committer, Landed};
+use crate::commit::{Committer, Landed, WATERMARK_PREFIX};
 use crate::consume::{Consuming, Handed, KafkaSettings, Watermarks};
 use crate::decode::Door;
 use crate::error::IngestError;
+
+/// How far the data of an ingested table reaches: the earliest of its partitions' watermarks. `None` where no run has
+/// caught up yet.
+///
+/// # Errors
+/// [`IngestError`] when the lake cannot be read.
+pub async fn watermark(lake: &Lake, table: &'static Table) -> Result<Option<DateTime<Utc>>, IngestError> {
+    let txns = lake.txns(table).await?;
+    let earliest = txns.iter().filter(|(app_id, _)| app_id.starts_with(WATERMARK_PREFIX)).map(|(_, ms)| *ms).min();
+    Ok(earliest.and_then(DateTime::from_timestamp_millis))
+}
 
 /// Limits of a run.
 #[derive(Debug, Clone, Copy)]

@@ -96,14 +96,15 @@ impl Lake {
             .map_err(failed)?
             .with_storage_backend(self.inner.store.clone(), url.clone());
         let mut table = builder.build().map_err(failed)?;
-        match table.load().await {
-            Ok(()) => {}
-            Err(DeltaTableError::NotATable(_)) => {
-                create(&table, def).await?;
-                table.load().await.map_err(failed)?;
-            }
-            Err(error) => return Err(failed(error)),
+        // The log's reader wants the folder to be there before it looks for a log in it.
+        if let Ok(folder) = url.to_file_path() {
+            std::fs::create_dir_all(&folder)
+                .map_err(|error| LakeError::Root { root: self.inner.root_text.clone(), reason: error.to_string() })?;
         }
+        if !table.verify_deltatable_existence().await.map_err(failed)? {
+            create(&table, def).await?;
+        }
+        table.load().await.map_err(failed)?;
         check_schema(&table, def)?;
         let handle = Handle { table, def, txns: BTreeMap::new(), txns_version: None };
         let handle = Arc::new(Mutex::new(handle));

@@ -111,7 +111,7 @@ pub const INVOICE_EVENT: Table = Table {
     partition_by: Some("event_month"),
     append_only: true,
     columns: &[
-        must("invoice_id", Kind::Text, "Document"),
+        must("invoice_id", Kind::Text, "Document whose life it is"),
         must("slot_id", Kind::Text, "Place that the document fills"),
         must("partner_id", Kind::Text, "Partner that is billed"),
         must("kind", Kind::Text, "drafted, issued, frozen, answered, finalised, paid, payment_failed or nothing_due"),

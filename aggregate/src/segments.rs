@@ -1,0 +1,88 @@
+//! Where slices are cut: for each partner, spans of time in which its billing period and subscription stay the same.
+//!
+//! Pure. A span never crosses a month of the subscription's own zone, nor a start or end of a subscription, so usage
+//! that is sliced by hours and spans folds exactly to any billing period (I3).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use tollbook_schemas::catalog::Catalog;
+use tollbook_schemas::id::PartnerId;
+use tollbook_schemas::period::{Month, Period, PeriodError};
+use tollbook_schemas::registry::{Registry, Subscription};
+
+/// The zone whose months bill a subscription: its own, else its plan's issuer's, else UTC.
+pub(crate) fn zone_of(subscription: &Subscription, catalog: &Catalog) -> Tz {
+    let issuer_zone = || {
+        let plan = catalog.plans.get(&subscription.plan_id)?.first()?;
+        Some(catalog.issuers.get(&plan.issuer)?.time_zone)
+    };
+    subscription.time_zone.or_else(issuer_zone).unwrap_or(Tz::UTC)
+}
+
+/// The spans of every partner with a subscription over `range`, in order and without gap. Partners without one are
+/// not cut: they are not in the map.
+pub(crate) fn segments(
+    registry: &Registry,
+    catalog: &Catalog,
+    range: Period,
+) -> Result<BTreeMap<PartnerId, Vec<Period>>, PeriodError> {
+    let mut cuts: BTreeMap<&PartnerId, BTreeSet<DateTime<Utc>>> = BTreeMap::new();
+    for subscription in registry.subscriptions.values() {
+        let cuts = cuts.entry(&subscription.partner_id).or_default();
+        let zone = zone_of(subscription, catalog);
+        let mut month = Month::of(range.start, zone);
+        loop {
+            let period = month.period(zone)?;
+            if period.start >= range.end {
+                break;
+            }
+            cuts.insert(period.start);
+            month = month.next();
+        }
+        cuts.insert(subscription.started_at);
+        cuts.extend(subscription.ended_at);
+    }
+    let spans = |cuts: BTreeSet<DateTime<Utc>>| {
+        let inside = cuts.into_iter().filter(|cut| range.start < *cut && *cut < range.end);
+        let starts: Vec<_> = std::iter::once(range.start).chain(inside).collect();
+        let ends = starts.iter().skip(1).copied().chain([range.end]);
+        starts.iter().zip(ends).map(|(start, end)| Period { start: *start, end }).collect()
+    };
+    Ok(cuts.into_iter().map(|(partner, cuts)| (partner.clone(), spans(cuts))).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use tollbook_schemas::id::{PlanId, SubscriptionId};
+    use tollbook_schemas::period::{parse_instant, print_instant};
+
+    use super::*;
+
+    #[test]
+    fn spans_follow_months_of_the_zone_and_the_subscription() {
+        let instant = |text: &str| parse_instant(text).unwrap();
+        let files = [];
+        let catalog = Catalog::parse(&files).unwrap();
+        let mut registry = Registry::default();
+        let subscription = Subscription {
+            subscription_id: SubscriptionId::parse("s1").unwrap(),
+            partner_id: PartnerId::parse("acme").unwrap(),
+            plan_id: PlanId::parse("pro").unwrap(),
+            time_zone: Some(chrono_tz::Asia::Kolkata),
+            started_at: instant("2026-06-10T12:34:56Z"),
+            ended_at: None,
+        };
+        registry.subscriptions.insert(subscription.subscription_id.clone(), subscription);
+        let range = Period::new(instant("2026-05-31T00:00:00Z"), instant("2026-07-02T00:00:00Z")).unwrap();
+        let segments = segments(&registry, &catalog, range).unwrap();
+        let starts: Vec<_> = segments.values().flatten().map(|span| print_instant(span.start)).collect();
+        assert_eq!(
+            starts,
+            ["2026-05-31T00:00:00Z", "2026-05-31T18:30:00Z", "2026-06-10T12:34:56Z", "2026-06-30T18:30:00Z"]
+        );
+        let spans: Vec<_> = segments.values().flatten().collect();
+        assert!(spans.windows(2).all(|pair| pair[0].end == pair[1].start), "no gap, no overlap");
+    }
+}

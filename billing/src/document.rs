@@ -1,0 +1,266 @@
+//! Invoice documents: the canonical JSON that is kept and re-derived, and the rows that tell it to SQL.
+//!
+//! A document is its text. The invoice id is the hash of exactly that text, so a changed document is another
+//! document, and whoever holds the text can check the id. The text names neither clock, run, table version nor
+//! number: the same pin, catalog and code give the same bytes (I6), and the number is given by the `issued` event.
+//! Who is billed is named by the version of the billing profile, never copied.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::{Deserialize, Serialize};
+use tollbook_schemas::decimal::Decimal;
+use tollbook_schemas::id::{
+    InvoiceId, IssuerId, LineId, MeterId, PartnerId, PlanId, PriceId, ProfileVersionId, SlotId, SubscriptionId,
+};
+use tollbook_schemas::invariant::Invariant;
+use tollbook_schemas::money::{Currency, Money};
+use tollbook_schemas::period::Month;
+use tollbook_schemas::tables::Row;
+use tollbook_schemas::tables::billing::INVOICE;
+
+use crate::error::BillingError;
+use crate::rating::Working;
+use crate::stored::Stored;
+
+/// The form of the document; a later form gets a later number.
+pub const FORMAT: u32 = 1;
+
+/// What one line billed on one UTC day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BilledDay {
+    /// Requests of the day.
+    pub event_count: i64,
+    /// UTC day of the slices.
+    pub event_date: NaiveDate,
+    /// Quantity of the day; of a `unique` meter the day's distinct values, which do not add up to the line's.
+    pub quantity: Decimal,
+    /// Usage rows of the day.
+    pub slice_count: i64,
+    /// SHA-256 over the rows, in key order.
+    pub usage_sha256: String,
+}
+
+/// One printed line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// Amount, rounded once, in minor units.
+    pub amount_minor: i64,
+    /// What the customer reads.
+    pub description: String,
+    /// Place on the document, from 1.
+    pub line_number: u32,
+    /// Meter; none for a flat price.
+    pub meter_id: Option<MeterId>,
+    /// Plan.
+    pub plan_id: PlanId,
+    /// Version of the plan.
+    pub plan_version: u32,
+    /// Price of the plan.
+    pub price_id: PriceId,
+    /// `flat`, `per_unit` or `graduated`.
+    pub price_model: String,
+    /// Quantity that was priced.
+    pub quantity: Decimal,
+    /// First instant after what is billed.
+    pub span_end: DateTime<Utc>,
+    /// First instant that is billed.
+    pub span_start: DateTime<Utc>,
+    /// Subscription.
+    pub subscription_id: SubscriptionId,
+    /// Unit of the quantity; none for a flat price.
+    pub unit: Option<String>,
+    /// Evidence, by UTC day.
+    pub usage: Vec<BilledDay>,
+    /// How the amount came about.
+    pub working: Working,
+}
+
+/// Who issues, as printed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IssuedBy {
+    /// Address lines.
+    pub address: Vec<String>,
+    /// Issuer of the catalog.
+    pub issuer_id: IssuerId,
+    /// Legal name.
+    pub legal_name: String,
+    /// Tax id.
+    pub tax_id: Option<String>,
+}
+
+/// The content of a document. Fields are in order of name, so that its JSON is canonical.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Body {
+    /// Hash of the catalog that priced it.
+    pub catalog_sha256: String,
+    /// Currency of all amounts.
+    pub currency: Currency,
+    /// [`FORMAT`].
+    pub format: u32,
+    /// Who issues.
+    pub issuer: IssuedBy,
+    /// Lines, in printed order.
+    pub lines: Vec<Line>,
+    /// Month that is billed.
+    pub month: Month,
+    /// Partner that is billed.
+    pub partner_id: PartnerId,
+    /// Days until it is due.
+    pub payment_terms_days: u32,
+    /// First instant after the billing period.
+    pub period_end: DateTime<Utc>,
+    /// First instant of the billing period.
+    pub period_start: DateTime<Utc>,
+    /// What was known, JSON.
+    pub pin: String,
+    /// Version of the billing profile.
+    pub profile_version_id: ProfileVersionId,
+    /// Sum of the lines, in minor units.
+    pub total_minor: i64,
+}
+
+/// An invoice document: a draft until an `issued` event names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    /// Derived from `text`.
+    pub invoice_id: InvoiceId,
+    /// The place that it fills.
+    pub slot_id: SlotId,
+    /// Content.
+    pub body: Body,
+    /// The content as canonical JSON: the document itself.
+    pub text: String,
+}
+
+impl Document {
+    /// Closes a body: sums the lines (I4), writes the text, derives the ids.
+    ///
+    /// # Errors
+    /// [`BillingError::Broken`] when the sum is not the body's total, [`BillingError::Bug`] when it has no JSON.
+    pub fn close(body: Body) -> Result<Self, BillingError> {
+        let total = sum_of(&body.lines).filter(|total| *total == body.total_minor);
+        if total.is_none() {
+            let what = format!("the lines of {}'s document for {} do not add up", body.partner_id, body.month);
+            return Err(BillingError::broken(Invariant::I4, what));
+        }
+        let text = serde_json::to_string(&body)
+            .map_err(|error| BillingError::Bug { what: format!("a document has no JSON: {error}") })?;
+        let invoice_id = InvoiceId::derive([&text]);
+        let slot_id = slot_of(&body.issuer.issuer_id, &body.partner_id, body.currency, body.month);
+        Ok(Self { invoice_id, slot_id, body, text })
+    }
+
+    /// The total.
+    #[must_use]
+    pub fn total(&self) -> Money {
+        Money { minor: self.body.total_minor, currency: self.body.currency }
+    }
+
+    /// The id of a line.
+    #[must_use]
+    pub fn line_id(&self, line_number: u32) -> LineId {
+        LineId::derive([self.invoice_id.as_str(), &line_number.to_string()])
+    }
+
+    /// The row of `invoice`.
+    #[must_use]
+    pub fn invoice_row(&self) -> Row {
+        let body = &self.body;
+        Row::new()
+            .with("invoice_id", self.invoice_id.as_str())
+            .with("slot_id", self.slot_id.as_str())
+            .with("issuer_id", body.issuer.issuer_id.as_str())
+            .with("partner_id", body.partner_id.as_str())
+            .with("profile_version_id", body.profile_version_id.as_str())
+            .with("currency", body.currency.code())
+            .with("period_start", body.period_start)
+            .with("period_end", body.period_end)
+            .with("line_count", count_of(body.lines.len()))
+            .with("total_minor", body.total_minor)
+            .with("pin", body.pin.as_str())
+            .with("catalog_sha256", body.catalog_sha256.as_str())
+            .with("document", self.text.as_str())
+            .with("period", body.month.to_string())
+    }
+
+    /// The rows of `invoice_line`.
+    #[must_use]
+    pub fn line_rows(&self) -> Vec<Row> {
+        let row = |line: &Line| {
+            Row::new()
+                .with("line_id", self.line_id(line.line_number).as_str())
+                .with("invoice_id", self.invoice_id.as_str())
+                .with("line_number", i64::from(line.line_number))
+                .with("partner_id", self.body.partner_id.as_str())
+                .with("subscription_id", line.subscription_id.as_str())
+                .with("plan_id", line.plan_id.as_str())
+                .with("plan_version", i64::from(line.plan_version))
+                .with("price_id", line.price_id.as_str())
+                .with("meter_id", line.meter_id.as_ref().map(MeterId::as_str))
+                .with("price_model", line.price_model.as_str())
+                .with("description", line.description.as_str())
+                .with("quantity", line.quantity)
+                .with("working", line.working.to_json())
+                .with("amount_minor", line.amount_minor)
+                .with("currency", self.body.currency.code())
+                .with("period_start", line.span_start)
+                .with("period_end", line.span_end)
+                .with("period", self.body.month.to_string())
+        };
+        self.body.lines.iter().map(row).collect()
+    }
+
+    /// The rows of `billed_usage`.
+    #[must_use]
+    pub fn billed_usage_rows(&self) -> Vec<Row> {
+        let row = |line: &Line, day: &BilledDay| {
+            Row::new()
+                .with("line_id", self.line_id(line.line_number).as_str())
+                .with("invoice_id", self.invoice_id.as_str())
+                .with("event_date", day.event_date)
+                .with("quantity", day.quantity)
+                .with("event_count", day.event_count)
+                .with("slice_count", day.slice_count)
+                .with("usage_sha256", day.usage_sha256.as_str())
+                .with("period", self.body.month.to_string())
+        };
+        self.body.lines.iter().flat_map(|line| line.usage.iter().map(move |day| row(line, day))).collect()
+    }
+
+    /// Reads a row of `invoice`, and checks that its ids and its total are those of its text.
+    ///
+    /// # Errors
+    /// [`BillingError::Stored`]; [`BillingError::Broken`] when the row and its text differ (I5).
+    pub fn from_row(row: &Row) -> Result<Self, BillingError> {
+        let stored = Stored { table: &INVOICE, row };
+        let invoice_id = stored.id("invoice_id", InvoiceId::parse)?;
+        let text = stored.text("document")?;
+        let body: Body = serde_json::from_str(text)
+            .map_err(|error| BillingError::stored(INVOICE.name, format!("the document of {invoice_id}: {error}")))?;
+        let document = Self::close(body)?;
+        let same = document.invoice_id == invoice_id
+            && document.text == text
+            && document.slot_id.as_str() == stored.text("slot_id")?
+            && document.body.total_minor == stored.int("total_minor")?;
+        if !same {
+            let what = format!("invoice {invoice_id} is not the document that its id was derived from");
+            return Err(BillingError::broken(Invariant::I5, what));
+        }
+        Ok(document)
+    }
+}
+
+/// The place that an invoice fills.
+#[must_use]
+pub fn slot_of(issuer: &IssuerId, partner: &PartnerId, currency: Currency, month: Month) -> SlotId {
+    SlotId::derive([issuer.as_str(), partner.as_str(), currency.code(), &month.to_string()])
+}
+
+/// The checked sum of lines, in minor units.
+pub(crate) fn sum_of(lines: &[Line]) -> Option<i64> {
+    lines.iter().try_fold(0_i64, |sum, line| sum.checked_add(line.amount_minor))
+}
+
+/// A length as a column; a document cannot hold more than 63 bits of lines.
+pub(crate) fn count_of(length: usize) -> i64 {
+    i64::try_from(length).unwrap_or(i64::MAX)
+}

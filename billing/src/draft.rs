@@ -1,0 +1,210 @@
+//! Drafting: usage, registry, catalog and billing profiles at a pin in, documents for one month out. Pure.
+//!
+//! For each subscription: its month in its own time zone, cut to its own start and end, is the **span** that is
+//! billed; the plan version in force at the start of the span prices it. Every price of the plan is a line, at 0 too,
+//! so that a customer sees what was counted. Subscriptions of a partner with the same issuer and currency share one
+//! document, ordered by subscription, then as the plan lists its prices.
+//!
+//! Decisions, each chosen so that nothing is billed by a guess:
+//!
+//! - a flat price is charged in full for a part of a month; there is no proration yet;
+//! - only production usage is billed (I8), and a slice must lie inside the span: one that straddles its edge means
+//!   that usage was cut by other rules than billing's (I3), and the partner is blocked;
+//! - two subscriptions that would bill the same meter for the same time block the partner;
+//! - a partner that cannot be billed is blocked with a reason that says how to mend it; the others go on.
+
+mod line;
+mod span;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+use tollbook_schemas::catalog::Catalog;
+use tollbook_schemas::id::{IssuerId, MeterId, PartnerId};
+use tollbook_schemas::money::Currency;
+use tollbook_schemas::period::Month;
+use tollbook_schemas::registry::{Environment, Registry};
+
+use crate::document::{Body, Document, FORMAT, IssuedBy, sum_of};
+use crate::profile::{Profile, profile_at};
+use crate::usage::UsageSlice;
+
+use span::Span;
+
+/// Everything a draft is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct DraftInput<'a> {
+    /// Month to bill.
+    pub month: Month,
+    /// Usage rows; those of other months and partners may be among them.
+    pub usage: &'a [UsageSlice],
+    /// Partners and subscriptions at the pin.
+    pub registry: &'a Registry,
+    /// Catalog.
+    pub catalog: &'a Catalog,
+    /// Billing profiles, all versions.
+    pub profiles: &'a [Profile],
+    /// What was known, as JSON.
+    pub pin_json: &'a str,
+    /// Instant at which a billing profile must be in force.
+    pub as_of: DateTime<Utc>,
+}
+
+/// A partner that should be billed and cannot be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blocked {
+    /// Partner.
+    pub partner_id: PartnerId,
+    /// Why, and how to mend it.
+    pub reason: String,
+}
+
+/// What a month comes to. Every partner of the registry is in exactly one of the three lists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Drafted {
+    /// Month.
+    pub month: Month,
+    /// Documents, by issuer, partner and currency.
+    pub documents: Vec<Document>,
+    /// Partners that cannot be billed, with the reason.
+    pub blocked: Vec<Blocked>,
+    /// Partners that have nothing to bill, with the reason.
+    pub without: Vec<(PartnerId, String)>,
+}
+
+/// Production usage by partner and meter.
+type UsageIndex<'a> = BTreeMap<(&'a PartnerId, &'a MeterId), Vec<&'a UsageSlice>>;
+
+/// Drafts a month.
+#[must_use]
+pub fn draft(input: &DraftInput<'_>) -> Drafted {
+    let mut usage = UsageIndex::new();
+    for slice in input.usage {
+        if let (Some(partner_id), Some(Environment::Production)) = (&slice.partner_id, slice.environment) {
+            usage.entry((partner_id, &slice.meter_id)).or_default().push(slice);
+        }
+    }
+    let mut drafted = Drafted { month: input.month, documents: Vec::new(), blocked: Vec::new(), without: Vec::new() };
+    let subscribers = input.registry.subscriptions.values().map(|subscription| &subscription.partner_id);
+    let partners: BTreeSet<&PartnerId> = input.registry.partners.keys().chain(subscribers).collect();
+    for partner_id in partners {
+        match documents_of(input, &usage, partner_id) {
+            Err(reason) => drafted.blocked.push(Blocked { partner_id: partner_id.clone(), reason }),
+            Ok(documents) if documents.is_empty() => {
+                drafted.without.push((partner_id.clone(), why_nothing(input, &usage, partner_id)));
+            }
+            Ok(documents) => drafted.documents.extend(documents),
+        }
+    }
+    drafted.documents.sort_by(|a, b| order_of(a).cmp(&order_of(b)));
+    drafted
+}
+
+/// The order in which documents are listed and numbered.
+pub(crate) fn order_of(document: &Document) -> (&IssuerId, &PartnerId, Currency) {
+    let body = &document.body;
+    (&body.issuer.issuer_id, &body.partner_id, body.currency)
+}
+
+fn documents_of(
+    input: &DraftInput<'_>,
+    usage: &UsageIndex<'_>,
+    partner_id: &PartnerId,
+) -> Result<Vec<Document>, String> {
+    let mut spans = Vec::new();
+    for subscription in input.registry.subscriptions.values().filter(|s| s.partner_id == *partner_id) {
+        spans.extend(span::span_of(input, subscription)?);
+    }
+    span::check_overlaps(&spans)?;
+    if spans.is_empty() {
+        return Ok(Vec::new());
+    }
+    let profile = profile_at(input.profiles, partner_id, input.as_of).ok_or_else(|| {
+        format!(
+            "no billing profile is in force; import one with `tollbook partner import` and draft {} again",
+            input.month
+        )
+    })?;
+    let mut by_document: BTreeMap<(&IssuerId, Currency), Vec<&Span<'_>>> = BTreeMap::new();
+    for span in &spans {
+        by_document.entry((&span.version.issuer, span.version.currency)).or_default().push(span);
+    }
+    by_document
+        .into_iter()
+        .map(|((issuer, currency), spans)| document_of(input, usage, profile, issuer, currency, &spans))
+        .collect()
+}
+
+fn document_of(
+    input: &DraftInput<'_>,
+    usage: &UsageIndex<'_>,
+    profile: &Profile,
+    issuer_id: &IssuerId,
+    currency: Currency,
+    spans: &[&Span<'_>],
+) -> Result<Document, String> {
+    let issuer =
+        input.catalog.issuers.get(issuer_id).ok_or_else(|| format!("the catalog has no issuer {issuer_id}"))?;
+    let mut lines = Vec::new();
+    for span in spans {
+        for price in &span.version.prices {
+            let number = u32::try_from(lines.len() + 1).map_err(|_| "the document has too many lines".to_owned())?;
+            lines.push(line::line_of(input.catalog, usage, span, price, number)?);
+        }
+    }
+    let total_minor =
+        sum_of(&lines).ok_or("the total does not fit 63 bits of minor units; look at the prices of the plan")?;
+    // Zones may differ between subscriptions: the document's period covers each one's month.
+    let period_start = spans.iter().map(|span| span.month.start).min();
+    let period_end = spans.iter().map(|span| span.month.end).max();
+    let (Some(period_start), Some(period_end)) = (period_start, period_end) else {
+        return Err("a document has no subscription".to_owned());
+    };
+    let body = Body {
+        catalog_sha256: input.catalog.sha256.clone(),
+        currency,
+        format: FORMAT,
+        issuer: IssuedBy {
+            address: issuer.address.clone(),
+            issuer_id: issuer_id.clone(),
+            legal_name: issuer.legal_name.clone(),
+            tax_id: issuer.tax_id.clone(),
+        },
+        lines,
+        month: input.month,
+        partner_id: profile.partner_id.clone(),
+        payment_terms_days: profile.payment_terms_days,
+        period_end,
+        period_start,
+        pin: input.pin_json.to_owned(),
+        profile_version_id: profile.profile_version_id.clone(),
+        total_minor,
+    };
+    Document::close(body).map_err(|error| error.to_string())
+}
+
+/// Nothing is dropped in silence (I9): a partner without a subscription may still have traffic.
+fn why_nothing(input: &DraftInput<'_>, usage: &UsageIndex<'_>, partner_id: &PartnerId) -> String {
+    let month = input.month;
+    let ever = input.registry.subscriptions.values().any(|subscription| subscription.partner_id == *partner_id);
+    let subject = if ever { "no subscription runs" } else { "never subscribed, so none runs" };
+    let unbilled: Vec<&MeterId> = usage
+        .iter()
+        .filter(|((partner, _), slices)| {
+            // Without a subscription there is no zone: the UTC month will do to say that there was something.
+            let inside = |slice: &&UsageSlice| {
+                slice.event_date.format("%Y-%m").to_string() == month.to_string() && slice.event_count > 0
+            };
+            *partner == partner_id && slices.iter().any(inside)
+        })
+        .map(|((_, meter_id), _)| *meter_id)
+        .collect();
+    if unbilled.is_empty() {
+        return format!("{subject} in {month}");
+    }
+    let meters = unbilled.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    format!("{subject} in {month}; its production usage of {meters} is not billed")
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,418 @@
+use std::collections::BTreeMap;
+
+use tollbook_schemas::catalog::CatalogFile;
+use tollbook_schemas::decimal::Decimal;
+use tollbook_schemas::id::{PlanId, ProfileVersionId, SubscriptionId};
+use tollbook_schemas::period::{Period, parse_instant, parse_zone};
+use tollbook_schemas::registry::{Partner, Subscription};
+use tollbook_schemas::tables::Row;
+use tollbook_schemas::tables::batch_of;
+use tollbook_schemas::tables::billing::{BILLED_USAGE, INVOICE, INVOICE_LINE};
+
+use super::*;
+
+const CATALOG: &str = r#"
+[[issuer]]
+id = "berlin"
+legal_name = "Berlin APIs GmbH"
+address = ["Street 1", "10115 Berlin"]
+number_prefix = "B-"
+time_zone = "Europe/Berlin"
+payment_terms_days = 14
+
+[[issuer]]
+id = "tokyo"
+legal_name = "Tokyo APIs KK"
+address = ["1-1"]
+number_prefix = "T-"
+time_zone = "Asia/Tokyo"
+payment_terms_days = 30
+
+[[meter]]
+id = "calls"
+name = "Calls"
+unit = "call"
+aggregation = "count"
+
+[[meter]]
+id = "users"
+name = "Users"
+unit = "user"
+aggregation = "unique"
+value = "consumer"
+
+[[plan]]
+id = "pro"
+version = 1
+effective_from = "2026-01-01T00:00:00Z"
+name = "Pro"
+issuer = "berlin"
+currency = "EUR"
+price = [
+  { id = "base", description = "Base", model = "flat", amount = "49" },
+  { id = "calls", description = "Calls", model = "graduated", meter = "calls", tiers = [
+    { up_to = "10", unit_price = "0" }, { unit_price = "0.1" } ] },
+]
+
+[[plan]]
+id = "pro"
+version = 2
+effective_from = "2026-06-15T00:00:00Z"
+name = "Pro"
+issuer = "berlin"
+currency = "EUR"
+price = [ { id = "base", description = "Base", model = "flat", amount = "59" } ]
+
+[[plan]]
+id = "seats"
+version = 1
+effective_from = "2026-01-01T00:00:00Z"
+name = "Seats"
+issuer = "berlin"
+currency = "EUR"
+price = [ { id = "users", description = "Users", model = "per_unit", meter = "users", unit_price = "2.5" } ]
+
+[[plan]]
+id = "jp"
+version = 1
+effective_from = "2026-01-01T00:00:00Z"
+name = "JP"
+issuer = "tokyo"
+currency = "JPY"
+price = [ { id = "base", description = "Base", model = "flat", amount = "1000" } ]
+
+[[plan]]
+id = "moved"
+version = 1
+effective_from = "2026-01-01T00:00:00Z"
+name = "Moved"
+issuer = "berlin"
+currency = "EUR"
+price = [ { id = "base", description = "Base", model = "flat", amount = "1" } ]
+
+[[plan]]
+id = "moved"
+version = 2
+effective_from = "2026-09-01T00:00:00Z"
+name = "Moved"
+issuer = "tokyo"
+currency = "JPY"
+price = [ { id = "base", description = "Base", model = "flat", amount = "100" } ]
+
+[[plan]]
+id = "late"
+version = 1
+effective_from = "2026-08-01T00:00:00Z"
+name = "Late"
+issuer = "berlin"
+currency = "EUR"
+price = [ { id = "base", description = "Base", model = "flat", amount = "1" } ]
+
+[[plan]]
+id = "huge"
+version = 1
+effective_from = "2026-01-01T00:00:00Z"
+name = "Huge"
+issuer = "berlin"
+currency = "EUR"
+price = [
+  { id = "one", description = "One", model = "flat", amount = "90000000000000000" },
+  { id = "two", description = "Two", model = "flat", amount = "90000000000000000" },
+]
+"#;
+
+pub(crate) fn at(text: &str) -> DateTime<Utc> {
+    let text = if text.contains('T') { format!("{text}:00Z") } else { format!("{text}T00:00:00Z") };
+    parse_instant(&text).unwrap()
+}
+
+/// Reads `partner plan start..end [zone]`, several, separated by `;`. Ids are s1, s2, …
+fn registry(text: &str) -> Registry {
+    let mut registry = Registry::default();
+    for (index, line) in text.split(';').map(str::trim).filter(|line| !line.is_empty()).enumerate() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let partner_id = PartnerId::parse(words[0]).unwrap();
+        registry.partners.insert(partner_id.clone(), Partner::default());
+        if words.len() == 1 {
+            continue;
+        }
+        let (start, end) = words[2].split_once("..").unwrap();
+        let subscription_id = SubscriptionId::parse(format!("s{}", index + 1)).unwrap();
+        let subscription = Subscription {
+            subscription_id: subscription_id.clone(),
+            partner_id,
+            plan_id: PlanId::parse(words[1]).unwrap(),
+            time_zone: words.get(3).map(|zone| parse_zone(zone).unwrap()),
+            started_at: at(start),
+            ended_at: (!end.is_empty()).then(|| at(end)),
+        };
+        registry.subscriptions.insert(subscription_id, subscription);
+    }
+    registry
+}
+
+/// Reads `partner meter environment hour quantity|values`, several, separated by `;`; a slice is an hour.
+fn usage(text: &str) -> Vec<UsageSlice> {
+    text.split(';')
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .map(|line| {
+            let [partner, meter, environment, hour, measure] = line.split_whitespace().collect::<Vec<_>>()[..] else {
+                panic!("{line}")
+            };
+            let start = at(hour);
+            let (quantity, state) = match measure.parse::<Decimal>() {
+                Ok(quantity) => (quantity, "{}".to_owned()),
+                Err(_) => {
+                    let values: Vec<&str> = measure.split(',').collect();
+                    let count = Decimal::whole(i64::try_from(values.len()).unwrap());
+                    (count, serde_json::json!({ "values": values }).to_string())
+                }
+            };
+            UsageSlice {
+                meter_id: MeterId::parse(meter).unwrap(),
+                partner_id: (partner != "-").then(|| PartnerId::parse(partner).unwrap()),
+                environment: Environment::parse(environment),
+                product_id: "maps".into(),
+                dimensions: BTreeMap::new(),
+                slice: Period::new(start, start + chrono::TimeDelta::hours(1)).unwrap(),
+                quantity,
+                state,
+                event_count: 3,
+                event_date: start.date_naive(),
+            }
+        })
+        .collect()
+}
+
+fn profile(partner: &str, from: &str, version: &str) -> Profile {
+    Profile {
+        profile_version_id: ProfileVersionId::derive([partner, version]),
+        partner_id: PartnerId::parse(partner).unwrap(),
+        effective_from: at(from),
+        legal_name: format!("{partner} Ltd"),
+        address: "Road 1".into(),
+        country: "DE".into(),
+        tax_id: None,
+        billing_email: format!("bills@{partner}.example"),
+        purchase_order: None,
+        payment_terms_days: 21,
+        recorded_at: at(from),
+    }
+}
+
+pub(crate) fn catalog() -> Catalog {
+    Catalog::parse(&[CatalogFile { path: "catalog.toml".into(), text: CATALOG.into() }]).unwrap()
+}
+
+pub(crate) fn drafted(registry_text: &str, usage_text: &str) -> Drafted {
+    let (registry, catalog, usage) = (registry(registry_text), catalog(), usage(usage_text));
+    let profiles = [profile("acme", "2026-01-01", "1"), profile("bolt", "2026-01-01", "1")];
+    draft(&DraftInput {
+        month: "2026-06".parse().unwrap(),
+        usage: &usage,
+        registry: &registry,
+        catalog: &catalog,
+        profiles: &profiles,
+        pin_json: "{}",
+        as_of: at("2026-07-02"),
+    })
+}
+
+/// Documents as `partner issuer total: price quantity amount, …`; then blocked and without as `partner! reason`.
+fn told(drafted: &Drafted) -> String {
+    let line = |line: &crate::document::Line| format!("{} {} {}", line.price_id, line.quantity, line.amount_minor);
+    let documents = drafted.documents.iter().map(|document| {
+        let lines: Vec<String> = document.body.lines.iter().map(line).collect();
+        let body = &document.body;
+        format!("{} {} {}: {}", body.partner_id, body.issuer.issuer_id, document.total(), lines.join(", "))
+    });
+    let blocked = drafted.blocked.iter().map(|blocked| format!("{}! {}", blocked.partner_id, blocked.reason));
+    let without = drafted.without.iter().map(|(partner, reason)| format!("{partner}- {reason}"));
+    documents.chain(blocked).chain(without).collect::<Vec<_>>().join(" | ")
+}
+
+/// One row: subscriptions, usage, what comes of it.
+#[test]
+fn a_month_comes_to_documents() {
+    for (registry, usage, expected) in [
+        // Every price is a line, at 0 too.
+        ("acme pro 2026-01-01..", "", "acme berlin 49.00 EUR: base 1 4900, calls 0 0"),
+        // The month is Berlin's: it begins on 31 May at 22:00 UTC and ends on 30 June at 22:00 UTC.
+        (
+            "acme pro 2026-01-01..",
+            "acme calls production 2026-05-31T21:00 1000; acme calls production 2026-05-31T22:00 8;
+             acme calls production 2026-06-30T21:00 4; acme calls production 2026-06-30T22:00 1000",
+            "acme berlin 49.20 EUR: base 1 4900, calls 12 20",
+        ),
+        // A zone of the subscription's own.
+        (
+            "acme pro 2026-01-01.. UTC",
+            "acme calls production 2026-05-31T23:00 1000; acme calls production 2026-06-30T23:00 11",
+            "acme berlin 49.10 EUR: base 1 4900, calls 11 10",
+        ),
+        // Sandbox, unattributed and other partners' traffic is not billed (I8).
+        (
+            "acme pro 2026-01-01..",
+            "acme calls sandbox 2026-06-02T00:00 99; - calls production 2026-06-02T00:00 99;
+             bolt calls production 2026-06-02T00:00 99; acme calls production 2026-06-02T00:00 11",
+            "acme berlin 49.10 EUR: base 1 4900, calls 11 10",
+        ),
+        // A flat price is charged in full for a part of the month, and usage outside the span is not billed.
+        (
+            "acme pro 2026-06-10..2026-06-12",
+            "acme calls production 2026-06-09T23:00 99; acme calls production 2026-06-10T00:00 11;
+             acme calls production 2026-06-12T00:00 99",
+            "acme berlin 49.10 EUR: base 1 4900, calls 11 10",
+        ),
+        // Distinct values of the month, not the sum of the hours.
+        (
+            "acme seats 2026-01-01..",
+            "acme users production 2026-06-01T00:00 a,b; acme users production 2026-06-01T01:00 b,c;
+             acme users production 2026-06-02T00:00 a",
+            "acme berlin 7.50 EUR: users 3 750",
+        ),
+        // One document for an issuer and a currency; lines by subscription, then as the plan lists them.
+        (
+            "acme pro 2026-01-01..; acme seats 2026-01-01..; acme jp 2026-01-01..",
+            "",
+            "acme berlin 49.00 EUR: base 1 4900, calls 0 0, users 0 0 | acme tokyo 1000 JPY: base 1 1000",
+        ),
+        // Documents are in the order of issuer, partner, currency.
+        (
+            "bolt pro 2026-01-01..; acme jp 2026-01-01..",
+            "",
+            "bolt berlin 49.00 EUR: base 1 4900, calls 0 0 | acme tokyo 1000 JPY: base 1 1000",
+        ),
+        // The version in force when the span begins prices it.
+        ("acme pro 2026-06-20..", "", "acme berlin 59.00 EUR: base 1 5900"),
+        // An upgrade within the month: two spans that touch and do not overlap.
+        (
+            "acme pro 2026-01-01..2026-06-10; acme pro 2026-06-10..",
+            "acme calls production 2026-06-09T23:00 11; acme calls production 2026-06-10T00:00 12",
+            "acme berlin 98.30 EUR: base 1 4900, calls 11 10, base 1 4900, calls 12 20",
+        ),
+    ] {
+        assert_eq!(told(&drafted(registry, usage)), expected, "{registry} with {usage}");
+    }
+}
+
+/// One row: subscriptions, usage, words of the reason, and who goes on.
+#[test]
+fn who_cannot_be_billed_is_named_with_the_reason_and_others_go_on() {
+    for (registry, usage, words) in [
+        ("acme nosuch 2026-01-01..", "", "acme! subscription s1 is to plan nosuch, which the catalog does not have"),
+        ("acme late 2026-01-01..", "", "acme! plan late has no version in force at 2026-05-31 22:00:00 UTC"),
+        ("acme moved 2026-01-01..", "", "acme! the versions of plan moved have issuers in different time zones"),
+        ("acme huge 2026-01-01..", "", "acme! the total does not fit 63 bits"),
+        ("corp pro 2026-01-01..", "", "corp! no billing profile is in force; import one"),
+        (
+            "acme pro 2026-01-01..; acme pro 2026-06-01..",
+            "",
+            "acme! subscriptions s1 and s2 would both bill meter calls for [2026-06-01T00:00:00Z, 2026-06-30T22:00:00Z)",
+        ),
+        (
+            "acme pro 2026-06-10T00:30..",
+            "acme calls production 2026-06-10T00:00 5",
+            "acme! I3 does not hold: the usage of meter calls at [2026-06-10T00:00:00Z, 2026-06-10T01:00:00Z) lies across",
+        ),
+        (
+            "acme seats 2026-01-01..",
+            "acme users production 2026-06-10T00:00 5",
+            "acme! price users of subscription s1: the usage state",
+        ),
+        (
+            "acme pro 2026-01-01..",
+            "acme calls production 2026-06-10T00:00 -5",
+            "acme! price calls of subscription s1: quantity -5",
+        ),
+        ("acme pro 2026-01-01..2026-06-01", "", "berlin 49.00"),
+        ("acme pro 2026-01-01..2026-05-31", "", "acme- no subscription runs in 2026-06"),
+        ("acme pro 2026-07-01..", "", "acme- no subscription runs in 2026-06"),
+        ("acme pro 2026-06-05..2026-06-05", "", "acme- no subscription runs in 2026-06"),
+        (
+            "acme",
+            "acme calls production 2026-06-05T00:00 1",
+            "acme- never subscribed, so none runs in 2026-06; its production usage of calls is not billed",
+        ),
+        ("acme", "acme calls sandbox 2026-06-05T00:00 1", "acme- never subscribed, so none runs in 2026-06"),
+    ] {
+        let drafted = drafted(&format!("{registry}; bolt jp 2026-01-01.."), usage);
+        let told = told(&drafted);
+        assert!(told.contains(words), "{registry} with {usage}: {told}");
+        assert!(told.contains("bolt tokyo 1000 JPY"), "others must go on: {told}");
+        let partners = drafted.documents.len() + drafted.blocked.len() + drafted.without.len();
+        assert_eq!(partners, 2, "everybody is in one list: {told}");
+    }
+}
+
+#[test]
+fn the_profile_in_force_decides_and_a_correction_of_the_same_date_wins() {
+    let partner_id = PartnerId::parse("acme").unwrap();
+    let mut corrected = profile("acme", "2026-03-01", "2b");
+    corrected.recorded_at = at("2026-03-05");
+    let profiles = [
+        profile("acme", "2026-03-01", "2"),
+        profile("acme", "2026-01-01", "1"),
+        corrected,
+        profile("acme", "2026-09-01", "3"),
+    ];
+    let at_of = |day| profile_at(&profiles, &partner_id, at(day)).map(|profile| profile.profile_version_id.clone());
+    assert_eq!(at_of("2025-12-31"), None);
+    assert_eq!(at_of("2026-02-01"), Some(ProfileVersionId::derive(["acme", "1"])));
+    assert_eq!(at_of("2026-07-01"), Some(ProfileVersionId::derive(["acme", "2b"])));
+}
+
+const USAGE: &str = "acme calls production 2026-06-02T00:00 8; acme calls production 2026-06-02T01:00 4.5;
+    acme calls production 2026-06-03T00:00 1";
+
+#[test]
+fn a_document_is_its_text_and_its_rows_fit_their_tables() {
+    let drafted = drafted("acme pro 2026-01-01..", USAGE);
+    let document = &drafted.documents[0];
+    let row = document.invoice_row();
+    assert_eq!(Document::from_row(&row).unwrap(), *document);
+    let calls = &document.body.lines[1];
+    let days: Vec<_> =
+        calls.usage.iter().map(|day| (day.event_date.to_string(), day.quantity.to_string(), day.slice_count)).collect();
+    assert_eq!(days, [("2026-06-02".to_owned(), "12.5".to_owned(), 2), ("2026-06-03".to_owned(), "1".to_owned(), 1)]);
+    let batches = [
+        batch_of(&INVOICE, std::slice::from_ref(&row)),
+        batch_of(&INVOICE_LINE, &document.line_rows()),
+        batch_of(&BILLED_USAGE, &document.billed_usage_rows()),
+    ];
+    assert_eq!(batches.map(|batch| batch.unwrap().num_rows()), [1, 2, 2]);
+    // Keys in order at every level: the text is canonical.
+    let value: serde_json::Value = serde_json::from_str(&document.text).unwrap();
+    let sorted: BTreeMap<String, serde_json::Value> = serde_json::from_str(&document.text).unwrap();
+    assert_eq!(serde_json::to_string(&sorted).unwrap(), document.text);
+    assert_eq!(value["lines"][1]["working"]["tiers"][1]["exact"], "0.35");
+    assert!(!document.text.contains("example"), "no contact data in a document");
+}
+
+#[test]
+fn the_same_input_gives_the_same_bytes_in_any_order_of_rows() {
+    let once = drafted("acme pro 2026-01-01..", USAGE);
+    let shuffled: Vec<&str> = USAGE.split(';').rev().collect();
+    assert_eq!(drafted("acme pro 2026-01-01..", &shuffled.join(";")), once);
+    let more = drafted("acme pro 2026-01-01..", &USAGE.replace("4.5", "4"));
+    assert_eq!(more.documents[0].slot_id, once.documents[0].slot_id);
+    assert_ne!(more.documents[0].invoice_id, once.documents[0].invoice_id);
+}
+
+#[test]
+fn a_changed_row_is_not_believed() {
+    let drafted = drafted("acme pro 2026-01-01..", USAGE);
+    let row = drafted.documents[0].invoice_row();
+    let text = row.text("document").unwrap().to_owned();
+    for changed in [
+        row.clone().with("total_minor", 1_i64),
+        row.clone().with("slot_id", "slt_00000000000000000000"),
+        row.clone().with("document", text.replace("4900", "4800")),
+        row.clone().with("document", text.replace("Base", "Bass")),
+        row.clone().with("document", "{}"),
+        Row::new(),
+    ] {
+        assert!(Document::from_row(&changed).is_err());
+    }
+}

@@ -1,0 +1,249 @@
+//! Drafts into the lake, and drafts into invoices.
+//!
+//! What a draft writes (`invoice_line`, `billed_usage`, `invoice`) is inert: ids are derived from content, so the same
+//! draft written twice is one. The `drafted` event makes it the current draft of its slot, and withdraws the one
+//! before, also where a partner has nothing to bill any more. Only the `issued` event makes an invoice: it and the
+//! txn `number/<issuer>` (the issuer's next free number) are one commit on `invoice_event`, so numbers have no gap and
+//! a number is given once, however many issue at the same time. A slot with an issued invoice is closed (I5).
+
+mod slots;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+use tollbook_lake::{Lake, Outcome, TxnStep};
+use tollbook_schemas::catalog::Catalog;
+use tollbook_schemas::id::{InvoiceId, IssuerId, PartnerId};
+use tollbook_schemas::money::Money;
+use tollbook_schemas::period::Month;
+use tollbook_schemas::tables::Row;
+use tollbook_schemas::tables::billing::{BILLED_USAGE, INVOICE, INVOICE_EVENT, INVOICE_LINE};
+
+use crate::document::{Document, count_of};
+use crate::draft::{Drafted, order_of};
+use crate::error::BillingError;
+use crate::event::{EventKind, InvoiceEvent, events_of};
+
+pub use slots::{Slot, Slots};
+
+/// The step of events about drafts.
+pub(crate) const DRAFT: &str = "draft";
+/// The step of the event that issues.
+pub(crate) const ISSUE: &str = "issue";
+/// Attempts to win the number sequence before somebody else must be asked what is going on.
+const ATTEMPTS: usize = 5;
+/// The kinds of events that decide what a slot holds.
+const SLOT_KINDS: &str = "kind IN ('drafted', 'withdrawn', 'issued')";
+
+/// What [`draft_into`] did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DraftCounts {
+    /// Documents that became the current draft of their slot.
+    pub drafted: usize,
+    /// Documents that were the current draft already.
+    pub unchanged: usize,
+    /// Drafts that may not be issued any more.
+    pub withdrawn: usize,
+    /// Partners whose slot holds an issued invoice: what changed since needs an adjustment.
+    pub already_issued: Vec<(PartnerId, InvoiceId)>,
+}
+
+/// One issued invoice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IssuedInvoice {
+    /// Invoice.
+    pub invoice_id: InvoiceId,
+    /// Partner.
+    pub partner_id: PartnerId,
+    /// Issuer.
+    pub issuer_id: IssuerId,
+    /// Number.
+    pub number: String,
+    /// Total.
+    pub total: Money,
+}
+
+/// What [`issue`] did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Issued {
+    /// Invoices issued now, in number order by issuer.
+    pub invoices: Vec<IssuedInvoice>,
+    /// Invoices of the month that were issued before.
+    pub already_issued: usize,
+    /// Drafts whose period has not ended, which are left as they are.
+    pub not_ended: Vec<(PartnerId, InvoiceId)>,
+}
+
+/// Writes drafts. Running twice changes nothing.
+///
+/// # Errors
+/// [`BillingError`].
+pub async fn draft_into(lake: &Lake, drafted: &Drafted, at: DateTime<Utc>) -> Result<DraftCounts, BillingError> {
+    let slots = read_slots(lake).await?;
+    let mut counts = DraftCounts::default();
+    let mut open = Vec::new();
+    for document in &drafted.documents {
+        match slots.issued_in(&document.slot_id) {
+            Some(issued) => {
+                counts.already_issued.push((document.body.partner_id.clone(), issued.invoice_id.clone()));
+            }
+            None => open.push(document),
+        }
+    }
+    let lines: Vec<Row> = open.iter().flat_map(|document| document.line_rows()).collect();
+    let billed: Vec<Row> = open.iter().flat_map(|document| document.billed_usage_rows()).collect();
+    let invoices: Vec<Row> = open.iter().map(|document| document.invoice_row()).collect();
+    lake.append_missing(&INVOICE_LINE, &lines).await?;
+    lake.append_missing(&BILLED_USAGE, &billed).await?;
+    lake.append_missing(&INVOICE, &invoices).await?;
+
+    let mut events = Vec::new();
+    let current: BTreeSet<&InvoiceId> = open.iter().map(|document| &document.invoice_id).collect();
+    for document in &open {
+        match slots.draft_generation(&document.invoice_id) {
+            Some((_, true)) => counts.unchanged += 1,
+            // A document that was withdrawn and comes back begins a new generation.
+            past => {
+                let generation = past.map_or(0, |(generation, _)| generation + 1);
+                events.push(InvoiceEvent::of(document, EventKind::Drafted, DRAFT, generation, at));
+                counts.drafted += 1;
+            }
+        }
+    }
+    // Every other draft of the month is stale: another document took its slot, or its partner is billed no more.
+    let months_documents = read_documents(lake, drafted.month).await?;
+    for document in months_documents.values().filter(|document| !current.contains(&document.invoice_id)) {
+        if slots.issued_in(&document.slot_id).is_some() {
+            continue;
+        }
+        if let Some((generation, true)) = slots.draft_generation(&document.invoice_id) {
+            events.push(InvoiceEvent::of(document, EventKind::Withdrawn, DRAFT, generation, at));
+            counts.withdrawn += 1;
+        }
+    }
+    let rows: Vec<Row> = events.iter().map(InvoiceEvent::to_row).collect();
+    lake.append_missing(&INVOICE_EVENT, &rows).await?;
+    Ok(counts)
+}
+
+/// Issues the current drafts of a month whose period has ended. Running twice changes nothing.
+///
+/// # Errors
+/// [`BillingError::Conflict`] when others won the number sequence five times; [`BillingError::Broken`] when the
+/// sequence has a gap; the lake's errors.
+pub async fn issue(lake: &Lake, catalog: &Catalog, month: Month, at: DateTime<Utc>) -> Result<Issued, BillingError> {
+    let mut issued = Issued::default();
+    let documents = read_documents(lake, month).await?;
+    let issuers: BTreeSet<IssuerId> =
+        documents.values().map(|document| document.body.issuer.issuer_id.clone()).collect();
+    for issuer_id in issuers {
+        let mut won = None;
+        for _ in 0..ATTEMPTS {
+            won = issue_of(lake, catalog, &issuer_id, month, at).await?;
+            if won.is_some() {
+                break;
+            }
+        }
+        let Some(of_issuer) = won else {
+            let what = format!("others gave numbers of issuer {issuer_id} at the same time, {ATTEMPTS} times in a row");
+            return Err(BillingError::Conflict { what });
+        };
+        issued.invoices.extend(of_issuer.invoices);
+        issued.already_issued += of_issuer.already_issued;
+        issued.not_ended.extend(of_issuer.not_ended);
+    }
+    Ok(issued)
+}
+
+/// The app id of an issuer's number sequence; its version is the next free number.
+#[must_use]
+pub fn number_app_id(issuer_id: &IssuerId) -> String {
+    format!("number/{issuer_id}")
+}
+
+/// One attempt for one issuer; `None` where somebody else was faster.
+async fn issue_of(
+    lake: &Lake,
+    catalog: &Catalog,
+    issuer_id: &IssuerId,
+    month: Month,
+    at: DateTime<Utc>,
+) -> Result<Option<Issued>, BillingError> {
+    let app_id = number_app_id(issuer_id);
+    // The txn is read first: whoever issues after that makes our commit fail, and what the rows say is never older.
+    let expected = lake.txn(&INVOICE_EVENT, &app_id).await?;
+    let slots = read_slots(lake).await?;
+    let documents = read_documents(lake, month).await?;
+    let next_free = expected.unwrap_or(1);
+    let given = slots.last_sequence(issuer_id);
+    if given >= next_free {
+        return Ok(None);
+    }
+    if given + 1 != next_free {
+        let what =
+            format!("the next number of issuer {issuer_id} is {next_free}, but the last that was given is {given}");
+        return Err(BillingError::stored(INVOICE_EVENT.name, what));
+    }
+    let mut issued = Issued::default();
+    let mut due = Vec::new();
+    for document in documents.values().filter(|document| document.body.issuer.issuer_id == *issuer_id) {
+        if let Some(invoice) = slots.issued_in(&document.slot_id) {
+            issued.already_issued += usize::from(invoice.invoice_id == document.invoice_id);
+        } else if slots.current_draft(&document.slot_id) == Some(&document.invoice_id) {
+            if document.body.period_end <= at {
+                due.push(document);
+            } else {
+                issued.not_ended.push((document.body.partner_id.clone(), document.invoice_id.clone()));
+            }
+        }
+    }
+    if due.is_empty() {
+        return Ok(Some(issued));
+    }
+    due.sort_by(|a, b| order_of(a).cmp(&order_of(b)));
+    let issuer = catalog.issuers.get(issuer_id).ok_or_else(|| {
+        BillingError::configuration(
+            format!("the catalog has no issuer {issuer_id}, whose drafts are due"),
+            "put it back: its number prefix is needed",
+        )
+    })?;
+    let mut rows = Vec::new();
+    for (sequence, document) in (next_free..).zip(&due) {
+        let number = format!("{}{sequence:06}", issuer.number_prefix);
+        let mut event = InvoiceEvent::of(document, EventKind::Issued, ISSUE, 0, at);
+        event.issuer_id = Some(issuer_id.clone());
+        event.number = Some(number.clone());
+        event.number_sequence = Some(sequence);
+        rows.push(event.to_row());
+        issued.invoices.push(IssuedInvoice {
+            invoice_id: document.invoice_id.clone(),
+            partner_id: document.body.partner_id.clone(),
+            issuer_id: issuer_id.clone(),
+            number,
+            total: document.total(),
+        });
+    }
+    let step = TxnStep { app_id, expected, next: next_free.saturating_add(count_of(due.len())) };
+    match lake.append(&INVOICE_EVENT, &rows, &[step]).await? {
+        Outcome::Committed => Ok(Some(issued)),
+        // `Already` too: another run came to the same next number, perhaps with other invoices. Read what it did.
+        Outcome::Already | Outcome::Fenced { .. } => Ok(None),
+    }
+}
+
+async fn read_slots(lake: &Lake) -> Result<Slots, BillingError> {
+    Slots::fold(&events_of(&lake.rows(&INVOICE_EVENT, Some(SLOT_KINDS)).await?)?)
+}
+
+/// The documents of a month, drafts and invoices.
+///
+/// # Errors
+/// [`BillingError`].
+pub async fn read_documents(lake: &Lake, month: Month) -> Result<BTreeMap<InvoiceId, Document>, BillingError> {
+    let rows = lake.rows(&INVOICE, Some(&format!("period = '{month}'"))).await?;
+    let documents = rows.iter().map(Document::from_row).collect::<Result<Vec<_>, _>>()?;
+    Ok(documents.into_iter().map(|document| (document.invoice_id.clone(), document)).collect())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,130 @@
+use tollbook_lake::Lake;
+
+use super::*;
+use crate::draft::tests::{at, catalog, drafted};
+use crate::stripe::{Ledger, State};
+
+fn month() -> Month {
+    "2026-06".parse().unwrap()
+}
+
+fn lake() -> (tempfile::TempDir, Lake) {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = Lake::open(folder.path().to_str().unwrap()).unwrap();
+    (folder, lake)
+}
+
+async fn issue_june(lake: &Lake) -> Issued {
+    issue(lake, &catalog(), month(), at("2026-07-03")).await.unwrap()
+}
+
+/// Invoices as `number partner total`.
+fn told(issued: &Issued) -> Vec<String> {
+    issued.invoices.iter().map(|i| format!("{} {} {}", i.number, i.partner_id, i.total)).collect()
+}
+
+async fn row_count(lake: &Lake) -> usize {
+    let mut count = 0;
+    for table in [&INVOICE, &INVOICE_LINE, &BILLED_USAGE, &INVOICE_EVENT] {
+        count += lake.rows(table, None).await.unwrap().len();
+    }
+    count
+}
+
+const ACME: &str = "acme pro 2026-01-01..";
+const BOTH: &str = "acme pro 2026-01-01..; bolt pro 2026-01-01..; acme jp 2026-01-01..";
+
+#[tokio::test]
+async fn drafting_and_issuing_twice_changes_nothing() {
+    let (_folder, lake) = lake();
+    let june = drafted(BOTH, "acme calls production 2026-06-02T00:00 12");
+    let counts = draft_into(&lake, &june, at("2026-07-02")).await.unwrap();
+    assert_eq!((counts.drafted, counts.unchanged, counts.withdrawn), (3, 0, 0));
+    let rows = row_count(&lake).await;
+    let counts = draft_into(&lake, &june, at("2026-07-03")).await.unwrap();
+    assert_eq!((counts.drafted, counts.unchanged, counts.withdrawn), (0, 3, 0));
+    assert_eq!(row_count(&lake).await, rows);
+
+    let issued = issue_june(&lake).await;
+    assert_eq!(told(&issued), ["B-000001 acme 49.20 EUR", "B-000002 bolt 49.00 EUR", "T-000001 acme 1000 JPY"]);
+    let rows = row_count(&lake).await;
+    let again = issue_june(&lake).await;
+    assert_eq!((told(&again).len(), again.already_issued), (0, 3));
+    assert_eq!(row_count(&lake).await, rows);
+    let berlin = IssuerId::parse("berlin").unwrap();
+    assert_eq!(lake.txn(&INVOICE_EVENT, &number_app_id(&berlin)).await.unwrap(), Some(3));
+}
+
+#[tokio::test]
+async fn the_last_draft_is_issued_also_when_an_earlier_document_comes_back() {
+    let (_folder, lake) = lake();
+    let one = drafted(ACME, "acme calls production 2026-06-02T00:00 11");
+    let two = drafted(ACME, "acme calls production 2026-06-02T00:00 12");
+    // The same instant each time: a fixed clock must not confuse the order.
+    for (document, expected) in [(&one, (1, 0)), (&two, (1, 1)), (&one, (1, 1)), (&one, (0, 0))] {
+        let counts = draft_into(&lake, document, at("2026-07-02")).await.unwrap();
+        assert_eq!((counts.drafted, counts.withdrawn), expected);
+    }
+    assert_eq!(told(&issue_june(&lake).await), ["B-000001 acme 49.10 EUR"]);
+}
+
+#[tokio::test]
+async fn a_draft_whose_partner_is_billed_no_more_is_never_issued() {
+    let (_folder, lake) = lake();
+    draft_into(&lake, &drafted(BOTH, ""), at("2026-07-02")).await.unwrap();
+    let counts = draft_into(&lake, &drafted("acme; bolt pro 2026-01-01..", ""), at("2026-07-02")).await.unwrap();
+    assert_eq!((counts.unchanged, counts.withdrawn), (1, 2));
+    assert_eq!(told(&issue_june(&lake).await), ["B-000001 bolt 49.00 EUR"]);
+}
+
+#[tokio::test]
+async fn an_issued_slot_is_closed_and_numbers_go_on() {
+    let (_folder, lake) = lake();
+    draft_into(&lake, &drafted(ACME, ""), at("2026-07-02")).await.unwrap();
+    let first = issue_june(&lake).await;
+    let rows = row_count(&lake).await;
+    let late = drafted(ACME, "acme calls production 2026-06-02T00:00 99");
+    let counts = draft_into(&lake, &late, at("2026-07-04")).await.unwrap();
+    let acme = PartnerId::parse("acme").unwrap();
+    assert_eq!(counts.already_issued, [(acme, first.invoices[0].invoice_id.clone())]);
+    assert_eq!(row_count(&lake).await, rows, "nothing is written for a closed slot");
+    draft_into(&lake, &drafted(BOTH, ""), at("2026-07-04")).await.unwrap();
+    let second = issue_june(&lake).await;
+    assert_eq!(told(&second), ["B-000002 bolt 49.00 EUR", "T-000001 acme 1000 JPY"]);
+    assert_eq!(second.already_issued, 1);
+}
+
+#[tokio::test]
+async fn nothing_is_issued_before_its_period_has_ended() {
+    let (_folder, lake) = lake();
+    draft_into(&lake, &drafted(ACME, ""), at("2026-06-20")).await.unwrap();
+    // Berlin's June ends at 22:00 UTC.
+    for (instant, issued, not_ended) in [("2026-06-30T21:59", 0, 1), ("2026-06-30T22:00", 1, 0)] {
+        let found = issue(&lake, &catalog(), month(), at(instant)).await.unwrap();
+        assert_eq!((found.invoices.len(), found.not_ended.len()), (issued, not_ended), "{instant}");
+    }
+}
+
+#[tokio::test]
+async fn numbers_have_no_gap_however_many_issue_at_once() {
+    let (folder, lake) = lake();
+    draft_into(&lake, &drafted(BOTH, ""), at("2026-07-02")).await.unwrap();
+    let path = folder.path().to_str().unwrap();
+    let others = [Lake::open(path).unwrap(), Lake::open(path).unwrap(), Lake::open(path).unwrap()];
+    let runs = futures::future::join_all(others.iter().map(issue_june)).await;
+    let mut numbers: Vec<String> = runs.iter().flat_map(told).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, ["B-000001 acme 49.00 EUR", "B-000002 bolt 49.00 EUR", "T-000001 acme 1000 JPY"]);
+    let events = events_of(&lake.rows(&INVOICE_EVENT, None).await.unwrap()).unwrap();
+    assert_eq!(Ledger::fold(&events).values().filter(|ledger| ledger.state() == State::Issued).count(), 3);
+}
+
+#[tokio::test]
+async fn a_gap_in_the_sequence_stops_the_run() {
+    let (_folder, lake) = lake();
+    draft_into(&lake, &drafted(ACME, ""), at("2026-07-02")).await.unwrap();
+    let app_id = number_app_id(&IssuerId::parse("berlin").unwrap());
+    lake.append(&INVOICE_EVENT, &[], &[TxnStep { app_id, expected: None, next: 5 }]).await.unwrap();
+    let error = issue(&lake, &catalog(), month(), at("2026-07-03")).await.unwrap_err();
+    assert!(error.to_string().contains("the next number of issuer berlin is 5"), "{error}");
+}

@@ -1,0 +1,49 @@
+//! Reading stored rows: a required column or an error that names table, column and what was expected.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use tollbook_schemas::decimal::Decimal;
+use tollbook_schemas::id::IdError;
+use tollbook_schemas::tables::{Row, Table};
+
+use crate::error::BillingError;
+
+/// A row with the table that it came from.
+#[derive(Clone, Copy)]
+pub(crate) struct Stored<'a> {
+    pub(crate) table: &'static Table,
+    pub(crate) row: &'a Row,
+}
+
+impl<'a> Stored<'a> {
+    fn need<T>(&self, column: &str, found: Option<T>) -> Result<T, BillingError> {
+        found.ok_or_else(|| BillingError::stored(self.table.name, format!("column {column} is missing")))
+    }
+
+    pub(crate) fn text(&self, column: &str) -> Result<&'a str, BillingError> {
+        self.need(column, self.row.text(column))
+    }
+
+    pub(crate) fn int(&self, column: &str) -> Result<i64, BillingError> {
+        self.need(column, self.row.int(column))
+    }
+
+    pub(crate) fn small(&self, column: &str) -> Result<u32, BillingError> {
+        self.need(column, self.row.int(column).and_then(|int| u32::try_from(int).ok()))
+    }
+
+    pub(crate) fn instant(&self, column: &str) -> Result<DateTime<Utc>, BillingError> {
+        self.need(column, self.row.instant(column))
+    }
+
+    pub(crate) fn decimal(&self, column: &str) -> Result<Decimal, BillingError> {
+        self.need(column, self.row.decimal(column))
+    }
+
+    pub(crate) fn date(&self, column: &str) -> Result<NaiveDate, BillingError> {
+        self.need(column, self.row.date(column))
+    }
+
+    pub(crate) fn id<T>(&self, column: &str, parse: impl Fn(String) -> Result<T, IdError>) -> Result<T, BillingError> {
+        parse(self.text(column)?.to_owned()).map_err(|error| BillingError::stored(self.table.name, error.to_string()))
+    }
+}

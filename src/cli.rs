@@ -1,0 +1,431 @@
+//! Arguments, help texts and what each command prints.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::bail;
+use clap::{Parser, Subcommand};
+use serde_json::json;
+use tollbook::context::JobContext;
+use tollbook::demo::{self, DemoSettings, verdict};
+use tollbook::jobs::{aggregate, bill, check, ingest, sql};
+use tollbook::output::{data, table, talk};
+use tollbook_aggregate::SEMANTICS;
+use tollbook_billing::register::RegisterRow;
+use tollbook_schemas::period::print_instant;
+use tollbook_simulate::Settings;
+
+/// API-gateway access logs in from Kafka, provable invoices out through Stripe.
+///
+/// Exit codes: 0 done, 1 failed, 2 configuration, 3 data contradict an invariant, 4 try again, 5 another process is
+/// at it, 10 the demo's figures differ.
+#[derive(Debug, Parser)]
+#[command(name = "tollbook", version)]
+pub struct Arguments {
+    /// Configuration file.
+    #[arg(long, global = true, default_value = "tollbook.toml")]
+    config: PathBuf,
+    /// Print JSON instead of tables.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The whole path on a simulated month, checked against the simulator's ledger.
+    #[command(after_help = "Example: tollbook demo --seed 7 --events 50000 --dir /tmp/demo")]
+    Demo {
+        /// Same seed, same figures, same invoice bytes.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// At least this many requests.
+        #[arg(long, default_value_t = 200_000)]
+        events: u64,
+        /// Partners of the program.
+        #[arg(long, default_value_t = 40)]
+        partners: u32,
+        /// Folder of the demo; an earlier demo in it is replaced.
+        #[arg(long, default_value = "demo")]
+        dir: PathBuf,
+        /// A real broker instead of the embedded one.
+        #[arg(long, value_name = "BROKERS")]
+        kafka: Option<String>,
+    },
+    /// Write a commented configuration and catalog to start from.
+    Init {
+        /// Folder to write to.
+        #[arg(default_value = ".")]
+        folder: PathBuf,
+    },
+    /// Validate configuration and catalog: what is wrong, where, and how to mend it.
+    Check,
+    /// Read the configured topics into the lake, until stopped.
+    #[command(after_help = "Example: tollbook ingest --until-caught-up")]
+    Ingest {
+        /// End when every partition has reached the end it had at the start.
+        #[arg(long)]
+        until_caught_up: bool,
+    },
+    /// Refresh registry and usage, then the funnel and the view of partners.
+    Aggregate {
+        /// Look up to this instant; the watermark of the data by default.
+        #[arg(long, value_name = "INSTANT")]
+        as_of: Option<String>,
+    },
+    /// Invoices: draft, issue, push, sync, register.
+    Bill {
+        #[command(subcommand)]
+        step: BillStep,
+    },
+    /// SQL over every table; `describe TABLE` shows its columns with their meaning.
+    #[command(
+        after_help = "How many active partners do we have?\n  tollbook sql \"select as_of, count(*) as active from partner_360 where active and as_of = (select max(as_of) from partner_360) group by as_of\""
+    )]
+    Sql {
+        /// The query.
+        query: String,
+        /// Form of the answer.
+        #[arg(long, value_enum, default_value = "table")]
+        format: sql::Format,
+    },
+    /// The lake itself.
+    Lake {
+        #[command(subcommand)]
+        step: LakeStep,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum LakeStep {
+    /// The live Parquet files of a table, for `read_parquet([…])`; a glob over the folder would be wrong.
+    Files {
+        /// Table.
+        table: String,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct Period {
+    /// A month such as 2026-06, `previous`, or `due`: every ended month in which a subscription ran.
+    #[arg(long, default_value = "due")]
+    period: String,
+    /// Look from this instant; the watermark of the data by default.
+    #[arg(long, value_name = "INSTANT")]
+    as_of: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum BillStep {
+    /// Rate usage into documents.
+    Draft(Period),
+    /// Give drafts their numbers: from then on they are invoices.
+    Issue(Period),
+    /// Send issued invoices to Stripe.
+    Push(Period),
+    /// Bring payments back from Stripe.
+    Sync,
+    /// Each invoice with its state, and why a partner has none.
+    Register {
+        #[command(flatten)]
+        period: Period,
+        /// Comma-separated values.
+        #[arg(long)]
+        csv: bool,
+    },
+}
+
+/// Runs the command; gives the exit code.
+///
+/// # Errors
+/// The command's.
+pub async fn run(arguments: Arguments) -> anyhow::Result<u8> {
+    let json = arguments.json;
+    match arguments.command {
+        Command::Demo { seed, events, partners, dir, kafka } => {
+            let world = Settings { seed, events, partners, ..Settings::default() };
+            return run_demo(&DemoSettings { world, folder: dir, brokers: kafka }, json).await;
+        }
+        Command::Init { folder } => {
+            check::init(&folder)?.iter().for_each(|path| data(path));
+            talk("next: edit them, then run `tollbook check`");
+        }
+        Command::Check => data(&check::check(&arguments.config)?),
+        Command::Ingest { until_caught_up } => {
+            run_ingest(&JobContext::open(&arguments.config)?, until_caught_up, json).await?
+        }
+        Command::Aggregate { as_of } => {
+            run_aggregate(&JobContext::open(&arguments.config)?, as_of.as_deref(), json).await?
+        }
+        Command::Bill { step } => run_bill(&JobContext::open(&arguments.config)?, step, json).await?,
+        Command::Sql { query, format } => {
+            let format = if json { sql::Format::Json } else { format };
+            data(&sql::sql(&JobContext::open(&arguments.config)?, &query, format).await?);
+        }
+        Command::Lake { step: LakeStep::Files { table } } => {
+            let context = JobContext::open(&arguments.config)?;
+            match context.lake.files(&table).await? {
+                Some(files) => files.iter().for_each(|file| data(file)),
+                None => bail!("there is no table {table}"),
+            }
+        }
+    }
+    Ok(0)
+}
+
+async fn run_ingest(context: &JobContext, until_caught_up: bool, json: bool) -> anyhow::Result<()> {
+    let reports = if until_caught_up {
+        ingest::until_caught_up(context).await?
+    } else {
+        let stop = Arc::new(AtomicBool::new(false));
+        let signalled = stop.clone();
+        tokio::spawn(async move {
+            if stop_signal().await.is_ok() {
+                talk("stopping: committing what is in hand");
+                signalled.store(true, Ordering::Relaxed);
+            }
+        });
+        ingest::until_stopped(context, &stop).await?
+    };
+    let rows: Vec<Vec<String>> = reports
+        .iter()
+        .map(|(topic, report)| {
+            let numbers = [report.accepted_total, report.rejected_total, report.commits_total];
+            let lag = report.lag_offsets().to_string();
+            std::iter::once(topic.clone()).chain(numbers.iter().map(ToString::to_string)).chain([lag]).collect()
+        })
+        .collect();
+    if json {
+        for (topic, report) in &reports {
+            data(
+                &json!({ "topic": topic, "accepted": report.accepted_total, "rejected": report.rejected_total,
+                "commits": report.commits_total, "restarts": report.restarts_total, "lag": report.lag_offsets() })
+                .to_string(),
+            );
+        }
+    } else {
+        data(&table(&["topic", "accepted", "rejected", "commits", "lag"], &rows));
+    }
+    Ok(())
+}
+
+async fn stop_signal() -> std::io::Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        result = tokio::signal::ctrl_c() => result,
+    }
+}
+
+async fn run_aggregate(context: &JobContext, as_of: Option<&str>, json: bool) -> anyhow::Result<()> {
+    let as_of = context.as_of(as_of).await?;
+    let usage = aggregate::usage(context).await?;
+    let program = aggregate::program(context, as_of).await?;
+    if json {
+        let steps: Vec<_> = program
+            .funnel
+            .iter()
+            .map(|s| {
+                json!({ "step": s.step, "reached": s.reached, "dropped": s.dropped, "skipped": s.skipped,
+                "conversion_from_previous_percent": s.conversion_from_previous_percent,
+                "median_seconds_from_previous": s.median_seconds_from_previous })
+            })
+            .collect();
+        data(
+            &json!({ "as_of": print_instant(as_of), "days": usage.days_total, "usage_rows": usage.usage_rows_total,
+            "duplicates": usage.duplicates_total, "unattributed": usage.unattributed,
+            "invalid_values": usage.invalid_values, "partners": program.partners_total, "active": program.active_total,
+            "funnel": steps, "semantics": SEMANTICS })
+            .to_string(),
+        );
+        return Ok(());
+    }
+    data(&format!(
+        "usage: {} days computed, {} rows; {} duplicates dropped; unattributed {:?}; invalid values {:?}",
+        usage.days_total, usage.usage_rows_total, usage.duplicates_total, usage.unattributed, usage.invalid_values
+    ));
+    data(&format!(
+        "partners: {}, active in production in the last 30 days: {}\n",
+        program.partners_total, program.active_total
+    ));
+    let dash = || "-".to_owned();
+    let rows: Vec<Vec<String>> = program
+        .funnel
+        .iter()
+        .map(|s| {
+            vec![
+                s.step.to_owned(),
+                s.reached.to_string(),
+                s.conversion_from_previous_percent.map_or_else(dash, |p| format!("{p} %")),
+                s.dropped.to_string(),
+                s.skipped.to_string(),
+                s.median_seconds_from_previous
+                    .map_or_else(dash, |s| format!("{}.{} d", s / 86_400, s % 86_400 * 10 / 86_400)),
+            ]
+        })
+        .collect();
+    data(&table(&["step", "reached", "of previous", "dropped", "skipped", "median time"], &rows));
+    data(&format!("\nas of {}. {SEMANTICS}", print_instant(as_of)));
+    Ok(())
+}
+
+async fn run_bill(context: &JobContext, step: BillStep, json: bool) -> anyhow::Result<()> {
+    match step {
+        BillStep::Draft(period) => {
+            let as_of = context.as_of(period.as_of.as_deref()).await?;
+            for month in bill::months(context, &period.period, as_of).await? {
+                let result = bill::draft_month(context, month, as_of).await?;
+                let (drafted, counts) = (&result.drafted, &result.counts);
+                data(
+                    &json!({ "month": month, "documents": drafted.documents.len(), "drafted": counts.drafted,
+                    "unchanged": counts.unchanged, "already_issued": counts.already_issued.len() })
+                    .to_string(),
+                );
+                for blocked in &drafted.blocked {
+                    talk(&format!("{month} {} is blocked: {}", blocked.partner_id, blocked.reason));
+                }
+            }
+        }
+        BillStep::Issue(period) => {
+            let as_of = context.as_of(period.as_of.as_deref()).await?;
+            for month in bill::months(context, &period.period, as_of).await? {
+                let issued = bill::issue_month(context, month).await?;
+                data(
+                    &json!({ "month": month, "issued": issued.invoices.len(), "already_issued": issued.already_issued,
+                    "not_ended": issued.not_ended.len() })
+                    .to_string(),
+                );
+            }
+        }
+        BillStep::Push(period) => {
+            let as_of = context.as_of(period.as_of.as_deref()).await?;
+            for month in bill::months(context, &period.period, as_of).await? {
+                let report = bill::push_month(context, month).await?;
+                data(&json!({ "month": month, "finalised": report.finalised.len(), "already_finalised": report.already_finalised,
+                    "nothing_due": report.nothing_due.len(), "write_requests": report.write_request_count }).to_string());
+                bill::complain(&report)?;
+            }
+        }
+        BillStep::Sync => {
+            let report = bill::sync(context).await?;
+            data(
+                &json!({ "paid": report.paid.len(), "payment_failed": report.payment_failed.len(), "open": report.open,
+                "already_paid": report.already_paid, "unfinished": report.unfinished.len() })
+                .to_string(),
+            );
+        }
+        BillStep::Register { period, csv } => {
+            let as_of = context.as_of(period.as_of.as_deref()).await?;
+            for month in bill::months(context, &period.period, as_of).await? {
+                let rows = bill::register(context, month, as_of).await?;
+                print_register(&rows, csv, json);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn register_cells(row: &RegisterRow) -> Vec<String> {
+    let dash = || "-".to_owned();
+    vec![
+        row.partner_id.to_string(),
+        row.number.clone().unwrap_or_else(dash),
+        row.state.map_or_else(dash, |state| state.as_str().to_owned()),
+        row.total.map_or_else(dash, |total| total.to_string()),
+        row.stripe_id.clone().unwrap_or_else(dash),
+        row.note.clone().unwrap_or_default(),
+    ]
+}
+
+fn print_register(rows: &[RegisterRow], csv: bool, json: bool) {
+    let headings = ["partner", "number", "state", "total", "stripe", "note"];
+    let cells: Vec<Vec<String>> = rows.iter().map(register_cells).collect();
+    if json {
+        for row in rows {
+            data(
+                &json!({ "partner_id": row.partner_id, "number": row.number, "state": row.state.map(|s| s.as_str()),
+                "total_minor": row.total.map(|t| t.minor), "currency": row.total.map(|t| t.currency),
+                "stripe_id": row.stripe_id, "note": row.note })
+                .to_string(),
+            );
+        }
+    } else if csv {
+        data(&headings.join(","));
+        for row in &cells {
+            let quoted: Vec<String> = row.iter().map(|cell| format!("\"{}\"", cell.replace('"', "\"\""))).collect();
+            data(&quoted.join(","));
+        }
+    } else {
+        data(&table(&headings, &cells));
+    }
+}
+
+/// Exit code where the demo's figures differ from the ledger.
+const DIFFERS: u8 = 10;
+
+async fn run_demo(settings: &DemoSettings, json: bool) -> anyhow::Result<u8> {
+    let result = demo::run(settings).await?;
+    let checks = verdict::compare(&result.ledger, &result.found);
+    let wrong: Vec<_> = checks.iter().filter(|check| !check.is_equal()).collect();
+    if json {
+        let documents: Vec<_> = result
+            .found
+            .invoices
+            .iter()
+            .map(|(partner, invoice)| json!({ "partner": partner, "document_sha256": invoice.document_sha256 }))
+            .collect();
+        data(
+            &json!({ "equal": wrong.is_empty(), "checks": checks, "documents": documents,
+            "stripe_calls": result.stripe_calls, "config": demo::shown(&result.config) })
+            .to_string(),
+        );
+        return Ok(if wrong.is_empty() { 0 } else { DIFFERS });
+    }
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    for check in &checks {
+        // Counts and funnel are few and shown one by one; usage and invoices are summed up unless they differ.
+        if matches!(check.class, "counts" | "funnel") || !check.is_equal() {
+            let equal = if check.is_equal() { "yes" } else { "NO" };
+            rows.push(vec![
+                check.class.into(),
+                check.figure.clone(),
+                check.expected.clone(),
+                check.found.clone(),
+                equal.into(),
+            ]);
+        }
+    }
+    for class in ["usage", "invoices"] {
+        let (all, equal) = checks
+            .iter()
+            .filter(|c| c.class == class)
+            .fold((0, 0), |(all, equal), check| (all + 1, equal + usize::from(check.is_equal())));
+        let word = if all == equal { "yes" } else { "NO" };
+        rows.push(vec![class.into(), "all figures".into(), all.to_string(), equal.to_string(), word.into()]);
+    }
+    data(&table(&["class", "figure", "expected", "found", "equal"], &rows));
+    let times: Vec<String> = result.seconds.iter().map(|(name, seconds)| format!("{name} {seconds:.1} s")).collect();
+    talk(&format!("\n{}", times.join(" · ")));
+    let config = demo::shown(&result.config);
+    if !wrong.is_empty() {
+        talk(&format!(
+            "{} of {} figures differ: the lake is left at {config} for you to look",
+            wrong.len(),
+            checks.len()
+        ));
+        return Ok(DIFFERS);
+    }
+    data(&format!(
+        "\nall {} figures equal the simulator's ledger. The lake and its configuration: {config}",
+        checks.len()
+    ));
+    data("try next:");
+    data(&format!("  tollbook --config {config} bill register --period 2026-06"));
+    data(&format!("  tollbook --config {config} aggregate"));
+    data(&format!(
+        "  tollbook --config {config} sql \"select count(*) as active_partners from partner_360 where active\""
+    ));
+    Ok(0)
+}

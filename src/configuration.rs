@@ -1,0 +1,324 @@
+//! `tollbook.toml`: read strictly, overridden by the environment by one rule, secrets taken from the environment or a
+//! file and never from an argument.
+//!
+//! The rule: `TOLLBOOK__SECTION__KEY=value` sets `key` of `[section]`. Paths are relative to the file's folder.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use serde::Deserialize;
+use tollbook_ingest::{CredentialKey, Decoder, Door, KeyRing};
+use tollbook_schemas::source::Source;
+
+/// The whole configuration.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Configuration {
+    /// Where tables are.
+    pub lake: LakeSection,
+    /// Where the catalog is.
+    pub catalog: CatalogSection,
+    /// Where topics are.
+    pub kafka: KafkaSection,
+    /// The topics.
+    #[serde(default)]
+    pub topic: Vec<TopicSection>,
+    /// Keys for credentials.
+    pub credentials: CredentialsSection,
+    /// The Stripe account.
+    pub stripe: StripeSection,
+    /// A fixed clock: the demo's. Leave it out everywhere else.
+    pub clock: Option<ClockSection>,
+    /// Folder of the file; not in the file.
+    #[serde(skip)]
+    pub folder: PathBuf,
+}
+
+/// `[lake]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LakeSection {
+    /// Folder of the tables.
+    pub root: String,
+}
+
+/// `[catalog]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CatalogSection {
+    /// Folder of TOML files.
+    pub folder: String,
+}
+
+/// `[kafka]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KafkaSection {
+    /// Bootstrap servers.
+    pub brokers: String,
+    /// Name of the cluster: part of every key, so it never changes.
+    pub cluster_alias: String,
+    /// Further librdkafka properties.
+    #[serde(default)]
+    pub properties: BTreeMap<String, String>,
+}
+
+/// `[[topic]]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TopicSection {
+    /// Topic.
+    pub name: String,
+    /// `native` or `cloudevents`.
+    pub decoder: String,
+    /// Raised when the topic was deleted and made again.
+    pub generation: String,
+    /// Id of the gateway; event ids are unique within it.
+    #[serde(default)]
+    pub gateway: String,
+    /// Environment of records that say none.
+    pub environment: Option<String>,
+}
+
+/// `[credentials]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CredentialsSection {
+    /// The key for new hashes.
+    pub current: KeySection,
+    /// The key before it, while it is still valid.
+    pub previous: Option<KeySection>,
+}
+
+/// A key for hashes.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeySection {
+    /// Id, stored beside each hash.
+    pub key_id: String,
+    /// Where the secret is.
+    #[serde(flatten)]
+    pub secret: SecretPlace,
+}
+
+/// Where a secret is: exactly one of the two.
+#[derive(Debug, Clone, Deserialize)]
+pub struct SecretPlace {
+    /// Name of an environment variable.
+    pub secret_env: Option<String>,
+    /// Path of a file that holds it alone.
+    pub secret_file: Option<String>,
+}
+
+/// `[stripe]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StripeSection {
+    /// `https://api.stripe.com`, or a double on this machine.
+    pub base_url: String,
+    /// Allows a key that moves real money.
+    #[serde(default)]
+    pub live: bool,
+    /// First part of every idempotency key: tells installations on one account apart.
+    pub namespace: String,
+    /// The account's id, so that a rolled key is still the same account.
+    pub account: Option<String>,
+    /// Name of an environment variable with the secret key.
+    pub secret_env: Option<String>,
+    /// Path of a file that holds the secret key alone.
+    pub secret_file: Option<String>,
+}
+
+/// `[clock]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClockSection {
+    /// The instant.
+    pub fixed: String,
+}
+
+const PREFIX: &str = "TOLLBOOK__";
+
+impl Configuration {
+    /// Reads the file, with overrides from the environment.
+    ///
+    /// # Errors
+    /// What is wrong, where, and how to mend it.
+    pub fn read(path: &Path) -> anyhow::Result<Self> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("{} cannot be read; write one with `tollbook init`", path.display()))?;
+        let overrides =
+            std::env::vars().filter_map(|(name, value)| Some((name.strip_prefix(PREFIX)?.to_owned(), value)));
+        let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
+        Self::parse(&text, overrides, folder)
+            .with_context(|| format!("{} is not a valid configuration", path.display()))
+    }
+
+    /// Reads a text with overrides, `SECTION__KEY` to value.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn parse(
+        text: &str,
+        overrides: impl IntoIterator<Item = (String, String)>,
+        folder: PathBuf,
+    ) -> anyhow::Result<Self> {
+        let overrides: Vec<(String, String)> = overrides.into_iter().collect();
+        // Read from the text where nothing is overridden: then errors tell line and column.
+        let mut configuration: Self = if overrides.is_empty() {
+            toml::from_str(text)?
+        } else {
+            let mut table: toml::Table = toml::from_str(text)?;
+            for (name, value) in overrides {
+                set(&mut table, &name, value)?;
+            }
+            table.try_into()?
+        };
+        configuration.folder = folder;
+        for topic in &configuration.topic {
+            configuration.door(topic, None)?;
+        }
+        Ok(configuration)
+    }
+
+    /// A path of the configuration, relative to its folder.
+    #[must_use]
+    pub fn path(&self, relative: &str) -> PathBuf {
+        self.folder.join(relative)
+    }
+
+    fn door(&self, topic: &TopicSection, keys: Option<KeyRing>) -> anyhow::Result<Door> {
+        let decoder = Decoder::parse(&topic.decoder).with_context(|| {
+            format!("topic {}: decoder {:?} is not known; use native or cloudevents", topic.name, topic.decoder)
+        })?;
+        if decoder == Decoder::Native && topic.gateway.is_empty() {
+            bail!(
+                "topic {}: gateway is missing; event ids are unique within a gateway, so it needs a name",
+                topic.name
+            );
+        }
+        if let Some(environment) = topic.environment.as_deref()
+            && !["production", "sandbox"].contains(&environment)
+        {
+            bail!("topic {}: environment {environment:?} is neither production nor sandbox", topic.name);
+        }
+        let no_key = || KeyRing { current: CredentialKey::new("none", Vec::new()), previous: None };
+        Ok(Door {
+            source: Source::kafka(&self.kafka.cluster_alias, &topic.name, &topic.generation)?,
+            decoder,
+            gateway: topic.gateway.clone(),
+            environment_default: topic.environment.clone(),
+            keys: keys.unwrap_or_else(no_key),
+        })
+    }
+
+    /// The doors, in the order of the file, each with its topic.
+    ///
+    /// # Errors
+    /// A secret that is not there.
+    pub fn doors(&self) -> anyhow::Result<Vec<(String, Door)>> {
+        let key = |section: &KeySection| -> anyhow::Result<CredentialKey> {
+            let place = &section.secret;
+            let secret = self.secret("credentials", place.secret_env.as_deref(), place.secret_file.as_deref())?;
+            Ok(CredentialKey::new(&section.key_id, secret.into_bytes()))
+        };
+        let keys = KeyRing {
+            current: key(&self.credentials.current)?,
+            previous: self.credentials.previous.as_ref().map(key).transpose()?,
+        };
+        self.topic.iter().map(|topic| Ok((topic.name.clone(), self.door(topic, Some(keys.clone()))?))).collect()
+    }
+
+    /// The Stripe key.
+    ///
+    /// # Errors
+    /// Where it should be and is not.
+    pub fn stripe_secret(&self) -> anyhow::Result<String> {
+        self.secret("stripe", self.stripe.secret_env.as_deref(), self.stripe.secret_file.as_deref())
+    }
+
+    fn secret(&self, section: &str, env: Option<&str>, file: Option<&str>) -> anyhow::Result<String> {
+        let secret = match (env, file) {
+            // This is the edge that the ban in clippy.toml points to.
+            #[allow(clippy::disallowed_methods)]
+            (Some(name), None) => std::env::var(name).ok().with_context(|| {
+                format!("[{section}] wants its secret in the environment variable {name}, which is not set")
+            })?,
+            (None, Some(file)) => {
+                let path = self.path(file);
+                std::fs::read_to_string(&path).with_context(|| {
+                    format!("[{section}] wants its secret in {}, which cannot be read", path.display())
+                })?
+            }
+            _ => bail!("[{section}] must name secret_env or secret_file, and only one of them"),
+        };
+        let secret = secret.trim().to_owned();
+        if secret.is_empty() {
+            bail!("[{section}] has an empty secret");
+        }
+        Ok(secret)
+    }
+}
+
+fn set(table: &mut toml::Table, name: &str, value: String) -> anyhow::Result<()> {
+    let lower = name.to_lowercase();
+    let mut keys: Vec<&str> = lower.split("__").collect();
+    let last = keys.pop().unwrap_or_default();
+    let mut at = table;
+    for key in keys {
+        let entry = at.entry(key).or_insert_with(|| toml::Table::new().into());
+        at = entry.as_table_mut().with_context(|| format!("{PREFIX}{name} does not name a key of a section"))?;
+    }
+    // A text stays a text where one stands; elsewhere true, false and numbers are read as such.
+    let parsed = match at.get(last) {
+        Some(toml::Value::String(_)) => None,
+        _ => value.parse::<toml::Value>().ok().filter(|value| value.is_bool() || value.is_integer()),
+    };
+    at.insert(last.to_owned(), parsed.unwrap_or(toml::Value::String(value)));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAMPLE: &str = include_str!("../tollbook.toml");
+
+    fn parse(text: &str, overrides: &[(&str, &str)]) -> anyhow::Result<Configuration> {
+        let overrides = overrides.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Configuration::parse(text, overrides, PathBuf::from("/x"))
+    }
+
+    #[test]
+    fn the_sample_is_valid_and_the_environment_overrides_it() {
+        let sample = parse(SAMPLE, &[]).unwrap();
+        assert_eq!(sample.path("lake"), PathBuf::from("/x/lake"));
+        let other = parse(SAMPLE, &[("KAFKA__BROKERS", "other:1"), ("STRIPE__LIVE", "true")]).unwrap();
+        assert_eq!((other.kafka.brokers.as_str(), other.stripe.live), ("other:1", true));
+        assert!(parse(SAMPLE, &[("KAFKA__BROKER", "typo:1")]).is_err());
+    }
+
+    #[test]
+    fn mistakes_are_told() {
+        for (from, to, words) in [
+            ("decoder = \"native\"", "decoder = \"natve\"", "is not known"),
+            ("gateway = \"edge\"", "", "gateway is missing"),
+            ("brokers =", "broker =", "unknown field `broker`"),
+            ("[lake]", "[lakes]", "unknown field `lakes`"),
+        ] {
+            assert!(SAMPLE.contains(from), "{from}");
+            let error = format!("{:#}", parse(&SAMPLE.replacen(from, to, 1), &[]).unwrap_err());
+            assert!(error.contains(words), "{to}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_secret_has_one_place() {
+        let sample = parse(SAMPLE, &[]).unwrap();
+        assert!(sample.secret("s", None, None).is_err());
+        assert!(sample.secret("s", Some("A"), Some("b")).is_err());
+        let error = format!("{:#}", sample.secret("s", Some("TOLLBOOK_NOT_SET"), None).unwrap_err());
+        assert!(error.contains("TOLLBOOK_NOT_SET"));
+    }
+}

@@ -1,0 +1,220 @@
+//! `tollbook demo`: the whole path on a simulated month, checked against the simulator's own ledger.
+//!
+//! A seeded program produces its month into a broker inside this process (or a real one), the jobs of the command line
+//! run as an operator would run them, invoices go to a double of Stripe over real HTTP, some are paid. Then every
+//! figure is compared with what the simulator counted while it made the traffic. Nothing here is read from the tables
+//! by the simulator, and nothing is taken from the ledger by the pipeline.
+
+pub mod broker;
+pub mod folder;
+pub mod found;
+pub mod verdict;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use tollbook_billing::register::RegisterRow;
+use tollbook_ingest::{Budget, IngestReport, Ingestor};
+use tollbook_schemas::tables::Row;
+use tollbook_schemas::tables::billing::{BILLING_PROFILE, INVOICE_EVENT};
+use tollbook_simulate::stripe_double::{Options as DoubleOptions, StripeDouble};
+use tollbook_simulate::{Ledger, Settings, World, world};
+
+use crate::context::JobContext;
+use crate::jobs;
+use crate::output::talk;
+
+use broker::{Broker, Committed};
+
+/// What a demo is started with.
+#[derive(Debug, Clone)]
+pub struct DemoSettings {
+    /// Seed and size.
+    pub world: Settings,
+    /// Folder of the demo; an earlier demo in it is replaced.
+    pub folder: PathBuf,
+    /// A real broker; the embedded one where `None`.
+    pub brokers: Option<String>,
+}
+
+/// What a demo gave.
+pub struct DemoResult {
+    /// What had to come out.
+    pub ledger: Ledger,
+    /// What came out.
+    pub found: found::Found,
+    /// The register of invoices.
+    pub register: Vec<RegisterRow>,
+    /// Calls to Stripe, by endpoint.
+    pub stripe_calls: BTreeMap<String, usize>,
+    /// Seconds of each part.
+    pub seconds: Vec<(&'static str, f64)>,
+    /// Its configuration.
+    pub config: PathBuf,
+}
+
+/// Key of the double. It is no secret: the double lives inside this process and dies with it.
+const STRIPE_KEY: &str = "sk_test_tollbook_demo";
+
+/// Runs the demo.
+///
+/// # Errors
+/// Whatever a job of the path ends with.
+pub async fn run(settings: &DemoSettings) -> anyhow::Result<DemoResult> {
+    let mut watch = Watch::default();
+    let world = world(&settings.world);
+    folder::prepare(&settings.folder)?;
+    let double = start_double(&world).await?;
+    let broker = Broker::start(settings.brokers.as_deref(), settings.world.partitions).await?;
+    let config = folder::write(&settings.folder, &world, &broker, double.base_url(), STRIPE_KEY)?;
+    let context = JobContext::open(&config)?;
+    context.lake.append_missing(&BILLING_PROFILE, &profile_rows(&world)).await?;
+
+    watch.part("simulate, Kafka, ingest");
+    let ledger = ingest(&context, &broker, &world).await?;
+    watch.part("usage");
+    jobs::aggregate::usage(&context).await?;
+    watch.part("draft, issue");
+    let (month, as_of) = (world.month(), context.as_of(None).await?);
+    jobs::bill::draft_month(&context, month, as_of).await?;
+    jobs::bill::issue_month(&context, month).await?;
+    watch.part("push, pay, sync");
+    jobs::bill::complain(&jobs::bill::push_month(&context, month).await?)?;
+    pay_in_part(&context, &double).await?;
+    jobs::bill::sync(&context).await?;
+    watch.part("funnel");
+    jobs::aggregate::program(&context, as_of).await?;
+    watch.part("check");
+    let found = found::read(&context, month, as_of, &double).await?;
+    let register = jobs::bill::register(&context, month, as_of).await?;
+    let stripe_calls = double.counts().into_iter().map(|(name, count)| (name.to_owned(), count)).collect();
+    double.shutdown().await;
+    Ok(DemoResult { ledger, found, register, stripe_calls, seconds: watch.end(), config })
+}
+
+#[derive(Default)]
+struct Watch {
+    seconds: Vec<(&'static str, f64)>,
+    running: Option<(&'static str, Instant)>,
+}
+
+impl Watch {
+    fn part(&mut self, name: &'static str) {
+        self.stop();
+        talk(&format!("… {name}"));
+        self.running = Some((name, Instant::now()));
+    }
+
+    fn stop(&mut self) {
+        if let Some((name, since)) = self.running.take() {
+            self.seconds.push((name, since.elapsed().as_secs_f64()));
+        }
+    }
+
+    fn end(mut self) -> Vec<(&'static str, f64)> {
+        self.stop();
+        self.seconds
+    }
+}
+
+async fn start_double(world: &World) -> anyhow::Result<StripeDouble> {
+    let now = world.now().timestamp();
+    Ok(StripeDouble::start(DoubleOptions::new(STRIPE_KEY, Arc::new(move || now))).await?)
+}
+
+fn profile_rows(world: &World) -> Vec<Row> {
+    world
+        .billing_profiles()
+        .into_iter()
+        .map(|profile| {
+            let parts = [profile.partner_id.as_str(), profile.legal_name.as_str(), profile.address.as_str()];
+            let id = tollbook_schemas::id::ProfileVersionId::derive(parts);
+            Row::new()
+                .with("profile_version_id", id.as_str())
+                .with("partner_id", profile.partner_id)
+                .with("effective_from", profile.effective_from)
+                .with("legal_name", profile.legal_name)
+                .with("address", profile.address)
+                .with("country", profile.country)
+                .with("tax_id", profile.tax_id)
+                .with("billing_email", profile.billing_email)
+                .with("purchase_order", profile.purchase_order)
+                .with("payment_terms_days", profile.payment_terms_days)
+                .with("recorded_at", world.now())
+        })
+        .collect()
+}
+
+/// Produces and ingests at the same time: the embedded broker forgets what is far behind, so the producer never runs
+/// further ahead of what is committed than it keeps.
+async fn ingest(context: &JobContext, broker: &Broker, world: &World) -> anyhow::Result<Ledger> {
+    // Small batches: the producer waits for commits.
+    let budget = Budget { batch_bytes_max: 8 * 1024 * 1024, commit_interval: Duration::from_millis(1500) };
+    let ingestors = jobs::ingest::ingestors(context, budget)?;
+    let (access, lifecycle) = match ingestors.as_slice() {
+        [access, lifecycle] => (access.clone(), lifecycle.clone()),
+        _ => bail!("the demo's configuration has two topics"),
+    };
+    let lifecycle_messages = world.lifecycle_messages();
+    broker.produce_all(&lifecycle.kafka.topic, lifecycle_messages).await?;
+    lifecycle.until_caught_up(context.clock.now(), &|_| {}).await?;
+
+    let committed: Committed = Arc::new(Mutex::new(BTreeMap::new()));
+    let stop = Arc::new(AtomicBool::new(false));
+    let reading = tokio::spawn(read_while(access.clone(), stop.clone(), committed.clone()));
+    let produced = broker.produce(&access.kafka.topic, world.traffic(), committed, stop.clone()).await;
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    let read = reading.await.context("the ingestor ended unexpectedly")?;
+    let traffic = produced?;
+    read?;
+    access.until_caught_up(context.clock.now(), &|_| {}).await?;
+    Ok(traffic.into_ledger())
+}
+
+async fn read_while(
+    ingestor: Ingestor,
+    stop: Arc<AtomicBool>,
+    committed: Committed,
+) -> Result<IngestReport, tollbook_ingest::IngestError> {
+    let report = ingestor
+        .until_stopped(&stop, &move |progress| {
+            if let Ok(mut committed) = committed.lock() {
+                *committed =
+                    progress.partitions.iter().map(|(partition, state)| (*partition, state.committed)).collect();
+            }
+        })
+        .await;
+    // An error here must not leave the producer waiting for a commit that never comes.
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    report
+}
+
+/// Two of three customers pay, one card fails, the rest is open: in the order of the numbers.
+async fn pay_in_part(context: &JobContext, double: &StripeDouble) -> anyhow::Result<()> {
+    let mut finalised = context.lake.rows(&INVOICE_EVENT, Some("kind = 'finalised'")).await?;
+    finalised.sort_by(|a, b| a.text("invoice_id").cmp(&b.text("invoice_id")));
+    let open: BTreeMap<String, String> =
+        double.invoices().into_iter().map(|invoice| (invoice.id.clone(), invoice.status.to_string())).collect();
+    for (at, event) in finalised.iter().enumerate() {
+        let Some(id) = event.text("stripe_id") else { continue };
+        if open.get(id).map(String::as_str) != Some("open") {
+            continue;
+        }
+        match at % 3 {
+            0 | 1 => double.pay_as_customer(id)?,
+            _ if at == 2 => double.fail_payment(id)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Where the demo's folder is, for people.
+#[must_use]
+pub fn shown(path: &Path) -> String {
+    path.display().to_string()
+}

@@ -1,0 +1,28 @@
+//! The jobs of the command line, one file each, and what their errors mean to an operator.
+
+pub mod aggregate;
+pub mod bill;
+pub mod check;
+pub mod ingest;
+pub mod sql;
+
+use tollbook_aggregate::AggregateError;
+use tollbook_billing::error::BillingError;
+use tollbook_ingest::IngestError;
+use tollbook_lake::LakeError;
+use tollbook_schemas::error::{Classified as _, Kind};
+
+use crate::context::CatalogProblems;
+
+/// What the operator should do about an error of a job, where the error knows.
+#[must_use]
+pub fn kind_of(error: &anyhow::Error) -> Option<Kind> {
+    error.chain().find_map(|cause| {
+        let kind = cause.downcast_ref::<LakeError>().map(|error| error.kind());
+        kind.or_else(|| cause.downcast_ref::<IngestError>().map(|error| error.kind()))
+            .or_else(|| cause.downcast_ref::<AggregateError>().map(|error| error.kind()))
+            .or_else(|| cause.downcast_ref::<BillingError>().map(|error| error.kind()))
+            .or_else(|| cause.downcast_ref::<CatalogProblems>().map(|_| Kind::Configuration))
+            .or_else(|| cause.downcast_ref::<toml::de::Error>().map(|_| Kind::Configuration))
+    })
+}

@@ -1,0 +1,68 @@
+//! `tollbook aggregate`: registry, usage, then the funnel and the view of partners.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde_json::json;
+use tollbook_aggregate::{ProgramReport, UsageReport, read_registry, refresh_program, refresh_registry, refresh_usage};
+use tollbook_schemas::id::PartnerId;
+use tollbook_schemas::tables::billing::{INVOICE, INVOICE_EVENT};
+
+use crate::context::JobContext;
+
+/// Brings registry and usage up to what the lake knows.
+///
+/// # Errors
+/// The job's.
+pub async fn usage(context: &JobContext) -> anyhow::Result<UsageReport> {
+    let catalog = context.catalog()?;
+    let work = async {
+        let (_, events) = context.pins().await?;
+        let registry = read_registry(&context.lake, &events, None).await?;
+        refresh_registry(&context.lake, &registry, &catalog).await?;
+        let report = refresh_usage(&context.lake, &registry, &events, &catalog).await?;
+        let counts = json!({
+            "days": report.days_total, "usage_rows": report.usage_rows_total, "records": report.records_total,
+            "duplicates": report.duplicates_total, "unattributed": report.unattributed,
+            "invalid_values": report.invalid_values, "registry_findings": registry.findings.len(),
+        });
+        Ok((report, counts))
+    };
+    context.run("aggregate usage", Some(catalog.sha256.clone()), work).await
+}
+
+/// Computes the funnel and the view of partners as of an instant.
+///
+/// # Errors
+/// The job's.
+pub async fn program(context: &JobContext, as_of: DateTime<Utc>) -> anyhow::Result<ProgramReport> {
+    let catalog = context.catalog()?;
+    let work = async {
+        let (access, events) = context.pins().await?;
+        let registry = read_registry(&context.lake, &events, Some(as_of)).await?;
+        let revenue = revenue_at(context).await?;
+        let report = refresh_program(&context.lake, &registry, &catalog, &access, &revenue, as_of).await?;
+        let counts = json!({ "partners": report.partners_total, "active": report.active_total });
+        Ok((report, counts))
+    };
+    context.run("aggregate program", Some(catalog.sha256.clone()), work).await
+}
+
+/// When each partner's first invoice above zero was issued.
+async fn revenue_at(context: &JobContext) -> anyhow::Result<BTreeMap<PartnerId, DateTime<Utc>>> {
+    let paying = context.lake.rows(&INVOICE, Some("total_minor > 0")).await?;
+    let paying: Vec<&str> = paying.iter().filter_map(|row| row.text("invoice_id")).collect();
+    let mut first: BTreeMap<PartnerId, DateTime<Utc>> = BTreeMap::new();
+    for row in context.lake.rows(&INVOICE_EVENT, Some("kind = 'issued'")).await? {
+        let (Some(invoice), Some(partner), Some(at)) =
+            (row.text("invoice_id"), row.text("partner_id"), row.instant("at"))
+        else {
+            continue;
+        };
+        if paying.contains(&invoice) {
+            let at_first = first.entry(PartnerId::parse(partner)?).or_insert(at);
+            *at_first = at.min(*at_first);
+        }
+    }
+    Ok(first)
+}

@@ -1,0 +1,199 @@
+//! `tollbook bill draft|issue|push|sync|register`.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use chrono::{DateTime, Utc};
+use serde_json::json;
+use tollbook_aggregate::{read_registry, usage_pin};
+use tollbook_billing::draft::{DraftInput, Drafted, draft};
+use tollbook_billing::event::events_of;
+use tollbook_billing::issue::{DraftCounts, Issued, draft_into, issue as issue_drafts, read_documents};
+use tollbook_billing::profile::Profile;
+use tollbook_billing::register::{RegisterRow, register as make_register};
+use tollbook_billing::stripe::{
+    PushReport, PushSettings, SecretKey, SyncReport, Transport, push as push_invoices, sync as sync_invoices,
+};
+use tollbook_billing::usage::UsageSlice;
+use tollbook_schemas::period::Month;
+use tollbook_schemas::tables::billing::{BILLING_PROFILE, INVOICE_EVENT};
+use tollbook_schemas::tables::derived::USAGE;
+use tollbook_schemas::tables::{access_log, partner_event};
+
+use crate::context::JobContext;
+
+/// The months that `--period` names, as of an instant: a month, `previous`, or `due` (every ended month in which a
+/// subscription ran), so that a scheduler computes no dates.
+///
+/// # Errors
+/// A word that is none of these.
+pub async fn months(context: &JobContext, period: &str, as_of: DateTime<Utc>) -> anyhow::Result<Vec<Month>> {
+    let previous = Month::of(as_of, chrono_tz::UTC).previous();
+    match period {
+        "previous" => Ok(vec![previous]),
+        "due" => {
+            let (_, events) = context.pins().await?;
+            let registry = read_registry(&context.lake, &events, Some(as_of)).await?;
+            let first = registry.subscriptions.values().map(|subscription| subscription.started_at).min();
+            let mut months = Vec::new();
+            let mut month = first.map(|first| Month::of(first, chrono_tz::UTC));
+            while let Some(at) = month.filter(|month| *month <= previous) {
+                months.push(at);
+                month = Some(at.next());
+            }
+            Ok(months)
+        }
+        month => Ok(vec![month.parse().context("--period takes a month such as 2026-06, or previous, or due")?]),
+    }
+}
+
+/// What drafting a month gave: the documents, and what was written of them.
+pub struct DraftResult {
+    /// Documents, and who has none and why.
+    pub drafted: Drafted,
+    /// What was written.
+    pub counts: DraftCounts,
+}
+
+/// Rates the usage of a month into documents.
+///
+/// # Errors
+/// The job's.
+pub async fn draft_month(context: &JobContext, month: Month, as_of: DateTime<Utc>) -> anyhow::Result<DraftResult> {
+    let catalog = context.catalog()?;
+    let work = async {
+        let drafted = rate(context, month, as_of).await?;
+        let counts = draft_into(&context.lake, &drafted, context.clock.now()).await?;
+        let told = json!({
+            "month": month, "documents": drafted.documents.len(), "drafted": counts.drafted,
+            "unchanged": counts.unchanged, "blocked": drafted.blocked.len(), "without": drafted.without.len(),
+        });
+        Ok((DraftResult { drafted, counts }, told))
+    };
+    context.run("bill draft", Some(catalog.sha256.clone()), work).await
+}
+
+/// Rates a month, without writing anything. The pin is that of the usage that is read.
+async fn rate(context: &JobContext, month: Month, as_of: DateTime<Utc>) -> anyhow::Result<Drafted> {
+    let catalog = context.catalog()?;
+    let access = usage_pin(&context.lake, &access_log::TABLE).await?;
+    let events = usage_pin(&context.lake, &partner_event::TABLE).await?;
+    let registry = read_registry(&context.lake, &events, None).await?;
+    let usage: Vec<UsageSlice> = context
+        .lake
+        .rows(&USAGE, Some("partner_id is not null and environment = 'production'"))
+        .await?
+        .iter()
+        .map(UsageSlice::from_row)
+        .collect::<Result<_, _>>()?;
+    let profiles = profiles(context).await?;
+    let pin_json = json!({ "access_log": access, "partner_event": events }).to_string();
+    Ok(draft(&DraftInput {
+        month,
+        usage: &usage,
+        registry: &registry,
+        catalog: &catalog,
+        profiles: &profiles,
+        pin_json: &pin_json,
+        as_of,
+    }))
+}
+
+async fn profiles(context: &JobContext) -> anyhow::Result<Vec<Profile>> {
+    let rows = context.lake.rows(&BILLING_PROFILE, None).await?;
+    Ok(rows.iter().map(Profile::from_row).collect::<Result<_, _>>()?)
+}
+
+/// Issues the drafts of a month.
+///
+/// # Errors
+/// The job's.
+pub async fn issue_month(context: &JobContext, month: Month) -> anyhow::Result<Issued> {
+    let catalog = context.catalog()?;
+    let work = async {
+        let issued = issue_drafts(&context.lake, &catalog, month, context.clock.now()).await?;
+        let told = json!({
+            "month": month, "issued": issued.invoices.len(), "already_issued": issued.already_issued,
+            "not_ended": issued.not_ended.len(),
+        });
+        Ok((issued, told))
+    };
+    context.run("bill issue", Some(catalog.sha256.clone()), work).await
+}
+
+fn transport(context: &JobContext) -> anyhow::Result<(Transport, PushSettings)> {
+    let stripe = &context.configuration.stripe;
+    let key = SecretKey::parse(&context.configuration.stripe_secret()?, stripe.live)?;
+    let transport = Transport::new(&stripe.base_url, &key, stripe.account.as_deref(), Duration::from_secs(30))?;
+    Ok((transport, PushSettings::of(&stripe.namespace)))
+}
+
+/// Sends the issued invoices of a month to Stripe.
+///
+/// # Errors
+/// The job's; what concerns one invoice is in the report.
+pub async fn push_month(context: &JobContext, month: Month) -> anyhow::Result<PushReport> {
+    let (transport, settings) = transport(context)?;
+    let work = async {
+        let clock = || context.clock.now();
+        let report = push_invoices(&context.lake, &transport, &settings, month, &clock).await?;
+        let told = json!({
+            "month": month, "finalised": report.finalised.len(), "already_finalised": report.already_finalised,
+            "nothing_due": report.nothing_due.len(), "failed": report.failed.len(),
+            "unfinished": report.unfinished.len(), "write_requests": report.write_request_count,
+        });
+        Ok((report, told))
+    };
+    context.run("bill push", None, work).await
+}
+
+/// Brings back what became of the invoices at Stripe.
+///
+/// # Errors
+/// The job's.
+pub async fn sync(context: &JobContext) -> anyhow::Result<SyncReport> {
+    let (transport, settings) = transport(context)?;
+    let work = async {
+        let clock = || context.clock.now();
+        let report = sync_invoices(&context.lake, &transport, &settings, &clock).await?;
+        let told = json!({
+            "paid": report.paid.len(), "payment_failed": report.payment_failed.len(), "open": report.open,
+            "already_paid": report.already_paid,
+        });
+        Ok((report, told))
+    };
+    context.run("bill sync", None, work).await
+}
+
+/// Each invoice of a month with its state, and why a partner has none.
+///
+/// # Errors
+/// The lake's.
+pub async fn register(context: &JobContext, month: Month, as_of: DateTime<Utc>) -> anyhow::Result<Vec<RegisterRow>> {
+    let documents: Vec<_> = read_documents(&context.lake, month).await?.into_values().collect();
+    let events = events_of(&context.lake.rows(&INVOICE_EVENT, None).await?)?;
+    let drafted = rate(context, month, as_of).await?;
+    Ok(make_register(&documents, &events, &drafted.blocked, &drafted.without))
+}
+
+/// Ends with an error where something was left undone, so that a scheduler sees it.
+///
+/// # Errors
+/// One line for each invoice that failed or is unfinished.
+pub fn complain(report: &PushReport) -> anyhow::Result<()> {
+    let lines: Vec<String> = report
+        .failed
+        .iter()
+        .map(|one| format!("{} {}: refused: {}", one.partner_id, one.invoice_id, one.reason))
+        .chain(
+            report
+                .unfinished
+                .iter()
+                .map(|one| format!("{} {}: unfinished: {}", one.partner_id, one.invoice_id, one.reason)),
+        )
+        .collect();
+    if lines.is_empty() {
+        return Ok(());
+    }
+    bail!("{} invoices are not final at Stripe; run `tollbook bill push` again:\n{}", lines.len(), lines.join("\n"))
+}

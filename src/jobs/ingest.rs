@@ -1,0 +1,111 @@
+//! `tollbook ingest`: all doors of the configuration at once, each with its topic.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use anyhow::bail;
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use tollbook_ingest::{Budget, IngestReport, Ingestor, KafkaSettings, Progress};
+
+use crate::context::JobContext;
+
+/// The ingestors of a configuration.
+///
+/// # Errors
+/// A configuration without topics, or a secret that is not there.
+pub fn ingestors(context: &JobContext, budget: Budget) -> anyhow::Result<Vec<Ingestor>> {
+    let configuration = &context.configuration;
+    let doors = configuration.doors()?;
+    if doors.is_empty() {
+        bail!("no [[topic]] is configured, so there is nothing to ingest");
+    }
+    Ok(doors
+        .into_iter()
+        .map(|(topic, door)| Ingestor {
+            lake: context.lake.clone(),
+            door,
+            kafka: KafkaSettings {
+                brokers: configuration.kafka.brokers.clone(),
+                topic,
+                properties: configuration.kafka.properties.clone(),
+            },
+            budget,
+        })
+        .collect())
+}
+
+/// Reads every topic up to its present end.
+///
+/// # Errors
+/// The first error of any topic.
+pub async fn until_caught_up(context: &JobContext) -> anyhow::Result<Vec<(String, IngestReport)>> {
+    let bars = Bars::new();
+    let mut reports = Vec::new();
+    for ingestor in ingestors(context, Budget::default())? {
+        let bar = bars.bar(&ingestor.kafka.topic);
+        let report = ingestor.until_caught_up(context.clock.now(), &|progress| show(&bar, progress)).await?;
+        bar.finish_and_clear();
+        reports.push((ingestor.kafka.topic, report));
+    }
+    Ok(reports)
+}
+
+/// Reads every topic until `stop` is set.
+///
+/// # Errors
+/// The first error of any topic; the others are stopped then.
+pub async fn until_stopped(
+    context: &JobContext,
+    stop: &Arc<AtomicBool>,
+) -> anyhow::Result<Vec<(String, IngestReport)>> {
+    let bars = Bars::new();
+    let mut running = tokio::task::JoinSet::new();
+    for ingestor in ingestors(context, Budget::default())? {
+        let (bar, stop) = (bars.bar(&ingestor.kafka.topic), stop.clone());
+        running.spawn(async move {
+            let report = ingestor.until_stopped(&stop, &|progress| show(&bar, progress)).await;
+            // Whichever ends first, by a signal or by an error, ends the others too: each commits what it holds.
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+            report.map(|report| (ingestor.kafka.topic, report))
+        });
+    }
+    let mut reports = Vec::new();
+    let mut failed = None;
+    while let Some(ended) = running.join_next().await {
+        match ended? {
+            Ok(report) => reports.push(report),
+            Err(error) => {
+                failed.get_or_insert(error);
+            }
+        }
+    }
+    match failed {
+        Some(error) => Err(error.into()),
+        None => Ok(reports),
+    }
+}
+
+struct Bars(MultiProgress);
+
+impl Bars {
+    fn new() -> Self {
+        // indicatif draws on a terminal only, and on stderr.
+        Self(MultiProgress::new())
+    }
+
+    fn bar(&self, topic: &str) -> ProgressBar {
+        let style = ProgressStyle::with_template("{prefix:20} {bar:30} {pos}/{len} offsets, {per_sec}, {msg}");
+        let bar = self.0.add(ProgressBar::new(0));
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_prefix(topic.to_owned());
+        bar
+    }
+}
+
+fn show(bar: &ProgressBar, progress: &Progress) {
+    let high: i64 = progress.partitions.values().map(|state| state.high).sum();
+    let committed: i64 = progress.partitions.values().map(|state| state.committed.min(state.high)).sum();
+    bar.set_length(u64::try_from(high).unwrap_or_default());
+    bar.set_position(u64::try_from(committed).unwrap_or_default());
+    bar.set_message(format!("lag {}, rejected {}", progress.lag_offsets(), progress.rejected_total));
+}

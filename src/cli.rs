@@ -378,7 +378,7 @@ async fn run_demo(settings: &DemoSettings, json: bool) -> anyhow::Result<u8> {
             .collect();
         data(
             &json!({ "equal": wrong.is_empty(), "checks": checks, "documents": documents,
-            "stripe_calls": result.stripe_calls, "config": demo::shown(&result.config) })
+            "stripe_calls": result.stripe.counts(), "config": demo::shown(&result.config) })
             .to_string(),
         );
         return Ok(if wrong.is_empty() { 0 } else { DIFFERS });

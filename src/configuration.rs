@@ -21,6 +21,9 @@ pub struct Configuration {
     pub catalog: CatalogSection,
     /// Where topics are.
     pub kafka: KafkaSection,
+    /// How much is read before it is committed.
+    #[serde(default)]
+    pub ingest: IngestSection,
     /// The topics.
     #[serde(default)]
     pub topic: Vec<TopicSection>,
@@ -62,6 +65,16 @@ pub struct KafkaSection {
     /// Further librdkafka properties.
     #[serde(default)]
     pub properties: BTreeMap<String, String>,
+}
+
+/// `[ingest]`: the section and each key may be left out.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IngestSection {
+    /// Message bytes that are buffered before they are committed; 32 MiB by default. Memory grows with it.
+    pub batch_bytes_max: Option<usize>,
+    /// Longest time between two commits while something waits; 10,000 by default. Files shrink with it.
+    pub commit_interval_ms: Option<u64>,
 }
 
 /// `[[topic]]`

@@ -49,8 +49,8 @@ pub struct DemoResult {
     pub found: found::Found,
     /// The register of invoices.
     pub register: Vec<RegisterRow>,
-    /// Calls to Stripe, by endpoint.
-    pub stripe_calls: BTreeMap<String, usize>,
+    /// Its Stripe, still there: jobs can be run again on it.
+    pub stripe: StripeDouble,
     /// Seconds of each part.
     pub seconds: Vec<(&'static str, f64)>,
     /// Its configuration.
@@ -91,9 +91,7 @@ pub async fn run(settings: &DemoSettings) -> anyhow::Result<DemoResult> {
     watch.part("check");
     let found = found::read(&context, month, as_of, &double).await?;
     let register = jobs::bill::register(&context, month, as_of).await?;
-    let stripe_calls = double.counts().into_iter().map(|(name, count)| (name.to_owned(), count)).collect();
-    double.shutdown().await;
-    Ok(DemoResult { ledger, found, register, stripe_calls, seconds: watch.end(), config })
+    Ok(DemoResult { ledger, found, register, stripe: double, seconds: watch.end(), config })
 }
 
 #[derive(Default)]
@@ -153,7 +151,7 @@ fn profile_rows(world: &World) -> Vec<Row> {
 /// further ahead of what is committed than it keeps.
 async fn ingest(context: &JobContext, broker: &Broker, world: &World) -> anyhow::Result<Ledger> {
     // Small batches: the producer waits for commits.
-    let budget = Budget { batch_bytes_max: 8 * 1024 * 1024, commit_interval: Duration::from_millis(1500) };
+    let budget = Budget { batch_bytes_max: 6 * 1024 * 1024, commit_interval: Duration::from_millis(300) };
     let ingestors = jobs::ingest::ingestors(context, budget)?;
     let (access, lifecycle) = match ingestors.as_slice() {
         [access, lifecycle] => (access.clone(), lifecycle.clone()),
@@ -218,3 +216,6 @@ async fn pay_in_part(context: &JobContext, double: &StripeDouble) -> anyhow::Res
 pub fn shown(path: &Path) -> String {
     path.display().to_string()
 }
+
+#[cfg(test)]
+mod tests;

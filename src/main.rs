@@ -10,6 +10,11 @@ use tollbook::output::talk;
 
 fn main() -> ExitCode {
     let arguments = cli::Arguments::parse();
+    // Two cryptography providers are linked (ours and that of a dependency); one must be chosen before any TLS.
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        talk("tollbook: a TLS provider was chosen twice");
+        return ExitCode::FAILURE;
+    }
     // The lake's kernel wants a runtime of several threads.
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

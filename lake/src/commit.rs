@@ -3,8 +3,8 @@
 //! Delta alone accepts a transaction twice, or lower than before. What makes a step happen once is this order:
 //! read the newest snapshot, compare every transaction with what the caller expects, and hand *that very snapshot*
 //! to the commit. deltalake then refuses if any commit since carried one of our app ids. Whatever error comes back,
-//! the answer is to read again and compare: the commit may have landed all the same (a lost answer, a failed hook),
-//! and then every step is at its next value and nothing is written a second time.
+//! the answer is to look into the log: the commit may have landed all the same (a lost answer, a failed hook). Only
+//! an attempt that is not there is made again, and only if every transaction still is where it was expected.
 
 use arrow::record_batch::RecordBatch;
 use deltalake_core::DeltaTableError;
@@ -91,35 +91,22 @@ impl Lake {
         for part in parts {
             files.push(handle.write_files(&part.batches).await?);
         }
-        let mut landed = vec![false; parts.len()];
-        let mut last: Option<DeltaTableError> = None;
+        let mut last = None;
         for attempt in 0..ATTEMPTS_MAX {
             pause(attempt).await;
             handle.refresh().await?;
-            let txns = handle.txns().await?.clone();
-            let outcomes: Vec<Outcome> = parts
-                .iter()
-                .zip(&landed)
-                .map(|(part, landed)| match stand(&part.step, txns.get(&part.step.app_id).copied()) {
-                    // An attempt of ours reported an error and had landed.
-                    Outcome::Already if *landed => Outcome::Committed,
-                    outcome => outcome,
-                })
-                .collect();
-            let open =
-                |at: usize| stand(&parts[at].step, txns.get(&parts[at].step.app_id).copied()) == Outcome::Committed;
-            let kept: Vec<usize> = (0..parts.len()).filter(|at| open(*at)).collect();
+            let txns = handle.txns().await?;
+            let outcomes: Vec<Outcome> =
+                parts.iter().map(|part| stand(&part.step, txns.get(&part.step.app_id).copied())).collect();
+            let kept: Vec<usize> = (0..parts.len()).filter(|at| outcomes[*at] == Outcome::Committed).collect();
             if kept.is_empty() {
                 return Ok(outcomes);
             }
             let steps: Vec<&TxnStep> = kept.iter().map(|at| &parts[*at].step).collect();
             let actions = kept.iter().flat_map(|at| files[*at].iter().cloned().map(Action::Add)).collect();
-            match handle.commit_once(Operation::Append, actions, &steps).await {
-                Ok(()) => return Ok(outcomes),
-                Err(error) => {
-                    kept.iter().for_each(|at| landed[*at] = true);
-                    last = Some(error);
-                }
+            match handle.commit_once(Operation::Append, actions, &steps).await? {
+                Attempt::Landed => return Ok(outcomes),
+                Attempt::Lost(error) => last = Some(error),
             }
         }
         Err(gave_up(def, last))
@@ -204,7 +191,6 @@ impl Lake {
         let handle = self.handle(def).await?;
         let mut handle = handle.lock().await;
         let adds = handle.write_files(batches).await?;
-        let mut tried = false;
         let mut last = None;
         for attempt in 0..ATTEMPTS_MAX {
             pause(attempt).await;
@@ -212,23 +198,18 @@ impl Lake {
             let txns = handle.txns().await?;
             let stands: Vec<Outcome> = steps.iter().map(|step| stand(step, txns.get(&step.app_id).copied())).collect();
             if !stands.is_empty() && stands.iter().all(|outcome| *outcome == Outcome::Already) {
-                return Ok(if tried { Outcome::Committed } else { Outcome::Already });
+                return Ok(Outcome::Already);
             }
-            if let Some(step) = steps.iter().zip(&stands).find(|(_, outcome)| **outcome != Outcome::Committed) {
-                let found = txns.get(&step.0.app_id).copied();
-                return Ok(Outcome::Fenced { app_id: step.0.app_id.clone(), found });
+            if let Some((step, _)) = steps.iter().zip(&stands).find(|(_, outcome)| **outcome != Outcome::Committed) {
+                let found = txns.get(&step.app_id).copied();
+                return Ok(Outcome::Fenced { app_id: step.app_id.clone(), found });
             }
             let mut actions: Vec<Action> = removes(&handle).into_iter().map(Action::Remove).collect();
             actions.extend(adds.iter().cloned().map(Action::Add));
             let refs: Vec<&TxnStep> = steps.iter().collect();
-            match handle.commit_once(operation, actions, &refs).await {
-                Ok(()) => return Ok(Outcome::Committed),
-                // Without a transaction nothing tells whether it landed, so it must not be tried again.
-                Err(error) if steps.is_empty() => return Err(gave_up(def, Some(error))),
-                Err(error) => {
-                    tried = true;
-                    last = Some(error);
-                }
+            match handle.commit_once(operation, actions, &refs).await? {
+                Attempt::Landed => return Ok(Outcome::Committed),
+                Attempt::Lost(error) => last = Some(error),
             }
         }
         Err(gave_up(def, last))
@@ -238,6 +219,14 @@ impl Lake {
 fn gave_up(def: &'static Table, last: Option<DeltaTableError>) -> LakeError {
     let source = Box::new(last.unwrap_or_else(|| DeltaTableError::Generic("no attempt was made".to_owned())));
     LakeError::Commit { table: def.name, attempts: ATTEMPTS_MAX, source }
+}
+
+/// How one attempt at a commit ended.
+enum Attempt {
+    /// It is in the log, whatever was answered.
+    Landed,
+    /// It is not.
+    Lost(DeltaTableError),
 }
 
 /// Later attempts wait longer, so that two writers do not keep meeting.
@@ -262,14 +251,51 @@ fn key_of(def: &Table, row: &Row) -> String {
 
 impl Handle {
     /// One attempt with the snapshot that the handle holds: the one the transactions were read from.
+    ///
+    /// An error does not say that it failed: the answer may be lost, or a hook may have failed after it. Equal
+    /// transactions do not say that it succeeded: another writer may have made the very same step. So every attempt
+    /// has a name of its own in the log's entry, and after an error the entries since are searched for it.
     async fn commit_once(
         &mut self,
+        operation: Operation,
+        actions: Vec<Action>,
+        steps: &[&TxnStep],
+    ) -> Result<Attempt, LakeError> {
+        let def = self.def;
+        let before = self.table.version().unwrap_or_default();
+        // A name must differ between processes; nothing is derived from it.
+        #[allow(clippy::disallowed_methods)]
+        let name = uuid::Uuid::new_v4().to_string();
+        let error = match self.commit_named(&name, operation, actions, steps).await {
+            Ok(()) => return Ok(Attempt::Landed),
+            Err(error) => error,
+        };
+        self.refresh().await?;
+        for entry in before + 1..=self.table.version().unwrap_or_default() {
+            let bytes = self
+                .table
+                .log_store()
+                .read_commit_entry(entry)
+                .await
+                .map_err(|source| LakeError::Open { table: def.name, source: Box::new(source) })?
+                .ok_or_else(|| LakeError::Log { table: def.name, what: format!("entry {entry} is missing") })?;
+            if bytes.windows(name.len()).any(|window| window == name.as_bytes()) {
+                return Ok(Attempt::Landed);
+            }
+        }
+        Ok(Attempt::Lost(error))
+    }
+
+    async fn commit_named(
+        &mut self,
+        name: &str,
         operation: Operation,
         actions: Vec<Action>,
         steps: &[&TxnStep],
     ) -> Result<(), DeltaTableError> {
         let transactions = steps.iter().map(|step| Transaction::new(&step.app_id, step.next)).collect();
         let properties = CommitProperties::default()
+            .with_metadata([("tollbookCommit".to_owned(), name.into())])
             .with_application_transactions(transactions)
             .with_create_checkpoint(false)
             .with_cleanup_expired_logs(Some(false));

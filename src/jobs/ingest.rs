@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use anyhow::bail;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -34,6 +35,15 @@ pub fn ingestors(context: &JobContext, budget: Budget) -> anyhow::Result<Vec<Ing
         .collect())
 }
 
+/// The configured limits of a run.
+fn budget(context: &JobContext) -> Budget {
+    let (section, default) = (&context.configuration.ingest, Budget::default());
+    Budget {
+        batch_bytes_max: section.batch_bytes_max.unwrap_or(default.batch_bytes_max),
+        commit_interval: section.commit_interval_ms.map_or(default.commit_interval, Duration::from_millis),
+    }
+}
+
 /// Reads every topic up to its present end.
 ///
 /// # Errors
@@ -41,7 +51,7 @@ pub fn ingestors(context: &JobContext, budget: Budget) -> anyhow::Result<Vec<Ing
 pub async fn until_caught_up(context: &JobContext) -> anyhow::Result<Vec<(String, IngestReport)>> {
     let bars = Bars::new();
     let mut reports = Vec::new();
-    for ingestor in ingestors(context, Budget::default())? {
+    for ingestor in ingestors(context, budget(context))? {
         let bar = bars.bar(&ingestor.kafka.topic);
         let report = ingestor.until_caught_up(context.clock.now(), &|progress| show(&bar, progress)).await?;
         bar.finish_and_clear();
@@ -60,7 +70,7 @@ pub async fn until_stopped(
 ) -> anyhow::Result<Vec<(String, IngestReport)>> {
     let bars = Bars::new();
     let mut running = tokio::task::JoinSet::new();
-    for ingestor in ingestors(context, Budget::default())? {
+    for ingestor in ingestors(context, budget(context))? {
         let (bar, stop) = (bars.bar(&ingestor.kafka.topic), stop.clone());
         running.spawn(async move {
             let report = ingestor.until_stopped(&stop, &|progress| show(&bar, progress)).await;

@@ -8,7 +8,7 @@
 
 use arrow::record_batch::RecordBatch;
 use deltalake_core::DeltaTableError;
-use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties};
+use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties, TransactionError};
 use deltalake_core::kernel::{Action, Add, Remove, Transaction};
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
 use tollbook_schemas::tables::{Row, Table, Value, batch_of};
@@ -270,6 +270,10 @@ impl Handle {
             Ok(()) => return Ok(Attempt::Landed),
             Err(error) => error,
         };
+        // What the table itself forbids cannot have landed, and will not.
+        if let DeltaTableError::Transaction { source: TransactionError::DeltaTableAppendOnly } = error {
+            return Err(LakeError::Commit { table: def.name, attempts: 1, source: Box::new(error) });
+        }
         self.refresh().await?;
         for entry in before + 1..=self.table.version().unwrap_or_default() {
             let bytes = self

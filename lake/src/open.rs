@@ -63,8 +63,7 @@ impl Lake {
         std::fs::create_dir_all(folder).map_err(|error| wrong(error.to_string()))?;
         let folder = FilePath::new(folder).canonicalize().map_err(|error| wrong(error.to_string()))?;
         // A folder that cannot be written is told now, by name, and not by the first commit.
-        let probe = folder.join(format!(".probe-{}", std::process::id()));
-        std::fs::write(&probe, b"").and_then(|()| std::fs::remove_file(&probe)).map_err(|e| wrong(e.to_string()))?;
+        tempfile::tempfile_in(&folder).map_err(|error| wrong(error.to_string()))?;
         let url = Url::from_directory_path(&folder).map_err(|()| wrong("not an absolute path".to_owned()))?;
         let prefix = object_store::path::Path::from_absolute_path(&folder).map_err(|e| wrong(e.to_string()))?;
         let store: Arc<dyn ObjectStore> = Arc::new(crate::durable_store::DurableStore::new());

@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 use serde_json::json;
 use tollbook::context::JobContext;
 use tollbook::demo::{self, DemoSettings, verdict};
-use tollbook::jobs::{aggregate, bill, check, ingest, sql};
+use tollbook::jobs::{aggregate, bill, check, close, explain, ingest, partner, sql};
 use tollbook::output::{data, table, talk};
 use tollbook_aggregate::SEMANTICS;
 use tollbook_billing::register::RegisterRow;
@@ -80,6 +80,14 @@ enum Command {
         #[command(subcommand)]
         step: BillStep,
     },
+    /// A month end in one command: aggregate, draft, issue, push, sync, funnel. Resumable at any step.
+    #[command(after_help = "From cron: 15 3 * * * tollbook --config /etc/tollbook/tollbook.toml close")]
+    Close(Period),
+    /// Partners: import from CSV, record one event by hand.
+    Partner {
+        #[command(subcommand)]
+        step: PartnerStep,
+    },
     /// SQL over every table; `describe TABLE` shows its columns with their meaning.
     #[command(
         after_help = "How many active partners do we have?\n  tollbook sql \"select as_of, count(*) as active from partner_360 where active and as_of = (select max(as_of) from partner_360) group by as_of\""
@@ -107,6 +115,30 @@ enum LakeStep {
     },
 }
 
+#[derive(Debug, Subcommand)]
+enum PartnerStep {
+    /// Partners, identity links, subscriptions and billing profiles from a CSV file; shows what it would do.
+    #[command(
+        after_help = "Example: tollbook partner import --template > partners.csv; edit; tollbook partner import partners.csv; then --apply"
+    )]
+    Import {
+        /// The file.
+        #[arg(required_unless_present = "template")]
+        file: Option<PathBuf>,
+        /// Do it, after a look at what it would do.
+        #[arg(long)]
+        apply: bool,
+        /// Print an example file.
+        #[arg(long)]
+        template: bool,
+    },
+    /// One lifecycle event by hand.
+    #[command(
+        after_help = "Example: tollbook partner record --partner acme --type subscription.cancelled --at 2026-06-15T00:00:00Z --actor staff:ann --data '{\"subscription_id\":\"s1\"}'"
+    )]
+    Record(partner::Recorded),
+}
+
 #[derive(Debug, clap::Args)]
 struct Period {
     /// A month such as 2026-06, `previous`, or `due`: every ended month in which a subscription ran.
@@ -127,6 +159,11 @@ enum BillStep {
     Push(Period),
     /// Bring payments back from Stripe.
     Sync,
+    /// From a printed line to the usage slices and offsets that made it.
+    Explain {
+        /// Line id, such as lin_0123456789abcdef0123.
+        line: String,
+    },
     /// Each invoice with its state, and why a partner has none.
     Register {
         #[command(flatten)]
@@ -164,6 +201,15 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<u8> {
             let format = if json { sql::Format::Json } else { format };
             data(&sql::sql(&JobContext::open(&arguments.config)?, &query, format).await?);
         }
+        Command::Close(period) => {
+            let context = JobContext::open(&arguments.config)?;
+            let as_of = context.as_of(period.as_of.as_deref()).await?;
+            let months = bill::months(&context, &period.period, as_of).await?;
+            for closed in close::close(&context, &months, as_of).await? {
+                data(&serde_json::to_string(&closed)?);
+            }
+        }
+        Command::Partner { step } => run_partner(&arguments.config, step).await?,
         Command::Lake { step: LakeStep::Files { table } } => {
             let context = JobContext::open(&arguments.config)?;
             match context.lake.files(&table).await? {
@@ -316,6 +362,7 @@ async fn run_bill(context: &JobContext, step: BillStep, json: bool) -> anyhow::R
                 .to_string(),
             );
         }
+        BillStep::Explain { line } => print_explained(&explain::explain(context, &line).await?, json),
         BillStep::Register { period, csv } => {
             let as_of = context.as_of(period.as_of.as_deref()).await?;
             for month in bill::months(context, &period.period, as_of).await? {
@@ -323,6 +370,86 @@ async fn run_bill(context: &JobContext, step: BillStep, json: bool) -> anyhow::R
                 print_register(&rows, csv, json);
             }
         }
+    }
+    Ok(())
+}
+
+fn print_explained(explained: &explain::Explained, json: bool) {
+    let (body, line) = (&explained.document.body, &explained.line);
+    let requests: i64 = explained.evidence.iter().map(|evidence| evidence.request_count).sum();
+    let billed: i64 = line.usage.iter().map(|day| day.event_count).sum();
+    if json {
+        let evidence: Vec<_> = explained
+            .evidence
+            .iter()
+            .map(|e| {
+                json!({ "slice_start": print_instant(e.slice.start), "slice_end": print_instant(e.slice.end),
+                "source": e.source, "partition": e.partition, "first_offset": e.first_offset,
+                "last_offset": e.last_offset, "requests": e.request_count })
+            })
+            .collect();
+        data(
+            &json!({ "invoice_id": explained.document.invoice_id, "partner_id": body.partner_id, "line": line,
+            "requests_found": requests, "requests_billed": billed, "same_catalog": explained.same_catalog,
+            "evidence": evidence })
+            .to_string(),
+        );
+        return;
+    }
+    let total = tollbook_schemas::money::Money { minor: line.amount_minor, currency: body.currency };
+    data(&format!(
+        "{} · {} · line {}: {}",
+        body.partner_id, explained.document.invoice_id, line.line_number, line.description
+    ));
+    let unit = line.unit.as_deref().unwrap_or("");
+    data(&format!(
+        "{} {} {unit} in [{}, {}) = {total}",
+        line.price_model,
+        line.quantity,
+        print_instant(line.span_start),
+        print_instant(line.span_end)
+    ));
+    data(&format!("working: {}", serde_json::to_string(&line.working).unwrap_or_default()));
+    data(&format!("pin: {}", body.pin));
+    let rows: Vec<Vec<String>> = explained
+        .evidence
+        .iter()
+        .map(|e| {
+            vec![
+                print_instant(e.slice.start),
+                print_instant(e.slice.end),
+                e.source.clone(),
+                e.partition.to_string(),
+                e.first_offset.to_string(),
+                e.last_offset.to_string(),
+                e.request_count.to_string(),
+            ]
+        })
+        .collect();
+    if !rows.is_empty() {
+        data(&table(&["slice", "to", "source", "partition", "first offset", "last offset", "requests"], &rows));
+    }
+    data(&format!("requests behind the line: {requests}; requests it billed: {billed}"));
+    if !explained.same_catalog {
+        talk("the catalog has changed since: the rows are metered by today's, the line by the one of its pin");
+    }
+}
+
+async fn run_partner(config: &std::path::Path, step: PartnerStep) -> anyhow::Result<()> {
+    match step {
+        PartnerStep::Import { template: true, .. } => data(partner::TEMPLATE.trim_end()),
+        PartnerStep::Import { file, apply, .. } => {
+            let context = JobContext::open(config)?;
+            let plan = partner::plan(&context, &file.unwrap_or_default()).await?;
+            plan.lines.iter().for_each(|line| data(line));
+            if apply {
+                let (events, profiles) = partner::apply(&context, &plan).await?;
+                talk(&format!("{events} events and {profiles} billing profiles were added"));
+            } else {
+                talk("nothing was written; run it again with --apply");
+            }
+        }
+        PartnerStep::Record(recorded) => data(&partner::record(&JobContext::open(config)?, &recorded).await?),
     }
     Ok(())
 }

@@ -3,7 +3,10 @@
 pub mod aggregate;
 pub mod bill;
 pub mod check;
+pub mod close;
+pub mod explain;
 pub mod ingest;
+pub mod partner;
 pub mod sql;
 
 use tollbook_aggregate::AggregateError;

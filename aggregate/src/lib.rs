@@ -3,6 +3,7 @@
 mod attribution;
 mod error;
 mod exact;
+mod explain;
 mod funnel;
 mod meters;
 mod milestones;
@@ -11,6 +12,7 @@ mod segments;
 mod usage;
 
 pub use error::AggregateError;
+pub use explain::{Evidence, explain};
 pub use funnel::{Funnel, FunnelStep, PartnerMilestones, SEMANTICS, fold_funnel};
 pub use meters::check_meters;
 pub use milestones::{ProgramReport, refresh_program};

@@ -230,16 +230,21 @@ async fn compute(
     Ok(rows)
 }
 
+/// Whether a row of `attributed` counts for a meter; what is not known does not.
+pub(crate) fn meter_condition(meter: &Meter) -> String {
+    let product = meter.product.as_ref().map(|id| format!("product_id = {}", tollbook_lake::as_text(id.as_str())));
+    let filter = meter.filter.as_ref().map(|sql| format!("({sql})"));
+    let conditions: Vec<String> = product.into_iter().chain(filter).collect();
+    let condition = if conditions.is_empty() { "true".to_owned() } else { conditions.join(" and ") };
+    format!("coalesce({condition}, false)")
+}
+
 /// One scan evaluates every expression of every meter: `m0_filter`, `m0_value`, `m0_d0`…
 fn base_sql(catalog: &Catalog) -> String {
     let mut columns =
         vec!["partner_id, environment, unattributed_reason, product_id, slice_start, slice_end, delivery".to_owned()];
     for (at, meter) in catalog.meters.values().enumerate() {
-        let product = meter.product.as_ref().map(|id| format!("product_id = {}", tollbook_lake::as_text(id.as_str())));
-        let filter = meter.filter.as_ref().map(|sql| format!("({sql})"));
-        let conditions: Vec<String> = product.into_iter().chain(filter).collect();
-        let condition = if conditions.is_empty() { "true".to_owned() } else { conditions.join(" and ") };
-        columns.push(format!("coalesce({condition}, false) as m{at}_filter"));
+        columns.push(format!("{} as m{at}_filter", meter_condition(meter)));
         if let Some(value) = &meter.value {
             columns.push(format!("cast(({value}) as varchar) as m{at}_value"));
         }

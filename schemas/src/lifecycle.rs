@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::id::PartnerId;
 use crate::period::{PeriodError, parse_instant};
+use crate::tables::Row;
 
 /// Why an event is refused. Messages name fields, never values.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -230,6 +231,23 @@ impl LifecycleEvent {
             Some(Value::String(credential)) => Some(credential),
             _ => None,
         }
+    }
+
+    /// The event's own columns of `partner_event`; who appends it adds its place and `received_at`.
+    #[must_use]
+    pub fn row(&self) -> Row {
+        Row::new()
+            .with("event_source", self.source.as_str())
+            .with("event_id", self.id.as_str())
+            .with("event_type", self.event_type.as_str())
+            .with("event_type_full", self.event_type_full.as_str())
+            .with("partner_id", self.partner_id.as_ref().map(|id| id.as_str().to_owned()))
+            .with("occurred_at", self.occurred_at)
+            .with("actor", self.actor.clone())
+            .with("correlation_id", self.correlation_id.clone())
+            .with("causation_id", self.causation_id.clone())
+            .with("data", self.data_json())
+            .with("event_month", self.occurred_at.format("%Y-%m").to_string())
     }
 
     /// The data as canonical JSON (keys sorted).

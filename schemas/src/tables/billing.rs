@@ -114,7 +114,11 @@ pub const INVOICE_EVENT: Table = Table {
         must("invoice_id", Kind::Text, "Document whose life it is"),
         must("slot_id", Kind::Text, "Place that the document fills"),
         must("partner_id", Kind::Text, "Partner that is billed"),
-        must("kind", Kind::Text, "drafted, withdrawn, issued, frozen, answered, finalised, paid, payment_failed or nothing_due"),
+        must(
+            "kind",
+            Kind::Text,
+            "drafted, withdrawn, issued, frozen, answered, finalised, paid, payment_failed or nothing_due",
+        ),
         must(
             "step",
             Kind::Text,

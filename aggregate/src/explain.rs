@@ -1,0 +1,94 @@
+//! From a billed quantity back to the records: which requests, at which offsets, made the usage of one meter.
+//!
+//! Takes the pin of an invoice, so it gives the same rows for ever, whatever arrived since. The rows come from the
+//! same view that the refresh uses; that the refresh counted them rightly is what `verify` (another program) is for.
+
+use arrow::array::AsArray as _;
+use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
+use chrono::DateTime;
+use tollbook_lake::{Lake, as_text, pin_condition};
+use tollbook_schemas::catalog::{Catalog, Meter};
+use tollbook_schemas::id::PartnerId;
+use tollbook_schemas::period::{Period, PeriodError};
+use tollbook_schemas::pin::Pin;
+use tollbook_schemas::registry::Registry;
+use tollbook_schemas::tables::access_log;
+
+use crate::attribution::{self, instant_sql};
+use crate::error::AggregateError;
+use crate::exact::text_at;
+use crate::usage::meter_condition;
+
+/// The requests of one slice that came from one partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Evidence {
+    /// Time of the slice.
+    pub slice: Period,
+    /// Source.
+    pub source: String,
+    /// Partition of the source.
+    pub partition: i32,
+    /// First offset among them.
+    pub first_offset: i64,
+    /// Last offset among them; not every offset between belongs to them.
+    pub last_offset: i64,
+    /// Requests that counted.
+    pub request_count: i64,
+}
+
+/// The requests behind the production usage of a meter, partner and span, by slice and partition.
+///
+/// # Errors
+/// [`AggregateError`].
+pub async fn explain(
+    lake: &Lake,
+    registry: &Registry,
+    catalog: &Catalog,
+    pin: &Pin,
+    meter: &Meter,
+    partner: &PartnerId,
+    span: Period,
+) -> Result<Vec<Evidence>, AggregateError> {
+    let context = lake.empty_session()?;
+    lake.register(&context, &access_log::TABLE, None).await?;
+    // A repeated delivery lies in the same hour, so whole hours around the span decide which delivery counts.
+    let hours = format!(
+        "{} and occurred_at >= {} - interval '1 hour' and occurred_at < {} + interval '1 hour'",
+        pin_condition(pin),
+        instant_sql(span.start),
+        instant_sql(span.end)
+    );
+    attribution::register(&context, registry, catalog, span, &hours).await?;
+    let valued = meter.value.as_ref().map(|sql| format!(" and ({sql}) is not null")).unwrap_or_default();
+    let sql = format!(
+        "select slice_start, slice_end, source, kafka_partition, min(kafka_offset), max(kafka_offset), count(*)
+         from attributed
+         where delivery = 1 and environment = 'production' and partner_id = {partner}
+           and occurred_at >= {from} and occurred_at < {to} and {condition}{valued}
+         group by slice_start, slice_end, source, kafka_partition
+         order by slice_start, slice_end, source, kafka_partition",
+        partner = as_text(partner.as_str()),
+        from = instant_sql(span.start),
+        to = instant_sql(span.end),
+        condition = meter_condition(meter),
+    );
+    let mut evidence = Vec::new();
+    for batch in lake.query(&context, &sql).await? {
+        let instant = |column: usize, row: usize| {
+            let micros = batch.column(column).as_primitive::<TimestampMicrosecondType>().value(row);
+            DateTime::from_timestamp_micros(micros).ok_or(PeriodError::OutOfRange)
+        };
+        let int = |column: usize, row: usize| batch.column(column).as_primitive::<Int64Type>().value(row);
+        for row in 0..batch.num_rows() {
+            evidence.push(Evidence {
+                slice: Period::new(instant(0, row)?, instant(1, row)?)?,
+                source: text_at(batch.column(2), row).unwrap_or_default().to_owned(),
+                partition: batch.column(3).as_primitive::<Int32Type>().value(row),
+                first_offset: int(4, row),
+                last_offset: int(5, row),
+                request_count: int(6, row),
+            });
+        }
+    }
+    Ok(evidence)
+}

@@ -1,0 +1,48 @@
+//! `tollbook close`: what a month end needs, in order; what a scheduler calls. Each step is safe to run again, so a
+//! run that ended anywhere is taken up by the next one.
+
+use chrono::{DateTime, Utc};
+use tollbook_schemas::period::Month;
+
+use crate::context::JobContext;
+use crate::jobs::{aggregate, bill};
+
+/// What closing one month did.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Closed {
+    /// The month.
+    pub month: Month,
+    /// Documents rated.
+    pub documents: usize,
+    /// Invoices issued by this run.
+    pub issued: usize,
+    /// Partners that cannot be billed, with the reason.
+    pub blocked: Vec<String>,
+    /// Invoices that became final at Stripe by this run.
+    pub finalised: usize,
+}
+
+/// Closes months: usage, draft, issue, push, sync, then the program's figures.
+///
+/// # Errors
+/// The first step that fails; what came before it stands.
+pub async fn close(context: &JobContext, months: &[Month], as_of: DateTime<Utc>) -> anyhow::Result<Vec<Closed>> {
+    aggregate::usage(context).await?;
+    let mut closed = Vec::new();
+    for month in months {
+        let drafted = bill::draft_month(context, *month, as_of).await?.drafted;
+        let issued = bill::issue_month(context, *month).await?;
+        let pushed = bill::push_month(context, *month).await?;
+        bill::complain(&pushed)?;
+        closed.push(Closed {
+            month: *month,
+            documents: drafted.documents.len(),
+            issued: issued.invoices.len(),
+            blocked: drafted.blocked.iter().map(|one| format!("{}: {}", one.partner_id, one.reason)).collect(),
+            finalised: pushed.finalised.len(),
+        });
+    }
+    bill::sync(context).await?;
+    aggregate::program(context, as_of).await?;
+    Ok(closed)
+}

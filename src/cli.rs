@@ -62,12 +62,26 @@ enum Command {
     },
     /// Validate configuration and catalog: what is wrong, where, and how to mend it.
     Check,
-    /// Read the configured topics into the lake, until stopped.
-    #[command(after_help = "Example: tollbook ingest --until-caught-up")]
+    /// Read the configured topics into the lake, until stopped; or one file of JSON lines.
+    #[command(
+        after_help = "Examples:\n  tollbook ingest --until-caught-up\n  tollbook ingest --file access.log.1 --decoder nginx --gateway edge --environment production"
+    )]
     Ingest {
         /// End when every partition has reached the end it had at the start.
-        #[arg(long)]
+        #[arg(long, conflicts_with = "file")]
         until_caught_up: bool,
+        /// A file that nobody writes to any more, such as a rotated log; given twice, it adds nothing.
+        #[arg(long, value_name = "PATH", requires = "decoder")]
+        file: Option<PathBuf>,
+        /// How the file's lines are read: native, nginx, kong or cloudevents.
+        #[arg(long, requires = "file")]
+        decoder: Option<String>,
+        /// Id of the gateway that wrote the file; event ids are unique within it.
+        #[arg(long, requires = "file")]
+        gateway: Option<String>,
+        /// Environment of records that say none: production or sandbox.
+        #[arg(long, requires = "file")]
+        environment: Option<String>,
     },
     /// Refresh registry and usage, then the funnel and the view of partners.
     Aggregate {
@@ -190,8 +204,11 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<u8> {
             talk("next: edit them, then run `tollbook check`");
         }
         Command::Check => data(&check::check(&arguments.config)?),
-        Command::Ingest { until_caught_up } => {
-            run_ingest(&JobContext::open(&arguments.config)?, until_caught_up, json).await?
+        Command::Ingest { until_caught_up, file, decoder, gateway, environment } => {
+            let context = JobContext::open(&arguments.config)?;
+            let given =
+                file.map(|path| ingest::GivenFile { path, decoder: decoder.unwrap_or_default(), gateway, environment });
+            run_ingest(&context, until_caught_up, given, json).await?
         }
         Command::Aggregate { as_of } => {
             run_aggregate(&JobContext::open(&arguments.config)?, as_of.as_deref(), json).await?
@@ -221,8 +238,17 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<u8> {
     Ok(0)
 }
 
-async fn run_ingest(context: &JobContext, until_caught_up: bool, json: bool) -> anyhow::Result<()> {
-    let reports = if until_caught_up {
+async fn run_ingest(
+    context: &JobContext,
+    until_caught_up: bool,
+    file: Option<ingest::GivenFile>,
+    json: bool,
+) -> anyhow::Result<()> {
+    let origin = if file.is_some() { "file" } else { "topic" };
+    let reports = if let Some(file) = file {
+        let done = ingest::file(context, file).await?;
+        vec![(done.source.to_string(), done.report)]
+    } else if until_caught_up {
         ingest::until_caught_up(context).await?
     } else {
         let stop = Arc::new(AtomicBool::new(false));
@@ -246,13 +272,13 @@ async fn run_ingest(context: &JobContext, until_caught_up: bool, json: bool) -> 
     if json {
         for (topic, report) in &reports {
             data(
-                &json!({ "topic": topic, "accepted": report.accepted_total, "rejected": report.rejected_total,
+                &json!({ origin: topic, "accepted": report.accepted_total, "rejected": report.rejected_total,
                 "commits": report.commits_total, "restarts": report.restarts_total, "lag": report.lag_offsets() })
                 .to_string(),
             );
         }
     } else {
-        data(&table(&["topic", "accepted", "rejected", "commits", "lag"], &rows));
+        data(&table(&[origin, "accepted", "rejected", "commits", "lag"], &rows));
     }
     Ok(())
 }
@@ -337,7 +363,7 @@ async fn run_bill(context: &JobContext, step: BillStep, json: bool) -> anyhow::R
         BillStep::Issue(period) => {
             let as_of = context.as_of(period.as_of.as_deref()).await?;
             for month in bill::months(context, &period.period, as_of).await? {
-                let issued = bill::issue_month(context, month).await?;
+                let issued = bill::issue_month(context, month, as_of).await?;
                 data(
                     &json!({ "month": month, "issued": issued.invoices.len(), "already_issued": issued.already_issued,
                     "not_ended": issued.not_ended.len() })
@@ -347,12 +373,19 @@ async fn run_bill(context: &JobContext, step: BillStep, json: bool) -> anyhow::R
         }
         BillStep::Push(period) => {
             let as_of = context.as_of(period.as_of.as_deref()).await?;
+            let mut reports = Vec::new();
             for month in bill::months(context, &period.period, as_of).await? {
                 let report = bill::push_month(context, month).await?;
-                data(&json!({ "month": month, "finalised": report.finalised.len(), "already_finalised": report.already_finalised,
-                    "nothing_due": report.nothing_due.len(), "write_requests": report.write_request_count }).to_string());
-                bill::complain(&report)?;
+                data(
+                    &json!({ "month": month, "finalised": report.finalised.len(),
+                        "already_finalised": report.already_finalised, "nothing_due": report.nothing_due.len(),
+                        "failed": report.failed.len(), "unfinished": report.unfinished.len(),
+                        "write_requests": report.write_request_count })
+                    .to_string(),
+                );
+                reports.push(report);
             }
+            bill::complain(&reports)?;
         }
         BillStep::Sync => {
             let report = bill::sync(context).await?;

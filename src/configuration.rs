@@ -4,6 +4,7 @@
 //! The rule: `TOLLBOOK__SECTION__KEY=value` sets `key` of `[section]`. Paths are relative to the file's folder.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -54,8 +55,8 @@ pub struct CatalogSection {
     pub folder: String,
 }
 
-/// `[kafka]`
-#[derive(Debug, Clone, Deserialize)]
+/// `[kafka]`; `Debug` shows the names of properties only, for a value may be a password.
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KafkaSection {
     /// Bootstrap servers.
@@ -65,6 +66,20 @@ pub struct KafkaSection {
     /// Further librdkafka properties.
     #[serde(default)]
     pub properties: BTreeMap<String, String>,
+    /// Properties whose values are secrets, such as `sasl.password`: where each stands.
+    #[serde(default)]
+    pub secrets: BTreeMap<String, SecretPlace>,
+}
+
+impl fmt::Debug for KafkaSection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&String> = self.properties.keys().chain(self.secrets.keys()).collect();
+        f.debug_struct("KafkaSection")
+            .field("brokers", &self.brokers)
+            .field("cluster_alias", &self.cluster_alias)
+            .field("properties", &names)
+            .finish()
+    }
 }
 
 /// `[ingest]`: the section and each key may be left out.
@@ -83,7 +98,7 @@ pub struct IngestSection {
 pub struct TopicSection {
     /// Topic.
     pub name: String,
-    /// `native` or `cloudevents`.
+    /// `native`, `nginx`, `kong` or `cloudevents`.
     pub decoder: String,
     /// Raised when the topic was deleted and made again.
     pub generation: String,
@@ -161,8 +176,9 @@ impl Configuration {
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("{} cannot be read; write one with `tollbook init`", path.display()))?;
-        let overrides =
-            std::env::vars().filter_map(|(name, value)| Some((name.strip_prefix(PREFIX)?.to_owned(), value)));
+        let overrides = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .filter_map(|(name, value)| Some((name.strip_prefix(PREFIX)?.to_owned(), value)));
         let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
         Self::parse(&text, overrides, folder)
             .with_context(|| format!("{} is not a valid configuration", path.display()))
@@ -203,9 +219,9 @@ impl Configuration {
 
     fn door(&self, topic: &TopicSection, keys: Option<KeyRing>) -> anyhow::Result<Door> {
         let decoder = Decoder::parse(&topic.decoder).with_context(|| {
-            format!("topic {}: decoder {:?} is not known; use native or cloudevents", topic.name, topic.decoder)
+            format!("topic {}: decoder {:?} is not known; use {}", topic.name, topic.decoder, Decoder::WORDS)
         })?;
-        if decoder == Decoder::Native && topic.gateway.is_empty() {
+        if decoder.needs_gateway() && topic.gateway.is_empty() {
             bail!(
                 "topic {}: gateway is missing; event ids are unique within a gateway, so it needs a name",
                 topic.name
@@ -226,21 +242,42 @@ impl Configuration {
         })
     }
 
-    /// The doors, in the order of the file, each with its topic.
+    /// The keys for credentials.
     ///
     /// # Errors
     /// A secret that is not there.
-    pub fn doors(&self) -> anyhow::Result<Vec<(String, Door)>> {
+    pub fn key_ring(&self) -> anyhow::Result<KeyRing> {
         let key = |section: &KeySection| -> anyhow::Result<CredentialKey> {
             let place = &section.secret;
             let secret = self.secret("credentials", place.secret_env.as_deref(), place.secret_file.as_deref())?;
             Ok(CredentialKey::new(&section.key_id, secret.into_bytes()))
         };
-        let keys = KeyRing {
+        Ok(KeyRing {
             current: key(&self.credentials.current)?,
             previous: self.credentials.previous.as_ref().map(key).transpose()?,
-        };
+        })
+    }
+
+    /// The doors, in the order of the file, each with its topic.
+    ///
+    /// # Errors
+    /// A secret that is not there.
+    pub fn doors(&self) -> anyhow::Result<Vec<(String, Door)>> {
+        let keys = self.key_ring()?;
         self.topic.iter().map(|topic| Ok((topic.name.clone(), self.door(topic, Some(keys.clone()))?))).collect()
+    }
+
+    /// All further librdkafka properties, secrets included.
+    ///
+    /// # Errors
+    /// A secret that is not there.
+    pub fn kafka_properties(&self) -> anyhow::Result<BTreeMap<String, String>> {
+        let mut properties = self.kafka.properties.clone();
+        for (name, place) in &self.kafka.secrets {
+            let secret = self.secret("kafka.secrets", place.secret_env.as_deref(), place.secret_file.as_deref())?;
+            properties.insert(name.clone(), secret);
+        }
+        Ok(properties)
     }
 
     /// The Stripe key.
@@ -315,7 +352,7 @@ mod tests {
     #[test]
     fn mistakes_are_told() {
         for (from, to, words) in [
-            ("decoder = \"native\"", "decoder = \"natve\"", "is not known"),
+            ("decoder = \"native\"", "decoder = \"natve\"", "use native, nginx, kong or cloudevents"),
             ("gateway = \"edge\"", "", "gateway is missing"),
             ("brokers =", "broker =", "unknown field `broker`"),
             ("[lake]", "[lakes]", "unknown field `lakes`"),

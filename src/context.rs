@@ -94,40 +94,58 @@ impl JobContext {
         let started_at = self.clock.now();
         let started = std::time::Instant::now();
         let mut lease = self.lake.lease(job, started_at).await?;
-        let mut work = Box::pin(work);
-        // A job of minutes keeps its lease; one that was killed loses it within one.
-        let result = loop {
-            tokio::select! {
-                result = &mut work => break result,
-                () = tokio::time::sleep(std::time::Duration::from_secs(20)) => lease.renew(self.clock.now()).await?,
-            }
-        };
+        // Before the work: what it reads is at least this; a job that reads less says so in its counts.
         let (access, events) = self.pins().await?;
         let pin = json!({ "access_log": access, "partner_event": events }).to_string();
-        let mut versions = BTreeMap::new();
-        for table in ALL {
-            versions.insert(table.name, self.lake.version(table).await?);
-        }
+        let mut work = Box::pin(work);
+        let result = {
+            // Both are polled together: the work may hold what the renewal waits for.
+            let mut renewing = Box::pin(async {
+                loop {
+                    tokio::time::sleep(std::time::Duration::from_secs(20)).await;
+                    if let Err(error) = lease.renew(self.clock.now()).await {
+                        break error;
+                    }
+                }
+            });
+            tokio::select! {
+                result = &mut work => result,
+                error = &mut renewing => Err(error.into()),
+            }
+        };
         let (word, counts) = match &result {
             Ok((_, counts)) => ("ok".to_owned(), counts.clone()),
             Err(error) => (crate::jobs::kind_of(error).map_or("error".to_owned(), |kind| kind.to_string()), json!({})),
         };
-        let run_id =
-            RunId::derive([job, print_instant(started_at).as_str(), pin.as_str(), counts.to_string().as_str()]);
-        let row = Row::new()
-            .with("run_id", run_id.as_str())
-            .with("job", job)
-            .with("started_at", started_at)
-            .with("duration_ms", i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX))
-            .with("result", word)
-            .with("pin", pin)
-            .with("catalog_sha256", catalog_sha256)
-            .with("table_versions", serde_json::to_string(&versions)?)
-            .with("counts", counts.to_string())
-            .with("run_month", started_at.format("%Y-%m").to_string());
-        self.lake.append_missing(&JOB_RUN, &[row]).await?;
-        lease.release().await?;
-        Ok(result?.0)
+        let duration_ms = i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX);
+        let reported = async {
+            let mut versions = BTreeMap::new();
+            for table in ALL {
+                versions.insert(table.name, self.lake.version(table).await?);
+            }
+            let counts = counts.to_string();
+            let run_id = RunId::derive([job, print_instant(started_at).as_str(), pin.as_str(), counts.as_str()]);
+            let row = Row::new()
+                .with("run_id", run_id.as_str())
+                .with("job", job)
+                .with("started_at", started_at)
+                .with("duration_ms", duration_ms)
+                .with("result", word)
+                .with("pin", pin)
+                .with("catalog_sha256", catalog_sha256)
+                .with("table_versions", serde_json::to_string(&versions)?)
+                .with("counts", counts)
+                .with("run_month", started_at.format("%Y-%m").to_string());
+            self.lake.append_missing(&JOB_RUN, &[row]).await?;
+            anyhow::Ok(())
+        }
+        .await;
+        let released = lease.release().await;
+        // What went wrong with the work is told first; what went wrong after it only where the work was done.
+        let value = result?.0;
+        reported?;
+        released?;
+        Ok(value)
     }
 }
 

@@ -81,9 +81,9 @@ pub async fn run(settings: &DemoSettings) -> anyhow::Result<DemoResult> {
     watch.part("draft, issue");
     let (month, as_of) = (world.month(), context.as_of(None).await?);
     jobs::bill::draft_month(&context, month, as_of).await?;
-    jobs::bill::issue_month(&context, month).await?;
+    jobs::bill::issue_month(&context, month, as_of).await?;
     watch.part("push, pay, sync");
-    jobs::bill::complain(&jobs::bill::push_month(&context, month).await?)?;
+    jobs::bill::complain(&[jobs::bill::push_month(&context, month).await?])?;
     pay_in_part(&context, &double).await?;
     jobs::bill::sync(&context).await?;
     watch.part("funnel");

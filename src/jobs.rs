@@ -25,6 +25,7 @@ pub fn kind_of(error: &anyhow::Error) -> Option<Kind> {
         kind.or_else(|| cause.downcast_ref::<IngestError>().map(|error| error.kind()))
             .or_else(|| cause.downcast_ref::<AggregateError>().map(|error| error.kind()))
             .or_else(|| cause.downcast_ref::<BillingError>().map(|error| error.kind()))
+            .or_else(|| cause.downcast_ref::<bill::Stale>().map(|_| Kind::Conflict))
             .or_else(|| cause.downcast_ref::<CatalogProblems>().map(|_| Kind::Configuration))
             .or_else(|| cause.downcast_ref::<toml::de::Error>().map(|_| Kind::Configuration))
     })

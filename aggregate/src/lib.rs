@@ -17,4 +17,4 @@ pub use funnel::{Funnel, FunnelStep, PartnerMilestones, SEMANTICS, fold_funnel};
 pub use meters::check_meters;
 pub use milestones::{ProgramReport, refresh_program};
 pub use registry::{read_registry, refresh_registry};
-pub use usage::{UsageReport, refresh_usage, usage_pin};
+pub use usage::{USAGE_REFRESH, UsageReport, refresh_usage, usage_is_of, usage_pin, usage_reach};

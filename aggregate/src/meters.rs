@@ -1,9 +1,10 @@
 //! Meters as SQL: checked when the catalog is loaded, so that a wrong expression is told before a night's run.
 
 use datafusion::common::DFSchema;
+use datafusion::common::tree_node::TreeNode as _;
 use datafusion::execution::context::SessionContext;
-use datafusion::logical_expr::{Expr, ExprSchemable as _};
-use tollbook_schemas::catalog::{Catalog, Meter};
+use datafusion::logical_expr::{Expr, ExprSchemable as _, Operator};
+use tollbook_schemas::catalog::{Aggregation, Catalog, Meter};
 use tollbook_schemas::id::MeterId;
 use tollbook_schemas::tables::access_log;
 
@@ -33,11 +34,39 @@ fn check(context: &SessionContext, schema: &DFSchema, id: &MeterId, meter: &Mete
         }
     };
     let filter = meter.filter.as_deref().and_then(|sql| plan("filter", sql));
-    if let Some(sql) = meter.value.as_deref() {
-        plan("value", sql);
+    let value = meter.value.as_deref().and_then(|sql| plan("value", sql));
+    let groups: Vec<(String, Option<Expr>)> = meter
+        .group_by
+        .iter()
+        .map(|(name, sql)| (format!("group_by.{name}"), plan(&format!("group_by.{name}"), sql)))
+        .collect();
+    let mut refuse = |field: &str, reason: &str| {
+        let (field, reason) = (field.to_owned(), reason.to_owned());
+        problems.push(AggregateError::Meter { meter: id.clone(), field, reason });
+    };
+    let all = [("filter".to_owned(), filter.clone()), ("value".to_owned(), value.clone())];
+    for (field, expression) in all.into_iter().chain(groups) {
+        if expression.as_ref().is_some_and(fails_on_bad_text) {
+            refuse(
+                &field,
+                "a cast fails on the first text that is no number, and stops everybody's usage: use try_cast",
+            );
+        }
     }
-    for (name, sql) in &meter.group_by {
-        plan(&format!("group_by.{name}"), sql);
+    if let (Some(value), Aggregation::Sum) = (&value, meter.aggregation) {
+        match value.get_type(schema) {
+            Ok(kind) if kind.is_floating() => refuse(
+                "value",
+                "it is a floating-point number, which is not exact: write try_cast(… as decimal(38, 12)), and a division \
+                 as a multiplication",
+            ),
+            Ok(kind) if kind.is_integer() && has_arithmetic(value) => refuse(
+                "value",
+                "arithmetic on integers wraps in silence: write try_cast(… as decimal(38, 12)) around each of them",
+            ),
+            Ok(_) => {}
+            Err(error) => refuse("value", &error.strip_backtrace()),
+        }
     }
     if let Some(filter) = filter {
         let reason = match filter.get_type(schema) {
@@ -50,6 +79,19 @@ fn check(context: &SessionContext, schema: &DFSchema, id: &MeterId, meter: &Mete
         }
     }
     problems
+}
+
+/// A cast ends the whole query at the first value that does not fit.
+fn fails_on_bad_text(expression: &Expr) -> bool {
+    expression.exists(|part| Ok(matches!(part, Expr::Cast(_)))).unwrap_or(true)
+}
+
+fn has_arithmetic(expression: &Expr) -> bool {
+    let is_arithmetic = |part: &Expr| match part {
+        Expr::BinaryExpr(binary) => matches!(binary.op, Operator::Plus | Operator::Minus | Operator::Multiply),
+        _ => false,
+    };
+    expression.exists(|part| Ok(is_arithmetic(part))).unwrap_or(true)
 }
 
 #[cfg(test)]
@@ -66,12 +108,19 @@ mod tests {
             );
             Catalog::parse(&[CatalogFile { path: "m.toml".into(), text }]).unwrap()
         };
-        assert!(check_meters(&catalog("attributes['tokens']", "status between 200 and 299")).is_empty());
+        for value in ["attributes['tokens']", "response_bytes", "try_cast(attributes['n'] as decimal(38, 12)) * 2"] {
+            let problems = check_meters(&catalog(value, "status between 200 and 299"));
+            assert!(problems.is_empty(), "{value}: {problems:?}");
+        }
         for (value, filter, words) in [
             ("response_byte", "true", "response_byte"),
             ("response_bytes", "status", "must be true or false"),
             ("response_bytes", "status = 200; drop table usage", "m"),
             ("response_bytes +", "true", "value"),
+            ("response_bytes / 1073741824.0", "true", "not exact"),
+            ("request_bytes + response_bytes", "true", "wraps in silence"),
+            ("cast(attributes['n'] as bigint)", "true", "use try_cast"),
+            ("response_bytes", "cast(attributes['n'] as bigint) > 3", "use try_cast"),
         ] {
             let problems = check_meters(&catalog(value, filter));
             assert!(problems.iter().any(|p| p.to_string().contains(words)), "{value} {filter}: {problems:?}");

@@ -73,7 +73,30 @@ pub async fn usage_pin(lake: &Lake, def: &Table) -> Result<Pin, AggregateError> 
     Ok(pin)
 }
 
-/// The catalog's hash as a transaction version: 62 bits of it tell two catalogs apart.
+/// Whether `usage` was computed with just this catalog: another may meter the same rows otherwise, and prices of one
+/// catalog on quantities of another are nobody's invoice (I6).
+///
+/// # Errors
+/// [`AggregateError`].
+pub async fn usage_is_of(lake: &Lake, catalog: &Catalog) -> Result<bool, AggregateError> {
+    Ok(lake.txn(&USAGE, CATALOG).await? == Some(catalog_version(catalog)))
+}
+
+/// How far the data reach that `usage` was computed from: the earlier watermark of requests and of lifecycle events.
+/// A period that ends later is not complete. `None` where nothing was recorded (a lake fed from files).
+///
+/// # Errors
+/// [`AggregateError`].
+pub async fn usage_reach(lake: &Lake) -> Result<Option<DateTime<Utc>>, AggregateError> {
+    Ok(lake.txn(&USAGE, REACH).await?.and_then(DateTime::from_timestamp_millis))
+}
+
+/// App id of the refresh counter: whoever reads usage in several steps compares it before and after.
+pub const USAGE_REFRESH: &str = "refresh";
+const CATALOG: &str = "catalog";
+const REACH: &str = "reach_ms";
+
+/// The catalog's hash as a transaction version: 60 bits of it tell two catalogs apart.
 fn catalog_version(catalog: &Catalog) -> i64 {
     let digits = catalog.sha256.get(..15).unwrap_or_default();
     i64::from_str_radix(digits, 16).unwrap_or_default()
@@ -107,6 +130,8 @@ async fn refresh_once(
     events_pin: &Pin,
     catalog: &Catalog,
 ) -> Result<Option<UsageReport>, AggregateError> {
+    // Before the pin: what is read afterwards reaches at least as far.
+    let reaches = [lake.watermark(&access_log::TABLE).await?, lake.watermark(&partner_event::TABLE).await?];
     let txns = lake.txns(&USAGE).await?;
     let known = usage_pin(lake, &access_log::TABLE).await?;
     let pin = lake.pin(&access_log::TABLE).await?;
@@ -121,11 +146,14 @@ async fn refresh_once(
     pin.iter().for_each(|(source, p, next)| step(frontier_app_id(&access_log::TABLE, source, p), next));
     let events_known = usage_pin(lake, &partner_event::TABLE).await?;
     events_pin.iter().for_each(|(source, p, next)| step(frontier_app_id(&partner_event::TABLE, source, p), next));
-    step("catalog".to_owned(), catalog_version(catalog));
+    step(CATALOG.to_owned(), catalog_version(catalog));
+    if let Some(reach) = reaches.iter().flatten().min() {
+        step(REACH.to_owned(), reach.timestamp_millis());
+    }
     if steps.is_empty() {
         return Ok(Some(report));
     }
-    let whole = events_known != *events_pin || txns.get("catalog") != Some(&catalog_version(catalog));
+    let whole = events_known != *events_pin || txns.get(CATALOG) != Some(&catalog_version(catalog));
     let context = lake.empty_session()?;
     lake.register(&context, &access_log::TABLE, None).await?;
     let days = touched_days(lake, &context, &pin, (!whole).then_some(&known)).await?;
@@ -136,8 +164,8 @@ async fn refresh_once(
     report.days_total = days.len();
     report.usage_rows_total = rows.len();
     // Every refresh moves this one, so that of two at once the second always meets the first.
-    let refresh = txns.get("refresh").copied();
-    steps.push(TxnStep { app_id: "refresh".to_owned(), expected: refresh, next: refresh.unwrap_or(0) + 1 });
+    let refresh = txns.get(USAGE_REFRESH).copied();
+    steps.push(TxnStep { app_id: USAGE_REFRESH.to_owned(), expected: refresh, next: refresh.unwrap_or(0) + 1 });
     let values: Vec<String> = days.iter().map(|(day, _)| day.to_string()).collect();
     let replaced = if whole { None } else { Some(values.as_slice()) };
     match lake.replace(&USAGE, replaced, &rows, &steps).await? {

@@ -23,7 +23,7 @@ use tollbook_schemas::catalog::Catalog;
 use tollbook_schemas::id::{IssuerId, MeterId, PartnerId};
 use tollbook_schemas::money::Currency;
 use tollbook_schemas::period::Month;
-use tollbook_schemas::registry::{Environment, Registry};
+use tollbook_schemas::registry::{Environment, Finding, Registry};
 
 use crate::document::{Body, Document, FORMAT, IssuedBy, sum_of};
 use crate::profile::{Profile, profile_at};
@@ -111,6 +111,12 @@ fn documents_of(
     usage: &UsageIndex<'_>,
     partner_id: &PartnerId,
 ) -> Result<Vec<Document>, String> {
+    // A subscription that could not be read would otherwise look like none: unbilled, and nobody told.
+    let contradiction =
+        |finding: &&Finding| finding.partner_id.as_ref() == Some(partner_id) && finding.is_about_subscription;
+    if let Some(finding) = input.registry.findings.iter().find(contradiction) {
+        return Err(format!("{}; correct it with `tollbook partner record`", finding.what));
+    }
     let mut spans = Vec::new();
     for subscription in input.registry.subscriptions.values().filter(|s| s.partner_id == *partner_id) {
         spans.extend(span::span_of(input, subscription)?);

@@ -11,9 +11,9 @@ mod slots;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
-use tollbook_lake::{Lake, Outcome, TxnStep};
+use tollbook_lake::{Lake, Outcome, TxnStep, rows_app_id};
 use tollbook_schemas::catalog::Catalog;
-use tollbook_schemas::id::{InvoiceId, IssuerId, PartnerId};
+use tollbook_schemas::id::{InvoiceId, IssuerId, PartnerId, SubscriptionId};
 use tollbook_schemas::money::Money;
 use tollbook_schemas::period::Month;
 use tollbook_schemas::tables::Row;
@@ -31,7 +31,7 @@ pub(crate) const DRAFT: &str = "draft";
 /// The step of the event that issues.
 pub(crate) const ISSUE: &str = "issue";
 /// Attempts to win the number sequence before somebody else must be asked what is going on.
-const ATTEMPTS: usize = 5;
+const ATTEMPTS: usize = 20;
 /// The kinds of events that decide what a slot holds.
 const SLOT_KINDS: &str = "kind IN ('drafted', 'withdrawn', 'issued')";
 
@@ -46,6 +46,18 @@ pub struct DraftCounts {
     pub withdrawn: usize,
     /// Partners whose slot holds an issued invoice: what changed since needs an adjustment.
     pub already_issued: Vec<(PartnerId, InvoiceId)>,
+    /// Documents that would bill a subscription a second time for the month, in another slot (its plan moved to
+    /// another issuer or currency), and the invoice that billed it: never written.
+    pub billed_elsewhere: Vec<(PartnerId, InvoiceId)>,
+}
+
+/// What `usage` is now: only documents that were rated from just this are issued.
+#[derive(Debug, Clone, Copy)]
+pub struct UsageState<'a> {
+    /// Its pin, as documents carry it.
+    pub pin_json: &'a str,
+    /// How far the data behind it reach: a period that ends later is not complete.
+    pub reach: DateTime<Utc>,
 }
 
 /// One issued invoice.
@@ -70,8 +82,12 @@ pub struct Issued {
     pub invoices: Vec<IssuedInvoice>,
     /// Invoices of the month that were issued before.
     pub already_issued: usize,
-    /// Drafts whose period has not ended, which are left as they are.
+    /// Drafts whose period has not ended, or ends after what the data reach; they are left as they are.
     pub not_ended: Vec<(PartnerId, InvoiceId)>,
+    /// Drafts of another state of `usage` than the present one: they must be drafted again first.
+    pub stale: Vec<(PartnerId, InvoiceId)>,
+    /// Drafts of a subscription that another slot's invoice has billed for the month.
+    pub billed_elsewhere: Vec<(PartnerId, InvoiceId)>,
 }
 
 /// Writes drafts. Running twice changes nothing.
@@ -82,12 +98,14 @@ pub async fn draft_into(lake: &Lake, drafted: &Drafted, at: DateTime<Utc>) -> Re
     let slots = read_slots(lake).await?;
     let mut counts = DraftCounts::default();
     let mut open = Vec::new();
+    let months_documents = read_documents(lake, drafted.month).await?;
+    let billed = billed_subscriptions(&months_documents, &slots);
     for document in &drafted.documents {
-        match slots.issued_in(&document.slot_id) {
-            Some(issued) => {
-                counts.already_issued.push((document.body.partner_id.clone(), issued.invoice_id.clone()));
-            }
-            None => open.push(document),
+        let partner_id = document.body.partner_id.clone();
+        match (slots.issued_in(&document.slot_id), billed_before(document, &billed)) {
+            (Some(issued), _) => counts.already_issued.push((partner_id, issued.invoice_id.clone())),
+            (None, Some(invoice_id)) => counts.billed_elsewhere.push((partner_id, invoice_id.clone())),
+            (None, None) => open.push(document),
         }
     }
     let lines: Vec<Row> = open.iter().flat_map(|document| document.line_rows()).collect();
@@ -111,7 +129,6 @@ pub async fn draft_into(lake: &Lake, drafted: &Drafted, at: DateTime<Utc>) -> Re
         }
     }
     // Every other draft of the month is stale: another document took its slot, or its partner is billed no more.
-    let months_documents = read_documents(lake, drafted.month).await?;
     for document in months_documents.values().filter(|document| !current.contains(&document.invoice_id)) {
         if slots.issued_in(&document.slot_id).is_some() {
             continue;
@@ -126,20 +143,35 @@ pub async fn draft_into(lake: &Lake, drafted: &Drafted, at: DateTime<Utc>) -> Re
     Ok(counts)
 }
 
-/// Issues the current drafts of a month whose period has ended. Running twice changes nothing.
+/// Issues the current drafts of a month whose period has ended and is complete. Running twice changes nothing.
 ///
 /// # Errors
-/// [`BillingError::Conflict`] when others won the number sequence five times; [`BillingError::Broken`] when the
-/// sequence has a gap; the lake's errors.
-pub async fn issue(lake: &Lake, catalog: &Catalog, month: Month, at: DateTime<Utc>) -> Result<Issued, BillingError> {
+/// [`BillingError::Conflict`] when others won the number sequence again and again; [`BillingError::Stored`] when the
+/// sequence has a gap; [`BillingError::Configuration`] when an issuer is missing (the others' invoices are issued all
+/// the same); the lake's errors.
+pub async fn issue(
+    lake: &Lake,
+    catalog: &Catalog,
+    month: Month,
+    usage: UsageState<'_>,
+    at: DateTime<Utc>,
+) -> Result<Issued, BillingError> {
     let mut issued = Issued::default();
+    let mut failed = None;
     let documents = read_documents(lake, month).await?;
     let issuers: BTreeSet<IssuerId> =
         documents.values().map(|document| document.body.issuer.issuer_id.clone()).collect();
     for issuer_id in issuers {
         let mut won = None;
         for _ in 0..ATTEMPTS {
-            won = issue_of(lake, catalog, &issuer_id, month, at).await?;
+            won = match issue_of(lake, catalog, &issuer_id, month, usage, at).await {
+                // What is wrong with one issuer's place in the catalog must not stop the others.
+                Err(error @ BillingError::Configuration { .. }) => {
+                    failed.get_or_insert(error);
+                    Some(Issued::default())
+                }
+                other => other?,
+            };
             if won.is_some() {
                 break;
             }
@@ -151,8 +183,13 @@ pub async fn issue(lake: &Lake, catalog: &Catalog, month: Month, at: DateTime<Ut
         issued.invoices.extend(of_issuer.invoices);
         issued.already_issued += of_issuer.already_issued;
         issued.not_ended.extend(of_issuer.not_ended);
+        issued.stale.extend(of_issuer.stale);
+        issued.billed_elsewhere.extend(of_issuer.billed_elsewhere);
     }
-    Ok(issued)
+    match failed {
+        Some(error) => Err(error),
+        None => Ok(issued),
+    }
 }
 
 /// The app id of an issuer's number sequence; its version is the next free number.
@@ -167,11 +204,15 @@ async fn issue_of(
     catalog: &Catalog,
     issuer_id: &IssuerId,
     month: Month,
+    usage: UsageState<'_>,
     at: DateTime<Utc>,
 ) -> Result<Option<Issued>, BillingError> {
     let app_id = number_app_id(issuer_id);
-    // The txn is read first: whoever issues after that makes our commit fail, and what the rows say is never older.
+    // The txns are read first: whoever issues, or withdraws a draft, after that makes our commit fail, and what the
+    // rows say is never older.
     let expected = lake.txn(&INVOICE_EVENT, &app_id).await?;
+    let events_app_id = rows_app_id(&INVOICE_EVENT);
+    let events_expected = lake.txn(&INVOICE_EVENT, &events_app_id).await?;
     let slots = read_slots(lake).await?;
     let documents = read_documents(lake, month).await?;
     let next_free = expected.unwrap_or(1);
@@ -186,14 +227,20 @@ async fn issue_of(
     }
     let mut issued = Issued::default();
     let mut due = Vec::new();
+    let billed = billed_subscriptions(&documents, &slots);
     for document in documents.values().filter(|document| document.body.issuer.issuer_id == *issuer_id) {
         if let Some(invoice) = slots.issued_in(&document.slot_id) {
             issued.already_issued += usize::from(invoice.invoice_id == document.invoice_id);
         } else if slots.current_draft(&document.slot_id) == Some(&document.invoice_id) {
-            if document.body.period_end <= at {
-                due.push(document);
+            let named = || (document.body.partner_id.clone(), document.invoice_id.clone());
+            if document.body.period_end > at.min(usage.reach) {
+                issued.not_ended.push(named());
+            } else if document.body.pin != usage.pin_json {
+                issued.stale.push(named());
+            } else if billed_before(document, &billed).is_some() {
+                issued.billed_elsewhere.push(named());
             } else {
-                issued.not_ended.push((document.body.partner_id.clone(), document.invoice_id.clone()));
+                due.push(document);
             }
         }
     }
@@ -224,11 +271,31 @@ async fn issue_of(
         });
     }
     let step = TxnStep { app_id, expected, next: next_free.saturating_add(count_of(due.len())) };
-    match lake.append(&INVOICE_EVENT, &rows, &[step]).await? {
+    let next = events_expected.unwrap_or(0).saturating_add(1);
+    let events_step = TxnStep { app_id: events_app_id, expected: events_expected, next };
+    match lake.append(&INVOICE_EVENT, &rows, &[step, events_step]).await? {
         Outcome::Committed => Ok(Some(issued)),
         // `Already` too: another run came to the same next number, perhaps with other invoices. Read what it did.
         Outcome::Already | Outcome::Fenced { .. } => Ok(None),
     }
+}
+
+/// Which invoice of the month has billed each subscription.
+fn billed_subscriptions<'a>(
+    documents: &'a BTreeMap<InvoiceId, Document>,
+    slots: &Slots,
+) -> BTreeMap<&'a SubscriptionId, &'a Document> {
+    let is_issued = |document: &&Document| {
+        slots.issued_in(&document.slot_id).is_some_and(|issued| issued.invoice_id == document.invoice_id)
+    };
+    let issued = documents.values().filter(is_issued);
+    issued.flat_map(|document| document.body.lines.iter().map(move |line| (&line.subscription_id, document))).collect()
+}
+
+/// The invoice of another slot that billed a subscription of this document.
+fn billed_before<'a>(document: &Document, billed: &BTreeMap<&SubscriptionId, &'a Document>) -> Option<&'a InvoiceId> {
+    let others = document.body.lines.iter().filter_map(|line| billed.get(&line.subscription_id));
+    others.filter(|other| other.slot_id != document.slot_id).map(|other| &other.invoice_id).next()
 }
 
 async fn read_slots(lake: &Lake) -> Result<Slots, BillingError> {

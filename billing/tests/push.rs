@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use tollbook_billing::document::{Body, Document, FORMAT, IssuedBy, Line};
 use tollbook_billing::draft::Drafted;
 use tollbook_billing::event::{EventKind, InvoiceEvent, events_of};
-use tollbook_billing::issue::{draft_into, issue};
+use tollbook_billing::issue::{UsageState, draft_into, issue};
 use tollbook_billing::rating::Working;
 use tollbook_billing::stripe::{Ledger, PushReport, PushSettings, SecretKey, Transport, push, sync};
 use tollbook_lake::Lake;
@@ -129,7 +129,9 @@ impl World {
         let drafted = Drafted { month: month(), documents, blocked: Vec::new(), without: Vec::new() };
         draft_into(&lake, &drafted, start).await.unwrap();
         let files = [CatalogFile { path: "c.toml".into(), text: CATALOG.into() }];
-        issue(&lake, &Catalog::parse(&files).unwrap(), month(), start).await.unwrap();
+        let pin_json = drafted.documents.first().map_or_else(String::new, |document| document.body.pin.clone());
+        let usage = UsageState { pin_json: &pin_json, reach: start };
+        issue(&lake, &Catalog::parse(&files).unwrap(), month(), usage, start).await.unwrap();
         let mut settings = PushSettings::of("test");
         settings.retry.base_ms = 2;
         settings.retry.max_ms = 8;
@@ -340,7 +342,8 @@ async fn a_refused_key_stops_the_run_and_an_invoice_stays_with_its_account() {
     let key = SecretKey::parse(KEY, false).unwrap();
     let right = Transport::new(world.double.base_url(), &key, Some("acct_1"), Duration::from_secs(1)).unwrap();
     let report = push(&world.lake, &right, &world.settings, month(), &|| world.now()).await.unwrap();
-    assert_eq!((report.finalised.len(), report.failed.len()), (2, 0), "{report:?}");
+    assert_eq!((report.finalised.len(), report.failed.len()), (2, 1), "{report:?}");
+    assert!(report.failed[0].reason.contains("final at another"), "the one of the other account is told: {report:?}");
     assert_eq!(world.double.oracle(), []);
 }
 

@@ -16,11 +16,16 @@ use crate::cloudevents;
 use crate::credential::cut_address;
 use crate::decode::{Decoder, Door, Message, Rejection};
 use crate::error::IngestError;
-use crate::native::{self, AccessRecord};
+use crate::record::{AccessFormat, AccessRecord};
 use crate::scrub::scrub;
 
 /// (offset, index) of records that are rejected already, by an earlier commit.
 pub(crate) type Decided = HashSet<(i64, i32)>;
+
+/// What a message, an accepted and a rejected record take in memory beside the message's own bytes, generously.
+const MESSAGE_BYTES: usize = 64;
+const ACCEPTED_BYTES: usize = 256;
+const REJECTED_BYTES: usize = 3 * 1024;
 
 /// What a partition hands to the committer.
 #[derive(Debug)]
@@ -36,8 +41,28 @@ pub(crate) struct Sealed {
     pub decided_count: u64,
 }
 
+/// How much of each kind a partition handed over.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Counts {
+    pub partition: i32,
+    pub accepted: u64,
+    pub rejected: u64,
+    pub decided: u64,
+}
+
+impl Sealed {
+    pub(crate) fn counts(&self) -> Counts {
+        Counts {
+            partition: self.partition,
+            accepted: self.accepted_count,
+            rejected: u64::try_from(self.rejected.len()).unwrap_or(u64::MAX),
+            decided: self.decided_count,
+        }
+    }
+}
+
 enum Accepted {
-    AccessLog(Box<AccessLogBuilder>),
+    AccessLog(&'static AccessFormat, Box<AccessLogBuilder>),
     PartnerEvent(Vec<Row>),
 }
 
@@ -54,9 +79,9 @@ pub(crate) struct Buffer {
 
 impl Buffer {
     pub(crate) fn new(partition: i32, from: i64, decoder: Decoder) -> Self {
-        let accepted = match decoder {
-            Decoder::Native => Accepted::AccessLog(Box::new(AccessLogBuilder::new())),
-            Decoder::CloudEvents => Accepted::PartnerEvent(Vec::new()),
+        let accepted = match decoder.access_format() {
+            Some(format) => Accepted::AccessLog(format, Box::new(AccessLogBuilder::new())),
+            None => Accepted::PartnerEvent(Vec::new()),
         };
         Self {
             partition,
@@ -75,9 +100,11 @@ impl Buffer {
         self.to
     }
 
-    /// Bytes of messages taken in: what the memory bound counts.
+    /// Memory taken, about: what the bound counts. Small records, and rejects most of all, take more than they have
+    /// bytes.
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes
+        let accepted = usize::try_from(self.accepted_count).unwrap_or(usize::MAX).saturating_mul(ACCEPTED_BYTES);
+        self.bytes.saturating_add(accepted).saturating_add(self.rejected.len().saturating_mul(REJECTED_BYTES))
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -90,20 +117,16 @@ impl Buffer {
         if message.offset < self.to {
             return;
         }
-        self.bytes += message.payload.map_or(0, <[u8]>::len) + 64;
+        self.bytes += message.payload.map_or(0, <[u8]>::len) + MESSAGE_BYTES;
         match &mut self.accepted {
-            Accepted::AccessLog(builder) => {
-                for (index, record) in (0_i32..).zip(native::decode(message)) {
-                    match record {
-                        _ if decided.contains(&(message.offset, index)) => self.decided_count += 1,
-                        Ok(record) => {
-                            builder.push(message, index, &record, door);
-                            self.accepted_count += 1;
-                        }
-                        Err(rejection) => self.rejected.push(reject(message, index, &rejection, door)),
-                    }
+            Accepted::AccessLog(format, builder) => format.each(message, |index, record| match record {
+                _ if decided.contains(&(message.offset, index)) => self.decided_count += 1,
+                Ok(record) => {
+                    builder.push(message, index, &record, door);
+                    self.accepted_count += 1;
                 }
-            }
+                Err(rejection) => self.rejected.push(reject(message, index, &rejection, door)),
+            }),
             Accepted::PartnerEvent(rows) => match cloudevents::decode(message, door) {
                 _ if decided.contains(&(message.offset, 0)) => self.decided_count += 1,
                 Ok(row) => {
@@ -113,7 +136,31 @@ impl Buffer {
                 Err(rejection) => self.rejected.push(reject(message, 0, &rejection, door)),
             },
         }
-        self.to = message.offset + 1;
+        self.pass(message.offset);
+    }
+
+    /// Takes an offset at which there is no record.
+    pub(crate) fn pass(&mut self, offset: i64) {
+        self.to = self.to.max(offset.saturating_add(1));
+    }
+
+    /// Takes one message that must not even be decoded.
+    pub(crate) fn reject_whole(
+        &mut self,
+        message: &Message<'_>,
+        rejection: &Rejection,
+        door: &Door,
+        decided: &Decided,
+    ) {
+        if message.offset < self.to {
+            return;
+        }
+        if decided.contains(&(message.offset, 0)) {
+            self.decided_count += 1;
+        } else {
+            self.rejected.push(reject(message, 0, rejection, door));
+        }
+        self.pass(message.offset);
     }
 
     /// Hands over what it holds and starts anew behind it.
@@ -122,7 +169,7 @@ impl Buffer {
         let full = std::mem::replace(self, next);
         let accepted = match full.accepted {
             _ if full.accepted_count == 0 => None,
-            Accepted::AccessLog(builder) => Some(builder.finish()?),
+            Accepted::AccessLog(_, builder) => Some(builder.finish()?),
             Accepted::PartnerEvent(rows) => Some(batch_of(&partner_event::TABLE, &rows)?),
         };
         Ok(Sealed {
@@ -146,6 +193,8 @@ fn placed(row: Row, message: &Message<'_>, index: i32, door: &Door) -> Row {
 
 fn reject(message: &Message<'_>, index: i32, rejection: &Rejection, door: &Door) -> Row {
     let payload = message.payload.unwrap_or_default();
+    // Contact data belong to the billing profile alone: of an event that was refused for them, only the hash is kept.
+    let stored = if rejection.reason == "event_contact_data" { Vec::new() } else { scrub(payload) };
     placed(Row::new(), message, index, door)
         .with("target", door.decoder.table().name)
         .with("reason", rejection.reason)
@@ -153,7 +202,7 @@ fn reject(message: &Message<'_>, index: i32, rejection: &Rejection, door: &Door)
         .with("received_at", message.received_at)
         .with("payload_bytes_total", i64::try_from(payload.len()).unwrap_or(i64::MAX))
         .with("payload_sha256", sha256_hex(payload))
-        .with("payload", scrub(payload))
+        .with("payload", stored)
         .with("ingest_date", message.received_at.date_naive())
 }
 
@@ -287,9 +336,9 @@ impl AccessLogBuilder {
         let user_agent = record.user_agent.as_deref();
         self.user_agent
             .append_option(user_agent.map(|agent| agent.chars().take(USER_AGENT_CHARS_MAX).collect::<String>()));
-        self.id_basis.append_value("gateway");
+        self.id_basis.append_value(record.id_basis);
         self.bytes_basis.append_value(record.bytes_basis);
-        self.time_basis.append_value("start");
+        self.time_basis.append_value(record.time_basis);
         for (name, value) in &record.attributes {
             self.attributes.keys().append_value(name);
             self.attributes.values().append_value(value);

@@ -70,19 +70,11 @@ impl Committer {
         &mut self,
         frontier: &BTreeMap<i32, i64>,
     ) -> Result<HashMap<i32, Decided>, IngestError> {
-        let txns = self.lake.txns(&rejected::TABLE).await?;
-        for partition in frontier.keys() {
-            let rejected = txns.get(&self.door.source.app_id(*partition)).copied();
-            self.known.insert(*partition, Known { rejected });
-        }
-        let condition = format!("source = {}", tollbook_lake::as_text(self.door.source.as_str()));
+        self.claim(frontier).await?;
         let mut decided: HashMap<i32, Decided> = HashMap::new();
-        let ahead = frontier.iter().any(|(partition, next)| {
-            self.known.get(partition).and_then(|known| known.rejected).is_some_and(|rejected| rejected > *next)
-        });
-        if !ahead {
-            return Ok(decided);
-        }
+        let Some(earliest) = frontier.values().min() else { return Ok(decided) };
+        let source = tollbook_lake::as_text(self.door.source.as_str());
+        let condition = format!("source = {source} and kafka_offset >= {earliest}");
         for row in self.lake.rows(&rejected::TABLE, Some(&condition)).await? {
             let place = (row.int("kafka_partition"), row.int("kafka_offset"), row.int("record_index"));
             let (Some(partition), Some(offset), Some(index)) = place else { continue };
@@ -92,6 +84,30 @@ impl Committer {
             }
         }
         Ok(decided)
+    }
+
+    /// Moves the transactions of `rejected` before its decisions are read: an earlier process that still runs can then
+    /// add none behind our back. Without it, a process that rejects nothing would never meet the other's rejects, and
+    /// one record could be rejected by the one and accepted by the other (I1).
+    async fn claim(&mut self, frontier: &BTreeMap<i32, i64>) -> Result<(), IngestError> {
+        let txns = self.lake.txns(&rejected::TABLE).await?;
+        let parts: Vec<Part> = frontier
+            .iter()
+            .map(|(partition, next)| {
+                let app_id = self.door.source.app_id(*partition);
+                let expected = txns.get(&app_id).copied();
+                let next = expected.map_or(*next, |expected| expected.max(*next)) + 1;
+                Part { step: TxnStep { app_id, expected, next }, batches: Vec::new() }
+            })
+            .collect();
+        let outcomes = self.lake.append_parts(&rejected::TABLE, &parts).await?;
+        for ((partition, part), outcome) in frontier.keys().zip(&parts).zip(outcomes) {
+            // Somebody else claimed it at the same moment: the first reject of ours is fenced, and we begin again.
+            let claimed = outcome == Outcome::Committed;
+            let rejected = if claimed { Some(part.step.next) } else { part.step.expected };
+            self.known.insert(*partition, Known { rejected });
+        }
+        Ok(())
     }
 
     /// Commits what the partitions sealed; gives where each stands now.
@@ -136,8 +152,7 @@ impl Committer {
         let mut parts = Vec::new();
         for part in &with_rejects {
             let known = self.known.get(&part.partition).and_then(|known| known.rejected);
-            // Always a step up, also where decisions stand further ahead: a step that stays where it is could not
-            // tell an attempt that landed from one that did not.
+            // Always a step up, also where the claim stands further ahead.
             let next = known.map_or(part.to, |known| part.to.max(known + 1));
             parts.push(Part {
                 step: TxnStep { app_id: self.door.source.app_id(part.partition), expected: known, next },
@@ -160,6 +175,16 @@ impl Committer {
         Ok(fenced)
     }
 
+    /// Records that a file of this time has been read to its end.
+    pub(crate) async fn file_passed(&self, file_ms: i64) -> Result<(), IngestError> {
+        let expected = self.lake.txn(self.table(), FILE_WATERMARK).await?;
+        if expected.is_none_or(|expected| expected < file_ms) {
+            let step = TxnStep { app_id: FILE_WATERMARK.to_owned(), expected, next: file_ms };
+            self.lake.append(self.table(), &[], &[step]).await?;
+        }
+        Ok(())
+    }
+
     /// Records that the partitions have been read up to a high watermark that was fetched when the clock said
     /// `passed_ms` (less the grace), even when nothing came.
     pub(crate) async fn passed(&self, partitions: &[i32], passed_ms: i64) -> Result<(), IngestError> {
@@ -178,6 +203,9 @@ impl Committer {
 
 /// What the app ids of watermarks begin with.
 pub(crate) const WATERMARK_PREFIX: &str = "watermark_ms ";
+
+/// App id of the time of the newest file that was read to its end.
+pub(crate) const FILE_WATERMARK: &str = "file_watermark_ms";
 
 /// App id of a partition's watermark; without '#', so that it is never taken for an offset.
 fn watermark_app_id(source: &Source, partition: i32) -> String {

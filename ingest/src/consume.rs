@@ -6,6 +6,7 @@
 //! here, what waits in the channel (one hand-over) and librdkafka's own queue each have a limit.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -24,10 +25,12 @@ use crate::error::IngestError;
 use crate::run::Budget;
 
 const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
+/// The end of the year 2199: later record times are mistakes of a producer.
+const MILLIS_MAX: i64 = 7_258_118_399_999;
 const POLL_TIMEOUT: Duration = Duration::from_millis(50);
 
-/// Where a topic is.
-#[derive(Debug, Clone)]
+/// Where a topic is. `Debug` shows the names of the further properties only: a value may be a password.
+#[derive(Clone)]
 pub struct KafkaSettings {
     /// Bootstrap servers.
     pub brokers: String,
@@ -37,17 +40,32 @@ pub struct KafkaSettings {
     pub properties: BTreeMap<String, String>,
 }
 
+impl fmt::Debug for KafkaSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&String> = self.properties.keys().collect();
+        f.debug_struct("KafkaSettings")
+            .field("brokers", &self.brokers)
+            .field("topic", &self.topic)
+            .field("properties", &names)
+            .finish()
+    }
+}
+
 /// First and next offset of each partition, at one moment.
 pub(crate) type Watermarks = BTreeMap<i32, (i64, i64)>;
 
 impl KafkaSettings {
     pub(crate) fn failed(&self, doing: &'static str) -> impl FnOnce(KafkaError) -> IngestError + use<> {
         let (brokers, topic) = (self.brokers.clone(), self.topic.clone());
-        move |source| IngestError::Kafka { brokers, topic, doing, source }
+        move |source| IngestError::Kafka { brokers, topic, doing, source: Box::new(source) }
     }
 
     fn consumer(&self) -> Result<BaseConsumer, IngestError> {
         let mut config = ClientConfig::new();
+        for (key, value) in &self.properties {
+            config.set(key, value);
+        }
+        // After the user's own, so that nothing that exactly-once rests on can be set otherwise.
         config
             .set("bootstrap.servers", &self.brokers)
             // librdkafka wants a name even where no group is joined.
@@ -61,10 +79,11 @@ impl KafkaSettings {
             .set("enable.partition.eof", "true")
             .set("queued.max.messages.kbytes", "16384")
             .set("fetch.queue.backoff.ms", "50");
-        for (key, value) in &self.properties {
-            config.set(key, value);
-        }
-        config.create().map_err(self.failed("creating the consumer"))
+        // librdkafka quotes a wrong property with its value, which may be a password: only the name is told.
+        config.create().map_err(|error| match error {
+            KafkaError::ClientConfig(_, _, property, _) => IngestError::Property { property },
+            other => self.failed("creating the consumer")(other),
+        })
     }
 
     /// The partitions of the topic with their first and next offsets. Blocks.
@@ -166,9 +185,10 @@ impl Consuming {
         message: &rdkafka::message::BorrowedMessage<'_>,
         buffers: &mut BTreeMap<i32, Buffer>,
     ) -> Result<(), IngestError> {
-        let time_ms = message.timestamp().to_millis().unwrap_or(-1);
-        let received_at =
-            DateTime::from_timestamp_millis(time_ms).filter(|_| time_ms >= 0).ok_or(IngestError::Time(time_ms))?;
+        // A record time that no calendar has (a producer may set any) must not stop the partition. The epoch stands
+        // for "not known": it decides neither hour nor price.
+        let time_ms = message.timestamp().to_millis().filter(|ms| (0..=MILLIS_MAX).contains(ms)).unwrap_or(0);
+        let received_at = DateTime::from_timestamp_millis(time_ms).unwrap_or(DateTime::UNIX_EPOCH);
         let mut headers = Vec::new();
         if self.door.decoder == Decoder::CloudEvents
             && let Some(found) = message.headers()

@@ -8,22 +8,33 @@ use tollbook_schemas::source::Source;
 use tollbook_schemas::tables::{Table, access_log, partner_event};
 
 use crate::credential::KeyRing;
+use crate::record::AccessFormat;
+use crate::{kong, native, nginx};
 
 /// How messages are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decoder {
     /// Our own access-log JSON: `native.rs`.
     Native,
+    /// NGINX's access log in the `log_format` of `nginx.rs`.
+    Nginx,
+    /// Kong's http-log, file-log and their like: `kong.rs`.
+    Kong,
     /// Lifecycle events, CloudEvents 1.0: `cloudevents.rs`.
     CloudEvents,
 }
 
 impl Decoder {
+    /// The words that [`Decoder::parse`] knows.
+    pub const WORDS: &'static str = "native, nginx, kong or cloudevents";
+
     /// Reads the word of the configuration.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
         match word {
             "native" => Some(Self::Native),
+            "nginx" => Some(Self::Nginx),
+            "kong" => Some(Self::Kong),
             "cloudevents" => Some(Self::CloudEvents),
             _ => None,
         }
@@ -33,9 +44,25 @@ impl Decoder {
     #[must_use]
     pub fn table(self) -> &'static Table {
         match self {
-            Self::Native => &access_log::TABLE,
+            Self::Native | Self::Nginx | Self::Kong => &access_log::TABLE,
             Self::CloudEvents => &partner_event::TABLE,
         }
+    }
+
+    /// How it reads access logs, if it does.
+    pub(crate) fn access_format(self) -> Option<&'static AccessFormat> {
+        match self {
+            Self::Native => Some(&native::FORMAT),
+            Self::Nginx => Some(&nginx::FORMAT),
+            Self::Kong => Some(&kong::FORMAT),
+            Self::CloudEvents => None,
+        }
+    }
+
+    /// Whether it reads the access logs of a gateway; then its doors need the gateway's name.
+    #[must_use]
+    pub fn needs_gateway(self) -> bool {
+        self.access_format().is_some()
     }
 }
 

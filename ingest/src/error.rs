@@ -3,6 +3,7 @@
 use rdkafka::error::KafkaError;
 use tollbook_lake::LakeError;
 use tollbook_schemas::error::{Classified, Kind};
+use tollbook_schemas::source::SourceError;
 use tollbook_schemas::tables::RowError;
 
 /// An error of ingest. A record that cannot be read is none: it becomes a row of `rejected`.
@@ -19,7 +20,15 @@ pub enum IngestError {
         doing: &'static str,
         /// Cause.
         #[source]
-        source: KafkaError,
+        source: Box<KafkaError>,
+    },
+    /// librdkafka does not take a property.
+    #[error(
+        "kafka property {property:?} is not known to librdkafka, or its value is not valid; correct it in tollbook.toml"
+    )]
+    Property {
+        /// Name; the value may be a secret.
+        property: String,
     },
     /// The topic does not exist or has no partition.
     #[error("kafka at {brokers} has no topic {topic}; create it, or correct the name in tollbook.toml")]
@@ -70,6 +79,33 @@ pub enum IngestError {
         /// End of the topic.
         high: i64,
     },
+    /// A file cannot be read.
+    #[error("{path} cannot be read; check the path and who may read it")]
+    File {
+        /// Path.
+        path: String,
+        /// Cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file's path cannot be part of a source's name.
+    #[error("{path} cannot be the name of a source; give the file by a shorter or plainer path")]
+    FileName {
+        /// Path.
+        path: String,
+        /// Cause.
+        #[source]
+        source: SourceError,
+    },
+    /// A file is not what it was when its hash was taken.
+    #[error(
+        "{path} changed while it was read, so its last lines were not taken in; give a file that nobody writes to, \
+         such as a rotated log or a copy"
+    )]
+    FileChanged {
+        /// Path.
+        path: String,
+    },
     /// The lake failed.
     #[error("the lake could not take what was read")]
     Lake(#[from] LakeError),
@@ -78,24 +114,29 @@ pub enum IngestError {
     Rows(#[from] RowError),
     /// Arrow refused a batch.
     #[error("decoded columns do not fit their table")]
-    Columns(#[from] arrow::error::ArrowError),
+    Columns(#[source] Box<arrow::error::ArrowError>),
     /// The consumer's thread ended without a word.
     #[error("the consumer thread of {0} ended unexpectedly")]
     ThreadEnded(String),
-    /// A time cannot be stored.
-    #[error("record time {0} ms is outside the calendar")]
-    Time(i64),
+}
+
+impl From<arrow::error::ArrowError> for IngestError {
+    fn from(error: arrow::error::ArrowError) -> Self {
+        Self::Columns(Box::new(error))
+    }
 }
 
 impl Classified for IngestError {
     fn kind(&self) -> Kind {
         match self {
             Self::Kafka { .. } => Kind::Retry,
-            Self::NoTopic { .. } => Kind::Configuration,
+            Self::NoTopic { .. } | Self::Property { .. } | Self::File { .. } | Self::FileName { .. } => {
+                Kind::Configuration
+            }
             Self::MissingFrontier { .. } | Self::Lost { .. } | Self::Truncated { .. } => Kind::Data,
             Self::Lake(error) => error.kind(),
             Self::Rows(_) | Self::Columns(_) | Self::ThreadEnded(_) => Kind::Bug,
-            Self::Time(_) => Kind::Data,
+            Self::FileChanged { .. } => Kind::Data,
         }
     }
 }

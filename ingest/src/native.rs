@@ -20,12 +20,12 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Datelike as _, Utc};
 use serde::Deserialize;
 use sonic_rs::{JsonValueTrait as _, LazyValue};
 use tollbook_schemas::period::parse_instant;
 
-use crate::decode::{Message, Rejection, text_of};
+use crate::decode::{Rejection, text_of};
+use crate::record::{AccessFormat, AccessRecord, is_event_id, object, occurred, status, without_query};
 
 /// One record as it stands in the message.
 #[derive(Debug, Deserialize)]
@@ -61,91 +61,14 @@ struct Raw<'a> {
     attributes: Option<BTreeMap<Cow<'a, str>, LazyValue<'a>>>,
 }
 
-type Text<'a> = Option<Cow<'a, str>>;
-
-/// One accepted record, checked.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct AccessRecord<'a> {
-    pub event_id: Cow<'a, str>,
-    pub occurred_at: DateTime<Utc>,
-    pub host: Text<'a>,
-    pub route: Text<'a>,
-    pub product_hint: Text<'a>,
-    pub method: Text<'a>,
-    pub path: Text<'a>,
-    pub path_template: Text<'a>,
-    pub status: Option<i32>,
-    pub error_code: Text<'a>,
-    pub request_bytes: Option<i64>,
-    pub response_bytes: Option<i64>,
-    pub latency_us: Option<i64>,
-    pub upstream_latency_us: Option<i64>,
-    pub consumer: Text<'a>,
-    pub credential: Text<'a>,
-    pub scope: Text<'a>,
-    pub environment_hint: Text<'a>,
-    pub workspace: Text<'a>,
-    pub cache_status: Text<'a>,
-    pub client_tag: Text<'a>,
-    pub idempotency_key: Text<'a>,
-    pub client_address: Text<'a>,
-    pub user_agent: Text<'a>,
-    pub bytes_basis: &'static str,
-    pub attributes: Vec<(Cow<'a, str>, Cow<'a, str>)>,
-}
-
-/// Decodes a message into records, in order.
-pub(crate) fn decode<'a>(message: &Message<'a>) -> Vec<Result<AccessRecord<'a>, Rejection>> {
-    let text = match text_of(message) {
-        Ok(text) => text,
-        Err(rejection) => return vec![Err(rejection)],
-    };
-    if !text.trim_start().starts_with('[') {
-        return vec![decode_object(text)];
-    }
-    match sonic_rs::from_str::<Vec<LazyValue<'a>>>(text) {
-        Ok(elements) if elements.is_empty() => {
-            vec![Err(Rejection::new("empty_message", "the array has no element"))]
-        }
-        Ok(elements) => elements.iter().map(decode_element).collect(),
-        Err(error) => vec![Err(unreadable(&error))],
-    }
-}
-
-/// Each element is read for itself, so that a bad one rejects itself alone.
-fn decode_element<'a>(element: &LazyValue<'a>) -> Result<AccessRecord<'a>, Rejection> {
-    match element.as_raw_cow() {
-        Cow::Borrowed(text) => decode_object(text),
-        // The message is borrowed text, so its elements are; should the library change, nothing is lost in silence.
-        Cow::Owned(_) => Err(Rejection::new("decoder", "an array element could not be borrowed from its message")),
-    }
-}
-
-fn unreadable(error: &sonic_rs::Error) -> Rejection {
-    // The library's own words quote the message; ours must not.
-    if error.is_syntax() || error.is_eof() {
-        Rejection::new("invalid_json", format!("not valid JSON at byte {}", error.offset()))
-    } else {
-        let detail = format!("a field has a type that it must not have, at byte {}", error.offset());
-        Rejection::new("wrong_type", detail)
-    }
-}
-
-fn decode_object(text: &str) -> Result<AccessRecord<'_>, Rejection> {
-    if !text.trim_start().starts_with('{') {
-        return Err(match sonic_rs::from_str::<sonic_rs::Value>(text) {
-            Ok(_) => Rejection::new("wrong_type", "a record must be a JSON object"),
-            Err(error) => unreadable(&error),
-        });
-    }
-    let raw: Raw<'_> = sonic_rs::from_str(text).map_err(|error| unreadable(&error))?;
-    check(raw)
-}
+/// How it is read.
+pub(crate) const FORMAT: AccessFormat =
+    AccessFormat { text_of: |message| text_of(message).map(Cow::Borrowed), read: |text| check(object(text)?) };
 
 fn check(raw: Raw<'_>) -> Result<AccessRecord<'_>, Rejection> {
     let event_id = raw
         .event_id
-        .filter(|id| (1..=200).contains(&id.len()))
+        .filter(|id| is_event_id(id))
         .ok_or_else(|| Rejection::new("event_id", "event_id is missing, empty or longer than 200 bytes"))?;
     if raw.kind.as_deref().is_some_and(|kind| kind != "request") {
         return Err(Rejection::new("kind", "kind is not request: corrections are not metered yet"));
@@ -153,16 +76,8 @@ fn check(raw: Raw<'_>) -> Result<AccessRecord<'_>, Rejection> {
     let occurred_at = raw.occurred_at.ok_or_else(|| Rejection::new("occurred_at", "occurred_at is missing"))?;
     let occurred_at = parse_instant(&occurred_at)
         .map_err(|_| Rejection::new("occurred_at", "occurred_at is not an RFC 3339 instant"))?;
-    if !(2000..2200).contains(&occurred_at.year()) {
-        return Err(Rejection::new("occurred_at", "occurred_at is outside the years 2000 to 2199"));
-    }
-    let status = match raw.status {
-        None => None,
-        Some(status) => match i32::try_from(status) {
-            Ok(status) if (100..=999).contains(&status) => Some(status),
-            _ => return Err(Rejection::new("status", "status is not 100 to 999")),
-        },
-    };
+    let occurred_at = occurred(Some(occurred_at), "occurred_at")?;
+    let status = raw.status.map(status).transpose()?;
     for (name, count) in [
         ("request_bytes", raw.request_bytes),
         ("response_bytes", raw.response_bytes),
@@ -182,8 +97,6 @@ fn check(raw: Raw<'_>) -> Result<AccessRecord<'_>, Rejection> {
     };
     let attributes = raw.attributes.unwrap_or_default().into_iter().map(attribute).collect::<Result<_, _>>()?;
     Ok(AccessRecord {
-        event_id,
-        occurred_at,
         host: raw.host,
         route: raw.route,
         product_hint: raw.product,
@@ -208,15 +121,8 @@ fn check(raw: Raw<'_>) -> Result<AccessRecord<'_>, Rejection> {
         user_agent: raw.user_agent,
         bytes_basis,
         attributes,
+        ..AccessRecord::new(event_id, occurred_at, "start")
     })
-}
-
-/// Queries hold what people type: they stay out of the lake.
-fn without_query(path: Cow<'_, str>) -> Cow<'_, str> {
-    match path.find('?') {
-        None => path,
-        Some(at) => Cow::Owned(path[..at].to_owned()),
-    }
 }
 
 fn attribute<'a>((name, value): (Cow<'a, str>, LazyValue<'a>)) -> Result<(Cow<'a, str>, Cow<'a, str>), Rejection> {

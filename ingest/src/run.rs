@@ -13,20 +13,22 @@ use chrono::{DateTime, Utc};
 use tollbook_lake::Lake;
 use tollbook_schemas::tables::Table;
 
-use crate::commit::{Committer, Landed, WATERMARK_PREFIX};
+use crate::buffer::{Counts, Sealed};
+use crate::commit::{Committer, FILE_WATERMARK, Landed, WATERMARK_PREFIX};
 use crate::consume::{Consuming, Handed, KafkaSettings, Watermarks};
 use crate::decode::Door;
 use crate::error::IngestError;
 
-/// How far the data of an ingested table reaches: the earliest of its partitions' watermarks. `None` where no run has
-/// caught up yet.
+/// How far the data of an ingested table reaches: the earliest of its partitions' watermarks; without topics, the time
+/// of the newest file. `None` where no run has caught up yet. A file never holds back, nor moves on, what topics say.
 ///
 /// # Errors
 /// [`IngestError`] when the lake cannot be read.
 pub async fn watermark(lake: &Lake, table: &'static Table) -> Result<Option<DateTime<Utc>>, IngestError> {
     let txns = lake.txns(table).await?;
     let earliest = txns.iter().filter(|(app_id, _)| app_id.starts_with(WATERMARK_PREFIX)).map(|(_, ms)| *ms).min();
-    Ok(earliest.and_then(DateTime::from_timestamp_millis))
+    let reaches = earliest.or_else(|| txns.get(FILE_WATERMARK).copied());
+    Ok(reaches.and_then(DateTime::from_timestamp_millis))
 }
 
 /// Limits of a run.
@@ -78,6 +80,28 @@ impl Progress {
     }
 }
 
+impl Progress {
+    /// Counts one commit; false where a partition stands elsewhere, so that the run must begin again.
+    pub(crate) fn count(&mut self, counts: &[Counts], landed: &BTreeMap<i32, Landed>) -> bool {
+        self.commits_total += 1;
+        let mut whole = true;
+        for part in counts {
+            match landed.get(&part.partition) {
+                Some(Landed::At(next)) => {
+                    self.accepted_total += part.accepted;
+                    self.rejected_total += part.rejected;
+                    self.decided_total += part.decided;
+                    if let Some(state) = self.partitions.get_mut(&part.partition) {
+                        state.committed = *next;
+                    }
+                }
+                Some(Landed::Elsewhere(_)) | None => whole = false,
+            }
+        }
+        whole
+    }
+}
+
 /// What a run did.
 pub type IngestReport = Progress;
 
@@ -107,7 +131,7 @@ impl Ingestor {
         let watermarks = self.watermarks().await?;
         let until = watermarks.iter().map(|(partition, (_, high))| (*partition, *high)).collect();
         let stop = Arc::new(AtomicBool::new(false));
-        let report = self.run(&watermarks, Some(until), &stop, progress).await?;
+        let report = self.run(Some(until), &stop, progress).await?;
         let partitions: Vec<i32> = watermarks.keys().copied().collect();
         Committer::new(self.lake.clone(), self.door.clone()).passed(&partitions, clock_at.timestamp_millis()).await?;
         Ok(report)
@@ -122,8 +146,7 @@ impl Ingestor {
         stop: &Arc<AtomicBool>,
         progress: &(dyn Fn(&Progress) + Send + Sync),
     ) -> Result<IngestReport, IngestError> {
-        let watermarks = self.watermarks().await?;
-        self.run(&watermarks, None, stop, progress).await
+        self.run(None, stop, progress).await
     }
 
     async fn watermarks(&self) -> Result<Watermarks, IngestError> {
@@ -135,7 +158,6 @@ impl Ingestor {
 
     async fn run(
         &self,
-        watermarks: &Watermarks,
         until: Option<BTreeMap<i32, i64>>,
         stop: &Arc<AtomicBool>,
         progress: &(dyn Fn(&Progress) + Send + Sync),
@@ -143,8 +165,8 @@ impl Ingestor {
         let mut report = Progress::default();
         loop {
             let mut committer = Committer::new(self.lake.clone(), self.door.clone());
-            let assignment = self.assignment(&committer, watermarks).await?;
-            for (partition, (_, high)) in watermarks {
+            let (assignment, watermarks) = self.assignment(&committer).await?;
+            for (partition, (_, high)) in &watermarks {
                 let committed = assignment.get(partition).copied().unwrap_or_default();
                 report.partitions.insert(*partition, PartitionState { committed, high: *high });
             }
@@ -181,25 +203,9 @@ impl Ingestor {
         let mut whole = true;
         while let Some(message) = handed.recv().await {
             let Handed::Sealed(sealed) = message else { break };
-            let counts: Vec<_> = sealed
-                .iter()
-                .map(|part| (part.partition, part.accepted_count, part.rejected.len(), part.decided_count))
-                .collect();
+            let counts: Vec<Counts> = sealed.iter().map(Sealed::counts).collect();
             let landed = committer.commit(sealed).await?;
-            report.commits_total += 1;
-            for (partition, accepted, rejected, decided) in counts {
-                match landed.get(&partition) {
-                    Some(Landed::At(next)) => {
-                        report.accepted_total += accepted;
-                        report.rejected_total += u64::try_from(rejected).unwrap_or(u64::MAX);
-                        report.decided_total += decided;
-                        if let Some(state) = report.partitions.get_mut(&partition) {
-                            state.committed = *next;
-                        }
-                    }
-                    Some(Landed::Elsewhere(_)) | None => whole = false,
-                }
-            }
+            whole = report.count(&counts, &landed);
             progress(report);
             if !whole {
                 break;
@@ -211,36 +217,19 @@ impl Ingestor {
         Ok(whole || stop.load(Ordering::Relaxed))
     }
 
-    /// Where to read each partition from: the table's frontier, made by a genesis commit before anything is read.
-    async fn assignment(
-        &self,
-        committer: &Committer,
-        watermarks: &Watermarks,
-    ) -> Result<BTreeMap<i32, i64>, IngestError> {
+    /// Where to read each partition from: the table's frontier, made by a genesis commit before anything is read; and
+    /// the topic's ends. The frontier is read first: another process may move it at any time, and compared with ends
+    /// that were fetched before, a healthy topic would look truncated.
+    async fn assignment(&self, committer: &Committer) -> Result<(BTreeMap<i32, i64>, Watermarks), IngestError> {
         let mut frontier = committer.frontier().await?;
-        let last_known = frontier.keys().next_back().copied();
-        let mut starts = BTreeMap::new();
-        for (partition, (low, _)) in watermarks {
-            if frontier.contains_key(partition) {
-                continue;
-            }
-            match last_known {
-                // Nothing was ever read of this source: begin with what Kafka still has.
-                None => starts.insert(*partition, *low),
-                // A partition that was added to the topic begins at its first offset.
-                Some(last) if *partition > last => starts.insert(*partition, 0),
-                // A hole among known partitions is damage. "From the earliest" would count everything twice.
-                Some(_) => {
-                    let source_name = self.door.source.to_string();
-                    return Err(IngestError::MissingFrontier { source_name, partition: *partition });
-                }
-            };
-        }
+        let mut watermarks = self.watermarks().await?;
+        let starts = self.starts(&frontier, &watermarks)?;
         if !starts.is_empty() {
             committer.genesis(&starts).await?;
             frontier = committer.frontier().await?;
+            watermarks = self.watermarks().await?;
         }
-        for (partition, (low, high)) in watermarks {
+        for (partition, (low, high)) in &watermarks {
             let source_name = self.door.source.to_string();
             let next = frontier.get(partition).copied().ok_or_else(|| IngestError::MissingFrontier {
                 source_name: source_name.clone(),
@@ -254,6 +243,33 @@ impl Ingestor {
             }
         }
         frontier.retain(|partition, _| watermarks.contains_key(partition));
-        Ok(frontier)
+        Ok((frontier, watermarks))
+    }
+
+    /// First offsets of partitions that the table does not know.
+    fn starts(
+        &self,
+        frontier: &BTreeMap<i32, i64>,
+        watermarks: &Watermarks,
+    ) -> Result<BTreeMap<i32, i64>, IngestError> {
+        let last_known = frontier.keys().next_back().copied();
+        let mut starts = BTreeMap::new();
+        for (partition, (low, _)) in watermarks.iter().filter(|(partition, _)| !frontier.contains_key(partition)) {
+            match last_known {
+                // Nothing was ever read of this source: begin with what Kafka still has.
+                None => starts.insert(*partition, *low),
+                // A partition that was added to the topic begins at its first offset.
+                Some(last) if *partition > last => starts.insert(*partition, 0),
+                // A hole among known partitions is damage. "From the earliest" would count everything twice.
+                Some(_) => {
+                    let source_name = self.door.source.to_string();
+                    return Err(IngestError::MissingFrontier { source_name, partition: *partition });
+                }
+            };
+        }
+        Ok(starts)
     }
 }
+
+#[cfg(test)]
+mod tests;

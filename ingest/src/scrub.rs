@@ -1,12 +1,32 @@
-//! The message of a reject, fit to be stored: credentials masked, cut to 2 KiB.
+//! The message of a reject, fit to be stored: credentials and addresses masked, `headers` too, cut to 2 KiB.
 //!
 //! A message that could not be read may be no JSON at all, so this works on bytes: after a key whose name sounds like
 //! a secret, the value is masked up to its closing quote, or to the end where there is none. Better too much than
 //! one credential.
 
-const KEYS: &[&str] =
-    &["credential", "authorization", "api_key", "apikey", "api-key", "token", "password", "secret", "cookie"];
+const KEYS: &[&str] = &[
+    "credential",
+    "authorization",
+    "api_key",
+    "apikey",
+    "api-key",
+    "token",
+    "password",
+    "secret",
+    "cookie",
+    "idempotency",
+    "client_address",
+    "email",
+    "phone",
+    "client_ip",
+    "remote_addr",
+];
 const STORED_BYTES_MAX: usize = 2048;
+
+/// How far behind a name the sign between it and its value may stand.
+const SEPARATOR_DISTANCE_MAX: usize = 40;
+/// An object that a gateway fills with what its callers sent.
+const HEADERS: &[u8] = b"\"headers\"";
 
 /// The bytes to store.
 #[must_use]
@@ -33,18 +53,42 @@ pub fn scrub(payload: &[u8]) -> Vec<u8> {
 
 /// The span of the next secret's value at or after `from`.
 fn value_after_key(lower: &[u8], from: usize) -> Option<(usize, usize)> {
-    let key = (from..lower.len())
-        .find_map(|at| KEYS.iter().find(|key| lower[at..].starts_with(key.as_bytes())).map(|key| at + key.len()))?;
-    // The rest of the name, a closing quote, blanks, ':' or '=', blanks, an opening quote: then the value.
-    let is_skipped = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-\"' \t:=".contains(byte);
-    let separator = lower[key..].iter().position(|byte| b":=".contains(byte)).filter(|distance| *distance < 40);
-    let Some(distance) = separator.filter(|distance| lower[key..key + distance].iter().all(is_skipped)) else {
+    let mut at = from;
+    // Hostile messages hold thousands of such words: each is looked at once, and none costs more than a few bytes.
+    while at < lower.len() {
+        let rest = &lower[at..];
+        if rest.starts_with(HEADERS) {
+            let start = at + HEADERS.len();
+            return Some((start, end_of_object(lower, start)));
+        }
+        let Some(key) = KEYS.iter().find(|key| rest.starts_with(key.as_bytes())) else {
+            at += 1;
+            continue;
+        };
+        at += key.len();
+        if let Some(span) = value_at(lower, at) {
+            return Some(span);
+        }
         // The word stands somewhere else, such as in a path: go on behind it.
-        return value_after_key(lower, key);
-    };
+    }
+    None
+}
+
+/// The span of the value that belongs to a name which ends at `key`, if one does.
+fn value_at(lower: &[u8], key: usize) -> Option<(usize, usize)> {
+    // The rest of the name, a closing quote, blanks, ':' or '=', blanks, an opening quote: then the value.
+    let is_skipped = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-\"' \t:=\\".contains(byte);
+    let distance = lower[key..].iter().take(SEPARATOR_DISTANCE_MAX).position(|byte| b":=".contains(byte))?;
+    if !lower[key..key + distance].iter().all(is_skipped) {
+        return None;
+    }
     let mut start = key + distance + 1;
     while start < lower.len() && b" \t".contains(&lower[start]) {
         start += 1;
+    }
+    // A list, an object or JSON inside a text has no end that bytes alone can tell: all that follows is masked.
+    if matches!(lower.get(start), Some(b'[' | b'{' | b'\\')) {
+        return Some((start, lower.len()));
     }
     let quoted = lower.get(start) == Some(&b'"');
     if quoted {
@@ -59,6 +103,24 @@ fn value_after_key(lower: &[u8], from: usize) -> Option<(usize, usize)> {
         end += 1;
     }
     Some((start, end))
+}
+
+/// The end of the object that begins at or after `start`; the end of the message where it is not closed.
+fn end_of_object(lower: &[u8], start: usize) -> usize {
+    let (mut depth, mut in_string, mut escaped) = (0_u32, false, false);
+    for (at, byte) in lower.iter().enumerate().skip(start) {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => in_string = !in_string,
+            _ if in_string => {}
+            b'{' => depth += 1,
+            b'}' if depth <= 1 => return if depth == 1 { at + 1 } else { at },
+            b'}' => depth -= 1,
+            _ => {}
+        }
+    }
+    lower.len()
 }
 
 #[cfg(test)]
@@ -76,8 +138,19 @@ mod tests {
             (r#"{"api_key":"s3\"cr3t","x":1}"#, r#"{"api_key":"***","x":1}"#),
             ("token=s3cr3t&x=1", "token=***&x=1"),
             (r#"{"x_api_key_value": s3cr3t, "y":2}"#, r#"{"x_api_key_value": ***, "y":2}"#),
+            (
+                r#"{"remote_addr":"203.0.113.7","idempotency_key":"s3cr3t","client_ip":"::1"}"#,
+                r#"{"remote_addr":"***","idempotency_key":"***","client_ip":"***"}"#,
+            ),
             ("plain garbage", "plain garbage"),
+            (r#"{"body":"{\"token\":\"s3cr3t\"}"}"#, r#"{"body":"{\"token\":***"#),
+            (r#"{"tokens":["aaa","s3cr3t"]}"#, r#"{"tokens":***"#),
             (r#"{"path":"/token/list"}"#, r#"{"path":"/token/list"}"#),
+            (
+                r#"{"request":{"headers":{"x-mine":"s3cr3t","a":{"b":"}"}},"size":1}}"#,
+                r#"{"request":{"headers"***,"size":1}}"#,
+            ),
+            (r#"{"headers":{"x-mine":"s3cr3t"#, r#"{"headers"***"#),
             ("", ""),
         ] {
             let scrubbed = scrub(message.as_bytes());
@@ -85,5 +158,7 @@ mod tests {
             assert!(!String::from_utf8_lossy(&scrubbed).contains("s3cr3t"));
         }
         assert_eq!(scrub(&vec![b'x'; 9000]).len(), STORED_BYTES_MAX);
+        // A message made to be slow, or to be deep: it takes no longer than any other.
+        assert_eq!(scrub("token".repeat(400_000).as_bytes()).len(), STORED_BYTES_MAX);
     }
 }

@@ -78,6 +78,13 @@ fn stand(step: &TxnStep, found: Option<i64>) -> Outcome {
     Outcome::Fenced { app_id: step.app_id.clone(), found }
 }
 
+/// App id of the counter that [`Lake::append_missing`] moves: whoever must see every such row of a table before it
+/// decides compares and swaps it too.
+#[must_use]
+pub fn rows_app_id(def: &Table) -> String {
+    format!("rows/{}", def.name)
+}
+
 impl Lake {
     /// Appends the parts of several partitions in one commit. A part that is fenced, or that had landed before, drops
     /// out alone; the result has one outcome for each part, in order.
@@ -118,7 +125,7 @@ impl Lake {
     /// [`LakeError`].
     pub async fn append(&self, def: &'static Table, rows: &[Row], steps: &[TxnStep]) -> Result<Outcome, LakeError> {
         let batches = if rows.is_empty() { Vec::new() } else { vec![batch_of(def, rows)?] };
-        self.change(def, Operation::Append, &batches, steps, |_| Vec::new()).await
+        self.change(def, Operation::Append, &batches, steps, |_| Ok(Vec::new())).await
     }
 
     /// Adds the rows whose key the table does not have yet, in one commit; gives how many were added. Safe under
@@ -127,7 +134,7 @@ impl Lake {
     /// # Errors
     /// [`LakeError`]; [`LakeError::Contention`] when other writers kept winning.
     pub async fn append_missing(&self, def: &'static Table, rows: &[Row]) -> Result<usize, LakeError> {
-        let app_id = format!("rows/{}", def.name);
+        let app_id = rows_app_id(def);
         for attempt in 0..ATTEMPTS_MAX {
             pause(attempt).await;
             let expected = self.txn(def, &app_id).await?;
@@ -166,8 +173,11 @@ impl Lake {
             (Some(_), None) => false,
         };
         self.change(def, Operation::Replace, &batches, steps, |handle| {
-            let Ok(state) = handle.table.snapshot() else { return Vec::new() };
-            state
+            let state = handle
+                .table
+                .snapshot()
+                .map_err(|source| LakeError::Open { table: def.name, source: Box::new(source) })?;
+            let removes = state
                 .log_data()
                 .iter()
                 .filter(|file| {
@@ -175,7 +185,8 @@ impl Lake {
                     replaced(def.partition_by.and_then(|column| values.get(column)?.as_deref()))
                 })
                 .map(|file| file.remove_action(true))
-                .collect()
+                .collect();
+            Ok(removes)
         })
         .await
     }
@@ -186,7 +197,7 @@ impl Lake {
         operation: Operation,
         batches: &[RecordBatch],
         steps: &[TxnStep],
-        removes: impl Fn(&Handle) -> Vec<Remove>,
+        removes: impl Fn(&Handle) -> Result<Vec<Remove>, LakeError>,
     ) -> Result<Outcome, LakeError> {
         let handle = self.handle(def).await?;
         let mut handle = handle.lock().await;
@@ -204,7 +215,7 @@ impl Lake {
                 let found = txns.get(&step.app_id).copied();
                 return Ok(Outcome::Fenced { app_id: step.app_id.clone(), found });
             }
-            let mut actions: Vec<Action> = removes(&handle).into_iter().map(Action::Remove).collect();
+            let mut actions: Vec<Action> = removes(&handle)?.into_iter().map(Action::Remove).collect();
             actions.extend(adds.iter().cloned().map(Action::Add));
             let refs: Vec<&TxnStep> = steps.iter().collect();
             match handle.commit_once(operation, actions, &refs).await? {

@@ -7,6 +7,7 @@
 
 use std::fs::{self, File};
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path as FilePath, PathBuf};
 
 use async_trait::async_trait;
@@ -45,7 +46,7 @@ fn sync_folder(folder: &FilePath) -> std::io::Result<()> {
 }
 
 /// Makes the folder and syncs each new one into its parent.
-fn make_folder(folder: &FilePath) -> std::io::Result<()> {
+pub(crate) fn make_folder(folder: &FilePath) -> std::io::Result<()> {
     if folder.is_dir() {
         return Ok(());
     }
@@ -69,7 +70,12 @@ fn put_file(target: &FilePath, payload: &PutPayload, create: bool) -> std::io::R
     make_folder(folder)?;
     let name = target.file_name().unwrap_or_default();
     // A name that ends in '#' and digits marks a staging file: listings of the local store leave such names out.
-    let mut staging = tempfile::Builder::new().prefix(name).suffix("#1").tempfile_in(folder)?;
+    let mut staging = tempfile::Builder::new()
+        .prefix(name)
+        .suffix("#1")
+        // The tables are for every user whom the umask lets in, not only for the one who writes them.
+        .permissions(fs::Permissions::from_mode(0o666))
+        .tempfile_in(folder)?;
     for chunk in payload.iter() {
         staging.write_all(chunk)?;
     }

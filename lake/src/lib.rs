@@ -10,8 +10,9 @@ mod scan;
 mod txns;
 mod write;
 
-pub use commit::{Operation, Outcome, Part, PartOutcome, TxnStep};
+pub use commit::{Operation, Outcome, Part, PartOutcome, TxnStep, rows_app_id};
 pub use error::LakeError;
 pub use lease::Lease;
 pub use open::Lake;
 pub use read::{as_table, as_text, pin_condition};
+pub use txns::watermark_app_id;

@@ -1,7 +1,6 @@
 //! The lake and its tables: opened once, created where they are missing, refreshed before every use.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path as FilePath;
 use std::sync::Arc;
 
 use delta_kernel::engine::arrow_conversion::TryIntoKernel as _;
@@ -60,8 +59,9 @@ impl Lake {
             return Err(wrong("this build reads and writes local folders only".to_owned()));
         }
         let folder = root.strip_prefix("file://").unwrap_or(root);
-        std::fs::create_dir_all(folder).map_err(|error| wrong(error.to_string()))?;
-        let folder = FilePath::new(folder).canonicalize().map_err(|error| wrong(error.to_string()))?;
+        let absolute = std::path::absolute(folder).map_err(|error| wrong(error.to_string()))?;
+        crate::durable_store::make_folder(&absolute).map_err(|error| wrong(error.to_string()))?;
+        let folder = absolute.canonicalize().map_err(|error| wrong(error.to_string()))?;
         // A folder that cannot be written is told now, by name, and not by the first commit.
         tempfile::tempfile_in(&folder).map_err(|error| wrong(error.to_string()))?;
         let url = Url::from_directory_path(&folder).map_err(|()| wrong("not an absolute path".to_owned()))?;
@@ -97,7 +97,7 @@ impl Lake {
         let mut table = builder.build().map_err(failed)?;
         // The log's reader wants the folder to be there before it looks for a log in it.
         if let Ok(folder) = url.to_file_path() {
-            std::fs::create_dir_all(&folder)
+            crate::durable_store::make_folder(&folder)
                 .map_err(|error| LakeError::Root { root: self.inner.root_text.clone(), reason: error.to_string() })?;
         }
         if !table.verify_deltatable_existence().await.map_err(failed)? {

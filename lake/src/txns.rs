@@ -10,14 +10,25 @@ use std::collections::BTreeMap;
 use arrow::array::{Array as _, AsArray as _, RecordBatch};
 use arrow::datatypes::Int64Type;
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use deltalake_core::DeltaTableError;
 use futures::TryStreamExt as _;
 use object_store::{ObjectStore, ObjectStoreExt as _};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use tollbook_schemas::source::Source;
 use tollbook_schemas::tables::Table;
 
 use crate::error::LakeError;
 use crate::open::{Handle, Lake};
+
+const WATERMARK: &str = "watermark_ms ";
+
+/// App id of a partition's watermark, whose version is an instant in milliseconds. Without '#', so that it is never
+/// taken for an offset.
+#[must_use]
+pub fn watermark_app_id(source: &Source, partition: i32) -> String {
+    format!("{WATERMARK}{source} {partition}")
+}
 
 impl Handle {
     /// The transactions at the snapshot that the handle holds.
@@ -61,6 +72,17 @@ impl Lake {
     /// [`LakeError`].
     pub async fn txn(&self, def: &'static Table, app_id: &str) -> Result<Option<i64>, LakeError> {
         Ok(self.txns(def).await?.get(app_id).copied())
+    }
+
+    /// How far the data of an ingested table reach: the earliest of its partitions' watermarks. `None` where none was
+    /// recorded yet (files have none).
+    ///
+    /// # Errors
+    /// [`LakeError`].
+    pub async fn watermark(&self, def: &'static Table) -> Result<Option<DateTime<Utc>>, LakeError> {
+        let txns = self.txns(def).await?;
+        let earliest = txns.iter().filter(|(app_id, _)| app_id.starts_with(WATERMARK)).map(|(_, ms)| *ms).min();
+        Ok(earliest.and_then(DateTime::from_timestamp_millis))
     }
 
     /// All transactions of a table, at its newest version.

@@ -143,6 +143,8 @@ pub struct Finding {
     pub position: Position,
     /// What is wrong, in words.
     pub what: String,
+    /// Whether a subscription could not be read: then nobody can say what the partner owes.
+    pub is_about_subscription: bool,
 }
 
 /// The state of the program as of an instant.
@@ -221,8 +223,9 @@ impl Folding {
     }
 
     fn find(&mut self, position: &Position, partner_id: &PartnerId, what: String) {
+        let is_about_subscription = what.starts_with("subscription");
         let partner_id = Some(partner_id.clone());
-        self.registry.findings.push(Finding { partner_id, position: position.clone(), what });
+        self.registry.findings.push(Finding { partner_id, position: position.clone(), what, is_about_subscription });
     }
 
     fn environment(&mut self, position: &Position, event: &LifecycleEvent, partner: &PartnerId) -> Option<Environment> {

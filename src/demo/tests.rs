@@ -60,7 +60,7 @@ async fn the_month_is_right_and_can_be_run_again() {
     let (month, as_of) = ("2026-06".parse().unwrap(), context.as_of(None).await.unwrap());
     jobs::aggregate::usage(&context).await.unwrap();
     jobs::bill::draft_month(&context, month, as_of).await.unwrap();
-    jobs::bill::issue_month(&context, month).await.unwrap();
+    jobs::bill::issue_month(&context, month, as_of).await.unwrap();
     let pushed = jobs::bill::push_month(&context, month).await.unwrap();
     assert_eq!(pushed.write_request_count, 0);
     jobs::bill::sync(&context).await.unwrap();

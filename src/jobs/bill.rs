@@ -5,16 +5,17 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use chrono::{DateTime, Utc};
 use serde_json::json;
-use tollbook_aggregate::{read_registry, usage_pin};
+use tollbook_aggregate::{USAGE_REFRESH, read_registry, usage_is_of, usage_pin, usage_reach};
 use tollbook_billing::draft::{DraftInput, Drafted, draft};
 use tollbook_billing::event::events_of;
-use tollbook_billing::issue::{DraftCounts, Issued, draft_into, issue as issue_drafts, read_documents};
+use tollbook_billing::issue::{DraftCounts, Issued, UsageState, draft_into, issue as issue_drafts, read_documents};
 use tollbook_billing::profile::Profile;
 use tollbook_billing::register::{RegisterRow, register as make_register};
 use tollbook_billing::stripe::{
     PushReport, PushSettings, SecretKey, SyncReport, Transport, push as push_invoices, sync as sync_invoices,
 };
 use tollbook_billing::usage::UsageSlice;
+use tollbook_schemas::catalog::Catalog;
 use tollbook_schemas::period::Month;
 use tollbook_schemas::tables::billing::{BILLING_PROFILE, INVOICE_EVENT};
 use tollbook_schemas::tables::derived::USAGE;
@@ -36,7 +37,8 @@ pub async fn months(context: &JobContext, period: &str, as_of: DateTime<Utc>) ->
             let registry = read_registry(&context.lake, &events, Some(as_of)).await?;
             let first = registry.subscriptions.values().map(|subscription| subscription.started_at).min();
             let mut months = Vec::new();
-            let mut month = first.map(|first| Month::of(first, chrono_tz::UTC));
+            // One month earlier than by UTC: west of Greenwich the first instant may still lie in it.
+            let mut month = first.map(|first| Month::of(first, chrono_tz::UTC).previous());
             while let Some(at) = month.filter(|month| *month <= previous) {
                 months.push(at);
                 month = Some(at.next());
@@ -73,10 +75,41 @@ pub async fn draft_month(context: &JobContext, month: Month, as_of: DateTime<Utc
     context.run("bill draft", Some(catalog.sha256.clone()), work).await
 }
 
-/// Rates a month, without writing anything. The pin is that of the usage that is read.
+/// Rates a month, without writing anything. The pin is that of the usage that is read: everything is of one refresh.
 async fn rate(context: &JobContext, month: Month, as_of: DateTime<Utc>) -> anyhow::Result<Drafted> {
     let catalog = context.catalog()?;
+    if !usage_is_of(&context.lake, &catalog).await? {
+        bail!(Stale("usage was computed with another catalog, or never; run `tollbook aggregate` first".to_owned()));
+    }
+    for _ in 0..5 {
+        let before = context.lake.txn(&USAGE, USAGE_REFRESH).await?;
+        let drafted = rate_once(context, &catalog, month, as_of).await?;
+        if context.lake.txn(&USAGE, USAGE_REFRESH).await? == before {
+            return Ok(drafted);
+        }
+    }
+    bail!(Stale("usage kept changing while it was rated; run the command again".to_owned()))
+}
+
+/// What was rated, or would be issued, does not belong to the present usage.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Stale(String);
+
+/// The pin of `usage` as documents carry it.
+async fn usage_pin_json(context: &JobContext) -> anyhow::Result<String> {
     let access = usage_pin(&context.lake, &access_log::TABLE).await?;
+    let events = usage_pin(&context.lake, &partner_event::TABLE).await?;
+    Ok(json!({ "access_log": access, "partner_event": events }).to_string())
+}
+
+async fn rate_once(
+    context: &JobContext,
+    catalog: &Catalog,
+    month: Month,
+    as_of: DateTime<Utc>,
+) -> anyhow::Result<Drafted> {
+    let pin_json = usage_pin_json(context).await?;
     let events = usage_pin(&context.lake, &partner_event::TABLE).await?;
     let registry = read_registry(&context.lake, &events, None).await?;
     let usage: Vec<UsageSlice> = context
@@ -87,12 +120,11 @@ async fn rate(context: &JobContext, month: Month, as_of: DateTime<Utc>) -> anyho
         .map(UsageSlice::from_row)
         .collect::<Result<_, _>>()?;
     let profiles = profiles(context).await?;
-    let pin_json = json!({ "access_log": access, "partner_event": events }).to_string();
     Ok(draft(&DraftInput {
         month,
         usage: &usage,
         registry: &registry,
-        catalog: &catalog,
+        catalog,
         profiles: &profiles,
         pin_json: &pin_json,
         as_of,
@@ -108,14 +140,27 @@ async fn profiles(context: &JobContext) -> anyhow::Result<Vec<Profile>> {
 ///
 /// # Errors
 /// The job's.
-pub async fn issue_month(context: &JobContext, month: Month) -> anyhow::Result<Issued> {
+pub async fn issue_month(context: &JobContext, month: Month, as_of: DateTime<Utc>) -> anyhow::Result<Issued> {
     let catalog = context.catalog()?;
     let work = async {
-        let issued = issue_drafts(&context.lake, &catalog, month, context.clock.now()).await?;
+        let pin_json = usage_pin_json(context).await?;
+        // A lake fed from files has no watermark: then nobody but the operator knows how far the data reach.
+        let reach = usage_reach(&context.lake).await?.unwrap_or(as_of);
+        let usage = UsageState { pin_json: &pin_json, reach: reach.min(as_of) };
+        let issued = issue_drafts(&context.lake, &catalog, month, usage, context.clock.now()).await?;
         let told = json!({
             "month": month, "issued": issued.invoices.len(), "already_issued": issued.already_issued,
-            "not_ended": issued.not_ended.len(),
+            "not_ended": issued.not_ended.len(), "stale": issued.stale.len(),
         });
+        if !issued.stale.is_empty() {
+            let partners: Vec<&str> = issued.stale.iter().map(|(partner, _)| partner.as_str()).collect();
+            bail!(Stale(format!(
+                "{} issued, but drafts of {} were rated from other usage than the present one; run `tollbook bill draft` \
+                 and issue again",
+                issued.invoices.len(),
+                partners.join(", ")
+            )));
+        }
         Ok((issued, told))
     };
     context.run("bill issue", Some(catalog.sha256.clone()), work).await
@@ -176,19 +221,20 @@ pub async fn register(context: &JobContext, month: Month, as_of: DateTime<Utc>) 
     Ok(make_register(&documents, &events, &drafted.blocked, &drafted.without))
 }
 
-/// Ends with an error where something was left undone, so that a scheduler sees it.
+/// Ends with an error where something was left undone, so that a scheduler sees it: after all months were pushed, so
+/// that one refused invoice does not hold up the others.
 ///
 /// # Errors
 /// One line for each invoice that failed or is unfinished.
-pub fn complain(report: &PushReport) -> anyhow::Result<()> {
-    let lines: Vec<String> = report
-        .failed
+pub fn complain(reports: &[PushReport]) -> anyhow::Result<()> {
+    let lines: Vec<String> = reports
         .iter()
+        .flat_map(|report| &report.failed)
         .map(|one| format!("{} {}: refused: {}", one.partner_id, one.invoice_id, one.reason))
         .chain(
-            report
-                .unfinished
+            reports
                 .iter()
+                .flat_map(|report| &report.unfinished)
                 .map(|one| format!("{} {}: unfinished: {}", one.partner_id, one.invoice_id, one.reason)),
         )
         .collect();

@@ -25,15 +25,15 @@ pub struct Closed {
 /// Closes months: usage, draft, issue, push, sync, then the program's figures.
 ///
 /// # Errors
-/// The first step that fails; what came before it stands.
+/// The first step that fails; what came before it stands. Invoices that Stripe refused are told at the end.
 pub async fn close(context: &JobContext, months: &[Month], as_of: DateTime<Utc>) -> anyhow::Result<Vec<Closed>> {
     aggregate::usage(context).await?;
     let mut closed = Vec::new();
+    let mut reports = Vec::new();
     for month in months {
         let drafted = bill::draft_month(context, *month, as_of).await?.drafted;
-        let issued = bill::issue_month(context, *month).await?;
+        let issued = bill::issue_month(context, *month, as_of).await?;
         let pushed = bill::push_month(context, *month).await?;
-        bill::complain(&pushed)?;
         closed.push(Closed {
             month: *month,
             documents: drafted.documents.len(),
@@ -41,8 +41,10 @@ pub async fn close(context: &JobContext, months: &[Month], as_of: DateTime<Utc>)
             blocked: drafted.blocked.iter().map(|one| format!("{}: {}", one.partner_id, one.reason)).collect(),
             finalised: pushed.finalised.len(),
         });
+        reports.push(pushed);
     }
     bill::sync(context).await?;
     aggregate::program(context, as_of).await?;
+    bill::complain(&reports)?;
     Ok(closed)
 }

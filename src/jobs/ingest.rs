@@ -1,12 +1,14 @@
-//! `tollbook ingest`: all doors of the configuration at once, each with its topic.
+//! `tollbook ingest`: all doors of the configuration at once, each with its topic; or one file.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
+use chrono::{DateTime, Utc};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use tollbook_ingest::{Budget, IngestReport, Ingestor, KafkaSettings, Progress};
+use tollbook_ingest::{Budget, Decoder, FileIngestor, FileReport, IngestReport, Ingestor, KafkaSettings, Progress};
 
 use crate::context::JobContext;
 
@@ -20,6 +22,7 @@ pub fn ingestors(context: &JobContext, budget: Budget) -> anyhow::Result<Vec<Ing
     if doors.is_empty() {
         bail!("no [[topic]] is configured, so there is nothing to ingest");
     }
+    let properties = configuration.kafka_properties()?;
     Ok(doors
         .into_iter()
         .map(|(topic, door)| Ingestor {
@@ -28,7 +31,7 @@ pub fn ingestors(context: &JobContext, budget: Budget) -> anyhow::Result<Vec<Ing
             kafka: KafkaSettings {
                 brokers: configuration.kafka.brokers.clone(),
                 topic,
-                properties: configuration.kafka.properties.clone(),
+                properties: properties.clone(),
             },
             budget,
         })
@@ -93,6 +96,57 @@ pub async fn until_stopped(
         Some(error) => Err(error.into()),
         None => Ok(reports),
     }
+}
+
+/// A file as it is given on the command line.
+#[derive(Debug, Clone)]
+pub struct GivenFile {
+    /// Path.
+    pub path: PathBuf,
+    /// Word for how its lines are read.
+    pub decoder: String,
+    /// Id of the gateway; only lifecycle events come from none.
+    pub gateway: Option<String>,
+    /// Environment of records that say none.
+    pub environment: Option<String>,
+}
+
+/// Takes in a file of JSON lines; what the lake has of it already is left out.
+///
+/// # Errors
+/// What is wrong with the file or with what is said of it, and how to mend it.
+pub async fn file(context: &JobContext, given: GivenFile) -> anyhow::Result<FileReport> {
+    let GivenFile { path, decoder: word, gateway, environment } = given;
+    let decoder =
+        Decoder::parse(&word).with_context(|| format!("decoder {word:?} is not known; use {}", Decoder::WORDS))?;
+    let gateway = gateway.unwrap_or_default();
+    if decoder.needs_gateway() && gateway.is_empty() {
+        bail!("--gateway is missing; event ids are unique within a gateway, so it needs a name");
+    }
+    if let Some(word) = environment.as_deref()
+        && !["production", "sandbox"].contains(&word)
+    {
+        bail!("environment {word:?} is neither production nor sandbox");
+    }
+    // The file's own time stands for the record time of Kafka: it decides lateness, and is the same for every run.
+    let metadata = std::fs::metadata(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+    if !metadata.is_file() {
+        bail!("{} is no file; give one that nobody writes to any more, such as a rotated log", path.display());
+    }
+    let received_at = DateTime::<Utc>::from(metadata.modified()?);
+    let bar = Bars::new().bar(&path.display().to_string());
+    let ingestor = FileIngestor {
+        lake: context.lake.clone(),
+        path,
+        decoder,
+        gateway,
+        environment_default: environment,
+        keys: context.configuration.key_ring()?,
+        budget: Budget::default(),
+    };
+    let report = ingestor.run(received_at, &|progress| show(&bar, progress)).await?;
+    bar.finish_and_clear();
+    Ok(report)
 }
 
 struct Bars(MultiProgress);

@@ -14,8 +14,13 @@ fn lake() -> (tempfile::TempDir, Lake) {
     (folder, lake)
 }
 
+/// Usage as the tests' drafts were rated from, with data up to an instant.
+fn usage(reach: &str) -> UsageState<'static> {
+    UsageState { pin_json: "{}", reach: at(reach) }
+}
+
 async fn issue_june(lake: &Lake) -> Issued {
-    issue(lake, &catalog(), month(), at("2026-07-03")).await.unwrap()
+    issue(lake, &catalog(), month(), usage("2026-07-03"), at("2026-07-03")).await.unwrap()
 }
 
 /// Invoices as `number partner total`.
@@ -100,7 +105,7 @@ async fn nothing_is_issued_before_its_period_has_ended() {
     draft_into(&lake, &drafted(ACME, ""), at("2026-06-20")).await.unwrap();
     // Berlin's June ends at 22:00 UTC.
     for (instant, issued, not_ended) in [("2026-06-30T21:59", 0, 1), ("2026-06-30T22:00", 1, 0)] {
-        let found = issue(&lake, &catalog(), month(), at(instant)).await.unwrap();
+        let found = issue(&lake, &catalog(), month(), usage(instant), at(instant)).await.unwrap();
         assert_eq!((found.invoices.len(), found.not_ended.len()), (issued, not_ended), "{instant}");
     }
 }
@@ -125,6 +130,35 @@ async fn a_gap_in_the_sequence_stops_the_run() {
     draft_into(&lake, &drafted(ACME, ""), at("2026-07-02")).await.unwrap();
     let app_id = number_app_id(&IssuerId::parse("berlin").unwrap());
     lake.append(&INVOICE_EVENT, &[], &[TxnStep { app_id, expected: None, next: 5 }]).await.unwrap();
-    let error = issue(&lake, &catalog(), month(), at("2026-07-03")).await.unwrap_err();
+    let error = issue(&lake, &catalog(), month(), usage("2026-07-03"), at("2026-07-03")).await.unwrap_err();
     assert!(error.to_string().contains("the next number of issuer berlin is 5"), "{error}");
+}
+
+#[tokio::test]
+async fn nothing_is_issued_that_usage_does_not_hold_up() {
+    let (_folder, lake) = lake();
+    draft_into(&lake, &drafted(ACME, ""), at("2026-07-02")).await.unwrap();
+    let try_with = |usage: UsageState<'static>| {
+        let lake = lake.clone();
+        async move { issue(&lake, &catalog(), month(), usage, at("2026-07-03")).await.unwrap() }
+    };
+    // The calendar is past June, but the data are not.
+    let early = try_with(UsageState { pin_json: "{}", reach: at("2026-06-28") }).await;
+    assert_eq!((early.invoices.len(), early.not_ended.len()), (0, 1));
+    // Rows came after the draft was rated.
+    let stale = try_with(UsageState { pin_json: "{\"new\":1}", reach: at("2026-07-02") }).await;
+    assert_eq!((stale.invoices.len(), stale.stale.len()), (0, 1));
+    assert_eq!(issue_june(&lake).await.invoices.len(), 1);
+}
+
+#[tokio::test]
+async fn a_subscription_is_billed_once_for_a_month_whatever_slot_its_document_falls_into() {
+    let (_folder, lake) = lake();
+    draft_into(&lake, &drafted(ACME, ""), at("2026-07-02")).await.unwrap();
+    assert_eq!(issue_june(&lake).await.invoices.len(), 1);
+    // The same subscription, but its plan is now one of another issuer and currency.
+    let moved = drafted("acme jp 2026-01-01..", "");
+    let counts = draft_into(&lake, &moved, at("2026-07-04")).await.unwrap();
+    assert_eq!((counts.drafted, counts.billed_elsewhere.len()), (0, 1));
+    assert!(issue_june(&lake).await.invoices.is_empty());
 }

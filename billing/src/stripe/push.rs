@@ -153,7 +153,8 @@ impl Batch<'_> {
         for document in documents.into_values() {
             let Some(ledger) = self.ledgers.get(&document.invoice_id) else { continue };
             let Some(issued) = &ledger.issued else { continue };
-            if ledger.finalised.is_some() {
+            let elsewhere = ledger.account_keys().any(|key| key != self.transport.account_key());
+            if ledger.finalised.is_some() && !elsewhere {
                 self.report.already_finalised += 1;
             } else if document.body.total_minor == 0 {
                 if !ledger.nothing_due {
@@ -161,8 +162,9 @@ impl Batch<'_> {
                 }
             } else {
                 let number = issued.number.clone().unwrap_or_default();
-                let account = self.transport.account_key();
-                let failure = if ledger.account_keys().any(|key| key != account) {
+                let failure = if elsewhere && ledger.finalised.is_some() {
+                    Some("it is final at another Stripe account, and may be collected there".to_owned())
+                } else if elsewhere {
                     Some(
                         "it was begun at another Stripe account; use that account's key, or name the account in \
                           stripe.account if only the key was rolled"

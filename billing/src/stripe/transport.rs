@@ -181,8 +181,10 @@ impl Transport {
         })?;
         authorization.set_sensitive(true);
         let named = account.unwrap_or(&key.0);
+        // Test and live mode of one account share nothing: a customer of one does not exist in the other.
+        let mode = if key.0.contains("_live_") { "live" } else { "test" };
         let account_key =
-            sha256_hex(&sha256_parts(["tollbook stripe account", &base_url, named])).chars().take(12).collect();
+            sha256_hex(&sha256_parts(["tollbook stripe account", &base_url, mode, named])).chars().take(12).collect();
         Ok(Self { pool, base_url, authorization, account_key, timeout })
     }
 

@@ -1,7 +1,17 @@
 use super::*;
+use crate::record::outcomes;
 
-fn decode_bytes(payload: Option<&[u8]>) -> Vec<Result<AccessRecord<'_>, Rejection>> {
-    decode(&Message { partition: 0, offset: 0, received_at: DateTime::UNIX_EPOCH, payload, headers: &[] })
+fn decode_bytes(payload: Option<&[u8]>) -> Vec<Result<String, Rejection>> {
+    outcomes(&FORMAT, payload)
+}
+
+#[test]
+fn the_samples_are_read() {
+    let array = include_bytes!("../../samples/native/array.json");
+    assert!(decode_bytes(Some(array)).iter().all(Result::is_ok));
+    for line in include_str!("../../samples/native/records.jsonl").lines() {
+        assert!(decode_bytes(Some(line.as_bytes()))[0].is_ok(), "{line}");
+    }
 }
 
 const WHOLE: &str = r#"{"event_id":"e1","occurred_at":"2026-06-01T00:00:00.123456Z","status":200,"path":"/a?secret=1",
@@ -9,8 +19,7 @@ const WHOLE: &str = r#"{"event_id":"e1","occurred_at":"2026-06-01T00:00:00.12345
 
 #[test]
 fn a_whole_record_is_read_exactly() {
-    let records = decode_bytes(Some(WHOLE.as_bytes()));
-    let record = records[0].as_ref().unwrap();
+    let record = (FORMAT.read)(WHOLE).unwrap();
     assert_eq!(record.occurred_at.timestamp_micros() % 1_000_000, 123_456);
     assert_eq!((record.path.as_deref(), record.bytes_basis), (Some("/a"), "body"));
     let attributes: Vec<_> = record.attributes.iter().map(|(name, text)| (name.as_ref(), text.as_ref())).collect();

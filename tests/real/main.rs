@@ -1,0 +1,17 @@
+//! Tests against real parts: Apache Kafka, stripe-mock, DuckDB. One file a part, one file a claim.
+//!
+//! Without `TOLLBOOK_REAL` they are left out and say so. With it each part is installed by package name into
+//! `${TOLLBOOK_PARTS:-~/.cache/tollbook}` by its script in `scripts/parts/`, started on free ports of 127.0.0.1, and
+//! ended by its process id. `TOLLBOOK_REAL=required` makes a missing part a failure; any other value leaves the test
+//! out where the part cannot be had.
+
+mod catch;
+mod folder;
+mod kafka;
+mod kill;
+mod ledger;
+mod log;
+mod parts;
+mod stripe_mock;
+mod transactions;
+mod wire;

@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 use serde_json::json;
 use tollbook::context::JobContext;
 use tollbook::demo::{self, DemoSettings, verdict};
-use tollbook::jobs::{aggregate, bill, check, close, explain, ingest, partner, sql};
+use tollbook::jobs::{aggregate, bill, check, close, explain, ingest, partner, report, sql};
 use tollbook::output::{data, table, talk};
 use tollbook_aggregate::SEMANTICS;
 use tollbook_billing::register::RegisterRow;
@@ -102,6 +102,11 @@ enum Command {
         #[command(subcommand)]
         step: PartnerStep,
     },
+    /// Pages of figures: the funnel, the return, the issued invoices. Self-contained HTML, or JSON with --json.
+    Report {
+        #[command(subcommand)]
+        step: ReportStep,
+    },
     /// SQL over every table; `describe TABLE` shows its columns with their meaning.
     #[command(
         after_help = "How many active partners do we have?\n  tollbook sql \"select as_of, count(*) as active from partner_360 where active and as_of = (select max(as_of) from partner_360) group by as_of\""
@@ -163,6 +168,34 @@ struct Period {
     as_of: Option<String>,
 }
 
+/// Where pages go, and up to when they look.
+#[derive(Debug, clap::Args)]
+struct Pages {
+    /// Look up to this instant; the watermark of the data by default.
+    #[arg(long, value_name = "INSTANT")]
+    as_of: Option<String>,
+    /// Folder to write to; `reports` beside the configuration by default.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum ReportStep {
+    /// Registration to revenue: counts, conversion, drop-off, median times, registrations per week.
+    Funnel(Pages),
+    /// Revenue and cost by currency with their ratio, usage over time, top partners.
+    Roi(Pages),
+    /// A page for each issued invoice.
+    #[command(after_help = "Example: tollbook report invoices --period 2026-06")]
+    Invoices {
+        /// A month such as 2026-06, `previous`, or `due`: every ended month in which a subscription ran.
+        #[arg(long, default_value = "due")]
+        period: String,
+        #[command(flatten)]
+        pages: Pages,
+    },
+}
+
 #[derive(Debug, Subcommand)]
 enum BillStep {
     /// Rate usage into documents.
@@ -212,6 +245,9 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<u8> {
         }
         Command::Aggregate { as_of } => {
             run_aggregate(&JobContext::open(&arguments.config)?, as_of.as_deref(), json).await?
+        }
+        Command::Report { step } => {
+            run_report(&JobContext::open(&arguments.config)?, step, json).await?;
         }
         Command::Bill { step } => run_bill(&JobContext::open(&arguments.config)?, step, json).await?,
         Command::Sql { query, format } => {
@@ -289,6 +325,42 @@ async fn stop_signal() -> std::io::Result<()> {
         _ = terminate.recv() => Ok(()),
         result = tokio::signal::ctrl_c() => result,
     }
+}
+
+async fn run_report(context: &JobContext, step: ReportStep, json: bool) -> anyhow::Result<()> {
+    let (ReportStep::Funnel(pages) | ReportStep::Roi(pages) | ReportStep::Invoices { pages, .. }) = &step;
+    let folder = pages.out.clone().unwrap_or_else(|| context.configuration.path("reports"));
+    let folder = (!json).then_some(folder.as_path());
+    let as_of = context.as_of(pages.as_of.as_deref()).await?;
+    let mut figures = Vec::new();
+    let mut written = Vec::new();
+    match &step {
+        ReportStep::Funnel(_) => {
+            let (report, paths) = report::funnel(context, as_of, folder).await?;
+            figures.push(serde_json::to_string(&report)?);
+            written.extend(paths);
+        }
+        ReportStep::Roi(_) => {
+            let (report, paths) = report::roi(context, as_of, folder).await?;
+            figures.push(serde_json::to_string(&report)?);
+            written.extend(paths);
+        }
+        ReportStep::Invoices { period, .. } => {
+            for month in bill::months(context, period, as_of).await? {
+                let (documents, paths) = report::invoices(context, month, folder).await?;
+                for document in &documents {
+                    figures.push(serde_json::to_string(document)?);
+                }
+                written.extend(paths);
+            }
+        }
+    }
+    if json {
+        figures.iter().for_each(|line| data(line));
+    } else {
+        written.iter().for_each(|path| data(&path.display().to_string()));
+    }
+    Ok(())
 }
 
 async fn run_aggregate(context: &JobContext, as_of: Option<&str>, json: bool) -> anyhow::Result<()> {
@@ -394,6 +466,7 @@ async fn run_bill(context: &JobContext, step: BillStep, json: bool) -> anyhow::R
                 "already_paid": report.already_paid, "unfinished": report.unfinished.len() })
                 .to_string(),
             );
+            bill::complain_of_sync(&report)?;
         }
         BillStep::Explain { line } => print_explained(&explain::explain(context, &line).await?, json),
         BillStep::Register { period, csv } => {
@@ -585,7 +658,7 @@ async fn run_demo(settings: &DemoSettings, json: bool) -> anyhow::Result<u8> {
     data(&format!("  tollbook --config {config} bill register --period 2026-06"));
     data(&format!("  tollbook --config {config} aggregate"));
     data(&format!(
-        "  tollbook --config {config} sql \"select count(*) as active_partners from partner_360 where active\""
+        "  tollbook --config {config} sql \"select count(*) as active_partners from partner_360 where active and as_of = (select max(as_of) from partner_360)\""
     ));
     Ok(0)
 }

@@ -166,6 +166,11 @@ pub struct ClockSection {
     pub fixed: String,
 }
 
+/// Something that a person must change in the configuration.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigurationError(pub String);
+
 const PREFIX: &str = "TOLLBOOK__";
 
 impl Configuration {
@@ -174,14 +179,17 @@ impl Configuration {
     /// # Errors
     /// What is wrong, where, and how to mend it.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("{} cannot be read; write one with `tollbook init`", path.display()))?;
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            let path = path.display();
+            ConfigurationError(format!("{path} cannot be read ({error}); write one with `tollbook init`"))
+        })?;
         let overrides = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .filter_map(|(name, value)| Some((name.strip_prefix(PREFIX)?.to_owned(), value)));
         let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
-        Self::parse(&text, overrides, folder)
-            .with_context(|| format!("{} is not a valid configuration", path.display()))
+        Self::parse(&text, overrides, folder).map_err(|error| {
+            ConfigurationError(format!("{} is not a valid configuration: {error:#}", path.display())).into()
+        })
     }
 
     /// Reads a text with overrides, `SECTION__KEY` to value.
@@ -242,6 +250,15 @@ impl Configuration {
         })
     }
 
+    /// The sources that are read today.
+    ///
+    /// # Errors
+    /// A name that is no source.
+    pub fn sources(&self) -> anyhow::Result<Vec<Source>> {
+        let source = |topic: &TopicSection| Source::kafka(&self.kafka.cluster_alias, &topic.name, &topic.generation);
+        Ok(self.topic.iter().map(source).collect::<Result<_, _>>()?)
+    }
+
     /// The keys for credentials.
     ///
     /// # Errors
@@ -289,6 +306,10 @@ impl Configuration {
     }
 
     fn secret(&self, section: &str, env: Option<&str>, file: Option<&str>) -> anyhow::Result<String> {
+        self.find_secret(section, env, file).map_err(|error| ConfigurationError(format!("{error:#}")).into())
+    }
+
+    fn find_secret(&self, section: &str, env: Option<&str>, file: Option<&str>) -> anyhow::Result<String> {
         let secret = match (env, file) {
             // This is the edge that the ban in clippy.toml points to.
             #[allow(clippy::disallowed_methods)]

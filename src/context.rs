@@ -76,7 +76,8 @@ impl JobContext {
         if let Some(text) = given {
             return Ok(parse_instant(text)?);
         }
-        tollbook_ingest::watermark(&self.lake, &access_log::TABLE)
+        self.lake
+            .watermark(&access_log::TABLE, &self.configuration.sources()?)
             .await?
             .context("nothing is known about how far the data reaches; run `tollbook ingest`, or give --as-of")
     }

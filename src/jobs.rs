@@ -7,6 +7,7 @@ pub mod close;
 pub mod explain;
 pub mod ingest;
 pub mod partner;
+pub mod report;
 pub mod sql;
 
 use tollbook_aggregate::AggregateError;
@@ -15,6 +16,7 @@ use tollbook_ingest::IngestError;
 use tollbook_lake::LakeError;
 use tollbook_schemas::error::{Classified as _, Kind};
 
+use crate::configuration::ConfigurationError;
 use crate::context::CatalogProblems;
 
 /// What the operator should do about an error of a job, where the error knows.
@@ -25,7 +27,9 @@ pub fn kind_of(error: &anyhow::Error) -> Option<Kind> {
         kind.or_else(|| cause.downcast_ref::<IngestError>().map(|error| error.kind()))
             .or_else(|| cause.downcast_ref::<AggregateError>().map(|error| error.kind()))
             .or_else(|| cause.downcast_ref::<BillingError>().map(|error| error.kind()))
+            .or_else(|| cause.downcast_ref::<bill::Unavailable>().map(|_| Kind::Retry))
             .or_else(|| cause.downcast_ref::<bill::Stale>().map(|_| Kind::Conflict))
+            .or_else(|| cause.downcast_ref::<ConfigurationError>().map(|_| Kind::Configuration))
             .or_else(|| cause.downcast_ref::<CatalogProblems>().map(|_| Kind::Configuration))
             .or_else(|| cause.downcast_ref::<toml::de::Error>().map(|_| Kind::Configuration))
     })

@@ -132,7 +132,7 @@ fn view_of(
         .with("last_activity_at", sandbox.last_at.max(production.last_at))
         .with("calls_30d_total", production.calls_30d)
         .with("successful_calls_30d_total", production.successes_30d)
-        .with("active", production.successes_30d > 0)
+        .with("active", production.successes_30d > 0 && !partner.is_internal && !partner.is_test)
         .with("trend", trend(production, as_of))
         .with("as_of_date", as_of.date_naive())
 }

@@ -102,7 +102,8 @@ fn catalog_version(catalog: &Catalog) -> i64 {
     i64::from_str_radix(digits, 16).unwrap_or_default()
 }
 
-/// Brings `usage` up to what the lake knows now.
+/// Brings `usage` up to what the lake knows now. `sources` are those that are read today: how far they have been read
+/// is how far usage reaches.
 ///
 /// # Errors
 /// [`AggregateError`].
@@ -111,12 +112,13 @@ pub async fn refresh_usage(
     registry: &Registry,
     events_pin: &Pin,
     catalog: &Catalog,
+    sources: &[Source],
 ) -> Result<UsageReport, AggregateError> {
     if let Some(problem) = check_meters(catalog).into_iter().next() {
         return Err(problem);
     }
     for _ in 0..ATTEMPTS_MAX {
-        if let Some(report) = refresh_once(lake, registry, events_pin, catalog).await? {
+        if let Some(report) = refresh_once(lake, registry, events_pin, catalog, sources).await? {
             return Ok(report);
         }
     }
@@ -129,9 +131,11 @@ async fn refresh_once(
     registry: &Registry,
     events_pin: &Pin,
     catalog: &Catalog,
+    sources: &[Source],
 ) -> Result<Option<UsageReport>, AggregateError> {
     // Before the pin: what is read afterwards reaches at least as far.
-    let reaches = [lake.watermark(&access_log::TABLE).await?, lake.watermark(&partner_event::TABLE).await?];
+    let reaches =
+        [lake.watermark(&access_log::TABLE, sources).await?, lake.watermark(&partner_event::TABLE, sources).await?];
     let txns = lake.txns(&USAGE).await?;
     let known = usage_pin(lake, &access_log::TABLE).await?;
     let pin = lake.pin(&access_log::TABLE).await?;

@@ -14,7 +14,7 @@ pub enum BillingError {
     #[error("billing could not read or write the lake")]
     Lake(#[from] LakeError),
     /// A stored row is not what its table declares.
-    #[error("a stored row of {table} cannot be used: {what}; run `tollbook lake audit`")]
+    #[error("a stored row of {table} cannot be used: {what}; look at it with `tollbook sql`")]
     Stored {
         /// Table.
         table: &'static str,

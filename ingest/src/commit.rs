@@ -5,8 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use tollbook_lake::{Lake, Outcome, Part, TxnStep};
-use tollbook_schemas::source::Source;
+use tollbook_lake::{FILE_WATERMARK, Lake, Outcome, Part, TxnStep, watermark_app_id};
 use tollbook_schemas::tables::{Table, batch_of, rejected};
 
 use crate::buffer::{Decided, Sealed};
@@ -186,7 +185,7 @@ impl Committer {
     }
 
     /// Records that the partitions have been read up to a high watermark that was fetched when the clock said
-    /// `passed_ms` (less the grace), even when nothing came.
+    /// `passed_ms`, even when nothing came.
     pub(crate) async fn passed(&self, partitions: &[i32], passed_ms: i64) -> Result<(), IngestError> {
         let txns = self.lake.txns(self.table()).await?;
         for partition in partitions {
@@ -199,15 +198,4 @@ impl Committer {
         }
         Ok(())
     }
-}
-
-/// What the app ids of watermarks begin with.
-pub(crate) const WATERMARK_PREFIX: &str = "watermark_ms ";
-
-/// App id of the time of the newest file that was read to its end.
-pub(crate) const FILE_WATERMARK: &str = "file_watermark_ms";
-
-/// App id of a partition's watermark; without '#', so that it is never taken for an offset.
-fn watermark_app_id(source: &Source, partition: i32) -> String {
-    format!("{WATERMARK_PREFIX}{source} {partition}")
 }

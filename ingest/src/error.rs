@@ -41,7 +41,7 @@ pub enum IngestError {
     /// The lake knows other partitions of this source, but not this one.
     #[error(
         "{source_name} partition {partition} has no frontier although the source was read before; the table was \
-         restored or damaged, and starting again would count everything twice: run tollbook lake audit"
+         restored or damaged, and starting again would count everything twice: look at it with tollbook sql"
     )]
     MissingFrontier {
         /// Source.

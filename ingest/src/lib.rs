@@ -22,4 +22,4 @@ pub use credential::{CredentialKey, KeyRing};
 pub use decode::{Decoder, Door};
 pub use error::IngestError;
 pub use file::{FileIngestor, FileReport};
-pub use run::{Budget, IngestReport, Ingestor, PartitionState, Progress, watermark};
+pub use run::{Budget, IngestReport, Ingestor, PartitionState, Progress};

@@ -60,8 +60,9 @@ use crate::decode::{Message, Rejection, text_of};
 use crate::numeral::{integer, scaled};
 use crate::record::{AccessFormat, AccessRecord, Text, is_event_id, object, occurred, status, without_query};
 
-/// Fields in which bytes that are no UTF-8 are replaced. Everywhere else they reject the record.
-const LENIENT_FIELDS: &[&str] = &["request_uri"];
+/// Fields in which bytes that are no UTF-8 are replaced, because the client writes them: it must not be able to take
+/// its requests off the bill by sending garbage. Everywhere else they reject the record.
+const LENIENT_FIELDS: &[&str] = &["request_uri", "http_user_agent"];
 
 /// One line as it stands in the log.
 #[derive(Debug, Deserialize)]

@@ -11,25 +11,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tollbook_lake::Lake;
-use tollbook_schemas::tables::Table;
 
 use crate::buffer::{Counts, Sealed};
-use crate::commit::{Committer, FILE_WATERMARK, Landed, WATERMARK_PREFIX};
+use crate::commit::{Committer, Landed};
 use crate::consume::{Consuming, Handed, KafkaSettings, Watermarks};
 use crate::decode::Door;
 use crate::error::IngestError;
-
-/// How far the data of an ingested table reaches: the earliest of its partitions' watermarks; without topics, the time
-/// of the newest file. `None` where no run has caught up yet. A file never holds back, nor moves on, what topics say.
-///
-/// # Errors
-/// [`IngestError`] when the lake cannot be read.
-pub async fn watermark(lake: &Lake, table: &'static Table) -> Result<Option<DateTime<Utc>>, IngestError> {
-    let txns = lake.txns(table).await?;
-    let earliest = txns.iter().filter(|(app_id, _)| app_id.starts_with(WATERMARK_PREFIX)).map(|(_, ms)| *ms).min();
-    let reaches = earliest.or_else(|| txns.get(FILE_WATERMARK).copied());
-    Ok(reaches.and_then(DateTime::from_timestamp_millis))
-}
 
 /// Limits of a run.
 #[derive(Debug, Clone, Copy)]

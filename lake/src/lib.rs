@@ -15,4 +15,4 @@ pub use error::LakeError;
 pub use lease::Lease;
 pub use open::Lake;
 pub use read::{as_table, as_text, pin_condition};
-pub use txns::watermark_app_id;
+pub use txns::{FILE_WATERMARK, watermark_app_id};

@@ -23,6 +23,9 @@ use crate::open::{Handle, Lake};
 
 const WATERMARK: &str = "watermark_ms ";
 
+/// App id of the time, in milliseconds, of the newest file that was read to its end.
+pub const FILE_WATERMARK: &str = "file_watermark_ms";
+
 /// App id of a partition's watermark, whose version is an instant in milliseconds. Without '#', so that it is never
 /// taken for an offset.
 #[must_use]
@@ -74,15 +77,22 @@ impl Lake {
         Ok(self.txns(def).await?.get(app_id).copied())
     }
 
-    /// How far the data of an ingested table reach: the earliest of its partitions' watermarks. `None` where none was
-    /// recorded yet (files have none).
+    /// How far the data of an ingested table reach: the earliest watermark of the partitions of these sources (those
+    /// that are read today: a topic that is read no more must not hold back the rest); without any, the time of the
+    /// newest file. `None` where no run has caught up yet. A file never holds back, nor moves on, what topics say.
     ///
     /// # Errors
     /// [`LakeError`].
-    pub async fn watermark(&self, def: &'static Table) -> Result<Option<DateTime<Utc>>, LakeError> {
+    pub async fn watermark(&self, def: &'static Table, sources: &[Source]) -> Result<Option<DateTime<Utc>>, LakeError> {
         let txns = self.txns(def).await?;
-        let earliest = txns.iter().filter(|(app_id, _)| app_id.starts_with(WATERMARK)).map(|(_, ms)| *ms).min();
-        Ok(earliest.and_then(DateTime::from_timestamp_millis))
+        let prefixes: Vec<String> = sources.iter().map(|source| format!("{WATERMARK}{source} ")).collect();
+        let earliest = txns
+            .iter()
+            .filter(|(app_id, _)| prefixes.iter().any(|prefix| app_id.starts_with(prefix)))
+            .map(|(_, ms)| *ms)
+            .min();
+        let reaches = earliest.or_else(|| txns.get(FILE_WATERMARK).copied());
+        Ok(reaches.and_then(DateTime::from_timestamp_millis))
     }
 
     /// All transactions of a table, at its newest version.

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use crate::Message;
-use crate::calendar::{DAY, HOUR, SECOND, as_ms, june, may, push_instant};
+use crate::calendar::{DAY, HOUR, SECOND, as_ms, july, june, may, push_instant};
 use crate::dice::{Dice, Purpose};
 use crate::ledger::Counts;
 use crate::text::push_digits;
@@ -39,6 +39,7 @@ pub(crate) fn deliveries(world: &World) -> Deliveries {
         );
         writing.portal(&world.partners[claimant].id, "identity.linked", may(24, 0, 0), &data);
     }
+    writing.costs(&world.partners[PAYING_CONSUMER].id);
     let accepted = writing.arrivals.len() as u64;
     writing.malformed();
     let rejected = writing.arrivals.len() as u64 - accepted;
@@ -168,6 +169,35 @@ impl Writing {
         ];
         let headers = headers.map(|(name, value)| (name.to_owned(), value.into_bytes())).to_vec();
         self.arrive(partner, occurred_at, data.as_bytes().to_vec(), headers, true);
+    }
+
+    /// What the program cost in June: of pools, and once of a partner. Nobody records yen, so that one side is missing.
+    fn costs(&mut self, partner: &str) {
+        let costs = [
+            (None, "gateway", "412.37", "EUR"),
+            (None, "partner-team", "950.00", "EUR"),
+            (Some(partner), "", "84.50", "EUR"),
+            // A share of a larger bill has more digits than a cent.
+            (None, "gateway", "128.405", "USD"),
+            (None, "tools", "39", "USD"),
+        ];
+        for (hour, (partner, pool, amount, currency)) in (0..).zip(costs) {
+            let pool = if pool.is_empty() { String::new() } else { format!(r#""cost_pool":"{pool}","#) };
+            let data = format!(r#"{{{pool}"period":"2026-06","amount":"{amount}","currency":"{currency}"}}"#);
+            self.finance(partner, july(1, 9 + hour, 0), &data);
+        }
+    }
+
+    /// Structured mode, of a partner or of none.
+    fn finance(&mut self, partner: Option<&str>, occurred_at: i64, data: &str) {
+        let id = self.next_id();
+        let subject = partner.map(|partner| format!(r#""subject":"partner/{partner}","#)).unwrap_or_default();
+        let payload = format!(
+            r#"{{"specversion":"1.0","id":"{id}","source":"/finance","type":"org.example.partner.cost.recorded.v1",{subject}"time":"{}","actor":"system:month-end","datacontenttype":"application/json","data":{data}}}"#,
+            instant(occurred_at)
+        );
+        let headers = vec![("content-type".to_owned(), b"application/cloudevents+json".to_vec())];
+        self.arrive(partner.unwrap_or("finance"), occurred_at, payload.into_bytes(), headers, true);
     }
 
     /// Events that must be refused. None of them may leave a trace in the registry.

@@ -241,5 +241,27 @@ pub fn complain(reports: &[PushReport]) -> anyhow::Result<()> {
     if lines.is_empty() {
         return Ok(());
     }
-    bail!("{} invoices are not final at Stripe; run `tollbook bill push` again:\n{}", lines.len(), lines.join("\n"))
+    bail!(Unavailable(format!(
+        "{} invoices are not final at Stripe; run `tollbook bill push` again:\n{}",
+        lines.len(),
+        lines.join("\n")
+    )))
 }
+
+/// Ends with an error where Stripe could not be asked about every invoice.
+///
+/// # Errors
+/// One line for each such invoice.
+pub fn complain_of_sync(report: &SyncReport) -> anyhow::Result<()> {
+    if report.unfinished.is_empty() {
+        return Ok(());
+    }
+    let lines: Vec<String> =
+        report.unfinished.iter().map(|one| format!("{} {}: {}", one.partner_id, one.invoice_id, one.reason)).collect();
+    bail!(Unavailable(format!("Stripe did not tell of {} invoices:\n{}", lines.len(), lines.join("\n"))))
+}
+
+/// Stripe was not there, or refused some: the same command may succeed later.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Unavailable(String);

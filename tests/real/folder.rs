@@ -38,7 +38,7 @@ cluster_alias = "{ALIAS}"
 
 [kafka.properties]
 "max.partition.fetch.bytes" = "65536"
-"queued.max.messages.kbytes" = "256"
+"queued.min.messages" = "500"
 
 [[topic]]
 name = "{topic}"

@@ -22,8 +22,9 @@ const BACKLOG_MESSAGES: usize = 60_000;
 const KILLS: usize = 20;
 /// Runs that may end by themselves, or whose rows land while the signal is on its way.
 const RUNS_MAX: usize = 80;
-/// More than answers without records can be, between two commits.
-const IN_HAND_BYTES_MIN: u64 = 8 * 1024;
+/// More than a run's first exchanges (some 10 KiB: versions, metadata, offsets), and than answers without records can
+/// be between two commits: so at least half of it is records.
+const IN_HAND_BYTES_MIN: u64 = 32 * 1024;
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// What can be seen of the ingestor from outside: its tables' logs, and the wire.
@@ -205,7 +206,9 @@ fn kill_9_at_random_points_leaves_each_record_exactly_once() {
         begun.elapsed()
     );
 
-    folder.ingest_to_the_end(PATIENCE);
+    let left = watch.uncommitted();
+    let report = folder.ingest_to_the_end(PATIENCE);
+    println!("the last {left} messages until {:.1?}: {report}", begun.elapsed());
     for (partition, next) in ledger.next_offsets() {
         assert_eq!(kafka.high_watermark("kills", *partition), *next, "the ledger's own offsets are wrong");
     }

@@ -1,4 +1,4 @@
-//! Tests against real parts: Apache Kafka, stripe-mock, DuckDB. One file a part, one file a claim.
+//! Tests against real parts: Apache Kafka, stripe-mock, DuckDB and Polars. One file a part, one file a claim.
 //!
 //! Without `TOLLBOOK_REAL` they are left out and say so. With it each part is installed by package name into
 //! `${TOLLBOOK_PARTS:-~/.cache/tollbook}` by its script in `scripts/parts/`, started on free ports of 127.0.0.1, and
@@ -6,11 +6,13 @@
 //! out where the part cannot be had.
 
 mod catch;
+mod duckdb;
 mod folder;
 mod kafka;
 mod kill;
 mod ledger;
 mod log;
+mod month;
 mod parts;
 mod stripe_mock;
 mod transactions;

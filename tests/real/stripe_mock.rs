@@ -8,22 +8,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::Command;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-use tollbook::context::JobContext;
-use tollbook::demo::broker::Broker;
-use tollbook::{demo, jobs};
+use tollbook::jobs;
 use tollbook_billing::stripe::STRIPE_VERSION;
-use tollbook_schemas::tables::Row;
-use tollbook_schemas::tables::billing::BILLING_PROFILE;
-use tollbook_simulate::stripe_double::{Fault, FaultKind, LoggedRequest, Options, StripeDouble};
-use tollbook_simulate::{Settings, World, world};
+use tollbook_simulate::stripe_double::{Fault, FaultKind, LoggedRequest};
 
+use crate::month::{Issued, KEY};
 use crate::parts::{Process, free_ports, install, wanted};
-
-const KEY: &str = "sk_test_tollbook";
 
 /// A running stripe-mock.
 struct StripeMock {
@@ -78,46 +71,10 @@ impl StripeMock {
     }
 }
 
-fn profile_rows(world: &World) -> Vec<Row> {
-    world
-        .billing_profiles()
-        .into_iter()
-        .map(|profile| {
-            Row::new()
-                .with("profile_version_id", format!("prf_{}", profile.partner_id))
-                .with("partner_id", profile.partner_id)
-                .with("effective_from", profile.effective_from)
-                .with("legal_name", profile.legal_name)
-                .with("address", profile.address)
-                .with("country", profile.country)
-                .with("tax_id", profile.tax_id)
-                .with("billing_email", profile.billing_email)
-                .with("purchase_order", profile.purchase_order)
-                .with("payment_terms_days", profile.payment_terms_days)
-                .with("recorded_at", world.now())
-        })
-        .collect()
-}
-
 /// Everything that billing sends for a small month: push, recovery after lost answers, sync.
 async fn requests_of_billing() -> anyhow::Result<Vec<LoggedRequest>> {
-    let world = world(&Settings { seed: 5, events: 3_000, partners: 24, partitions: 1 });
-    let folder = tempfile::tempdir()?;
-    let path = folder.path().join("demo");
-    demo::folder::prepare(&path)?;
-    let now = world.now().timestamp();
-    let double = StripeDouble::start(Options::new(KEY, Arc::new(move || now))).await?;
-    let broker = Broker::start(None, 1).await?;
-    let config = demo::folder::write(&path, &world, &broker, double.base_url(), KEY)?;
-    let context = JobContext::open(&config)?;
-    context.lake.append_missing(&BILLING_PROFILE, &profile_rows(&world)).await?;
-    broker.produce_all(broker.lifecycle_topic(), world.lifecycle_messages()).await?;
-    broker.produce_all(broker.access_topic(), world.traffic().collect()).await?;
-    jobs::ingest::until_caught_up(&context).await?;
-    jobs::aggregate::usage(&context).await?;
-    let (month, as_of) = (world.month(), context.as_of(None).await?);
-    jobs::bill::draft_month(&context, month, as_of).await?;
-    jobs::bill::issue_month(&context, month, as_of).await?;
+    let Issued { context, double, month, .. } = &Issued::make().await?;
+    let month = *month;
 
     // Answers that never come, for each kind of write: what is asked to find out what happened must fit as well.
     for endpoint in [
@@ -130,19 +87,17 @@ async fn requests_of_billing() -> anyhow::Result<Vec<LoggedRequest>> {
         double.inject(Fault { endpoint, nth: 2, kind: FaultKind::Status500After })?;
     }
     for _ in 0..4 {
-        jobs::bill::push_month(&context, month).await?;
+        jobs::bill::push_month(context, month).await?;
     }
-    jobs::bill::complain(&[jobs::bill::push_month(&context, month).await?])?;
+    jobs::bill::complain(&[jobs::bill::push_month(context, month).await?])?;
     let open: Vec<String> =
         double.invoices().into_iter().filter(|i| i.status.to_string() == "open").map(|i| i.id.clone()).collect();
     if let [first, second, ..] = open.as_slice() {
         double.pay_as_customer(first)?;
         double.fail_payment(second)?;
     }
-    jobs::bill::sync(&context).await?;
-    let requests = double.requests();
-    double.shutdown().await;
-    Ok(requests)
+    jobs::bill::sync(context).await?;
+    Ok(double.requests())
 }
 
 #[test]

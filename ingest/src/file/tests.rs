@@ -6,7 +6,6 @@ use tollbook_schemas::tables::{Table, access_log, batch_of, rejected};
 
 use super::*;
 use crate::credential::CredentialKey;
-use crate::run::watermark;
 
 const LINES_TOTAL: i64 = 60;
 
@@ -78,11 +77,11 @@ fn silent(_: &Progress) {}
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_run_adds_nothing_under_whatever_name() {
     let place = Place::new();
-    assert_eq!(watermark(&place.lake(), &access_log::TABLE).await.unwrap(), None);
+    assert_eq!(place.lake().watermark(&access_log::TABLE, &[]).await.unwrap(), None);
     let first = place.ingestor("edge.log", 1 << 20).run(received_at(), &silent).await.unwrap();
     assert_eq!((first.report.accepted_total, first.report.rejected_total, first.report.lag_offsets()), (48, 6, 0));
     place.is_whole().await;
-    assert_eq!(watermark(&place.lake(), &access_log::TABLE).await.unwrap(), Some(received_at()));
+    assert_eq!(place.lake().watermark(&access_log::TABLE, &[]).await.unwrap(), Some(received_at()));
     std::fs::copy(place.path("edge.log"), place.path("copy.log")).unwrap();
     for name in ["edge.log", "copy.log"] {
         let again = place.ingestor(name, 1 << 20).run(received_at(), &silent).await.unwrap();

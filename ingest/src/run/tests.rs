@@ -8,6 +8,8 @@ use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Produc
 use tollbook_schemas::source::Source;
 use tollbook_schemas::tables::{access_log, rejected};
 
+use tollbook_schemas::tables::Table;
+
 use super::*;
 use crate::credential::{CredentialKey, KeyRing};
 use crate::decode::Decoder;
@@ -134,7 +136,10 @@ async fn a_topic_is_taken_in_once() {
     let world = World::new();
     let first = world.ingestor(1 << 20).until_caught_up(clock_at(), &silent).await.unwrap();
     assert_eq!((first.accepted_total, first.rejected_total, first.lag_offsets()), (total(true), total(false), 0));
-    assert_eq!(watermark(&world.lake(), &access_log::TABLE).await.unwrap(), Some(clock_at()));
+    assert_eq!(
+        world.lake().watermark(&access_log::TABLE, &[Source::kafka("test", TOPIC, "1").unwrap()]).await.unwrap(),
+        Some(clock_at())
+    );
     let again = world.ingestor(1 << 20).until_caught_up(clock_at(), &silent).await.unwrap();
     assert_eq!((again.accepted_total, again.rejected_total, again.commits_total), (0, 0, 0));
     world.is_whole().await;

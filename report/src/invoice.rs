@@ -1,0 +1,254 @@
+//! The invoice page: what the customer reads, and at the foot what proves it.
+
+use std::fmt::Write as _;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::Serialize;
+use tollbook_schemas::decimal::Decimal;
+use tollbook_schemas::money::{Currency, Money};
+use tollbook_schemas::period::{Month, print_instant};
+
+use crate::amount::in_currency;
+use crate::page::{Page, escape};
+
+/// Who issues or who is billed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Party {
+    /// Legal name.
+    pub legal_name: String,
+    /// Address lines.
+    pub address: Vec<String>,
+    /// Country code, where the address does not name it.
+    pub country: Option<String>,
+    /// Tax id.
+    pub tax_id: Option<String>,
+}
+
+/// One tier's share of a line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TierPart {
+    /// The tier begins after this quantity.
+    pub from: Decimal,
+    /// Last quantity of the tier; none for the last tier.
+    pub up_to: Option<Decimal>,
+    /// Units that lie in it.
+    pub quantity: Decimal,
+    /// Price of each.
+    pub unit_price: Decimal,
+    /// Charged once.
+    pub flat_price: Decimal,
+    /// Exact share, in major units.
+    pub exact: String,
+}
+
+/// One line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct InvoiceLine {
+    /// Place, from 1.
+    pub line_number: u32,
+    /// What the customer reads.
+    pub description: String,
+    /// First instant that is billed.
+    pub span_start: DateTime<Utc>,
+    /// First instant after it.
+    pub span_end: DateTime<Utc>,
+    /// Quantity that was priced.
+    pub quantity: Decimal,
+    /// Unit; none for a flat price.
+    pub unit: Option<String>,
+    /// Price of one unit, for a price per unit.
+    pub unit_price: Option<Decimal>,
+    /// Tiers, for a graduated price.
+    pub tiers: Vec<TierPart>,
+    /// The amount before it was rounded, in major units.
+    pub exact: String,
+    /// Amount, rounded once.
+    pub amount: Money,
+}
+
+/// Everything on the page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct InvoiceDocument {
+    /// Number.
+    pub number: String,
+    /// Derived from the document's text.
+    pub invoice_id: String,
+    /// Day of issue, UTC.
+    pub issued_on: NaiveDate,
+    /// Days until it is due.
+    pub payment_terms_days: u32,
+    /// Last day to pay.
+    pub due_on: NaiveDate,
+    /// Who issues.
+    pub issuer: Party,
+    /// Who is billed.
+    pub bill_to: Party,
+    /// Purchase order of the customer.
+    pub purchase_order: Option<String>,
+    /// Partner in the program.
+    pub partner_id: String,
+    /// Month that is billed.
+    pub month: Month,
+    /// First instant of the billing period.
+    pub period_start: DateTime<Utc>,
+    /// First instant after it.
+    pub period_end: DateTime<Utc>,
+    /// Lines.
+    pub lines: Vec<InvoiceLine>,
+    /// Sum of the lines.
+    pub total: Money,
+    /// What was known, JSON.
+    pub pin: String,
+    /// Hash of the catalog that priced it.
+    pub catalog_sha256: String,
+    /// Version of the billing profile.
+    pub profile_version_id: String,
+}
+
+/// The page. It cannot fail: there is no chart on it.
+#[must_use]
+pub fn invoice_html(invoice: &InvoiceDocument) -> String {
+    let mut page = Page::new(&format!("Invoice {}", invoice.number));
+    page.element("h1", "", &format!("Invoice {}", invoice.number));
+    page.raw("<div class=\"parties\">");
+    party(&mut page, "From", &invoice.issuer);
+    party(&mut page, "Bill to", &invoice.bill_to);
+    page.raw("</div>");
+    facts(&mut page, invoice);
+    page.raw(&lines_table(invoice));
+    foot(&mut page, invoice);
+    page.end()
+}
+
+fn party(page: &mut Page, label: &str, party: &Party) {
+    page.raw("<div>");
+    page.element("p", "label", label);
+    page.element("p", "", &party.legal_name);
+    for line in &party.address {
+        page.element("p", "", line);
+    }
+    if let Some(country) = &party.country {
+        page.element("p", "", country);
+    }
+    if let Some(tax_id) = &party.tax_id {
+        page.element("p", "", &format!("Tax id {tax_id}"));
+    }
+    page.raw("</div>");
+}
+
+fn facts(page: &mut Page, invoice: &InvoiceDocument) {
+    let period = format!(
+        "{}: from {} until before {}",
+        invoice.month,
+        print_instant(invoice.period_start),
+        print_instant(invoice.period_end)
+    );
+    let terms = format!("{} ({} days after issue)", invoice.due_on, invoice.payment_terms_days);
+    let order = invoice.purchase_order.clone().unwrap_or_default();
+    let facts = [
+        ("Number", invoice.number.clone()),
+        ("Issued", invoice.issued_on.to_string()),
+        ("Due", terms),
+        ("Billing period", period),
+        ("Purchase order", order),
+        ("Customer", invoice.partner_id.clone()),
+    ];
+    page.raw("<dl class=\"facts\">");
+    for (name, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
+        page.element("dt", "", name);
+        page.element("dd", "", value);
+    }
+    page.raw("</dl>");
+}
+
+fn lines_table(invoice: &InvoiceDocument) -> String {
+    let currency = invoice.total.currency;
+    let mut html = String::from(
+        "<table>\n<thead><tr><th>#</th><th>Description</th><th class=\"figure\">Quantity</th>\
+         <th class=\"figure\">Price</th><th class=\"figure\">Amount</th></tr></thead>\n<tbody>\n",
+    );
+    for line in &invoice.lines {
+        line_row(&mut html, line, invoice);
+        for (at, tier) in line.tiers.iter().enumerate() {
+            tier_row(&mut html, tier, currency, at + 1 == line.tiers.len());
+        }
+    }
+    // Writing to a string cannot fail.
+    let _ = write!(
+        html,
+        "<tr class=\"total\"><td></td><td>Total</td><td></td><td></td><td class=\"figure\">{}</td></tr>\n\
+         </tbody>\n</table>",
+        escape(&invoice.total.to_string())
+    );
+    html
+}
+
+fn line_row(html: &mut String, line: &InvoiceLine, invoice: &InvoiceDocument) {
+    let mut description = escape(&line.description);
+    // A line that bills less than the whole period says which part.
+    if (line.span_start, line.span_end) != (invoice.period_start, invoice.period_end) {
+        let (from, until) = (print_instant(line.span_start), print_instant(line.span_end));
+        let _ = write!(description, "<br><span class=\"label\">from {from} until before {until}</span>");
+    }
+    let quantity = match &line.unit {
+        Some(unit) => format!("{} {unit}", line.quantity),
+        None => line.quantity.to_string(),
+    };
+    let price = match (&line.unit_price, line.tiers.is_empty()) {
+        (Some(price), _) => in_currency(*price, line.amount.currency),
+        (None, false) => "by tier".to_owned(),
+        (None, true) => "flat".to_owned(),
+    };
+    let class = if line.tiers.is_empty() { "" } else { " class=\"parts-follow\"" };
+    let _ = writeln!(
+        html,
+        "<tr{class}><td>{}</td><td>{description}</td><td class=\"figure\">{}</td><td class=\"figure\">{}</td>\
+         <td class=\"figure\">{}</td></tr>",
+        line.line_number,
+        escape(&quantity),
+        escape(&price),
+        escape(&line.amount.to_string())
+    );
+}
+
+fn tier_row(html: &mut String, tier: &TierPart, currency: Currency, is_last: bool) {
+    let range = match &tier.up_to {
+        Some(up_to) => format!("above {} up to {up_to}", tier.from),
+        None => format!("above {}", tier.from),
+    };
+    let mut price = in_currency(tier.unit_price, currency);
+    if tier.flat_price != Decimal::ZERO {
+        let _ = write!(price, " + {} once", in_currency(tier.flat_price, currency));
+    }
+    let _ = writeln!(
+        html,
+        "<tr class=\"part{}\"><td></td><td>{}</td><td class=\"figure\">{}</td><td class=\"figure\">{}</td>\
+         <td class=\"figure\">({})</td></tr>",
+        if is_last { " last-part" } else { "" },
+        escape(&range),
+        escape(&tier.quantity.to_string()),
+        escape(&price),
+        escape(&tier.exact)
+    );
+}
+
+fn foot(page: &mut Page, invoice: &InvoiceDocument) {
+    page.definition(
+        "Each line is computed exactly and rounded once, half away from zero; the total is the sum of the printed \
+         lines. Amounts in brackets are the exact shares of tiers, before that rounding. Times and dates are UTC; a \
+         period holds its first instant and not the one it ends before.",
+    );
+    page.raw("<div class=\"foot\">");
+    for (name, value) in [
+        ("Invoice", &invoice.invoice_id),
+        ("What was known (first offset that was not, for each partition)", &invoice.pin),
+        ("Catalog SHA-256", &invoice.catalog_sha256),
+        ("Billing profile", &invoice.profile_version_id),
+    ] {
+        page.raw(&format!("<p>{}: <code>{}</code></p>", escape(name), escape(value)));
+    }
+    page.raw("</div>");
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,113 @@
+//! `tollbook report funnel|roi|invoices`: reads the lake, gives the figures, writes the pages. Nothing is computed that
+//! another job has not counted already; the pages say what they were made from.
+
+mod figures;
+mod invoices;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use chrono::{DateTime, Utc};
+use serde_json::json;
+use tollbook_report::{FunnelReport, InvoiceDocument, RoiReport, funnel_html, invoice_html, roi_html};
+use tollbook_schemas::period::Month;
+
+use crate::context::JobContext;
+
+/// The figures of the funnel, and its page where it was written.
+///
+/// # Errors
+/// The job's.
+pub async fn funnel(
+    context: &JobContext,
+    as_of: DateTime<Utc>,
+    folder: Option<&Path>,
+) -> anyhow::Result<(FunnelReport, Vec<PathBuf>)> {
+    let work = async {
+        let report = figures::funnel(context, as_of).await?;
+        let paths = match folder {
+            Some(folder) => vec![write(folder, "funnel.html", &funnel_html(&report)?)?],
+            None => Vec::new(),
+        };
+        let told = json!({ "as_of": as_of, "steps": report.steps.len(), "pages": paths.len() });
+        Ok(((report, paths), told))
+    };
+    context.run("report funnel", None, work).await
+}
+
+/// The figures on return, and their page where it was written.
+///
+/// # Errors
+/// The job's.
+pub async fn roi(
+    context: &JobContext,
+    as_of: DateTime<Utc>,
+    folder: Option<&Path>,
+) -> anyhow::Result<(RoiReport, Vec<PathBuf>)> {
+    let catalog = context.catalog()?;
+    let work = async {
+        let report = figures::roi(context, &catalog, as_of).await?;
+        let paths = match folder {
+            Some(folder) => vec![write(folder, "roi.html", &roi_html(&report)?)?],
+            None => Vec::new(),
+        };
+        let told = json!({ "as_of": as_of, "currencies": report.currencies.len(), "pages": paths.len() });
+        Ok(((report, paths), told))
+    };
+    context.run("report roi", Some(catalog.sha256.clone()), work).await
+}
+
+/// The issued invoices of a month in the order of their numbers, and a page for each where they were written.
+///
+/// # Errors
+/// The job's; an invoice whose billing profile is not there.
+pub async fn invoices(
+    context: &JobContext,
+    month: Month,
+    folder: Option<&Path>,
+) -> anyhow::Result<(Vec<InvoiceDocument>, Vec<PathBuf>)> {
+    let work = async {
+        let documents = invoices::issued(context, month).await?;
+        let mut paths = Vec::new();
+        if let Some(folder) = folder {
+            for document in &documents {
+                // Numbers are unique for each issuer only; the start of the id keeps two issuers' apart.
+                let tail = document.invoice_id.chars().rev().take(6).collect::<String>();
+                let tail: String = tail.chars().rev().collect();
+                let name = format!("{}-{tail}.html", file_name(&document.number));
+                paths.push(write(&folder.join("invoices"), &name, &invoice_html(document))?);
+            }
+        }
+        let told = json!({ "month": month, "invoices": documents.len(), "pages": paths.len() });
+        Ok(((documents, paths), told))
+    };
+    context.run("report invoices", None, work).await
+}
+
+/// A number as part of a file name, whatever an issuer puts into its prefix.
+fn file_name(number: &str) -> String {
+    number.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' }).collect()
+}
+
+/// Writes a page whole or not at all: a reader never sees half of one.
+fn write(folder: &Path, name: &str, html: &str) -> anyhow::Result<PathBuf> {
+    let path = folder.join(name);
+    let partial = folder.join(format!(".{name}.partial"));
+    std::fs::create_dir_all(folder)
+        .and_then(|()| std::fs::write(&partial, html))
+        .and_then(|()| std::fs::rename(&partial, &path))
+        .with_context(|| format!("{} cannot be written; choose a folder with --out", path.display()))?;
+    Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_cannot_leave_its_folder() {
+        for (number, name) in [("NW-2026-000001", "NW-2026-000001"), ("../a b/1", ".._a_b_1"), ("Ä#1", "__1")] {
+            assert_eq!(file_name(number), name);
+        }
+    }
+}

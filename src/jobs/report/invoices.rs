@@ -1,0 +1,98 @@
+//! Issued invoices as pages need them: the document, its number, and the billing profile that it names.
+
+use anyhow::Context as _;
+use chrono::Days;
+use tollbook_billing::document::{Document, Line};
+use tollbook_billing::event::{EventKind, InvoiceEvent, events_of};
+use tollbook_billing::issue::read_documents;
+use tollbook_billing::profile::Profile;
+use tollbook_report::{InvoiceDocument, InvoiceLine, Party, TierPart};
+use tollbook_schemas::money::Money;
+use tollbook_schemas::period::Month;
+use tollbook_schemas::tables::billing::{BILLING_PROFILE, INVOICE_EVENT};
+
+use crate::context::JobContext;
+
+/// The issued invoices of a month, by issuer and number.
+pub(super) async fn issued(context: &JobContext, month: Month) -> anyhow::Result<Vec<InvoiceDocument>> {
+    let documents = read_documents(&context.lake, month).await?;
+    let events = events_of(&context.lake.rows(&INVOICE_EVENT, Some("kind = 'issued'")).await?)?;
+    let profiles = context.lake.rows(&BILLING_PROFILE, None).await?;
+    let profiles: Vec<Profile> = profiles.iter().map(Profile::from_row).collect::<Result<_, _>>()?;
+    let mut issued: Vec<(&InvoiceEvent, &Document)> = events
+        .iter()
+        .filter(|event| event.kind == EventKind::Issued)
+        .filter_map(|event| Some((event, documents.get(&event.invoice_id)?)))
+        .collect();
+    issued.sort_by_key(|(event, _)| (event.issuer_id.clone(), event.number_sequence));
+    issued.into_iter().map(|(event, document)| printed(event, document, &profiles)).collect()
+}
+
+fn printed(event: &InvoiceEvent, document: &Document, profiles: &[Profile]) -> anyhow::Result<InvoiceDocument> {
+    let body = &document.body;
+    let profile =
+        profiles.iter().find(|profile| profile.profile_version_id == body.profile_version_id).with_context(|| {
+            format!(
+                "invoice {} names the billing profile {}, which is not in the table billing_profile",
+                document.invoice_id, body.profile_version_id
+            )
+        })?;
+    let number = event.number.clone().with_context(|| format!("invoice {} has no number", document.invoice_id))?;
+    let issued_on = event.at.date_naive();
+    let due_on = issued_on
+        .checked_add_days(Days::new(u64::from(body.payment_terms_days)))
+        .with_context(|| format!("invoice {number} is due beyond the calendar"))?;
+    let bill_to = Party {
+        legal_name: profile.legal_name.clone(),
+        address: profile.address.lines().map(str::to_owned).collect(),
+        country: Some(profile.country.clone()),
+        tax_id: profile.tax_id.clone(),
+    };
+    Ok(InvoiceDocument {
+        number,
+        invoice_id: document.invoice_id.to_string(),
+        issued_on,
+        payment_terms_days: body.payment_terms_days,
+        due_on,
+        issuer: Party {
+            legal_name: body.issuer.legal_name.clone(),
+            address: body.issuer.address.clone(),
+            country: None,
+            tax_id: body.issuer.tax_id.clone(),
+        },
+        bill_to,
+        purchase_order: profile.purchase_order.clone(),
+        partner_id: body.partner_id.to_string(),
+        month: body.month,
+        period_start: body.period_start,
+        period_end: body.period_end,
+        lines: body.lines.iter().map(|line| line_of(line, document)).collect(),
+        total: document.total(),
+        pin: body.pin.clone(),
+        catalog_sha256: body.catalog_sha256.clone(),
+        profile_version_id: body.profile_version_id.to_string(),
+    })
+}
+
+fn line_of(line: &Line, document: &Document) -> InvoiceLine {
+    let tiers = line.working.tiers.iter().map(|tier| TierPart {
+        from: tier.from,
+        up_to: tier.up_to,
+        quantity: tier.quantity,
+        unit_price: tier.unit_price,
+        flat_price: tier.flat_price,
+        exact: tier.exact.clone(),
+    });
+    InvoiceLine {
+        line_number: line.line_number,
+        description: line.description.clone(),
+        span_start: line.span_start,
+        span_end: line.span_end,
+        quantity: line.quantity,
+        unit: line.unit.clone(),
+        unit_price: line.working.unit_price,
+        tiers: tiers.collect(),
+        exact: line.working.exact.clone(),
+        amount: Money { minor: line.amount_minor, currency: document.body.currency },
+    }
+}

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Shows that the kill test can fail: builds tollbook with a wrong lake and expects the test to be red.
 #
-# `--cfg tollbook_without_txn` (lake/src/commit.rs, `commit_once`) takes the txn action out of every commit that
+# `--cfg tollbook_without_txn` (lake/src/commit.rs, `commit_named`) takes the txn action out of every commit that
 # carries rows, and records the offsets in a commit of their own behind it, as a consumer group would. Why the test
 # must then fail: between the two commits the rows are visible and the frontier is not, so a process that is killed
 # there reads those rows again when it comes back, and each of them stands in the table twice. The window is one commit

@@ -308,6 +308,13 @@ impl Handle {
         actions: Vec<Action>,
         steps: &[&TxnStep],
     ) -> Result<(), DeltaTableError> {
+        // The wrong lake of scripts/prove-kill-test.sh: rows without the txn action, the offsets in a commit of their
+        // own behind them, as a consumer group would do it. A kill between the two doubles the rows.
+        #[cfg(tollbook_without_txn)]
+        if !actions.is_empty() && !steps.is_empty() {
+            Box::pin(self.commit_named(name, operation, actions, &[])).await?;
+            return Box::pin(self.commit_named(name, operation, Vec::new(), steps)).await;
+        }
         let transactions = steps.iter().map(|step| Transaction::new(&step.app_id, step.next)).collect();
         let properties = CommitProperties::default()
             .with_metadata([("tollbookCommit".to_owned(), name.into())])

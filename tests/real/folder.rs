@@ -29,7 +29,7 @@ root = "lake"
 folder = "catalog"
 
 [ingest]
-batch_bytes_max = 262144
+batch_bytes_max = 1048576
 commit_interval_ms = 300
 
 [kafka]

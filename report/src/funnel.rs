@@ -57,19 +57,24 @@ pub struct FunnelReport {
     pub completeness: Completeness,
 }
 
-/// Counts registrations by week, from the first to the last, weeks without any included.
+/// Monday of the week of an instant, UTC.
+fn monday_of(at: DateTime<Utc>) -> NaiveDate {
+    let day = at.date_naive();
+    day.checked_sub_days(Days::new(u64::from(day.weekday().num_days_from_monday()))).unwrap_or(day)
+}
+
+/// Counts registrations by week, from the first to the week of the report, weeks without any included. Nothing where
+/// nobody registered.
 #[must_use]
-pub fn weeks_of(registered_at: &[DateTime<Utc>]) -> Vec<WeekCount> {
+pub fn weeks_of(registered_at: &[DateTime<Utc>], as_of: DateTime<Utc>) -> Vec<WeekCount> {
     let mut counts: BTreeMap<NaiveDate, i64> = BTreeMap::new();
-    for at in registered_at {
-        let day = at.date_naive();
-        let since_monday = u64::from(day.weekday().num_days_from_monday());
-        *counts.entry(day.checked_sub_days(Days::new(since_monday)).unwrap_or(day)).or_default() += 1;
+    for at in registered_at.iter().filter(|at| **at <= as_of) {
+        *counts.entry(monday_of(*at)).or_default() += 1;
     }
     let mut weeks = Vec::new();
-    let last = counts.keys().next_back().copied();
+    let last = monday_of(as_of);
     let mut monday = counts.keys().next().copied();
-    while let Some(at) = monday.filter(|at| Some(*at) <= last) {
+    while let Some(at) = monday.filter(|at| *at <= last) {
         weeks.push(WeekCount { monday: at, registered: counts.get(&at).copied().unwrap_or(0) });
         monday = at.checked_add_days(Days::new(7));
     }

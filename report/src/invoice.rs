@@ -124,7 +124,9 @@ fn party(page: &mut Page, label: &str, party: &Party) {
     page.raw("<div>");
     page.element("p", "label", label);
     page.element("p", "", &party.legal_name);
-    for line in &party.address {
+    // Many an address begins with the name; it is printed once.
+    let begins_with_name = party.address.first() == Some(&party.legal_name);
+    for line in party.address.iter().skip(usize::from(begins_with_name)) {
         page.element("p", "", line);
     }
     if let Some(country) = &party.country {
@@ -188,7 +190,7 @@ fn line_row(html: &mut String, line: &InvoiceLine, invoice: &InvoiceDocument) {
     // A line that bills less than the whole period says which part.
     if (line.span_start, line.span_end) != (invoice.period_start, invoice.period_end) {
         let (from, until) = (print_instant(line.span_start), print_instant(line.span_end));
-        let _ = write!(description, "<br><span class=\"label\">from {from} until before {until}</span>");
+        let _ = write!(description, "<br><span class=\"span\">from {from} until before {until}</span>");
     }
     let quantity = match &line.unit {
         Some(unit) => format!("{} {unit}", line.quantity),

@@ -20,10 +20,10 @@ fn report() -> FunnelReport {
     FunnelReport {
         as_of: parse_instant("2026-07-02T06:00:00Z").unwrap(),
         steps: vec![step("registered", 39, 0, Some("100"), None), step("sandbox", 31, 8, Some("79.48"), Some(347_980))],
-        weeks: weeks_of(&[
-            parse_instant("2026-06-03T00:00:00Z").unwrap(),
-            parse_instant("2026-06-29T00:00:00Z").unwrap(),
-        ]),
+        weeks: weeks_of(
+            &[parse_instant("2026-06-03T00:00:00Z").unwrap(), parse_instant("2026-06-29T00:00:00Z").unwrap()],
+            parse_instant("2026-07-02T06:00:00Z").unwrap(),
+        ),
         left_out: 1,
         semantics: "Strict order & no limit".to_owned(),
         completeness: Completeness {
@@ -78,17 +78,20 @@ fn a_page_before_its_data_says_so() {
 
 #[test]
 fn weeks_begin_on_monday_and_have_no_gap() {
-    for (instants, weeks) in [
-        (vec![], vec![]),
-        (vec!["2026-06-01T00:00:00Z", "2026-06-07T23:59:59Z"], vec!["2026-06-01 2"]),
+    for (instants, as_of, weeks) in [
+        (vec![], "2026-06-07T23:59:59Z", vec![]),
+        (vec!["2026-06-01T00:00:00Z", "2026-06-07T23:59:59Z"], "2026-06-07T23:59:59Z", vec!["2026-06-01 2"]),
+        // Weeks after the last registration are there too, and nothing after the instant counts.
         (
-            vec!["2026-06-22T00:00:00Z", "2026-06-07T12:00:00Z"],
-            vec!["2026-06-01 1", "2026-06-08 0", "2026-06-15 0", "2026-06-22 1"],
+            vec!["2026-06-16T00:00:00Z", "2026-06-07T12:00:00Z", "2026-06-23T00:00:00Z"],
+            "2026-06-22T00:00:00Z",
+            vec!["2026-06-01 1", "2026-06-08 0", "2026-06-15 1", "2026-06-22 0"],
         ),
-        (vec!["2027-01-01T00:00:00Z"], vec!["2026-12-28 1"]),
+        (vec!["2027-01-01T00:00:00Z"], "2027-01-01T00:00:00Z", vec!["2026-12-28 1"]),
     ] {
         let instants: Vec<_> = instants.iter().map(|text| parse_instant(text).unwrap()).collect();
-        let found: Vec<String> = weeks_of(&instants).iter().map(|w| format!("{} {}", w.monday, w.registered)).collect();
+        let found = weeks_of(&instants, parse_instant(as_of).unwrap());
+        let found: Vec<String> = found.iter().map(|week| format!("{} {}", week.monday, week.registered)).collect();
         assert_eq!(found, weeks);
     }
 }

@@ -117,6 +117,8 @@ fn what_is_not_there_is_not_printed() {
     invoice.purchase_order = None;
     invoice.bill_to.tax_id = None;
     invoice.issuer.tax_id = None;
+    invoice.issuer.address.insert(0, invoice.issuer.legal_name.clone());
     let html = invoice_html(&invoice);
+    assert_eq!(html.matches("Nordwind APIs GmbH").count(), 1);
     assert!(!html.contains("Purchase order") && !html.contains("Tax id"));
 }

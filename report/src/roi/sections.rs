@@ -35,15 +35,18 @@ pub(super) fn headline(page: &mut Page, report: &RoiReport) {
     }
     page.raw("<div class=\"headline\">");
     for side in &report.currencies {
-        let detail = match side.months_compared {
-            0 => "no month has both sides".to_owned(),
-            1 => "over 1 month that has both sides".to_owned(),
-            months => format!("over {months} months that have both sides"),
+        let printed = side.roi.printed();
+        // What has no figure is printed small: its reason below, where a figure has its span.
+        let (figure, detail, class) = match (printed.split_once(": "), side.months_compared) {
+            (Some((word, reason)), _) => (word, reason.to_owned(), " class=\"without\""),
+            (None, 1) => (printed.as_str(), "over 1 month that has both sides".to_owned(), ""),
+            (None, months) => (printed.as_str(), format!("over {months} months that have both sides"), ""),
         };
         page.raw(&format!(
-            "<div><span>ROI in {}</span><b>{}</b><span>{detail}</span></div>",
+            "<div><span>ROI in {}</span><b{class}>{}</b><span>{}</span></div>",
             side.currency,
-            escape(&side.roi.printed())
+            escape(figure),
+            escape(&detail)
         ));
     }
     page.raw("</div>");

@@ -111,12 +111,11 @@ pub(super) async fn funnel(context: &JobContext, as_of: DateTime<Utc>) -> anyhow
         .collect::<Option<Vec<_>>>()
         .context("a row of the table funnel is not complete; run `tollbook aggregate`")?;
     let (ours, others): (Vec<Row>, Vec<Row>) = context.lake.rows(&PARTNER, None).await?.into_iter().partition(is_ours);
-    let registered_at: Vec<DateTime<Utc>> =
-        others.iter().filter_map(|row| row.instant("registered_at")).filter(|at| *at <= as_of).collect();
+    let registered_at: Vec<DateTime<Utc>> = others.iter().filter_map(|row| row.instant("registered_at")).collect();
     Ok(FunnelReport {
         as_of,
         steps,
-        weeks: weeks_of(&registered_at),
+        weeks: weeks_of(&registered_at, as_of),
         left_out: i64::try_from(ours.len())?,
         semantics: SEMANTICS.to_owned(),
         completeness: completeness(context, as_of).await?,

@@ -595,6 +595,10 @@ fn print_register(rows: &[RegisterRow], csv: bool, json: bool) {
     }
 }
 
+/// "How many active partners do we have?"
+const ACTIVE_PARTNERS: &str =
+    "select count(*) as active_partners from partner_360 where active and as_of = (select max(as_of) from partner_360)";
+
 /// Exit code where the demo's figures differ from the ledger.
 const DIFFERS: u8 = 10;
 
@@ -654,11 +658,10 @@ async fn run_demo(settings: &DemoSettings, json: bool) -> anyhow::Result<u8> {
         "\nall {} figures equal the simulator's ledger. The lake and its configuration: {config}",
         checks.len()
     ));
+    let program = std::env::args().next().unwrap_or_else(|| "tollbook".to_owned());
     data("try next:");
-    data(&format!("  tollbook --config {config} bill register --period 2026-06"));
-    data(&format!("  tollbook --config {config} aggregate"));
-    data(&format!(
-        "  tollbook --config {config} sql \"select count(*) as active_partners from partner_360 where active and as_of = (select max(as_of) from partner_360)\""
-    ));
+    data(&format!("  open {}", demo::shown(&result.reports.join("funnel.html"))));
+    data(&format!("  {program} --config {config} bill explain {}", result.line));
+    data(&format!("  {program} --config {config} sql \"{ACTIVE_PARTNERS}\""));
     Ok(0)
 }

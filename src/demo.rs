@@ -20,7 +20,7 @@ use anyhow::{Context as _, bail};
 use tollbook_billing::register::RegisterRow;
 use tollbook_ingest::{Budget, IngestReport, Ingestor};
 use tollbook_schemas::tables::Row;
-use tollbook_schemas::tables::billing::{BILLING_PROFILE, INVOICE_EVENT};
+use tollbook_schemas::tables::billing::{BILLING_PROFILE, INVOICE_EVENT, INVOICE_LINE};
 use tollbook_simulate::stripe_double::{Options as DoubleOptions, StripeDouble};
 use tollbook_simulate::{Ledger, Settings, World, world};
 
@@ -55,6 +55,10 @@ pub struct DemoResult {
     pub seconds: Vec<(&'static str, f64)>,
     /// Its configuration.
     pub config: PathBuf,
+    /// Folder of the reports.
+    pub reports: PathBuf,
+    /// An invoice line with few requests behind it, to be explained.
+    pub line: String,
 }
 
 /// Key of the double. It is no secret: the double lives inside this process and dies with it.
@@ -88,10 +92,13 @@ pub async fn run(settings: &DemoSettings) -> anyhow::Result<DemoResult> {
     jobs::bill::sync(&context).await?;
     watch.part("funnel");
     jobs::aggregate::program(&context, as_of).await?;
+    watch.part("reports");
+    let reports = jobs::report::all(&context, &[month], as_of).await?;
     watch.part("check");
     let found = found::read(&context, month, as_of, &double).await?;
     let register = jobs::bill::register(&context, month, as_of).await?;
-    Ok(DemoResult { ledger, found, register, stripe: double, seconds: watch.end(), config })
+    let line = a_line_to_explain(&context).await?;
+    Ok(DemoResult { ledger, found, register, stripe: double, seconds: watch.end(), config, reports, line })
 }
 
 #[derive(Default)]
@@ -209,6 +216,13 @@ async fn pay_in_part(context: &JobContext, double: &StripeDouble) -> anyhow::Res
         }
     }
     Ok(())
+}
+
+/// A metered line with few requests: the first of those with the least.
+async fn a_line_to_explain(context: &JobContext) -> anyhow::Result<String> {
+    let mut lines = context.lake.rows(&INVOICE_LINE, Some("meter_id is not null and quantity > 0")).await?;
+    lines.sort_by_key(|row| (row.decimal("quantity"), row.text("line_id").map(str::to_owned)));
+    Ok(lines.first().and_then(|row| row.text("line_id")).unwrap_or_default().to_owned())
 }
 
 /// Where the demo's folder is, for people.

@@ -65,6 +65,11 @@ async fn the_month_is_right_and_can_be_run_again() {
     assert_eq!(pushed.write_request_count, 0);
     jobs::bill::sync(&context).await.unwrap();
     jobs::aggregate::program(&context, as_of).await.unwrap();
+    let explained = jobs::explain::explain(&context, &result.line).await.unwrap();
+    let found: i64 = explained.evidence.iter().map(|evidence| evidence.request_count).sum();
+    let billed: i64 = explained.line.usage.iter().map(|day| day.event_count).sum();
+    assert!(found > 0 && found == billed, "{found} requests behind a line that billed {billed}");
+    assert!(result.reports.join("roi.html").exists());
     let after = contents(&context).await;
     for (table, rows) in &before {
         assert_eq!(rows.len(), after[table].len(), "{table} changed");

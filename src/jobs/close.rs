@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use tollbook_schemas::period::Month;
 
 use crate::context::JobContext;
-use crate::jobs::{aggregate, bill};
+use crate::jobs::{aggregate, bill, report};
 
 /// What closing one month did.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -22,7 +22,7 @@ pub struct Closed {
     pub finalised: usize,
 }
 
-/// Closes months: usage, draft, issue, push, sync, then the program's figures.
+/// Closes months: usage, draft, issue, push, sync, then the program's figures and the reports.
 ///
 /// # Errors
 /// The first step that fails; what came before it stands. Invoices that Stripe refused are told at the end.
@@ -45,6 +45,7 @@ pub async fn close(context: &JobContext, months: &[Month], as_of: DateTime<Utc>)
     }
     bill::sync(context).await?;
     aggregate::program(context, as_of).await?;
+    report::all(context, months, as_of).await?;
     bill::complain(&reports)?;
     Ok(closed)
 }

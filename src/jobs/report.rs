@@ -14,6 +14,20 @@ use tollbook_schemas::period::Month;
 
 use crate::context::JobContext;
 
+/// Every report of an instant and of some months, into the configuration's `reports` folder.
+///
+/// # Errors
+/// The lake's, or a file that cannot be written.
+pub async fn all(context: &JobContext, months: &[Month], as_of: DateTime<Utc>) -> anyhow::Result<PathBuf> {
+    let folder = context.configuration.path("reports");
+    funnel(context, as_of, Some(&folder)).await?;
+    roi(context, as_of, Some(&folder)).await?;
+    for month in months {
+        invoices(context, *month, Some(&folder)).await?;
+    }
+    Ok(folder)
+}
+
 /// The figures of the funnel, and its page where it was written.
 ///
 /// # Errors

@@ -131,7 +131,9 @@ async fn start_double(world: &World) -> anyhow::Result<StripeDouble> {
     Ok(StripeDouble::start(DoubleOptions::new(STRIPE_KEY, Arc::new(move || now))).await?)
 }
 
-fn profile_rows(world: &World) -> Vec<Row> {
+/// The billing profiles of a world, as rows of their table.
+#[must_use]
+pub fn profile_rows(world: &World) -> Vec<Row> {
     world
         .billing_profiles()
         .into_iter()

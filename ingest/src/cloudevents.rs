@@ -31,23 +31,7 @@ pub(crate) fn decode(message: &Message<'_>, door: &Door) -> Result<Row, Rejectio
     if let Some(credential) = event.take_credential() {
         event.data.insert("credential_hashes".to_owned(), door.keys.all_hashes(&credential).into());
     }
-    Ok(row_of(&event))
-}
-
-/// The event's own columns; who appends it adds source, partition, offset, index and `received_at`.
-fn row_of(event: &LifecycleEvent) -> Row {
-    Row::new()
-        .with("event_source", event.source.as_str())
-        .with("event_id", event.id.as_str())
-        .with("event_type", event.event_type.as_str())
-        .with("event_type_full", event.event_type_full.as_str())
-        .with("partner_id", event.partner_id.as_ref().map(|id| id.as_str().to_owned()))
-        .with("occurred_at", event.occurred_at)
-        .with("actor", event.actor.clone())
-        .with("correlation_id", event.correlation_id.clone())
-        .with("causation_id", event.causation_id.clone())
-        .with("data", event.data_json())
-        .with("event_month", event.occurred_at.format("%Y-%m").to_string())
+    Ok(event.row())
 }
 
 #[cfg(test)]

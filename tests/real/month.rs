@@ -8,10 +8,9 @@ use tollbook::context::JobContext;
 use tollbook::demo::broker::Broker;
 use tollbook::{demo, jobs};
 use tollbook_schemas::period::Month;
-use tollbook_schemas::tables::Row;
 use tollbook_schemas::tables::billing::BILLING_PROFILE;
 use tollbook_simulate::stripe_double::{Options, StripeDouble};
-use tollbook_simulate::{Settings, World, world};
+use tollbook_simulate::{Settings, world};
 
 /// The one key that the double takes.
 pub const KEY: &str = "sk_test_tollbook";
@@ -39,7 +38,7 @@ impl Issued {
         let broker = Broker::start(None, 1).await?;
         let config = demo::folder::write(&path, &world, &broker, double.base_url(), KEY)?;
         let context = JobContext::open(&config)?;
-        context.lake.append_missing(&BILLING_PROFILE, &profile_rows(&world)).await?;
+        context.lake.append_missing(&BILLING_PROFILE, &demo::profile_rows(&world)).await?;
         broker.produce_all(broker.lifecycle_topic(), world.lifecycle_messages()).await?;
         broker.produce_all(broker.access_topic(), world.traffic().collect()).await?;
         jobs::ingest::until_caught_up(&context).await?;
@@ -49,25 +48,4 @@ impl Issued {
         jobs::bill::issue_month(&context, month, as_of).await?;
         Ok(Self { context, double, month, _folder: folder })
     }
-}
-
-fn profile_rows(world: &World) -> Vec<Row> {
-    world
-        .billing_profiles()
-        .into_iter()
-        .map(|profile| {
-            Row::new()
-                .with("profile_version_id", format!("prf_{}", profile.partner_id))
-                .with("partner_id", profile.partner_id)
-                .with("effective_from", profile.effective_from)
-                .with("legal_name", profile.legal_name)
-                .with("address", profile.address)
-                .with("country", profile.country)
-                .with("tax_id", profile.tax_id)
-                .with("billing_email", profile.billing_email)
-                .with("purchase_order", profile.purchase_order)
-                .with("payment_terms_days", profile.payment_terms_days)
-                .with("recorded_at", world.now())
-        })
-        .collect()
 }

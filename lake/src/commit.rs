@@ -55,12 +55,9 @@ pub struct Part {
     pub batches: Vec<RecordBatch>,
 }
 
-/// How one part ended.
-pub type PartOutcome = Outcome;
-
 /// What a commit does to the table's rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Operation {
+pub(crate) enum Operation {
     /// Adds rows.
     Append,
     /// Replaces files by files.
@@ -91,7 +88,7 @@ impl Lake {
     ///
     /// # Errors
     /// [`LakeError`] when files or log cannot be written; nothing of the parts is then visible.
-    pub async fn append_parts(&self, def: &'static Table, parts: &[Part]) -> Result<Vec<PartOutcome>, LakeError> {
+    pub async fn append_parts(&self, def: &'static Table, parts: &[Part]) -> Result<Vec<Outcome>, LakeError> {
         let handle = self.handle(def).await?;
         let mut handle = handle.lock().await;
         let mut files: Vec<Vec<Add>> = Vec::new();
@@ -138,9 +135,8 @@ impl Lake {
         for attempt in 0..ATTEMPTS_MAX {
             pause(attempt).await;
             let expected = self.txn(def, &app_id).await?;
-            let known: std::collections::HashSet<String> =
+            let mut seen: std::collections::HashSet<String> =
                 self.rows(def, None).await?.iter().map(|row| key_of(def, row)).collect();
-            let mut seen = known.clone();
             let missing: Vec<Row> = rows.iter().filter(|row| seen.insert(key_of(def, row))).cloned().collect();
             if missing.is_empty() {
                 return Ok(0);

@@ -10,7 +10,7 @@ mod scan;
 mod txns;
 mod write;
 
-pub use commit::{Operation, Outcome, Part, PartOutcome, TxnStep, rows_app_id};
+pub use commit::{Outcome, Part, TxnStep, rows_app_id};
 pub use error::LakeError;
 pub use lease::Lease;
 pub use open::Lake;

@@ -126,7 +126,7 @@ impl Lake {
     /// would also read files that a commit replaced, or that no commit ever named.
     ///
     /// # Errors
-    /// [`LakeError`]; a name that is no table is [`LakeError::Root`]'s neighbour: `None`.
+    /// [`LakeError`]. A name that is no table gives `None`.
     pub async fn files(&self, table: &str) -> Result<Option<Vec<String>>, LakeError> {
         let Some(def) = by_name(table) else { return Ok(None) };
         let handle = self.handle(def).await?;

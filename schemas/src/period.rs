@@ -7,7 +7,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use chrono::{DateTime, Datelike, Duration, LocalResult, NaiveDate, NaiveTime, SecondsFormat, TimeZone, Timelike, Utc};
+use chrono::{DateTime, Datelike, Duration, LocalResult, NaiveDate, NaiveTime, SecondsFormat, TimeZone, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
@@ -209,12 +209,6 @@ impl From<Month> for String {
     fn from(month: Month) -> Self {
         month.to_string()
     }
-}
-
-/// Whether an instant lies on a whole UTC hour: slices that do not are cut by a period, plan or link change.
-#[must_use]
-pub fn is_whole_hour(instant: DateTime<Utc>) -> bool {
-    instant.minute() == 0 && instant.second() == 0 && instant.nanosecond() == 0
 }
 
 #[cfg(test)]

@@ -90,6 +90,8 @@ pub struct IngestSection {
     pub batch_bytes_max: Option<usize>,
     /// Longest time between two commits while something waits; 10,000 by default. Files shrink with it.
     pub commit_interval_ms: Option<u64>,
+    /// How often a service records how far it has read; 60,000 by default.
+    pub watermark_interval_ms: Option<u64>,
 }
 
 /// `[[topic]]`

@@ -160,7 +160,8 @@ pub fn profile_rows(world: &World) -> Vec<Row> {
 /// further ahead of what is committed than it keeps.
 async fn ingest(context: &JobContext, broker: &Broker, world: &World) -> anyhow::Result<Ledger> {
     // Small batches: the producer waits for commits.
-    let budget = Budget { batch_bytes_max: 6 * 1024 * 1024, commit_interval: Duration::from_millis(300) };
+    let budget =
+        Budget { batch_bytes_max: 6 * 1024 * 1024, commit_interval: Duration::from_millis(300), ..Budget::default() };
     let ingestors = jobs::ingest::ingestors(context, budget)?;
     let (access, lifecycle) = match ingestors.as_slice() {
         [access, lifecycle] => (access.clone(), lifecycle.clone()),
@@ -188,7 +189,8 @@ async fn read_while(
     committed: Committed,
 ) -> Result<IngestReport, tollbook_ingest::IngestError> {
     let report = ingestor
-        .until_stopped(&stop, &move |progress| {
+        // Without a clock: how far the data reach is recorded once, when all of the month has been produced.
+        .until_stopped(None, &stop, &move |progress| {
             if let Ok(mut committed) = committed.lock() {
                 *committed =
                     progress.partitions.iter().map(|(partition, state)| (*partition, state.committed)).collect();

@@ -185,17 +185,22 @@ impl Committer {
     }
 
     /// Records that the partitions have been read up to a high watermark that was fetched when the clock said
-    /// `passed_ms`, even when nothing came.
+    /// `passed_ms`, even when nothing came. Another process may record at the same time: the later instant stays.
     pub(crate) async fn passed(&self, partitions: &[i32], passed_ms: i64) -> Result<(), IngestError> {
-        let txns = self.lake.txns(self.table()).await?;
-        for partition in partitions {
-            let app_id = watermark_app_id(&self.door.source, *partition);
-            let expected = txns.get(&app_id).copied();
-            if expected.is_none_or(|expected| expected < passed_ms) {
-                let step = TxnStep { app_id, expected, next: passed_ms };
-                self.lake.append(self.table(), &[], &[step]).await?;
+        loop {
+            let txns = self.lake.txns(self.table()).await?;
+            let app_ids = partitions.iter().map(|partition| watermark_app_id(&self.door.source, *partition));
+            let steps: Vec<TxnStep> = app_ids
+                .map(|app_id| {
+                    let expected = txns.get(&app_id).copied();
+                    TxnStep { app_id, expected, next: passed_ms }
+                })
+                .filter(|step| step.expected.is_none_or(|expected| expected < passed_ms))
+                .collect();
+            // Each turn that is fenced has seen another process move one of them on: it ends.
+            if steps.is_empty() || self.lake.append(self.table(), &[], &steps).await? == Outcome::Committed {
+                return Ok(());
             }
         }
-        Ok(())
     }
 }

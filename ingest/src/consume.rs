@@ -11,18 +11,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Headers as _, Message as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::sync::mpsc::Sender;
+use tollbook_schemas::error::{Classified as _, Kind};
 
 use crate::buffer::{Buffer, Decided, Sealed};
 use crate::decode::{Decoder, Door, Message};
 use crate::error::IngestError;
 use crate::run::Budget;
+use crate::watermark::{Clock, Round, Step};
 
 const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
 /// The end of the year 2199: later record times are mistakes of a producer.
@@ -86,6 +88,16 @@ impl KafkaSettings {
         })
     }
 
+    /// Assigns partitions, each with its offset inside the assignment; what was fetched for an earlier one is dropped.
+    fn assign(&self, consumer: &BaseConsumer, offsets: &BTreeMap<i32, i64>) -> Result<(), IngestError> {
+        let mut list = TopicPartitionList::new();
+        for (partition, offset) in offsets {
+            list.add_partition_offset(&self.topic, *partition, Offset::Offset(*offset))
+                .map_err(self.failed("assigning partitions"))?;
+        }
+        consumer.assign(&list).map_err(self.failed("assigning partitions"))
+    }
+
     /// The partitions of the topic with their first and next offsets. Blocks.
     pub(crate) fn watermarks(&self) -> Result<Watermarks, IngestError> {
         let consumer = self.consumer()?;
@@ -108,6 +120,12 @@ impl KafkaSettings {
     }
 }
 
+/// The topic's ends, and the instant before which they were not asked for.
+struct Asked {
+    asked_at: DateTime<Utc>,
+    ends: BTreeMap<i32, i64>,
+}
+
 /// What the thread hands over.
 #[derive(Debug)]
 pub(crate) enum Handed {
@@ -115,6 +133,12 @@ pub(crate) enum Handed {
     Sealed(Vec<Sealed>),
     /// Everything up to the wanted offsets has been handed over.
     CaughtUp,
+    /// Where the topic ends now.
+    Ends(BTreeMap<i32, i64>),
+    /// Everything that the topic held at this instant has been handed over.
+    Passed(DateTime<Utc>),
+    /// The topic has other partitions than are read.
+    Repartitioned,
 }
 
 /// What the thread needs to start.
@@ -126,6 +150,8 @@ pub(crate) struct Consuming {
     pub decided: HashMap<i32, Decided>,
     /// Where to end; `None` to go on until stopped.
     pub until: Option<BTreeMap<i32, i64>>,
+    /// With it, tells at intervals how far it has read.
+    pub clock: Option<Clock>,
     pub budget: Budget,
     pub stop: Arc<AtomicBool>,
 }
@@ -134,26 +160,31 @@ impl Consuming {
     /// Runs until it has caught up, is told to stop (then what it holds is handed over), or fails.
     pub(crate) fn run(self, out: &Sender<Handed>) -> Result<(), IngestError> {
         let consumer = self.settings.consumer()?;
-        let mut list = TopicPartitionList::new();
-        for (partition, offset) in &self.assignment {
-            list.add_partition_offset(&self.settings.topic, *partition, Offset::Offset(*offset))
-                .map_err(self.settings.failed("assigning partitions"))?;
-        }
-        consumer.assign(&list).map_err(self.settings.failed("assigning partitions"))?;
+        self.settings.assign(&consumer, &self.assignment)?;
         let decoder = self.door.decoder;
         let mut buffers: BTreeMap<i32, Buffer> =
             self.assignment.iter().map(|(p, offset)| (*p, Buffer::new(*p, *offset, decoder))).collect();
         let mut at_end: BTreeSet<i32> = BTreeSet::new();
         let mut sealed_at = Instant::now();
+        let mut round: Option<Round> = None;
+        let mut round_due_at = Instant::now();
         loop {
             let stopping = self.stop.load(Ordering::Relaxed);
             match consumer.poll(POLL_TIMEOUT) {
                 None => {}
-                Some(Ok(message)) => self.take(&message, &mut buffers)?,
+                Some(Ok(message)) => {
+                    self.take(&message, &mut buffers)?;
+                    if let Some(round) = &mut round {
+                        round.heard(message.partition(), Instant::now());
+                    }
+                }
                 // The end of what exists: control records at the end never become messages, so offsets alone would
                 // wait for ever.
                 Some(Err(KafkaError::PartitionEOF(partition))) => {
                     at_end.insert(partition);
+                    if let Some(round) = &mut round {
+                        round.at_end(partition);
+                    }
                 }
                 Some(Err(error)) if is_passing(&error, self.until.is_some()) => {}
                 Some(Err(error)) => return Err(self.settings.failed("reading")(error)),
@@ -163,9 +194,10 @@ impl Consuming {
                     at_end.contains(partition) || buffers.get(partition).is_none_or(|b| b.next_offset() >= *high)
                 })
             });
+            let passed = self.passed(&consumer, &mut round, &buffers)?;
             let bytes: usize = buffers.values().map(Buffer::bytes).sum();
             let due = bytes >= self.budget.batch_bytes_max || sealed_at.elapsed() >= self.budget.commit_interval;
-            if due || caught_up || stopping {
+            if due || caught_up || stopping || passed.is_some() {
                 hand_over(&mut buffers, decoder, out)?;
                 sealed_at = Instant::now();
             }
@@ -174,10 +206,63 @@ impl Consuming {
                 let _ = out.blocking_send(Handed::CaughtUp);
                 return Ok(());
             }
+            if let Some(asked_at) = passed {
+                // After the rows, through the same channel: whoever receives it has committed them.
+                let _ = out.blocking_send(Handed::Passed(asked_at));
+            }
             if stopping || out.is_closed() {
                 return Ok(());
             }
+            if round.is_none()
+                && Instant::now() >= round_due_at
+                && let Some(clock) = &self.clock
+            {
+                round_due_at = Instant::now() + self.budget.watermark_interval;
+                match self.ask(clock) {
+                    Ok(asked) if asked.ends.keys().eq(buffers.keys()) => {
+                        let _ = out.blocking_send(Handed::Ends(asked.ends.clone()));
+                        round = Some(Round::new(asked.asked_at, asked.ends, Instant::now()));
+                    }
+                    Ok(_) => {
+                        hand_over(&mut buffers, decoder, out)?;
+                        let _ = out.blocking_send(Handed::Repartitioned);
+                        return Ok(());
+                    }
+                    // The broker is away: reading says so where it lasts, and the next question may be answered.
+                    Err(error) if error.kind() == Kind::Retry => {}
+                    Err(error) => return Err(error),
+                }
+            }
         }
+    }
+
+    /// Takes a step of the round, if there is one; gives the instant that has passed, and ends the round then.
+    fn passed(
+        &self,
+        consumer: &BaseConsumer,
+        round: &mut Option<Round>,
+        buffers: &BTreeMap<i32, Buffer>,
+    ) -> Result<Option<DateTime<Utc>>, IngestError> {
+        let Some(open) = round else { return Ok(None) };
+        match open.step(|partition| buffers.get(&partition).map(Buffer::next_offset), Instant::now()) {
+            Step::Wait => Ok(None),
+            Step::Passed(asked_at) => {
+                *round = None;
+                Ok(Some(asked_at))
+            }
+            Step::BeginAnew => {
+                let stands = buffers.iter().map(|(partition, buffer)| (*partition, buffer.next_offset())).collect();
+                self.settings.assign(consumer, &stands)?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Asks for the topic's ends, the clock first: what came between counts as not yet read.
+    fn ask(&self, clock: &Clock) -> Result<Asked, IngestError> {
+        let asked_at = clock();
+        let ends = self.settings.watermarks()?.into_iter().map(|(partition, (_, high))| (partition, high)).collect();
+        Ok(Asked { asked_at, ends })
     }
 
     fn take(

@@ -16,6 +16,7 @@ mod numeral;
 mod record;
 mod run;
 mod scrub;
+mod watermark;
 
 pub use consume::KafkaSettings;
 pub use credential::{CredentialKey, KeyRing};
@@ -23,3 +24,4 @@ pub use decode::{Decoder, Door};
 pub use error::IngestError;
 pub use file::{FileIngestor, FileReport};
 pub use run::{Budget, IngestReport, Ingestor, PartitionState, Progress};
+pub use watermark::Clock;

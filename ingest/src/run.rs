@@ -17,6 +17,7 @@ use crate::commit::{Committer, Landed};
 use crate::consume::{Consuming, Handed, KafkaSettings, Watermarks};
 use crate::decode::Door;
 use crate::error::IngestError;
+use crate::watermark::Clock;
 
 /// Limits of a run.
 #[derive(Debug, Clone, Copy)]
@@ -25,11 +26,17 @@ pub struct Budget {
     pub batch_bytes_max: usize,
     /// Longest time between two commits while something waits.
     pub commit_interval: Duration,
+    /// How often a service asks for the topic's ends, to record how far it has read.
+    pub watermark_interval: Duration,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { batch_bytes_max: 32 * 1024 * 1024, commit_interval: Duration::from_secs(10) }
+        Self {
+            batch_bytes_max: 32 * 1024 * 1024,
+            commit_interval: Duration::from_secs(10),
+            watermark_interval: Duration::from_secs(60),
+        }
     }
 }
 
@@ -38,7 +45,7 @@ impl Default for Budget {
 pub struct PartitionState {
     /// Next offset to read, committed.
     pub committed: i64,
-    /// Next offset that the topic had when the run began.
+    /// Next offset of the topic, when it was last asked for: at the start of a run, and by a service at intervals.
     pub high: i64,
 }
 
@@ -60,7 +67,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Offsets between what is committed and the end that the topic had when the run began.
+    /// Offsets between what is committed and the ends of the topic when they were last asked for.
     #[must_use]
     pub fn lag_offsets(&self) -> i64 {
         self.partitions.values().map(|state| (state.high - state.committed).max(0)).sum()
@@ -68,6 +75,15 @@ impl Progress {
 }
 
 impl Progress {
+    /// Notes where the topic ends now.
+    fn ends(&mut self, ends: &BTreeMap<i32, i64>) {
+        for (partition, end) in ends {
+            if let Some(state) = self.partitions.get_mut(partition) {
+                state.high = *end;
+            }
+        }
+    }
+
     /// Counts one commit; false where a partition stands elsewhere, so that the run must begin again.
     pub(crate) fn count(&mut self, counts: &[Counts], landed: &BTreeMap<i32, Landed>) -> bool {
         self.commits_total += 1;
@@ -118,22 +134,28 @@ impl Ingestor {
         let watermarks = self.watermarks().await?;
         let until = watermarks.iter().map(|(partition, (_, high))| (*partition, *high)).collect();
         let stop = Arc::new(AtomicBool::new(false));
-        let report = self.run(Some(until), &stop, progress).await?;
+        let mut report = self.run(Some(until), None, &stop, progress).await?;
         let partitions: Vec<i32> = watermarks.keys().copied().collect();
         Committer::new(self.lake.clone(), self.door.clone()).passed(&partitions, clock_at.timestamp_millis()).await?;
+        // What lies between here and the ends are control records, or records of open transactions: nothing to read.
+        for state in report.partitions.values_mut() {
+            state.high = state.high.min(state.committed);
+        }
         Ok(report)
     }
 
-    /// Reads until `stop` is set; what is in hand then is committed first.
+    /// Reads until `stop` is set; what is in hand then is committed first. With a clock, how far it has read is
+    /// recorded at the budget's interval, and partitions that are added to the topic are read from then on.
     ///
     /// # Errors
     /// [`IngestError`].
     pub async fn until_stopped(
         &self,
+        clock: Option<Clock>,
         stop: &Arc<AtomicBool>,
         progress: &(dyn Fn(&Progress) + Send + Sync),
     ) -> Result<IngestReport, IngestError> {
-        self.run(None, stop, progress).await
+        self.run(None, clock, stop, progress).await
     }
 
     async fn watermarks(&self) -> Result<Watermarks, IngestError> {
@@ -146,6 +168,7 @@ impl Ingestor {
     async fn run(
         &self,
         until: Option<BTreeMap<i32, i64>>,
+        clock: Option<Clock>,
         stop: &Arc<AtomicBool>,
         progress: &(dyn Fn(&Progress) + Send + Sync),
     ) -> Result<IngestReport, IngestError> {
@@ -165,6 +188,7 @@ impl Ingestor {
                 assignment,
                 decided,
                 until: until.clone(),
+                clock: clock.clone(),
                 budget: self.budget,
                 stop: stop.clone(),
             };
@@ -186,10 +210,27 @@ impl Ingestor {
         // One hand-over waits while one is committed: more would only hold memory.
         let (out, mut handed) = tokio::sync::mpsc::channel(1);
         let stop = consuming.stop.clone();
+        let partitions: Vec<i32> = consuming.assignment.keys().copied().collect();
         let thread = tokio::task::spawn_blocking(move || consuming.run(&out));
         let mut whole = true;
         while let Some(message) = handed.recv().await {
-            let Handed::Sealed(sealed) = message else { break };
+            let sealed = match message {
+                Handed::Sealed(sealed) => sealed,
+                Handed::Ends(ends) => {
+                    report.ends(&ends);
+                    progress(report);
+                    continue;
+                }
+                Handed::Passed(asked_at) => {
+                    committer.passed(&partitions, asked_at.timestamp_millis()).await?;
+                    continue;
+                }
+                Handed::CaughtUp => break,
+                Handed::Repartitioned => {
+                    whole = false;
+                    break;
+                }
+            };
             let counts: Vec<Counts> = sealed.iter().map(Sealed::counts).collect();
             let landed = committer.commit(sealed).await?;
             whole = report.count(&counts, &landed);

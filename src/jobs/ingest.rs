@@ -8,7 +8,9 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use chrono::{DateTime, Utc};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use tollbook_ingest::{Budget, Decoder, FileIngestor, FileReport, IngestReport, Ingestor, KafkaSettings, Progress};
+use tollbook_ingest::{
+    Budget, Clock, Decoder, FileIngestor, FileReport, IngestReport, Ingestor, KafkaSettings, Progress,
+};
 
 use crate::context::JobContext;
 
@@ -44,6 +46,7 @@ fn budget(context: &JobContext) -> Budget {
     Budget {
         batch_bytes_max: section.batch_bytes_max.unwrap_or(default.batch_bytes_max),
         commit_interval: section.commit_interval_ms.map_or(default.commit_interval, Duration::from_millis),
+        watermark_interval: section.watermark_interval_ms.map_or(default.watermark_interval, Duration::from_millis),
     }
 }
 
@@ -75,8 +78,10 @@ pub async fn until_stopped(
     let mut running = tokio::task::JoinSet::new();
     for ingestor in ingestors(context, budget(context))? {
         let (bar, stop) = (bars.bar(&ingestor.kafka.topic), stop.clone());
+        let clock = context.clock;
+        let clock: Clock = Arc::new(move || clock.now());
         running.spawn(async move {
-            let report = ingestor.until_stopped(&stop, &|progress| show(&bar, progress)).await;
+            let report = ingestor.until_stopped(Some(clock), &stop, &|progress| show(&bar, progress)).await;
             // Whichever ends first, by a signal or by an error, ends the others too: each commits what it holds.
             stop.store(true, std::sync::atomic::Ordering::Relaxed);
             report.map(|report| (ingestor.kafka.topic, report))

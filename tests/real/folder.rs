@@ -31,6 +31,7 @@ folder = "catalog"
 [ingest]
 batch_bytes_max = 1048576
 commit_interval_ms = 300
+watermark_interval_ms = 200
 
 [kafka]
 brokers = "{brokers}"
@@ -71,11 +72,20 @@ secret_file = "stripe.key"
 
     /// Starts `tollbook ingest --until-caught-up`.
     pub fn ingest(&self) -> Run {
+        self.start(&["--json", "ingest", "--until-caught-up"])
+    }
+
+    /// Starts `tollbook ingest`, which goes on until it is told to end.
+    pub fn service(&self) -> Run {
+        self.start(&["--json", "ingest"])
+    }
+
+    fn start(&self, arguments: &[&str]) -> Run {
         let error = self.folder.path().join("stderr.txt");
         let child = Command::new(env!("CARGO_BIN_EXE_tollbook"))
             .arg("--config")
             .arg(self.folder.path().join("tollbook.toml"))
-            .args(["--json", "ingest", "--until-caught-up"])
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(std::fs::File::create(self.folder.path().join("stdout.txt")).unwrap())
             .stderr(std::fs::File::create(&error).unwrap())
@@ -124,6 +134,24 @@ impl Run {
         use std::os::unix::process::ExitStatusExt as _;
         let _ = self.child.kill();
         self.child.wait().unwrap().signal() == Some(9)
+    }
+
+    /// Asks it to end, as a service manager does, and waits for it.
+    ///
+    /// # Panics
+    /// When it ends with an error, or not at all.
+    pub fn terminate(&mut self, patience: Duration) {
+        let asked = Command::new("kill").args(["-TERM", &self.id().to_string()]).status().unwrap();
+        assert!(asked.success(), "the signal was not sent");
+        let begun = Instant::now();
+        while begun.elapsed() < patience {
+            if let Some(status) = self.ended() {
+                assert!(status.success(), "ingest ended with {status}: {}", self.errors());
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("ingest has not ended {patience:?} after SIGTERM");
     }
 
     /// What it wrote to stderr.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::{ClientContext, DefaultClientContext};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -125,6 +125,17 @@ impl Kafka {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let made = runtime.block_on(admin.create_topics(&new, &options)).unwrap();
         assert!(made.iter().all(Result::is_ok), "{topic} cannot be made: {made:?}");
+    }
+
+    /// Adds partitions to a topic, up to this many.
+    pub fn grow_topic(&self, topic: &str, partitions: usize) {
+        let admin: AdminClient<DefaultClientContext> =
+            ClientConfig::new().set("bootstrap.servers", &self.brokers).create().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(15)));
+        let grown =
+            runtime.block_on(admin.create_partitions([&NewPartitions::new(topic, partitions)], &options)).unwrap();
+        assert!(grown.iter().all(Result::is_ok), "{topic} cannot grow: {grown:?}");
     }
 
     /// Next offset of a partition.

@@ -14,6 +14,7 @@ mod ledger;
 mod log;
 mod month;
 mod parts;
+mod service;
 mod stripe_mock;
 mod transactions;
 mod wire;

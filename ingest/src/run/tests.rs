@@ -207,9 +207,47 @@ async fn a_stopped_run_commits_what_it_holds() {
     let told = stop.clone();
     // Small commits; told to stop at the first.
     let progress = move |progress: &Progress| told.store(progress.commits_total > 0, Ordering::Relaxed);
-    let report = world.ingestor(60_000).until_stopped(&stop, &progress).await.unwrap();
+    let report = world.ingestor(60_000).until_stopped(None, &stop, &progress).await.unwrap();
     let accepted: BTreeSet<Place> = world.places(&access_log::TABLE).await.into_iter().collect();
     assert_eq!(u64::try_from(accepted.len()).unwrap(), report.accepted_total);
     world.ingestor(1 << 20).until_caught_up(clock_at(), &silent).await.unwrap();
     world.is_whole().await;
+}
+
+/// A service records how far it has read without ever ending: at its start, and again at each interval.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_tells_how_far_it_has_read() {
+    let world = World::new();
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut service = world.ingestor(60_000);
+    service.budget.watermark_interval = Duration::from_millis(20);
+    let asked = Arc::new(std::sync::atomic::AtomicI64::new(0));
+    let clock: Clock = {
+        let asked = asked.clone();
+        // A clock that goes on by a second whenever it is looked at.
+        Arc::new(move || clock_at() + chrono::Duration::seconds(asked.fetch_add(1, Ordering::Relaxed)))
+    };
+    let running = {
+        let stop = stop.clone();
+        tokio::spawn(async move { service.until_stopped(Some(clock), &stop, &silent).await })
+    };
+    let sources = [Source::kafka("test", TOPIC, "1").unwrap()];
+    let lake = world.lake();
+    let passed = async |later_than: DateTime<Utc>| {
+        for _ in 0..400 {
+            if let Some(passed) =
+                lake.watermark(&access_log::TABLE, &sources).await.unwrap().filter(|p| *p > later_than)
+            {
+                return passed;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        panic!("no watermark later than {later_than}")
+    };
+    let first = passed(DateTime::UNIX_EPOCH).await;
+    world.is_whole().await;
+    let second = passed(first).await;
+    assert!(second > first);
+    stop.store(true, Ordering::Relaxed);
+    running.await.unwrap().unwrap();
 }

@@ -1,0 +1,78 @@
+//! `tollbook ingest` as a service: it records by itself how far it has read, never further, behind control records
+//! and on idle partitions too; it reads partitions that are added to the topic; it ends on SIGTERM.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use tollbook_lake::Lake;
+use tollbook_schemas::source::Source;
+use tollbook_schemas::tables::access_log;
+
+use crate::catch::Catch;
+use crate::folder::{Folder, Run};
+use crate::kafka::{Kafka, Producer};
+use crate::ledger::Ledger;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+const TOPIC: &str = "service";
+
+#[allow(clippy::disallowed_methods)]
+fn now() -> DateTime<Utc> {
+    Utc::now()
+}
+
+fn watermark(lake: &Path) -> Option<DateTime<Utc>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let source = Source::kafka("real", TOPIC, "1").unwrap();
+    runtime.block_on(Lake::open(lake.to_str().unwrap()).unwrap().watermark(&access_log::TABLE, &[source])).unwrap()
+}
+
+/// Waits for a watermark that was asked for after this call, then at once compares tables and ledger: had it run
+/// ahead, rows would be missing.
+fn reaches_now(folder: &Folder, service: &mut Run, ledger: &Ledger) {
+    let from = now();
+    let begun = Instant::now();
+    while watermark(&folder.lake()).is_none_or(|passed| passed < from) {
+        assert!(begun.elapsed() < PATIENCE, "no watermark after {from}: {}", service.errors());
+        assert!(service.ended().is_none(), "the service ended: {}", service.errors());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    println!("read up to now after {:.1?}", begun.elapsed());
+    let differences = Catch::read(&folder.lake(), &folder.source()).against(ledger);
+    assert_eq!(differences, Default::default(), "tables and ledger differ");
+}
+
+fn transaction(ledger: &mut Ledger, producer: &Producer, partition: i32, messages: usize) {
+    producer.begin();
+    for _ in 0..messages {
+        let (partition, payload) = ledger.message_to(partition);
+        producer.send(partition, payload.as_deref());
+    }
+    producer.commit();
+    // Its marker takes an offset.
+    ledger.skip(partition);
+}
+
+#[test]
+fn a_service_tells_how_far_it_has_read_and_reads_new_partitions() {
+    let Some(kafka) = Kafka::shared() else { return };
+    kafka.make_topic(TOPIC, 2);
+    let mut ledger = Ledger::new(5, 3);
+    let folder = Folder::new(kafka.brokers(), TOPIC);
+    let producer = kafka.producer(TOPIC, Some("service"));
+    // Partition 0 ends with a marker before the service starts; partition 1 is empty.
+    transaction(&mut ledger, &producer, 0, 200);
+    let mut service = folder.service();
+    reaches_now(&folder, &mut service, &ledger);
+    // And gets another one while it runs.
+    transaction(&mut ledger, &producer, 0, 300);
+    reaches_now(&folder, &mut service, &ledger);
+
+    kafka.grow_topic(TOPIC, 3);
+    drop(producer);
+    let producer = kafka.producer(TOPIC, Some("service"));
+    transaction(&mut ledger, &producer, 2, 100);
+    reaches_now(&folder, &mut service, &ledger);
+    service.terminate(PATIENCE);
+}

@@ -94,7 +94,9 @@ impl JobContext {
     ) -> anyhow::Result<T> {
         let started_at = self.clock.now();
         let started = std::time::Instant::now();
-        let mut lease = self.lake.lease(job, started_at).await?;
+        // A lease is between processes: it ends by the machine's clock, also where the jobs' own clock stands still.
+        let machine = Clock::System;
+        let mut lease = self.lake.lease(job, machine.now()).await?;
         // Before the work: what it reads is at least this; a job that reads less says so in its counts.
         let (access, events) = self.pins().await?;
         let pin = json!({ "access_log": access, "partner_event": events }).to_string();
@@ -104,7 +106,7 @@ impl JobContext {
             let mut renewing = Box::pin(async {
                 loop {
                     tokio::time::sleep(std::time::Duration::from_secs(20)).await;
-                    if let Err(error) = lease.renew(self.clock.now()).await {
+                    if let Err(error) = lease.renew(machine.now()).await {
                         break error;
                     }
                 }

@@ -123,10 +123,31 @@ impl InvoiceEvent {
     /// An event of a document, with only what every event has.
     #[must_use]
     pub fn of(document: &Document, kind: EventKind, step: &str, generation: u32, at: DateTime<Utc>) -> Self {
+        let body = &document.body;
+        Self::bare((&document.invoice_id, &document.slot_id, &body.partner_id), kind, step, generation, at)
+    }
+
+    /// Another event of the same invoice, at the same Stripe account.
+    #[must_use]
+    pub fn next(&self, kind: EventKind, step: &str, generation: u32, at: DateTime<Utc>) -> Self {
         Self {
-            invoice_id: document.invoice_id.clone(),
-            slot_id: document.slot_id.clone(),
-            partner_id: document.body.partner_id.clone(),
+            stripe_id: self.stripe_id.clone(),
+            stripe_account_key: self.stripe_account_key.clone(),
+            ..Self::bare((&self.invoice_id, &self.slot_id, &self.partner_id), kind, step, generation, at)
+        }
+    }
+
+    fn bare(
+        (invoice_id, slot_id, partner_id): (&InvoiceId, &SlotId, &PartnerId),
+        kind: EventKind,
+        step: &str,
+        generation: u32,
+        at: DateTime<Utc>,
+    ) -> Self {
+        Self {
+            invoice_id: invoice_id.clone(),
+            slot_id: slot_id.clone(),
+            partner_id: partner_id.clone(),
             kind,
             step: step.to_owned(),
             generation,
@@ -143,28 +164,6 @@ impl InvoiceEvent {
             stripe_account_key: None,
             amount_minor: None,
             detail: None,
-        }
-    }
-
-    /// Another event of the same invoice.
-    #[must_use]
-    pub fn next(&self, kind: EventKind, step: &str, generation: u32, at: DateTime<Utc>) -> Self {
-        Self {
-            kind,
-            step: step.to_owned(),
-            generation,
-            at,
-            issuer_id: None,
-            number: None,
-            number_sequence: None,
-            request_path: None,
-            request_body: None,
-            idempotency_key: None,
-            http_status: None,
-            stripe_request_id: None,
-            amount_minor: None,
-            detail: None,
-            ..self.clone()
         }
     }
 

@@ -34,9 +34,9 @@ struct Watch {
     main: Log,
     rejected: Log,
     delivered: Arc<AtomicU64>,
-    /// Commits with rows since the run began.
+    /// Moves of the frontier since the run began.
     commits: usize,
-    /// Bytes over the wire when the last commit was seen.
+    /// Bytes over the wire when the frontier was last seen to move.
     mark_bytes: u64,
 }
 
@@ -54,9 +54,12 @@ impl Watch {
 
     fn look(&mut self) {
         let bytes = self.kafka.watched_bytes();
-        let before = self.main.commits_with_rows;
-        if self.main.refresh() {
-            self.commits += self.main.commits_with_rows - before;
+        let before = self.frontier();
+        // The frontier, not the rows, says what is committed: rows before their frontier are the very thing that a
+        // wrong lake shows, and a kill between the two must count.
+        self.main.refresh();
+        if self.frontier() != before {
+            self.commits += 1;
             // Taken before the log was read: it can only be too low by what came before the commit, and the
             // process had sealed its rows long before that.
             self.mark_bytes = self.kafka.watched_bytes().max(bytes);

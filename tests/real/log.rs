@@ -8,8 +8,6 @@ use serde_json::Value;
 /// What the entries so far say.
 pub struct Log {
     folder: PathBuf,
-    /// Entries that carried rows.
-    pub commits_with_rows: usize,
     next: u64,
     txns: BTreeMap<String, i64>,
     files: BTreeSet<String>,
@@ -20,15 +18,14 @@ impl Log {
     /// The log of the table in a folder, which may come later.
     pub fn of(folder: PathBuf) -> Self {
         let (txns, files) = (BTreeMap::new(), BTreeSet::new());
-        Self { folder, commits_with_rows: 0, next: 0, txns, files, last_with_rows: None }
+        Self { folder, next: 0, txns, files, last_with_rows: None }
     }
 
-    /// Reads what has come since; true where rows have.
-    pub fn refresh(&mut self) -> bool {
-        let before = self.commits_with_rows;
+    /// Reads what has come since.
+    pub fn refresh(&mut self) {
         loop {
             let path = self.folder.join(format!("_delta_log/{:020}.json", self.next));
-            let Ok(text) = std::fs::read_to_string(&path) else { return self.commits_with_rows > before };
+            let Ok(text) = std::fs::read_to_string(&path) else { return };
             let files_before = self.files.len();
             for line in text.lines() {
                 let action: Value = serde_json::from_str(line).unwrap();
@@ -40,7 +37,6 @@ impl Log {
                 }
             }
             if self.files.len() > files_before {
-                self.commits_with_rows += 1;
                 self.last_with_rows = Some(path);
             }
             self.next += 1;

@@ -17,7 +17,7 @@ use crate::error::LakeError;
 use crate::open::{Handle, Lake};
 
 /// Attempts before a commit that keeps failing is given up.
-const ATTEMPTS_MAX: usize = 20;
+pub(crate) const ATTEMPTS_MAX: usize = 20;
 
 /// One transaction to move: from what it is expected to be, to what it becomes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +62,11 @@ pub(crate) enum Operation {
     Append,
     /// Replaces files by files.
     Replace,
+    /// Replaces files by fewer files with the same rows.
+    Compact {
+        /// Size that the new files aim at.
+        target_bytes: u64,
+    },
 }
 
 /// Where one step stands against the transactions of a snapshot.
@@ -80,6 +85,19 @@ fn stand(step: &TxnStep, found: Option<i64>) -> Outcome {
 #[must_use]
 pub fn rows_app_id(def: &Table) -> String {
     format!("rows/{}", def.name)
+}
+
+/// The transaction of everything that takes files out of a table: [`Lake::replace`] and [`Lake::compact`] move it.
+///
+/// deltalake 1.1.3 lets a commit that removes files land behind one that rewrote those very files: its checks pass over
+/// removals without a change of data, and know no reads of a write without a predicate. A replacement behind a
+/// compaction would then leave the compacted copy alive, and every row would be there twice; so would a second
+/// compaction. Two commits with one app id always conflict, and the loser reads again. Appends do not carry it.
+pub(crate) const MAINTENANCE: &str = "maintenance";
+
+/// The next step of [`MAINTENANCE`] behind these transactions.
+pub(crate) fn maintenance_step(found: Option<i64>) -> TxnStep {
+    TxnStep { app_id: MAINTENANCE.to_owned(), expected: found, next: found.unwrap_or(0) + 1 }
 }
 
 impl Lake {
@@ -163,31 +181,10 @@ impl Lake {
         steps: &[TxnStep],
     ) -> Result<Outcome, LakeError> {
         let batches = if rows.is_empty() { Vec::new() } else { vec![batch_of(def, rows)?] };
-        let replaced = |partition: Option<&str>| match (values, partition) {
-            (None, _) => true,
-            (Some(values), Some(partition)) => values.iter().any(|value| value == partition),
-            (Some(_), None) => false,
-        };
-        self.change(def, Operation::Replace, &batches, steps, |handle| {
-            let state = handle
-                .table
-                .snapshot()
-                .map_err(|source| LakeError::Open { table: def.name, source: Box::new(source) })?;
-            let removes = state
-                .log_data()
-                .iter()
-                .filter(|file| {
-                    let values = file.partition_values_map();
-                    replaced(def.partition_by.and_then(|column| values.get(column)?.as_deref()))
-                })
-                .map(|file| file.remove_action(true))
-                .collect();
-            Ok(removes)
-        })
-        .await
+        self.change(def, Operation::Replace, &batches, steps, |handle| handle.removes(values)).await
     }
 
-    async fn change(
+    pub(crate) async fn change(
         &self,
         def: &'static Table,
         operation: Operation,
@@ -211,9 +208,10 @@ impl Lake {
                 let found = txns.get(&step.app_id).copied();
                 return Ok(Outcome::Fenced { app_id: step.app_id.clone(), found });
             }
+            let rewrite = (operation != Operation::Append).then(|| maintenance_step(txns.get(MAINTENANCE).copied()));
             let mut actions: Vec<Action> = removes(&handle)?.into_iter().map(Action::Remove).collect();
             actions.extend(adds.iter().cloned().map(Action::Add));
-            let refs: Vec<&TxnStep> = steps.iter().collect();
+            let refs: Vec<&TxnStep> = steps.iter().chain(&rewrite).collect();
             match handle.commit_once(operation, actions, &refs).await? {
                 Attempt::Landed => return Ok(Outcome::Committed),
                 Attempt::Lost(error) => last = Some(error),
@@ -223,13 +221,13 @@ impl Lake {
     }
 }
 
-fn gave_up(def: &'static Table, last: Option<DeltaTableError>) -> LakeError {
+pub(crate) fn gave_up(def: &'static Table, last: Option<DeltaTableError>) -> LakeError {
     let source = Box::new(last.unwrap_or_else(|| DeltaTableError::Generic("no attempt was made".to_owned())));
     LakeError::Commit { table: def.name, attempts: ATTEMPTS_MAX, source }
 }
 
 /// How one attempt at a commit ended.
-enum Attempt {
+pub(crate) enum Attempt {
     /// It is in the log, whatever was answered.
     Landed,
     /// It is not.
@@ -237,7 +235,7 @@ enum Attempt {
 }
 
 /// Later attempts wait longer, so that two writers do not keep meeting.
-async fn pause(attempt: usize) {
+pub(crate) async fn pause(attempt: usize) {
     let attempt = u32::try_from(attempt).unwrap_or(8).min(8);
     if attempt > 0 {
         tokio::time::sleep(std::time::Duration::from_millis(5 << attempt)).await;
@@ -257,12 +255,33 @@ fn key_of(def: &Table, row: &Row) -> String {
 }
 
 impl Handle {
+    /// What takes the files of these partition values (all files, where it is `None`) out of the table.
+    pub(crate) fn removes(&self, values: Option<&[String]>) -> Result<Vec<Remove>, LakeError> {
+        let def = self.def;
+        let replaced = |partition: Option<&str>| match (values, partition) {
+            (None, _) => true,
+            (Some(values), Some(partition)) => values.iter().any(|value| value == partition),
+            (Some(_), None) => false,
+        };
+        let state =
+            self.table.snapshot().map_err(|source| LakeError::Open { table: def.name, source: Box::new(source) })?;
+        Ok(state
+            .log_data()
+            .iter()
+            .filter(|file| {
+                let values = file.partition_values_map();
+                replaced(def.partition_by.and_then(|column| values.get(column)?.as_deref()))
+            })
+            .map(|file| file.remove_action(true))
+            .collect())
+    }
+
     /// One attempt with the snapshot that the handle holds: the one the transactions were read from.
     ///
     /// An error does not say that it failed: the answer may be lost, or a hook may have failed after it. Equal
     /// transactions do not say that it succeeded: another writer may have made the very same step. So every attempt
     /// has a name of its own in the log's entry, and after an error the entries since are searched for it.
-    async fn commit_once(
+    pub(crate) async fn commit_once(
         &mut self,
         operation: Operation,
         actions: Vec<Action>,
@@ -318,18 +337,19 @@ impl Handle {
             .with_create_checkpoint(false)
             .with_cleanup_expired_logs(Some(false));
         // A predicate would be parsed again while conflicts are checked, and can fail there: there is none.
-        let mode = match operation {
-            Operation::Append => SaveMode::Append,
-            Operation::Replace => SaveMode::Overwrite,
-        };
         let partition_by = self.def.partition_by.map(|column| vec![column.to_owned()]);
+        let write = |mode| DeltaOperation::Write { mode, partition_by, predicate: None };
+        let operation = match operation {
+            Operation::Append => write(SaveMode::Append),
+            Operation::Replace => write(SaveMode::Overwrite),
+            Operation::Compact { target_bytes } => DeltaOperation::Optimize {
+                predicate: None,
+                target_size: i64::try_from(target_bytes).unwrap_or(i64::MAX),
+            },
+        };
         let finalized = CommitBuilder::from(properties)
             .with_actions(actions)
-            .build(
-                Some(self.table.snapshot()?),
-                self.table.log_store(),
-                DeltaOperation::Write { mode, partition_by, predicate: None },
-            )
+            .build(Some(self.table.snapshot()?), self.table.log_store(), operation)
             .await?;
         self.table.state = Some(finalized.snapshot());
         Ok(())

@@ -59,6 +59,34 @@ pub enum LakeError {
         /// What differs.
         what: String,
     },
+    /// Merged files do not have the rows of the files that they were made from.
+    #[error("compacting table {table} would have changed its rows: {what}; nothing was committed, look at its files")]
+    Compaction {
+        /// Table.
+        table: &'static str,
+        /// What differs.
+        what: String,
+    },
+    /// A table cannot be read as a run left it.
+    #[error(
+        "table {table} cannot be read at version {version}, which the run recorded: {what}; ask without that table, ask \
+         about the present without --as-of-run, or put the lake back from a copy that still has it (access_log, \
+         partner_event and rejected are read by offsets and need no old version)"
+    )]
+    Past {
+        /// Table.
+        table: &'static str,
+        /// Version.
+        version: u64,
+        /// Why.
+        what: String,
+    },
+    /// An answer cannot be written as Parquet.
+    #[error("the answer cannot be written as Parquet: {what}")]
+    Export {
+        /// Why, and how to mend it.
+        what: String,
+    },
     /// A row does not fit its table.
     #[error("a row does not fit its table")]
     Row(#[from] RowError),
@@ -93,19 +121,44 @@ pub enum LakeError {
 
 impl From<datafusion::error::DataFusionError> for LakeError {
     fn from(error: datafusion::error::DataFusionError) -> Self {
-        Self::Query(Box::new(error))
+        use datafusion::error::DataFusionError;
+        match error {
+            // What a table of ours said while it was read, and not what DataFusion says of it.
+            DataFusionError::External(source) => match source.downcast::<Self>() {
+                Ok(ours) => *ours,
+                Err(other) => Self::Query(Box::new(DataFusionError::External(other))),
+            },
+            other => Self::Query(Box::new(other)),
+        }
     }
 }
 
 impl Classified for LakeError {
     fn kind(&self) -> Kind {
         match self {
-            Self::Root { .. } => Kind::Configuration,
+            Self::Root { .. } | Self::Export { .. } => Kind::Configuration,
+            Self::Open { source, .. } if !is_of_the_store(source) => Kind::Data,
             Self::Open { .. } | Self::Write { .. } | Self::Commit { .. } => Kind::Retry,
-            Self::Log { .. } | Self::Schema { .. } => Kind::Data,
+            Self::Log { .. } | Self::Schema { .. } | Self::Compaction { .. } | Self::Past { .. } => Kind::Data,
             Self::Row(_) => Kind::Bug,
             Self::Query(_) => Kind::Data,
             Self::LeaseHeld { .. } | Self::LeaseLost { .. } | Self::Contention { .. } => Kind::Conflict,
         }
     }
+}
+
+/// Whether the store failed, which may pass. What else keeps a table from being opened is in its log: a torn entry, a
+/// missing one.
+fn is_of_the_store(error: &deltalake_core::DeltaTableError) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(store) = error.downcast_ref::<object_store::Error>() {
+            return !matches!(store, object_store::Error::NotFound { .. });
+        }
+        if let Some(io) = error.downcast_ref::<std::io::Error>() {
+            return io.kind() != std::io::ErrorKind::NotFound;
+        }
+        cause = error.source();
+    }
+    false
 }

@@ -1,18 +1,27 @@
 #![doc = include_str!("../README.md")]
 
+mod checkpoint;
 mod commit;
+mod compact;
 mod durable_store;
 mod error;
+mod export;
 mod lease;
 mod open;
+mod past;
 mod read;
 mod scan;
 mod txns;
 mod write;
 
 pub use commit::{Outcome, Part, TxnStep, rows_app_id};
+pub use compact::Compacted;
 pub use error::LakeError;
 pub use lease::Lease;
 pub use open::Lake;
+pub use past::PinnedTables;
 pub use read::{as_table, as_text, pin_condition};
 pub use txns::{FILE_WATERMARK, watermark_app_id};
+/// For `benches/`, which encode with the very properties that the lake writes with.
+#[doc(hidden)]
+pub use write::properties as parquet_properties;

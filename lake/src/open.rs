@@ -9,8 +9,8 @@ use deltalake_core::kernel::{StructField, StructType};
 use deltalake_core::operations::create::CreateBuilder;
 use deltalake_core::protocol::SaveMode;
 use deltalake_core::{DeltaTable, DeltaTableBuilder, DeltaTableError};
-use object_store::ObjectStore;
 use object_store::prefix::PrefixStore;
+use object_store::{ObjectStore, ObjectStoreExt as _};
 use tokio::sync::Mutex;
 use tollbook_schemas::tables::{Table, by_name};
 use url::Url;
@@ -144,7 +144,23 @@ impl Lake {
 
 impl Handle {
     /// Reads what was committed since.
+    ///
+    /// deltalake lists the whole log since the last checkpoint, also where nothing came. The log has no gaps, so one
+    /// look for the next entry tells the same. Were that entry deleted while later ones are there, a commit still finds
+    /// the later ones and fails on the gap.
     pub(crate) async fn refresh(&mut self) -> Result<(), LakeError> {
+        if let Some(version) = self.table.version() {
+            let next = object_store::path::Path::from(format!("_delta_log/{:020}.json", version + 1));
+            let store = self.table.log_store().object_store(None);
+            if matches!(store.head(&next).await, Err(object_store::Error::NotFound { .. })) {
+                return Ok(());
+            }
+        }
+        self.reload().await
+    }
+
+    /// Reads the log as deltalake does, a new checkpoint included.
+    pub(crate) async fn reload(&mut self) -> Result<(), LakeError> {
         let def = self.def;
         self.table.update_state().await.map_err(|source| LakeError::Open { table: def.name, source: Box::new(source) })
     }

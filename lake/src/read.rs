@@ -1,4 +1,4 @@
-//! Reading: every table as SQL, at the snapshots of one moment; small tables as rows.
+//! Reading: every table and view as SQL, at the snapshots of one moment or as a run left them; small tables as rows.
 
 use std::sync::Arc;
 
@@ -9,11 +9,13 @@ use datafusion::execution::context::SessionContext;
 use datafusion::prelude::SessionConfig;
 use tollbook_schemas::pin::Pin;
 use tollbook_schemas::source::Source;
-use tollbook_schemas::tables::{ALL, Row, Table, rows_of};
+use tollbook_schemas::tables::{ALL, Row, Table, rejected, rows_of};
+use tollbook_schemas::views::VIEWS;
 use url::Url;
 
 use crate::error::LakeError;
 use crate::open::Lake;
+use crate::past::{INGESTED, PinnedTables};
 use crate::scan::{STORE_URL, Scan};
 
 impl Lake {
@@ -33,16 +35,64 @@ impl Lake {
         Ok(context)
     }
 
-    /// A session with every table, each at its newest version now.
+    /// A session with every table, each at its newest version now, and every view. Of `rejected` it shows what counts:
+    /// records below the frontier of the table that they were meant for.
     ///
     /// # Errors
     /// [`LakeError`].
     pub async fn session(&self) -> Result<SessionContext, LakeError> {
         let context = self.empty_session()?;
-        for def in ALL {
-            self.register(&context, def, None).await?;
+        // The frontiers before the rows: what they passed is there by then.
+        let mut now = PinnedTables::default();
+        for def in INGESTED {
+            now.pins.insert(def.name.to_owned(), self.pin(def).await?);
         }
+        for def in ALL {
+            match now.condition(def) {
+                Some(condition) if def.name == rejected::TABLE.name => {
+                    self.register_where(&context, def, &condition).await?;
+                }
+                _ => self.register(&context, def, None).await?,
+            }
+        }
+        register_views(&context).await?;
         Ok(context)
+    }
+
+    /// A session with every table and view as a run left them: ingested tables up to the offsets that the run knew,
+    /// whatever was compacted since; every other table at the version that the run recorded. A table whose version is
+    /// gone is an error of the queries that read it, and of no other.
+    ///
+    /// # Errors
+    /// [`LakeError`].
+    pub async fn session_at(&self, pinned: &PinnedTables) -> Result<SessionContext, LakeError> {
+        let context = self.empty_session()?;
+        for def in ALL {
+            match pinned.condition(def) {
+                Some(condition) => self.register_where(&context, def, &condition).await?,
+                None => {
+                    let version = pinned.versions.get(def.name).copied();
+                    context.register_table(def.name, self.table_at(def, version).await?)?;
+                }
+            }
+        }
+        register_views(&context).await?;
+        Ok(context)
+    }
+
+    /// Registers the rows of a table that meet an SQL condition under the table's own name.
+    async fn register_where(
+        &self,
+        context: &SessionContext,
+        def: &'static Table,
+        condition: &str,
+    ) -> Result<(), LakeError> {
+        // The plan is made where the name still means the whole table.
+        let whole = self.empty_session()?;
+        self.register(&whole, def, None).await?;
+        let rows = whole.sql(&format!("select * from {} where {condition}", def.name)).await?;
+        context.register_table(def.name, rows.into_view())?;
+        Ok(())
     }
 
     /// Registers one table with a session under its own name; `values` leaves only files of these partition values.
@@ -87,9 +137,23 @@ impl Lake {
     /// Runs one query.
     ///
     /// # Errors
-    /// [`LakeError::Query`].
+    /// [`LakeError::Query`]; [`LakeError::Past`] where it reads a version that is gone.
     pub async fn query(&self, context: &SessionContext, sql: &str) -> Result<Vec<RecordBatch>, LakeError> {
         Ok(context.sql(sql).await?.collect().await?)
+    }
+
+    /// Runs one query for people: an answer without rows has one empty batch, which tells its columns.
+    ///
+    /// # Errors
+    /// As [`Lake::query`].
+    pub async fn answer(&self, context: &SessionContext, sql: &str) -> Result<Vec<RecordBatch>, LakeError> {
+        let rows = context.sql(sql).await?;
+        let schema = Arc::new(rows.schema().as_arrow().clone());
+        let mut batches = rows.collect().await?;
+        if batches.is_empty() {
+            batches.push(RecordBatch::new_empty(schema));
+        }
+        Ok(batches)
     }
 
     /// What is known of an ingested table now: the next offset of every partition of every source.
@@ -105,6 +169,13 @@ impl Lake {
         }
         Ok(pin)
     }
+}
+
+async fn register_views(context: &SessionContext) -> Result<(), LakeError> {
+    for view in VIEWS {
+        context.sql(&format!("create view {} as {}", view.name, view.sql)).await?;
+    }
+    Ok(())
 }
 
 /// The SQL condition that a row was known at a pin.
@@ -134,3 +205,6 @@ pub fn as_table(batches: &[RecordBatch]) -> Result<String, LakeError> {
     let printed = pretty_format_batches(batches).map_err(|error| LakeError::Query(Box::new(error.into())))?;
     Ok(printed.to_string())
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,6 +19,7 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
+use deltalake_core::DeltaTable;
 use object_store::ObjectMeta;
 use tollbook_schemas::tables::Table;
 
@@ -40,9 +41,30 @@ pub(crate) struct Scan {
 impl Scan {
     /// The files of the handle's snapshot.
     pub(crate) fn of(handle: &Handle) -> Result<Self, LakeError> {
-        let def: &'static Table = handle.def;
+        Self::of_table(handle.def, &handle.table)
+    }
+
+    /// The files of a table's snapshot, at whatever version it was loaded.
+    pub(crate) fn of_table(def: &'static Table, table: &DeltaTable) -> Result<Self, LakeError> {
         let failed = |source| LakeError::Open { table: def.name, source: Box::new(source) };
-        let state = handle.table.snapshot().map_err(failed)?;
+        let state = table.snapshot().map_err(failed)?;
+        let mut files = Vec::new();
+        for file in state.log_data().iter() {
+            if file.deletion_vector_descriptor().is_some() {
+                let what = format!("file {} has a deletion vector, which this lake never writes", file.path());
+                return Err(LakeError::Log { table: def.name, what });
+            }
+            let value = def.partition_by.and_then(|column| file.partition_values_map().remove(column).flatten());
+            files.push((file.path().into_owned(), file.size(), value));
+        }
+        Self::over(def, files)
+    }
+
+    /// Files of a table: path below the table's folder, size, value of the partition column.
+    pub(crate) fn over(
+        def: &'static Table,
+        given: impl IntoIterator<Item = (String, i64, Option<String>)>,
+    ) -> Result<Self, LakeError> {
         let declared = def.arrow_schema();
         let is_partition = |name: &str| def.partition_by == Some(name);
         let file_fields: Vec<FieldRef> =
@@ -51,22 +73,15 @@ impl Scan {
         let mut all = file_fields.clone();
         all.extend(partition.clone());
         let mut files = Vec::new();
-        for file in state.log_data().iter() {
-            if file.deletion_vector_descriptor().is_some() {
-                let what = format!("file {} has a deletion vector, which this lake never writes", file.path());
-                return Err(LakeError::Log { table: def.name, what });
-            }
-            let size = u64::try_from(file.size()).map_err(|_| LakeError::Log {
-                table: def.name,
-                what: format!("file {} has a negative size", file.path()),
-            })?;
-            let location = object_store::path::Path::parse(format!("{}/{}", def.name, file.path()))
+        for (path, size, value) in given {
+            let size = u64::try_from(size)
+                .map_err(|_| LakeError::Log { table: def.name, what: format!("file {path} has a negative size") })?;
+            let location = object_store::path::Path::parse(format!("{}/{path}", def.name))
                 .map_err(|error| LakeError::Log { table: def.name, what: error.to_string() })?;
             let meta =
                 ObjectMeta { location, last_modified: chrono::DateTime::UNIX_EPOCH, size, e_tag: None, version: None };
             let mut scanned = PartitionedFile::from(meta);
             if let Some(field) = &partition {
-                let value = file.partition_values_map().remove(field.name()).flatten();
                 scanned.partition_values = vec![partition_value(def, field, value)?];
             }
             files.push(scanned);
@@ -77,6 +92,11 @@ impl Scan {
             partition,
             files,
         })
+    }
+
+    /// Where its files are, below the lake's root.
+    pub(crate) fn locations(&self) -> impl Iterator<Item = &object_store::path::Path> {
+        self.files.iter().map(|file| &file.object_meta.location)
     }
 
     /// Leaves only files whose partition value is one of these.

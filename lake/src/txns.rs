@@ -77,22 +77,16 @@ impl Lake {
         Ok(self.txns(def).await?.get(app_id).copied())
     }
 
-    /// How far the data of an ingested table reach: the earliest watermark of the partitions of these sources (those
-    /// that are read today: a topic that is read no more must not hold back the rest); without any, the time of the
-    /// newest file. `None` where no run has caught up yet. A file never holds back, nor moves on, what topics say.
+    /// How far the data of an ingested table reach: the earliest watermark of all partitions of these sources (those
+    /// that are read today: a topic that is read no more must not hold back the rest); without sources, the time of
+    /// the newest file. `None` where that is not known: a source that was never read to its end, or one of its
+    /// partitions, may hold anything.
     ///
     /// # Errors
     /// [`LakeError`].
     pub async fn watermark(&self, def: &'static Table, sources: &[Source]) -> Result<Option<DateTime<Utc>>, LakeError> {
         let txns = self.txns(def).await?;
-        let prefixes: Vec<String> = sources.iter().map(|source| format!("{WATERMARK}{source} ")).collect();
-        let earliest = txns
-            .iter()
-            .filter(|(app_id, _)| prefixes.iter().any(|prefix| app_id.starts_with(prefix)))
-            .map(|(_, ms)| *ms)
-            .min();
-        let reaches = earliest.or_else(|| txns.get(FILE_WATERMARK).copied());
-        Ok(reaches.and_then(DateTime::from_timestamp_millis))
+        Ok(watermark_of(&txns, sources).and_then(DateTime::from_timestamp_millis))
     }
 
     /// All transactions of a table, at its newest version.
@@ -105,6 +99,24 @@ impl Lake {
         handle.refresh().await?;
         Ok(handle.txns().await?.clone())
     }
+}
+
+fn watermark_of(txns: &BTreeMap<String, i64>, sources: &[Source]) -> Option<i64> {
+    if sources.is_empty() {
+        return txns.get(FILE_WATERMARK).copied();
+    }
+    let mut earliest = None;
+    for source in sources {
+        let known = txns.keys().filter_map(|app_id| Source::split_app_id(app_id)).filter(|(of, _)| of == source);
+        let mut partitions = known.map(|(_, partition)| partition).peekable();
+        // Without a partition nothing was ever read of it.
+        partitions.peek()?;
+        for partition in partitions {
+            let passed = *txns.get(&watermark_app_id(source, partition))?;
+            earliest = Some(earliest.map_or(passed, |earliest: i64| earliest.min(passed)));
+        }
+    }
+    earliest
 }
 
 /// Adds the transactions of one log entry.
@@ -121,31 +133,40 @@ fn read_entry(bytes: &Bytes, txns: &mut BTreeMap<String, i64>) -> Result<(), Str
 
 type Checkpoint = (u64, BTreeMap<String, i64>);
 
-/// The newest classic checkpoint at or before a version.
-async fn last_checkpoint(
+fn failed(def: &'static Table, error: object_store::Error) -> LakeError {
+    LakeError::Open { table: def.name, source: Box::new(DeltaTableError::ObjectStore { source: error }) }
+}
+
+/// The newest classic checkpoint at or before a version, with its transactions.
+pub(crate) async fn last_checkpoint(
     store: &dyn ObjectStore,
     version: u64,
     def: &'static Table,
 ) -> Result<Option<Checkpoint>, LakeError> {
-    let failed = |error: object_store::Error| LakeError::Open {
-        table: def.name,
-        source: Box::new(DeltaTableError::ObjectStore { source: error }),
-    };
+    let Some((at, location)) = newest_checkpoint(store, version, def).await? else { return Ok(None) };
+    let failed = |error| failed(def, error);
+    let bytes = store.get(&location).await.map_err(failed)?.bytes().await.map_err(failed)?;
+    let txns = read_checkpoint(bytes)
+        .map_err(|what| LakeError::Log { table: def.name, what: format!("checkpoint {at}: {what}") })?;
+    Ok(Some((at, txns)))
+}
+
+/// The newest classic checkpoint at or before a version, and its file.
+pub(crate) async fn newest_checkpoint(
+    store: &dyn ObjectStore,
+    version: u64,
+    def: &'static Table,
+) -> Result<Option<(u64, object_store::path::Path)>, LakeError> {
     let folder = object_store::path::Path::from("_delta_log");
-    let entries: Vec<_> = store.list(Some(&folder)).try_collect().await.map_err(failed)?;
-    let newest = entries
+    let entries: Vec<_> = store.list(Some(&folder)).try_collect().await.map_err(|error| failed(def, error))?;
+    Ok(entries
         .into_iter()
         .filter_map(|entry| {
             let name = entry.location.filename()?.strip_suffix(".checkpoint.parquet")?.to_owned();
             Some((name.parse::<u64>().ok()?, entry.location))
         })
         .filter(|(at, _)| *at <= version)
-        .max_by_key(|(at, _)| *at);
-    let Some((at, location)) = newest else { return Ok(None) };
-    let bytes = store.get(&location).await.map_err(failed)?.bytes().await.map_err(failed)?;
-    let txns = read_checkpoint(bytes)
-        .map_err(|what| LakeError::Log { table: def.name, what: format!("checkpoint {at}: {what}") })?;
-    Ok(Some((at, txns)))
+        .max_by_key(|(at, _)| *at))
 }
 
 fn read_checkpoint(bytes: Bytes) -> Result<BTreeMap<String, i64>, String> {
@@ -169,6 +190,31 @@ fn read_checkpoint(bytes: Bytes) -> Result<BTreeMap<String, i64>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A source of the table: partitions that are known, and how far each was read to its end.
+    #[test]
+    fn data_reach_no_further_than_every_partition_of_every_source() {
+        for (partitions, sources, reaches) in [
+            (&[("a", 0, Some(7)), ("a", 1, Some(5))][..], &["a"][..], Some(5)),
+            (&[("a", 0, Some(7)), ("a", 1, None)], &["a"], None),
+            (&[("a", 0, Some(7)), ("b", 0, Some(3))], &["a", "b"], Some(3)),
+            (&[("a", 0, Some(7)), ("b", 0, Some(3))], &["a"], Some(7)),
+            (&[("a", 0, Some(7))], &["a", "b"], None),
+            (&[], &["a"], None),
+            (&[("a", 0, Some(7))], &[], Some(99)),
+        ] {
+            let mut txns = BTreeMap::from([(FILE_WATERMARK.to_owned(), 99)]);
+            let source = |name: &str| Source::kafka("test", name, "1").unwrap();
+            for (name, partition, passed) in partitions {
+                txns.insert(source(name).app_id(*partition), 1);
+                if let Some(passed) = passed {
+                    txns.insert(watermark_app_id(&source(name), *partition), *passed);
+                }
+            }
+            let read: Vec<Source> = sources.iter().map(|name| source(name)).collect();
+            assert_eq!(watermark_of(&txns, &read), reaches, "{partitions:?} {sources:?}");
+        }
+    }
 
     #[test]
     fn later_entries_win_and_damage_is_told() {

@@ -12,7 +12,8 @@ use crate::error::LakeError;
 use crate::open::Handle;
 
 /// zstd 1 costs little time and halves what analysts download; statistics let readers skip row groups.
-fn properties() -> WriterProperties {
+#[must_use]
+pub fn properties() -> WriterProperties {
     WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_created_by("tollbook".to_owned())
@@ -20,10 +21,9 @@ fn properties() -> WriterProperties {
 }
 
 impl Handle {
-    /// Writes batches of the table's schema to files, one set for each partition value.
-    pub(crate) async fn write_files(&self, batches: &[RecordBatch]) -> Result<Vec<Add>, LakeError> {
+    /// A writer of the table's files: one file for each partition value, whoever writes them.
+    pub(crate) fn writer(&self) -> DeltaWriter {
         let def = self.def;
-        let failed = |source: DeltaTableError| LakeError::Write { table: def.name, source: Box::new(source) };
         let config = WriterConfig::new(
             def.arrow_schema(),
             def.partition_by.into_iter().map(str::to_owned).collect(),
@@ -33,7 +33,14 @@ impl Handle {
             DataSkippingNumIndexedCols::NumColumns(16),
             None,
         );
-        let mut writer = DeltaWriter::new(self.table.log_store().object_store(None), config);
+        DeltaWriter::new(self.table.log_store().object_store(None), config)
+    }
+
+    /// Writes batches of the table's schema to files, one set for each partition value.
+    pub(crate) async fn write_files(&self, batches: &[RecordBatch]) -> Result<Vec<Add>, LakeError> {
+        let def = self.def;
+        let failed = |source: DeltaTableError| LakeError::Write { table: def.name, source: Box::new(source) };
+        let mut writer = self.writer();
         for batch in batches {
             writer.write(batch).await.map_err(failed)?;
         }

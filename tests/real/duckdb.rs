@@ -1,10 +1,12 @@
 //! An analyst's tools on our tables: DuckDB (`delta_scan`, and `read_parquet` over the files that `lake files` prints)
-//! and Polars (`scan_delta`) give the counts and sums that `tollbook sql` gives.
+//! and Polars (`scan_delta`) give the counts and sums that `tollbook sql` gives,
+//! before and after the tables were compacted and have checkpoints.
 
 use std::process::Command;
 use std::time::Instant;
 
 use tollbook::jobs::sql::{Format, sql};
+use tollbook_schemas::tables::by_name;
 
 use crate::month::Issued;
 use crate::parts::{install, wanted};
@@ -47,27 +49,42 @@ fn duckdb_and_polars_read_what_we_read() {
     runtime.block_on(async {
         let issued = Issued::make().await.unwrap();
         let lake = &issued.context.lake;
-        for (table, column) in SUMS {
-            let query = format!("select count(*), sum({column}) from {table}");
-            let ours = sql(&issued.context, &query, Format::Csv).await.unwrap();
-            let ours: Vec<String> = ours.lines().nth(1).unwrap().split(',').map(plain).collect();
-            assert!(ours[0] != "0" && ours[1] != "0", "{table} is empty: nothing to compare");
-            let root = issued.context.configuration.path(&issued.context.configuration.lake.root);
-            let output = Command::new(&python)
-                .args(["-c", READ])
-                .arg(root.join(table))
-                .arg(column)
-                .args(lake.files(table).await.unwrap().unwrap())
-                .output()
-                .unwrap();
-            assert!(output.status.success(), "{table}: {}", String::from_utf8_lossy(&output.stderr));
-            let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-            let theirs: Vec<Vec<String>> = printed.lines().map(|line| line.split(' ').map(plain).collect()).collect();
-            for (way, found) in ["DuckDB delta_scan", "DuckDB read_parquet", "Polars scan_delta"].iter().zip(&theirs) {
-                assert_eq!(*found, ours, "{way} on {table}.{column}");
+        let root = issued.context.configuration.path(&issued.context.configuration.lake.root);
+        for when in ["written", "compacted"] {
+            if when == "compacted" {
+                for table in SUMS.map(|(table, _)| table) {
+                    let table = by_name(table).unwrap();
+                    lake.compact(table, 128 << 20).await.unwrap();
+                    lake.checkpoint(table, true).await.unwrap();
+                    let log = std::fs::read_dir(root.join(table.name).join("_delta_log")).unwrap();
+                    let names = log.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+                    assert!(names.into_iter().any(|name| name.ends_with(".checkpoint.parquet")), "{}", table.name);
+                }
             }
-            assert_eq!(theirs.len(), 3);
-            println!("{table}.{column}: {} rows, sum {}: equal in all four", ours[0], ours[1]);
+            for (table, column) in SUMS {
+                let query = format!("select count(*), sum({column}) from {table}");
+                let ours = sql(&issued.context, &query, Format::Csv).await.unwrap();
+                let ours: Vec<String> = ours.lines().nth(1).unwrap().split(',').map(plain).collect();
+                assert!(ours[0] != "0" && ours[1] != "0", "{table} is empty: nothing to compare");
+                let output = Command::new(&python)
+                    .args(["-c", READ])
+                    .arg(root.join(table))
+                    .arg(column)
+                    .args(lake.files(table).await.unwrap().unwrap())
+                    .output()
+                    .unwrap();
+                assert!(output.status.success(), "{table}: {}", String::from_utf8_lossy(&output.stderr));
+                let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+                let theirs: Vec<Vec<String>> =
+                    printed.lines().map(|line| line.split(' ').map(plain).collect()).collect();
+                for (way, found) in
+                    ["DuckDB delta_scan", "DuckDB read_parquet", "Polars scan_delta"].iter().zip(&theirs)
+                {
+                    assert_eq!(*found, ours, "{way} on {when} {table}.{column}");
+                }
+                assert_eq!(theirs.len(), 3);
+                println!("{when} {table}.{column}: {} rows, sum {}: equal in all four", ours[0], ours[1]);
+            }
         }
     });
     println!("duckdb, polars: {:.1?}", begun.elapsed());

@@ -12,7 +12,7 @@ use tollbook::jobs::{bill, check, close, ingest, partner, sql};
 use tollbook::output::{data, talk};
 use tollbook_simulate::Settings;
 
-use commands::{run_aggregate, run_bill, run_demo, run_ingest, run_partner, run_report};
+use commands::{run_aggregate, run_bill, run_compact, run_demo, run_ingest, run_partner, run_report};
 
 /// API-gateway access logs in from Kafka, provable invoices out through Stripe.
 ///
@@ -92,7 +92,7 @@ enum Command {
         #[command(subcommand)]
         step: BillStep,
     },
-    /// A month end in one command: aggregate, draft, issue, push, sync, funnel. Resumable at any step.
+    /// A month end in one command: aggregate, draft, issue, push, sync, funnel, reports. Resumable at any step.
     #[command(after_help = "From cron: 15 3 * * * tollbook --config /etc/tollbook/tollbook.toml close")]
     Close(Period),
     /// Partners: import from CSV, record one event by hand.
@@ -129,6 +129,15 @@ enum LakeStep {
     Files {
         /// Table.
         table: String,
+    },
+    /// Merge small files into few with the same rows, and write checkpoints; safe beside running jobs.
+    #[command(after_help = "From cron: 40 2 * * * tollbook --config /etc/tollbook/tollbook.toml lake compact")]
+    Compact {
+        /// Tables; all by default.
+        tables: Vec<String>,
+        /// Size that merged files aim at.
+        #[arg(long, value_name = "BYTES", default_value_t = 128 << 20, value_parser = clap::value_parser!(u64).range(1 << 20..))]
+        target_bytes: u64,
     },
 }
 
@@ -256,9 +265,11 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<u8> {
             let context = JobContext::open(&arguments.config)?;
             let as_of = context.as_of(period.as_of.as_deref()).await?;
             let months = bill::months(&context, &period.period, as_of).await?;
-            for closed in close::close(&context, &months, as_of).await? {
-                data(&serde_json::to_string(&closed)?);
-            }
+            close::close(&context, &months, as_of, &|closed| match serde_json::to_string(closed) {
+                Ok(line) => data(&line),
+                Err(error) => talk(&error.to_string()),
+            })
+            .await?;
         }
         Command::Partner { step } => run_partner(&arguments.config, step).await?,
         Command::Lake { step: LakeStep::Files { table } } => {
@@ -267,6 +278,9 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<u8> {
                 Some(files) => files.iter().for_each(|file| data(file)),
                 None => bail!("there is no table {table}"),
             }
+        }
+        Command::Lake { step: LakeStep::Compact { tables, target_bytes } } => {
+            run_compact(&JobContext::open(&arguments.config)?, &tables, target_bytes, json).await?;
         }
     }
     Ok(0)

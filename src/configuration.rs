@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use serde::Deserialize;
+use tollbook_aggregate::Feeds;
 use tollbook_ingest::{CredentialKey, Decoder, Door, KeyRing};
 use tollbook_schemas::source::Source;
 
@@ -20,8 +21,8 @@ pub struct Configuration {
     pub lake: LakeSection,
     /// Where the catalog is.
     pub catalog: CatalogSection,
-    /// Where topics are.
-    pub kafka: KafkaSection,
+    /// Where topics are; not needed for files alone.
+    pub kafka: Option<KafkaSection>,
     /// How much is read before it is committed.
     #[serde(default)]
     pub ingest: IngestSection,
@@ -30,8 +31,8 @@ pub struct Configuration {
     pub topic: Vec<TopicSection>,
     /// Keys for credentials.
     pub credentials: CredentialsSection,
-    /// The Stripe account.
-    pub stripe: StripeSection,
+    /// The Stripe account; not needed before invoices are pushed.
+    pub stripe: Option<StripeSection>,
     /// A fixed clock: the demo's. Leave it out everywhere else.
     pub clock: Option<ClockSection>,
     /// Folder of the file; not in the file.
@@ -154,6 +155,10 @@ pub struct StripeSection {
     pub namespace: String,
     /// The account's id, so that a rolled key is still the same account.
     pub account: Option<String>,
+    /// How long one answer is waited for; 30,000 by default.
+    pub timeout_ms: Option<u64>,
+    /// How often one request is sent in a run before it is left to the next; 7 by default, some 20 seconds in all.
+    pub sends_max: Option<u32>,
     /// Name of an environment variable with the secret key.
     pub secret_env: Option<String>,
     /// Path of a file that holds the secret key alone.
@@ -218,6 +223,11 @@ impl Configuration {
         for topic in &configuration.topic {
             configuration.door(topic, None)?;
         }
+        if let Some(stripe) = &configuration.stripe
+            && (stripe.timeout_ms == Some(0) || stripe.sends_max == Some(0))
+        {
+            bail!("[stripe] timeout_ms and sends_max must be 1 or more; leave them out for the defaults");
+        }
         Ok(configuration)
     }
 
@@ -225,6 +235,26 @@ impl Configuration {
     #[must_use]
     pub fn path(&self, relative: &str) -> PathBuf {
         self.folder.join(relative)
+    }
+
+    /// `[kafka]`.
+    ///
+    /// # Errors
+    /// [`ConfigurationError`] where it is left out.
+    pub fn kafka(&self) -> anyhow::Result<&KafkaSection> {
+        let missing = "[kafka] is missing, and topics need it; add it with brokers and cluster_alias, as `tollbook init` \
+                       writes it";
+        self.kafka.as_ref().ok_or_else(|| ConfigurationError(missing.to_owned()).into())
+    }
+
+    /// `[stripe]`.
+    ///
+    /// # Errors
+    /// [`ConfigurationError`] where it is left out.
+    pub fn stripe(&self) -> anyhow::Result<&StripeSection> {
+        let missing = "[stripe] is missing, and this command talks to Stripe; add it with base_url, namespace and \
+                       secret_env or secret_file, as `tollbook init` writes it";
+        self.stripe.as_ref().ok_or_else(|| ConfigurationError(missing.to_owned()).into())
     }
 
     fn door(&self, topic: &TopicSection, keys: Option<KeyRing>) -> anyhow::Result<Door> {
@@ -244,7 +274,7 @@ impl Configuration {
         }
         let no_key = || KeyRing { current: CredentialKey::new("none", Vec::new()), previous: None };
         Ok(Door {
-            source: Source::kafka(&self.kafka.cluster_alias, &topic.name, &topic.generation)?,
+            source: Source::kafka(&self.kafka()?.cluster_alias, &topic.name, &topic.generation)?,
             decoder,
             gateway: topic.gateway.clone(),
             environment_default: topic.environment.clone(),
@@ -252,13 +282,19 @@ impl Configuration {
         })
     }
 
-    /// The sources that are read today.
+    /// The topics that are read today, by the table that they feed.
     ///
     /// # Errors
-    /// A name that is no source.
-    pub fn sources(&self) -> anyhow::Result<Vec<Source>> {
-        let source = |topic: &TopicSection| Source::kafka(&self.kafka.cluster_alias, &topic.name, &topic.generation);
-        Ok(self.topic.iter().map(source).collect::<Result<_, _>>()?)
+    /// A topic that no door can be made of.
+    pub fn feeds(&self) -> anyhow::Result<Feeds> {
+        let mut feeds = Feeds::default();
+        for topic in &self.topic {
+            let door = self.door(topic, None)?;
+            let of_table =
+                if door.decoder == Decoder::CloudEvents { &mut feeds.partner_event } else { &mut feeds.access_log };
+            of_table.push(door.source);
+        }
+        Ok(feeds)
     }
 
     /// The keys for credentials.
@@ -291,8 +327,9 @@ impl Configuration {
     /// # Errors
     /// A secret that is not there.
     pub fn kafka_properties(&self) -> anyhow::Result<BTreeMap<String, String>> {
-        let mut properties = self.kafka.properties.clone();
-        for (name, place) in &self.kafka.secrets {
+        let kafka = self.kafka()?;
+        let mut properties = kafka.properties.clone();
+        for (name, place) in &kafka.secrets {
             let secret = self.secret("kafka.secrets", place.secret_env.as_deref(), place.secret_file.as_deref())?;
             properties.insert(name.clone(), secret);
         }
@@ -304,7 +341,8 @@ impl Configuration {
     /// # Errors
     /// Where it should be and is not.
     pub fn stripe_secret(&self) -> anyhow::Result<String> {
-        self.secret("stripe", self.stripe.secret_env.as_deref(), self.stripe.secret_file.as_deref())
+        let stripe = self.stripe()?;
+        self.secret("stripe", stripe.secret_env.as_deref(), stripe.secret_file.as_deref())
     }
 
     fn secret(&self, section: &str, env: Option<&str>, file: Option<&str>) -> anyhow::Result<String> {
@@ -316,19 +354,19 @@ impl Configuration {
             // This is the edge that the ban in clippy.toml points to.
             #[allow(clippy::disallowed_methods)]
             (Some(name), None) => std::env::var(name).ok().with_context(|| {
-                format!("[{section}] wants its secret in the environment variable {name}, which is not set")
+                format!("[{section}] wants its secret in the environment variable {name}, which is not set; set it")
             })?,
             (None, Some(file)) => {
                 let path = self.path(file);
                 std::fs::read_to_string(&path).with_context(|| {
-                    format!("[{section}] wants its secret in {}, which cannot be read", path.display())
+                    format!("[{section}] wants its secret in {}, which cannot be read; write it there", path.display())
                 })?
             }
             _ => bail!("[{section}] must name secret_env or secret_file, and only one of them"),
         };
         let secret = secret.trim().to_owned();
         if secret.is_empty() {
-            bail!("[{section}] has an empty secret");
+            bail!("[{section}] has an empty secret; write it where secret_env or secret_file points");
         }
         Ok(secret)
     }
@@ -368,7 +406,7 @@ mod tests {
         let sample = parse(SAMPLE, &[]).unwrap();
         assert_eq!(sample.path("lake"), PathBuf::from("/x/lake"));
         let other = parse(SAMPLE, &[("KAFKA__BROKERS", "other:1"), ("STRIPE__LIVE", "true")]).unwrap();
-        assert_eq!((other.kafka.brokers.as_str(), other.stripe.live), ("other:1", true));
+        assert_eq!((other.kafka().unwrap().brokers.as_str(), other.stripe().unwrap().live), ("other:1", true));
         assert!(parse(SAMPLE, &[("KAFKA__BROKER", "typo:1")]).is_err());
     }
 
@@ -379,11 +417,26 @@ mod tests {
             ("gateway = \"edge\"", "", "gateway is missing"),
             ("brokers =", "broker =", "unknown field `broker`"),
             ("[lake]", "[lakes]", "unknown field `lakes`"),
+            ("live = false", "timeout_ms = 0", "must be 1 or more"),
         ] {
             assert!(SAMPLE.contains(from), "{from}");
             let error = format!("{:#}", parse(&SAMPLE.replacen(from, to, 1), &[]).unwrap_err());
             assert!(error.contains(words), "{to}: {error}");
         }
+    }
+
+    #[test]
+    fn files_need_neither_kafka_nor_stripe() {
+        let text = SAMPLE.split("[kafka]").next().unwrap().to_owned()
+            + &SAMPLE[SAMPLE.find("[credentials]").unwrap()..SAMPLE.find("[stripe]").unwrap()];
+        let small = parse(&text, &[]).unwrap();
+        assert_eq!(small.feeds().unwrap(), Feeds::default());
+        for error in [small.kafka_properties().unwrap_err(), small.stripe_secret().unwrap_err()] {
+            assert!(format!("{error}").contains("is missing") && error.is::<ConfigurationError>(), "{error}");
+        }
+        let topics = SAMPLE.find("[[topic]]").unwrap()..SAMPLE.find("[credentials]").unwrap();
+        let error = parse(&(text + &SAMPLE[topics]), &[]).unwrap_err();
+        assert!(format!("{error:#}").contains("[kafka] is missing"), "{error:#}");
     }
 
     #[test]

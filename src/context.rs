@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
+use tollbook_aggregate::data_reach;
 use tollbook_lake::Lake;
 use tollbook_schemas::catalog::{Catalog, CatalogFile};
 use tollbook_schemas::id::RunId;
@@ -68,18 +69,18 @@ impl JobContext {
         Ok((self.lake.pin(&access_log::TABLE).await?, self.lake.pin(&partner_event::TABLE).await?))
     }
 
-    /// The instant up to which a report looks: as given, else the watermark of the data; never the clock.
+    /// The instant up to which a report looks: as given, else as far as the data reach; never the clock.
     ///
     /// # Errors
-    /// Where nothing was ingested yet.
+    /// Where nobody knows how far the data reach.
     pub async fn as_of(&self, given: Option<&str>) -> anyhow::Result<DateTime<Utc>> {
         if let Some(text) = given {
             return Ok(parse_instant(text)?);
         }
-        self.lake
-            .watermark(&access_log::TABLE, &self.configuration.sources()?)
-            .await?
-            .context("nothing is known about how far the data reaches; run `tollbook ingest`, or give --as-of")
+        data_reach(&self.lake, &self.configuration.feeds()?).await?.context(
+            "how far the data reach is not known: nothing was ingested, or a topic of tollbook.toml was not read to its \
+             end yet; run `tollbook ingest --until-caught-up`, or give --as-of",
+        )
     }
 
     /// Runs a job under its lease and reports it in `job_run`.

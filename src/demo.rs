@@ -70,16 +70,8 @@ const STRIPE_KEY: &str = "sk_test_tollbook_demo";
 /// Whatever a job of the path ends with.
 pub async fn run(settings: &DemoSettings) -> anyhow::Result<DemoResult> {
     let mut watch = Watch::default();
-    let world = world(&settings.world);
-    folder::prepare(&settings.folder)?;
-    let double = start_double(&world).await?;
-    let broker = Broker::start(settings.brokers.as_deref(), settings.world.partitions).await?;
-    let config = folder::write(&settings.folder, &world, &broker, double.base_url(), STRIPE_KEY)?;
-    let context = JobContext::open(&config)?;
-    context.lake.append_missing(&BILLING_PROFILE, &profile_rows(&world)).await?;
-
     watch.part("simulate, Kafka, ingest");
-    let ledger = ingest(&context, &broker, &world).await?;
+    let Ingested { world, context, config, ledger, double } = ingested(settings).await?;
     watch.part("usage");
     jobs::aggregate::usage(&context).await?;
     watch.part("draft, issue");
@@ -99,6 +91,28 @@ pub async fn run(settings: &DemoSettings) -> anyhow::Result<DemoResult> {
     let register = jobs::bill::register(&context, month, as_of).await?;
     let line = a_line_to_explain(&context).await?;
     Ok(DemoResult { ledger, found, register, stripe: double, seconds: watch.end(), config, reports, line })
+}
+
+/// A month whose logs and events are in the lake, and nothing is computed yet.
+pub(crate) struct Ingested {
+    pub(crate) world: World,
+    pub(crate) context: JobContext,
+    pub(crate) config: PathBuf,
+    pub(crate) ledger: Ledger,
+    pub(crate) double: StripeDouble,
+}
+
+/// Simulates a month and takes it in.
+pub(crate) async fn ingested(settings: &DemoSettings) -> anyhow::Result<Ingested> {
+    let world = world(&settings.world);
+    folder::prepare(&settings.folder)?;
+    let double = start_double(&world).await?;
+    let broker = Broker::start(settings.brokers.as_deref(), settings.world.partitions).await?;
+    let config = folder::write(&settings.folder, &world, &broker, double.base_url(), STRIPE_KEY)?;
+    let context = JobContext::open(&config)?;
+    context.lake.append_missing(&BILLING_PROFILE, &profile_rows(&world)).await?;
+    let ledger = ingest(&context, &broker, &world).await?;
+    Ok(Ingested { world, context, config, ledger, double })
 }
 
 #[derive(Default)]

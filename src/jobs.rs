@@ -6,6 +6,7 @@ pub mod check;
 pub mod close;
 pub mod explain;
 pub mod ingest;
+pub mod lake;
 pub mod partner;
 pub mod report;
 pub mod sql;
@@ -15,6 +16,7 @@ use tollbook_billing::error::BillingError;
 use tollbook_ingest::IngestError;
 use tollbook_lake::LakeError;
 use tollbook_schemas::error::{Classified as _, Kind};
+use tollbook_schemas::period::PeriodError;
 
 use crate::configuration::ConfigurationError;
 use crate::context::CatalogProblems;
@@ -31,6 +33,8 @@ pub fn kind_of(error: &anyhow::Error) -> Option<Kind> {
             .or_else(|| cause.downcast_ref::<bill::Stale>().map(|_| Kind::Conflict))
             .or_else(|| cause.downcast_ref::<ConfigurationError>().map(|_| Kind::Configuration))
             .or_else(|| cause.downcast_ref::<CatalogProblems>().map(|_| Kind::Configuration))
+            // A month or an instant of the command line: one that is stored stands inside another error.
+            .or_else(|| cause.downcast_ref::<PeriodError>().map(|_| Kind::Configuration))
             .or_else(|| cause.downcast_ref::<toml::de::Error>().map(|_| Kind::Configuration))
     })
 }

@@ -29,6 +29,7 @@ use crate::attribution;
 use crate::error::AggregateError;
 use crate::exact::{exact_decimal, text_at};
 use crate::meters::check_meters;
+use crate::reach::{Feeds, data_reach};
 
 /// Rows of one pass: days are taken together up to this many, which bounds memory.
 const PASS_ROWS_MAX: i64 = 2_000_000;
@@ -82,8 +83,8 @@ pub async fn usage_is_of(lake: &Lake, catalog: &Catalog) -> Result<bool, Aggrega
     Ok(lake.txn(&USAGE, CATALOG).await? == Some(catalog_version(catalog)))
 }
 
-/// How far the data reach that `usage` was computed from: the earlier watermark of requests and of lifecycle events.
-/// A period that ends later is not complete. `None` where nothing was recorded (a lake fed from files).
+/// How far the data reach that `usage` was computed from (see [`crate::data_reach`]); the epoch where that was not
+/// known. A period that ends later is not complete. `None` where `usage` was never computed.
 ///
 /// # Errors
 /// [`AggregateError`].
@@ -102,8 +103,7 @@ fn catalog_version(catalog: &Catalog) -> i64 {
     i64::from_str_radix(digits, 16).unwrap_or_default()
 }
 
-/// Brings `usage` up to what the lake knows now. `sources` are those that are read today: how far they have been read
-/// is how far usage reaches.
+/// Brings `usage` up to what the lake knows now. How far the topics that feed it have been read is how far it reaches.
 ///
 /// # Errors
 /// [`AggregateError`].
@@ -112,13 +112,13 @@ pub async fn refresh_usage(
     registry: &Registry,
     events_pin: &Pin,
     catalog: &Catalog,
-    sources: &[Source],
+    feeds: &Feeds,
 ) -> Result<UsageReport, AggregateError> {
     if let Some(problem) = check_meters(catalog).into_iter().next() {
         return Err(problem);
     }
     for _ in 0..ATTEMPTS_MAX {
-        if let Some(report) = refresh_once(lake, registry, events_pin, catalog, sources).await? {
+        if let Some(report) = refresh_once(lake, registry, events_pin, catalog, feeds).await? {
             return Ok(report);
         }
     }
@@ -131,11 +131,10 @@ async fn refresh_once(
     registry: &Registry,
     events_pin: &Pin,
     catalog: &Catalog,
-    sources: &[Source],
+    feeds: &Feeds,
 ) -> Result<Option<UsageReport>, AggregateError> {
     // Before the pin: what is read afterwards reaches at least as far.
-    let reaches =
-        [lake.watermark(&access_log::TABLE, sources).await?, lake.watermark(&partner_event::TABLE, sources).await?];
+    let reach = data_reach(lake, feeds).await?;
     let txns = lake.txns(&USAGE).await?;
     let known = usage_pin(lake, &access_log::TABLE).await?;
     let pin = lake.pin(&access_log::TABLE).await?;
@@ -151,9 +150,8 @@ async fn refresh_once(
     let events_known = usage_pin(lake, &partner_event::TABLE).await?;
     events_pin.iter().for_each(|(source, p, next)| step(frontier_app_id(&partner_event::TABLE, source, p), next));
     step(CATALOG.to_owned(), catalog_version(catalog));
-    if let Some(reach) = reaches.iter().flatten().min() {
-        step(REACH.to_owned(), reach.timestamp_millis());
-    }
+    // It may fall back: a topic that was added to the configuration may hold anything until it is read.
+    step(REACH.to_owned(), reach.map_or(0, |reach| reach.timestamp_millis()));
     if steps.is_empty() {
         return Ok(Some(report));
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::json;
 use tollbook::context::JobContext;
 use tollbook::demo::{self, DemoSettings, verdict};
-use tollbook::jobs::{aggregate, bill, explain, ingest, partner, report};
+use tollbook::jobs::{aggregate, bill, explain, ingest, lake, partner, report};
 use tollbook::output::{data, table, talk};
 use tollbook_aggregate::SEMANTICS;
 use tollbook_billing::register::RegisterRow;
@@ -103,6 +103,42 @@ pub(super) async fn run_report(context: &JobContext, step: ReportStep, json: boo
     Ok(())
 }
 
+pub(super) async fn run_compact(
+    context: &JobContext,
+    tables: &[String],
+    target_bytes: u64,
+    json: bool,
+) -> anyhow::Result<()> {
+    let done = lake::compact(context, tables, target_bytes).await?;
+    if json {
+        done.iter().for_each(|table| data(&table.to_json().to_string()));
+        return Ok(());
+    }
+    let changed: Vec<Vec<String>> = done
+        .iter()
+        .filter(|table| table.changed())
+        .map(|lake::CompactedTable { table, done }| {
+            vec![
+                (*table).to_owned(),
+                done.files_before.to_string(),
+                done.files_after.to_string(),
+                done.bytes_before.to_string(),
+                done.bytes_after.to_string(),
+                done.rows_total.to_string(),
+                done.version.to_string(),
+                done.checkpoint.map_or("-".to_owned(), |version| version.to_string()),
+            ]
+        })
+        .collect();
+    if changed.is_empty() {
+        talk("nothing to do: no partition has two small files, and no log has 50 entries since its checkpoint");
+    } else {
+        let headings = ["table", "files before", "after", "bytes before", "after", "rows", "version", "checkpoint"];
+        data(&table(&headings, &changed));
+    }
+    Ok(())
+}
+
 pub(super) async fn run_aggregate(context: &JobContext, as_of: Option<&str>, json: bool) -> anyhow::Result<()> {
     let as_of = context.as_of(as_of).await?;
     let usage = aggregate::usage(context).await?;
@@ -175,12 +211,23 @@ pub(super) async fn run_bill(context: &JobContext, step: BillStep, json: bool) -
         BillStep::Issue(period) => {
             let as_of = context.as_of(period.as_of.as_deref()).await?;
             for month in bill::months(context, &period.period, as_of).await? {
-                let issued = bill::issue_month(context, month, as_of).await?;
+                let bill::IssueResult { issued, reach } = bill::issue_month(context, month, as_of).await?;
                 data(
                     &json!({ "month": month, "issued": issued.invoices.len(), "already_issued": issued.already_issued,
-                    "not_ended": issued.not_ended.len() })
+                    "not_ended": issued.not_ended.len(), "billed_elsewhere": issued.billed_elsewhere.len(),
+                    "reach": print_instant(reach) })
                     .to_string(),
                 );
+                if !issued.not_ended.is_empty() {
+                    talk(&format!(
+                        "{month}: {} drafts are left, because their period ends after what the data reach ({})",
+                        issued.not_ended.len(),
+                        print_instant(reach)
+                    ));
+                }
+                for (partner_id, _) in &issued.billed_elsewhere {
+                    talk(&format!("{month} {partner_id}: left, because another invoice has billed its subscription"));
+                }
             }
         }
         BillStep::Push(period) => {

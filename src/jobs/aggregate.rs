@@ -21,7 +21,7 @@ pub async fn usage(context: &JobContext) -> anyhow::Result<UsageReport> {
         let registry = read_registry(&context.lake, &events, None).await?;
         refresh_registry(&context.lake, &registry, &catalog).await?;
         let report =
-            refresh_usage(&context.lake, &registry, &events, &catalog, &context.configuration.sources()?).await?;
+            refresh_usage(&context.lake, &registry, &events, &catalog, &context.configuration.feeds()?).await?;
         let counts = json!({
             "days": report.days_total, "usage_rows": report.usage_rows_total, "records": report.records_total,
             "duplicates": report.duplicates_total, "unattributed": report.unattributed,

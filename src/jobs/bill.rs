@@ -136,17 +136,26 @@ async fn profiles(context: &JobContext) -> anyhow::Result<Vec<Profile>> {
     Ok(rows.iter().map(Profile::from_row).collect::<Result<_, _>>()?)
 }
 
+/// What issuing a month gave.
+#[derive(Debug)]
+pub struct IssueResult {
+    /// What was issued and what was not.
+    pub issued: Issued,
+    /// How far the data behind `usage` reach, at most `as_of`: drafts of periods that end later are left.
+    pub reach: DateTime<Utc>,
+}
+
 /// Issues the drafts of a month.
 ///
 /// # Errors
 /// The job's.
-pub async fn issue_month(context: &JobContext, month: Month, as_of: DateTime<Utc>) -> anyhow::Result<Issued> {
+pub async fn issue_month(context: &JobContext, month: Month, as_of: DateTime<Utc>) -> anyhow::Result<IssueResult> {
     let catalog = context.catalog()?;
     let work = async {
         let pin_json = usage_pin_json(context).await?;
-        // A lake fed from files has no watermark: then nobody but the operator knows how far the data reach.
-        let reach = usage_reach(&context.lake).await?.unwrap_or(as_of);
-        let usage = UsageState { pin_json: &pin_json, reach: reach.min(as_of) };
+        // Usage that was never computed reaches nowhere.
+        let reach = usage_reach(&context.lake).await?.unwrap_or(DateTime::UNIX_EPOCH).min(as_of);
+        let usage = UsageState { pin_json: &pin_json, reach };
         let issued = issue_drafts(&context.lake, &catalog, month, usage, context.clock.now()).await?;
         let told = json!({
             "month": month, "issued": issued.invoices.len(), "already_issued": issued.already_issued,
@@ -161,16 +170,22 @@ pub async fn issue_month(context: &JobContext, month: Month, as_of: DateTime<Utc
                 partners.join(", ")
             )));
         }
-        Ok((issued, told))
+        Ok((IssueResult { issued, reach }, told))
     };
     context.run("bill issue", Some(catalog.sha256.clone()), work).await
 }
 
+/// How long one answer of Stripe is waited for, where `stripe.timeout_ms` says nothing else.
+const TIMEOUT_MS: u64 = 30_000;
+
 fn transport(context: &JobContext) -> anyhow::Result<(Transport, PushSettings)> {
-    let stripe = &context.configuration.stripe;
+    let stripe = context.configuration.stripe()?;
     let key = SecretKey::parse(&context.configuration.stripe_secret()?, stripe.live)?;
-    let transport = Transport::new(&stripe.base_url, &key, stripe.account.as_deref(), Duration::from_secs(30))?;
-    Ok((transport, PushSettings::of(&stripe.namespace)))
+    let timeout = Duration::from_millis(stripe.timeout_ms.unwrap_or(TIMEOUT_MS));
+    let transport = Transport::new(&stripe.base_url, &key, stripe.account.as_deref(), timeout)?;
+    let mut settings = PushSettings::of(&stripe.namespace);
+    settings.retry.sends_max = stripe.sends_max.unwrap_or(settings.retry.sends_max);
+    Ok((transport, settings))
 }
 
 /// Sends the issued invoices of a month to Stripe.

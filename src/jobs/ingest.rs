@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use chrono::{DateTime, Utc};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tollbook_ingest::{
     Budget, Clock, Decoder, FileIngestor, FileReport, IngestReport, Ingestor, KafkaSettings, Progress,
 };
 
+use crate::configuration::ConfigurationError;
 use crate::context::JobContext;
 
 /// The ingestors of a configuration.
@@ -22,19 +23,16 @@ pub fn ingestors(context: &JobContext, budget: Budget) -> anyhow::Result<Vec<Ing
     let configuration = &context.configuration;
     let doors = configuration.doors()?;
     if doors.is_empty() {
-        bail!("no [[topic]] is configured, so there is nothing to ingest");
+        let none = "no [[topic]] is configured, so there is nothing to ingest; add one, or give --file";
+        bail!(ConfigurationError(none.to_owned()));
     }
-    let properties = configuration.kafka_properties()?;
+    let (properties, brokers) = (configuration.kafka_properties()?, configuration.kafka()?.brokers.clone());
     Ok(doors
         .into_iter()
         .map(|(topic, door)| Ingestor {
             lake: context.lake.clone(),
             door,
-            kafka: KafkaSettings {
-                brokers: configuration.kafka.brokers.clone(),
-                topic,
-                properties: properties.clone(),
-            },
+            kafka: KafkaSettings { brokers: brokers.clone(), topic, properties: properties.clone() },
             budget,
         })
         .collect())
@@ -122,21 +120,27 @@ pub struct GivenFile {
 /// What is wrong with the file or with what is said of it, and how to mend it.
 pub async fn file(context: &JobContext, given: GivenFile) -> anyhow::Result<FileReport> {
     let GivenFile { path, decoder: word, gateway, environment } = given;
-    let decoder =
-        Decoder::parse(&word).with_context(|| format!("decoder {word:?} is not known; use {}", Decoder::WORDS))?;
+    // The command line is configuration too: what is wrong with it does not get better by trying again.
+    let decoder = Decoder::parse(&word)
+        .ok_or_else(|| ConfigurationError(format!("decoder {word:?} is not known; use {}", Decoder::WORDS)))?;
     let gateway = gateway.unwrap_or_default();
     if decoder.needs_gateway() && gateway.is_empty() {
-        bail!("--gateway is missing; event ids are unique within a gateway, so it needs a name");
+        let missing = "--gateway is missing; event ids are unique within a gateway, so it needs a name";
+        bail!(ConfigurationError(missing.to_owned()));
     }
     if let Some(word) = environment.as_deref()
         && !["production", "sandbox"].contains(&word)
     {
-        bail!("environment {word:?} is neither production nor sandbox");
+        bail!(ConfigurationError(format!("environment {word:?} is neither production nor sandbox; use one of them")));
     }
     // The file's own time stands for the record time of Kafka: it decides lateness, and is the same for every run.
-    let metadata = std::fs::metadata(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let told = path.display();
+    let metadata = std::fs::metadata(&path).map_err(|error| {
+        ConfigurationError(format!("{told} cannot be read ({error}); check the path and who may read it"))
+    })?;
     if !metadata.is_file() {
-        bail!("{} is no file; give one that nobody writes to any more, such as a rotated log", path.display());
+        let told = format!("{told} is no file; give one that nobody writes to any more, such as a rotated log");
+        bail!(ConfigurationError(told));
     }
     let received_at = DateTime::<Utc>::from(metadata.modified()?);
     let bar = Bars::new().bar(&path.display().to_string());

@@ -7,7 +7,7 @@ use arrow::array::{Array as _, AsArray as _};
 use arrow::datatypes::DataType;
 use chrono::{DateTime, Utc};
 use serde_json::json;
-use tollbook_aggregate::SEMANTICS;
+use tollbook_aggregate::{SEMANTICS, data_reach};
 use tollbook_lake::pin_condition;
 use tollbook_report::{
     Completeness, FunnelReport, FunnelStep, IssuedAmount, RecordedCost, RejectedCount, RoiReport, TopCalls,
@@ -79,7 +79,7 @@ async fn completeness(context: &JobContext, as_of: DateTime<Utc>) -> anyhow::Res
         }
     }
     Ok(Completeness {
-        watermark: context.lake.watermark(&access_log::TABLE, &context.configuration.sources()?).await?,
+        watermark: data_reach(&context.lake, &context.configuration.feeds()?).await?,
         rejected,
         unattributed,
         pin: json!({ "access_log": access, "partner_event": events }).to_string(),

@@ -3,6 +3,7 @@
 //! Rows go straight into Arrow builders. A decision that an earlier process took and committed to `rejected`, but
 //! whose main commit never came, stands: that record is not decoded again (architecture.md §2a).
 
+use std::cell::LazyCell;
 use std::collections::HashSet;
 
 use arrow::array::{
@@ -118,14 +119,16 @@ impl Buffer {
             return;
         }
         self.bytes += message.payload.map_or(0, <[u8]>::len) + MESSAGE_BYTES;
+        let whole = message.payload.unwrap_or_default();
+        let digest = LazyCell::new(|| sha256_hex(whole));
         match &mut self.accepted {
-            Accepted::AccessLog(format, builder) => format.each(message, |index, record| match record {
+            Accepted::AccessLog(format, builder) => format.each(message, |index, record, own| match record {
                 _ if decided.contains(&(message.offset, index)) => self.decided_count += 1,
                 Ok(record) => {
                     builder.push(message, index, &record, door);
                     self.accepted_count += 1;
                 }
-                Err(rejection) => self.rejected.push(reject(message, index, &rejection, door)),
+                Err(rejection) => self.rejected.push(reject(message, index, &rejection, door, own, &digest)),
             }),
             Accepted::PartnerEvent(rows) => match cloudevents::decode(message, door) {
                 _ if decided.contains(&(message.offset, 0)) => self.decided_count += 1,
@@ -133,7 +136,7 @@ impl Buffer {
                     rows.push(placed(row, message, 0, door).with("received_at", message.received_at));
                     self.accepted_count += 1;
                 }
-                Err(rejection) => self.rejected.push(reject(message, 0, &rejection, door)),
+                Err(rejection) => self.rejected.push(reject(message, 0, &rejection, door, whole, &digest)),
             },
         }
         self.pass(message.offset);
@@ -158,7 +161,8 @@ impl Buffer {
         if decided.contains(&(message.offset, 0)) {
             self.decided_count += 1;
         } else {
-            self.rejected.push(reject(message, 0, rejection, door));
+            let whole = message.payload.unwrap_or_default();
+            self.rejected.push(reject(message, 0, rejection, door, whole, &sha256_hex(whole)));
         }
         self.pass(message.offset);
     }
@@ -191,17 +195,18 @@ fn placed(row: Row, message: &Message<'_>, index: i32, door: &Door) -> Row {
         .with("record_index", index)
 }
 
-fn reject(message: &Message<'_>, index: i32, rejection: &Rejection, door: &Door) -> Row {
-    let payload = message.payload.unwrap_or_default();
+/// The row of a rejected record. Of an array only the record's `own` bytes are stored; size and digest are those of
+/// the message, so that all its rows name the same one.
+fn reject(message: &Message<'_>, index: i32, rejection: &Rejection, door: &Door, own: &[u8], digest: &str) -> Row {
     // Contact data belong to the billing profile alone: of an event that was refused for them, only the hash is kept.
-    let stored = if rejection.reason == "event_contact_data" { Vec::new() } else { scrub(payload) };
+    let stored = if rejection.reason == "event_contact_data" { Vec::new() } else { scrub(own) };
     placed(Row::new(), message, index, door)
         .with("target", door.decoder.table().name)
         .with("reason", rejection.reason)
         .with("detail", rejection.detail.as_str())
         .with("received_at", message.received_at)
-        .with("payload_bytes_total", i64::try_from(payload.len()).unwrap_or(i64::MAX))
-        .with("payload_sha256", sha256_hex(payload))
+        .with("payload_bytes_total", i64::try_from(message.payload.map_or(0, <[u8]>::len)).unwrap_or(i64::MAX))
+        .with("payload_sha256", digest)
         .with("payload", stored)
         .with("ingest_date", message.received_at.date_naive())
 }

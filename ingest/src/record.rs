@@ -96,31 +96,72 @@ pub(crate) struct AccessFormat {
 }
 
 impl AccessFormat {
-    /// Gives each record of a message with its index, in order.
-    pub(crate) fn each(&self, message: &Message<'_>, mut take: impl FnMut(i32, Result<AccessRecord<'_>, Rejection>)) {
+    /// Gives each record of a message with its index and its own bytes, in order.
+    pub(crate) fn each(
+        &self,
+        message: &Message<'_>,
+        mut take: impl FnMut(i32, Result<AccessRecord<'_>, Rejection>, &[u8]),
+    ) {
+        let whole = message.payload.unwrap_or_default();
         let text = match (self.text_of)(message) {
             Ok(text) => text,
-            Err(rejection) => return take(0, Err(rejection)),
+            Err(rejection) => return take(0, Err(rejection), whole),
         };
+        if is_too_deep(text.as_bytes()) {
+            let detail = format!("objects and arrays are nested deeper than {DEPTH_MAX} levels");
+            return take(0, Err(Rejection::new("too_deep", detail)), whole);
+        }
         if !text.trim_start().starts_with('[') {
-            return take(0, (self.read)(&text));
+            return take(0, (self.read)(&text), whole);
         }
         match sonic_rs::from_str::<Vec<LazyValue<'_>>>(&text) {
             Ok(elements) if elements.is_empty() => {
-                take(0, Err(Rejection::new("empty_message", "the array has no element")));
+                take(0, Err(Rejection::new("empty_message", "the array has no element")), whole);
             }
             Ok(elements) => {
                 for (index, element) in (0_i32..).zip(&elements) {
                     // Each element is read for itself, so that a bad one rejects itself alone.
                     match element.as_raw_cow() {
-                        Cow::Borrowed(text) => take(index, (self.read)(text)),
-                        Cow::Owned(text) => take(index, (self.read)(&text)),
+                        Cow::Borrowed(text) => take(index, (self.read)(text), text.as_bytes()),
+                        Cow::Owned(text) => take(index, (self.read)(&text), text.as_bytes()),
                     }
                 }
             }
-            Err(error) => take(0, Err(unreadable(&error))),
+            Err(error) => take(0, Err(unreadable(&error)), whole),
         }
     }
+}
+
+/// Levels of objects and arrays in a message. The parser takes stack for each level, and a stack that overflows ends
+/// the process: one hostile message would stop ingest for good.
+const DEPTH_MAX: usize = 128;
+
+/// Whether a message is nested deeper than is read. Brackets are counted outside strings, as the parser sees them;
+/// those that close nothing or are of another kind make the message no JSON, which the parser tells.
+fn is_too_deep(text: &[u8]) -> bool {
+    let opens = |byte: &u8| matches!(byte, b'[' | b'{');
+    // Nearly every message: it has not even as many brackets. This loop is a few bytes in one instruction.
+    if text.iter().filter(|byte| opens(byte)).count() <= DEPTH_MAX {
+        return false;
+    }
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for byte in text {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = in_string,
+            b'"' => in_string = !in_string,
+            _ if in_string => {}
+            b'[' | b'{' => {
+                depth += 1;
+                if depth > DEPTH_MAX {
+                    return true;
+                }
+            }
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    false
 }
 
 /// Reads one JSON object into the fields that a decoder names.
@@ -139,7 +180,7 @@ fn unreadable(error: &sonic_rs::Error) -> Rejection {
     if error.is_syntax() || error.is_eof() {
         Rejection::new("invalid_json", format!("not valid JSON at byte {}", error.offset()))
     } else {
-        let detail = format!("a field has a type that it must not have, at byte {}", error.offset());
+        let detail = format!("a field is there twice, or has a type that it must not have, at byte {}", error.offset());
         Rejection::new("wrong_type", detail)
     }
 }
@@ -180,9 +221,35 @@ pub(crate) fn without_query(path: Cow<'_, str>) -> Cow<'_, str> {
 pub(crate) fn outcomes(format: &AccessFormat, payload: Option<&[u8]>) -> Vec<Result<String, Rejection>> {
     let message = Message { partition: 0, offset: 0, received_at: DateTime::UNIX_EPOCH, payload, headers: &[] };
     let mut outcomes = Vec::new();
-    format.each(&message, |index, record| {
+    format.each(&message, |index, record, _| {
         assert_eq!(usize::try_from(index).unwrap(), outcomes.len(), "indices are dense from 0");
         outcomes.push(record.map(|record| record.event_id.into_owned()));
     });
     outcomes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn depth_is_counted_outside_strings() {
+        let nested =
+            |open: &str, levels: usize, close: &str| format!("{}1{}", open.repeat(levels), close.repeat(levels));
+        for (text, too_deep) in [
+            (nested("[", DEPTH_MAX, "]"), false),
+            (nested("[", DEPTH_MAX + 1, "]"), true),
+            (nested("{\"a\":", DEPTH_MAX, "}"), false),
+            (nested("{\"a\":", DEPTH_MAX + 1, "}"), true),
+            ("[".repeat(1_000_000), true),
+            // Many, and flat.
+            ("[[1],{\"a\":2}],".repeat(1_000), false),
+            // In a string, also behind an escaped quote.
+            (format!("{{\"a\":\"{}\"}}", "[".repeat(1_000)), false),
+            (format!("{{\"a\":\"\\\"{}\"}}", "[".repeat(1_000)), false),
+            (format!("{{\"a\":\"\\\\\",\"b\":{}", "[".repeat(1_000)), true),
+        ] {
+            assert_eq!(is_too_deep(text.as_bytes()), too_deep, "{}", &text[..text.len().min(60)]);
+        }
+    }
 }

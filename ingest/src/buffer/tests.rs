@@ -32,6 +32,11 @@ fn every_offset_is_accepted_or_rejected_once() {
     let sealed = buffer.seal(Decoder::Native).unwrap();
     assert_eq!((sealed.from, sealed.to, sealed.accepted_count, sealed.rejected.len()), (5, 10, 3, 2));
     assert_eq!(sealed.rejected[1].int("record_index"), Some(2));
+    // Of an array each record's own bytes are stored; size and digest name the message.
+    assert_eq!(sealed.rejected[1].bytes("payload"), Some(&b"4"[..]));
+    let message = format!("[{GOOD},{GOOD},4]");
+    assert_eq!(sealed.rejected[1].text("payload_sha256"), Some(sha256_hex(message.as_bytes()).as_str()));
+    assert_eq!(sealed.rejected[1].int("payload_bytes_total"), i64::try_from(message.len()).ok());
     let batch = sealed.accepted.unwrap();
     assert_eq!(batch.num_rows(), 3);
     assert!(!format!("{batch:?}").contains("\"raw\""), "a credential reached the batch");

@@ -1,0 +1,14 @@
+//! Bad input and faults, as an operator meets them: the real binary in a folder of its own, and what it says then.
+//!
+//! Each row has a name, a fault and what must come of it: a row of `rejected`, or an exit code and a message that tells
+//! what is wrong, where, and how to mend it. Nothing is lost or doubled: accepted and rejected together are the records
+//! that were given, and the same command once more changes nothing. No other part is needed: Stripe is the double of
+//! `simulate`, the broker is librdkafka's own mock, both in this process.
+
+mod broker;
+mod catalog;
+mod folder;
+mod input;
+mod lake;
+mod secrets;
+mod stripe;

@@ -107,7 +107,8 @@ fn register_spans(
     Ok(())
 }
 
-/// The product of a row: the longest route prefix of its path, else the gateway's hint, else `unmapped`.
+/// The product of a row: the gateway's hint where it names a product of the catalog, else the longest route prefix of
+/// its path, else `unmapped`. The path is what the client wrote (`/maps/../reports/1`); the hint is the gateway's word.
 fn product_case(catalog: &Catalog) -> String {
     let mut routes: Vec<(&str, &str)> = catalog
         .products
@@ -116,12 +117,12 @@ fn product_case(catalog: &Catalog) -> String {
         .collect();
     routes.sort_by_key(|(route, _)| std::cmp::Reverse(route.len()));
     let mut case = String::from("case");
-    for (route, product) in routes {
-        // Writing to a String cannot fail.
-        let _ = write!(case, " when starts_with(path, {}) then {}", as_text(route), as_text(product));
-    }
     for product in catalog.products.keys() {
+        // Writing to a String cannot fail.
         let _ = write!(case, " when product_hint = {0} then {0}", as_text(product.as_str()));
+    }
+    for (route, product) in routes {
+        let _ = write!(case, " when starts_with(path, {}) then {}", as_text(route), as_text(product));
     }
     if catalog.products.is_empty() { as_text("unmapped") } else { format!("{case} else 'unmapped' end") }
 }

@@ -62,7 +62,7 @@ use crate::record::{AccessFormat, AccessRecord, Text, is_event_id, object, occur
 
 /// Fields in which bytes that are no UTF-8 are replaced, because the client writes them: it must not be able to take
 /// its requests off the bill by sending garbage. Everywhere else they reject the record.
-const LENIENT_FIELDS: &[&str] = &["request_uri", "http_user_agent"];
+const LENIENT_FIELDS: &[&str] = &["request_uri", "http_user_agent", "host", "credential"];
 
 /// One line as it stands in the log.
 #[derive(Debug, Deserialize)]

@@ -1,4 +1,4 @@
-//! Tests against real parts: Apache Kafka, stripe-mock, DuckDB and Polars. One file a part, one file a claim.
+//! Tests against real parts: Apache Kafka, NGINX, stripe-mock, DuckDB and Polars. One file a part, one file a claim.
 //!
 //! Without `TOLLBOOK_REAL` they are left out and say so. With it each part is installed by package name into
 //! `${TOLLBOOK_PARTS:-~/.cache/tollbook}` by its script in `scripts/parts/`, started on free ports of 127.0.0.1, and
@@ -13,6 +13,7 @@ mod kill;
 mod ledger;
 mod log;
 mod month;
+mod nginx;
 mod parts;
 mod service;
 mod stripe_mock;

@@ -23,7 +23,7 @@ pub(crate) fn exact_decimal() -> ScalarUDF {
                 text.and_then(|text| text.parse::<Decimal>().ok()).filter(is_plausible).map(Decimal::unscaled),
             );
         }
-        Ok(ColumnarValue::Array(Arc::new(builder.finish()) as ArrayRef))
+        Ok(ColumnarValue::Array(Arc::new(builder.finish())))
     };
     create_udf("exact_decimal", vec![DataType::Utf8], decimal, Volatility::Immutable, Arc::new(parse))
 }

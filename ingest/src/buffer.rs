@@ -358,7 +358,10 @@ impl AccessLogBuilder {
     fn finish(mut self: Box<Self>) -> Result<RecordBatch, IngestError> {
         macro_rules! columns {
             ($($field:ident),* $(,)?) => {
-                vec![$(std::sync::Arc::new(self.$field.finish()) as arrow::array::ArrayRef),*]
+                {
+                let columns: Vec<arrow::array::ArrayRef> = vec![$(std::sync::Arc::new(self.$field.finish())),*];
+                columns
+            }
             };
         }
         let columns = columns![

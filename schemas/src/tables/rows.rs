@@ -211,7 +211,8 @@ fn array_of(table: &'static Table, column: &Column, rows: &[Row]) -> Result<Arra
                     other => return Err(mismatch(other)),
                 }
             }
-            Arc::new(builder.finish()) as ArrayRef
+            let array: ArrayRef = Arc::new(builder.finish());
+            array
         }};
     }
     Ok(match column.kind {

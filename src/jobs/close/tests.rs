@@ -2,7 +2,6 @@
 //! close that nothing happened to.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use tollbook_lake::TxnStep;
 use tollbook_schemas::tables::billing::{BILLED_USAGE, INVOICE, INVOICE_EVENT, INVOICE_LINE};

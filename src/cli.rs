@@ -105,9 +105,9 @@ enum Command {
         #[command(subcommand)]
         step: ReportStep,
     },
-    /// SQL over every table; `describe TABLE` shows its columns with their meaning.
+    /// SQL over every table and view: `show tables` lists them, `describe NAME` shows columns with their meaning.
     #[command(
-        after_help = "How many active partners do we have?\n  tollbook sql \"select as_of, count(*) as active from partner_360 where active and as_of = (select max(as_of) from partner_360) group by as_of\""
+        after_help = "How many active partners do we have?\n  tollbook sql \"select count(*) as active, max(as_of) as as_of from active_partner\"\nExamples:\n  tollbook sql \"select * from revenue_monthly\" --format csv\n  tollbook sql \"select * from usage_daily\" --format parquet --out usage.parquet\n  tollbook sql \"select count(*) from access_log\" --as-of-run run_0123456789abcdef0123"
     )]
     Sql {
         /// The query.
@@ -115,6 +115,13 @@ enum Command {
         /// Form of the answer.
         #[arg(long, value_enum, default_value = "table")]
         format: sql::Format,
+        /// File to write the answer to; needed for parquet.
+        #[arg(long, value_name = "FILE", required_if_eq("format", "parquet"))]
+        out: Option<PathBuf>,
+        /// Tables as this run left them: ingested rows that it knew, other tables as they stood when it ended. Ids are
+        /// in job_run.
+        #[arg(long, value_name = "RUN_ID")]
+        as_of_run: Option<String>,
     },
     /// The lake itself.
     Lake {
@@ -257,9 +264,14 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<u8> {
             run_report(&JobContext::open(&arguments.config)?, step, json).await?;
         }
         Command::Bill { step } => run_bill(&JobContext::open(&arguments.config)?, step, json).await?,
-        Command::Sql { query, format } => {
-            let format = if json { sql::Format::Json } else { format };
-            data(&sql::sql(&JobContext::open(&arguments.config)?, &query, format).await?);
+        Command::Sql { query, format, out, as_of_run } => {
+            let format = if json && format == sql::Format::Table { sql::Format::Json } else { format };
+            let request = sql::Request { query: &query, format, as_of_run: as_of_run.as_deref(), out: out.as_deref() };
+            match (sql::answer(&JobContext::open(&arguments.config)?, &request).await?, &out) {
+                (Some(text), _) => data(&text),
+                (None, Some(path)) => data(&path.display().to_string()),
+                (None, None) => {}
+            }
         }
         Command::Close(period) => {
             let context = JobContext::open(&arguments.config)?;
@@ -271,7 +283,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<u8> {
             })
             .await?;
         }
-        Command::Partner { step } => run_partner(&arguments.config, step).await?,
+        Command::Partner { step } => run_partner(&arguments.config, step, json).await?,
         Command::Lake { step: LakeStep::Files { table } } => {
             let context = JobContext::open(&arguments.config)?;
             match context.lake.files(&table).await? {

@@ -113,9 +113,12 @@ fn documents_of(
 ) -> Result<Vec<Document>, String> {
     // A subscription that could not be read would otherwise look like none: unbilled, and nobody told.
     let contradiction =
-        |finding: &&Finding| finding.partner_id.as_ref() == Some(partner_id) && finding.is_about_subscription;
+        |finding: &&Finding| finding.partner_id.as_ref() == Some(partner_id) && finding.blocks_billing();
     if let Some(finding) = input.registry.findings.iter().find(contradiction) {
-        return Err(format!("{}; correct it with `tollbook partner record`", finding.what));
+        return Err(format!(
+            "{}; put it right with `tollbook partner record`, see \"Correcting partners\" in docs/operations.md",
+            finding.what
+        ));
     }
     let mut spans = Vec::new();
     for subscription in input.registry.subscriptions.values().filter(|s| s.partner_id == *partner_id) {

@@ -1,4 +1,5 @@
-//! Billing profiles: who is billed and where, in dated versions. The only place with contact data.
+//! Billing profiles: who is billed and where, in dated versions. The source of contact data: beside it only the frozen
+//! bytes of a request that makes a Stripe customer hold some (ADR 0003).
 
 use chrono::{DateTime, Utc};
 use tollbook_schemas::id::{PartnerId, ProfileVersionId};

@@ -1,8 +1,9 @@
 //! The message of a reject, fit to be stored: credentials and addresses masked, `headers` too, cut to 2 KiB.
 //!
 //! A message that could not be read may be no JSON at all, so this works on bytes: after a key whose name sounds like
-//! a secret, the value is masked up to its closing quote, or to the end where there is none. Better too much than
-//! one credential.
+//! a secret, the value is masked up to its closing quote, or to the end where there is none. Whatever the message is,
+//! query strings and addresses are masked too: a plain log line has both without a name. Better too much than one
+//! credential.
 
 const KEYS: &[&str] = &[
     "credential",
@@ -18,10 +19,16 @@ const KEYS: &[&str] = &[
     "client_address",
     "email",
     "phone",
-    "client_ip",
+    "_ip",
+    "forwarded",
     "remote_addr",
+    "session",
+    "signature",
+    "key",
 ];
 const STORED_BYTES_MAX: usize = 2048;
+/// More than the longest address has.
+const ADDRESS_BYTES_MAX: usize = 64;
 
 /// How far behind a name the sign between it and its value may stand.
 const SEPARATOR_DISTANCE_MAX: usize = 40;
@@ -47,8 +54,44 @@ pub fn scrub(payload: &[u8]) -> Vec<u8> {
             }
         }
     }
+    // A little more than is kept: what is cut through must be masked as a whole.
+    out.truncate(STORED_BYTES_MAX + ADDRESS_BYTES_MAX);
+    let mut out = without_queries_and_addresses(&out);
     out.truncate(STORED_BYTES_MAX);
     out
+}
+
+/// Masks what follows a question mark, up to a blank or a quote, and runs of bytes that are addresses of version 4
+/// or 6. Times of day have colons too, but fewer.
+fn without_queries_and_addresses(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        if *byte == b'?' {
+            out.extend_from_slice(b"?***");
+            at += bytes[at..].iter().take_while(|byte| !b" \t\n\"'\\".contains(byte)).count();
+            continue;
+        }
+        let run = bytes[at..].iter().take_while(|byte| byte.is_ascii_hexdigit() || b".:".contains(byte)).count();
+        if run == 0 {
+            out.push(*byte);
+            at += 1;
+            continue;
+        }
+        let part = &bytes[at..at + run];
+        out.extend_from_slice(if is_address(part) { b"***" } else { part });
+        at += run;
+    }
+    out
+}
+
+fn is_address(run: &[u8]) -> bool {
+    let count = |wanted: u8| run.iter().filter(|byte| **byte == wanted).count();
+    let groups_of_digits = run
+        .split(|byte| b".:".contains(byte))
+        .filter(|group| (1..=3).contains(&group.len()) && group.iter().all(u8::is_ascii_digit));
+    let version_4 = count(b'.') >= 3 && groups_of_digits.count() >= 4;
+    version_4 || count(b':') >= 4 || (count(b':') >= 2 && run.windows(2).any(|pair| pair == b"::"))
 }
 
 /// The span of the next secret's value at or after `from`.
@@ -143,6 +186,14 @@ mod tests {
                 r#"{"remote_addr":"***","idempotency_key":"***","client_ip":"***"}"#,
             ),
             ("plain garbage", "plain garbage"),
+            (
+                r#"203.0.113.78 - - [01/Jun/2026:10:00:00 +0000] "GET /x?key=s3cr3t&sig=s3cr3t HTTP/1.1" 200 1.5"#,
+                r#"*** - - [01/Jun/2026:10:00:00 +0000] "GET /x?*** HTTP/1.1" 200 1.5"#,
+            ),
+            (r#"{"x_forwarded_for":"203.0.113.7, 10.0.0.1","a":"1.2.3"}"#, r#"{"x_forwarded_for":"***","a":"1.2.3"}"#),
+            ("from 2001:db8::7:1 at 2026-06-01T10:00:00Z, 10.0.0.9:443", "from *** at 2026-06-01T10:00:00Z, ***"),
+            (r#"{"key":"s3cr3t","session_id":"s3cr3t"}"#, r#"{"key":"***","session_id":"***"}"#),
+            ("deadbeef 1.000.000 12:30:45.123", "deadbeef 1.000.000 12:30:45.123"),
             (r#"{"body":"{\"token\":\"s3cr3t\"}"}"#, r#"{"body":"{\"token\":***"#),
             (r#"{"tokens":["aaa","s3cr3t"]}"#, r#"{"tokens":***"#),
             (r#"{"path":"/token/list"}"#, r#"{"path":"/token/list"}"#),

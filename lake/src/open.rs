@@ -190,7 +190,8 @@ async fn create(table: &DeltaTable, def: &'static Table) -> Result<(), LakeError
         .with_save_mode(SaveMode::Ignore)
         .await;
     match created {
-        Ok(_) | Err(DeltaTableError::VersionAlreadyExists(_)) => Ok(()),
+        // Whoever lost to another creator reads what that one made; the caller loads and checks it.
+        Ok(_) | Err(DeltaTableError::VersionAlreadyExists(_) | DeltaTableError::Transaction { .. }) => Ok(()),
         Err(source) => Err(LakeError::Open { table: def.name, source: Box::new(source) }),
     }
 }
@@ -209,4 +210,27 @@ fn check_schema(table: &DeltaTable, def: &'static Table) -> Result<(), LakeError
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use tollbook_schemas::tables::partner_event;
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn many_may_make_a_table_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().to_str().unwrap().to_owned();
+        // A lake each, as processes have.
+        let opening: Vec<_> = (0..8)
+            .map(|_| {
+                let lake = Lake::open(&root).unwrap();
+                tokio::spawn(async move { lake.version(&partner_event::TABLE).await.unwrap() })
+            })
+            .collect();
+        for one in opening {
+            assert_eq!(one.await.unwrap(), 0);
+        }
+    }
 }

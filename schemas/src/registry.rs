@@ -1,9 +1,13 @@
 //! The one fold of partner events: events in, partners, identity links and subscriptions as of an instant out.
 //!
 //! Order is (`occurred_at`, source, partition, offset, index), so arrival order does not matter. A second event
-//! with the same (CloudEvents source, id) is a delivery of the first and is dropped. What contradicts itself is
+//! with the same (CloudEvents source, id) is a delivery of the first and is dropped; so is one that says the same of
+//! the same instant under another id, because a file that was edited is imported again. What contradicts itself is
 //! kept as a [`Finding`], never guessed: a consumer that two partners claim at once belongs to nobody for that
-//! time, and its traffic is `unattributed` (I9).
+//! time, and its traffic is `unattributed` (I9). A finding blocks billing only while nobody can say what the partner
+//! owes, see [`Concern`].
+
+mod claims;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,9 +15,12 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
 use crate::id::{PartnerId, PlanId, SubscriptionId};
-use crate::lifecycle::LifecycleEvent;
+use crate::lifecycle::{KNOWN_TYPES, LifecycleEvent};
 use crate::period::parse_zone;
 use crate::source::Source;
+use crate::tables::Row;
+
+use claims::{Claim, credential_hashes, resolve};
 
 /// Where an event was read: the tie-break of the fold, and its evidence.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,6 +33,25 @@ pub struct Position {
     pub offset: i64,
     /// Index in the message.
     pub index: i32,
+}
+
+impl Position {
+    /// Reads the place of a row of `partner_event`.
+    ///
+    /// # Errors
+    /// The column that is missing or damaged.
+    pub fn from_row(row: &Row) -> Result<Self, &'static str> {
+        Ok(Self {
+            source: row.text("source").and_then(|source| Source::parse(source).ok()).ok_or("source")?,
+            partition: small(row, "kafka_partition")?,
+            offset: row.int("kafka_offset").ok_or("kafka_offset")?,
+            index: small(row, "record_index")?,
+        })
+    }
+}
+
+fn small(row: &Row, column: &'static str) -> Result<i32, &'static str> {
+    row.int(column).and_then(|int| i32::try_from(int).ok()).ok_or(column)
 }
 
 /// Sandbox and production are told apart everywhere (I8).
@@ -134,6 +160,19 @@ pub struct Subscription {
     pub ended_at: Option<DateTime<Utc>>,
 }
 
+/// What a finding is about, and so whether the partner can be billed in spite of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Concern {
+    /// A start that could not be used, and nothing says yet what was meant: what the partner owes is not known.
+    Subscription,
+    /// A start that could not be used, and that was put right: the registry's `settle` has the rules.
+    SettledSubscription,
+    /// A cancellation that ends nothing. What runs is known, so it is billed; whoever meant to end it must say so.
+    Cancellation,
+    /// An identity link or an environment.
+    Link,
+}
+
 /// Something that contradicts itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
@@ -143,8 +182,16 @@ pub struct Finding {
     pub position: Position,
     /// What is wrong, in words.
     pub what: String,
-    /// Whether a subscription could not be read: then nobody can say what the partner owes.
-    pub is_about_subscription: bool,
+    /// What it is about.
+    pub concern: Concern,
+}
+
+impl Finding {
+    /// Whether nobody can say what the partner owes until it is put right.
+    #[must_use]
+    pub fn blocks_billing(&self) -> bool {
+        self.concern == Concern::Subscription
+    }
 }
 
 /// The state of the program as of an instant.
@@ -162,21 +209,13 @@ pub struct Registry {
     pub duplicate_count: usize,
 }
 
-/// One claim on an external id before overlaps are resolved.
-#[derive(Debug, Clone)]
-struct Claim {
-    partner_id: PartnerId,
-    environment: Option<Environment>,
-    from: DateTime<Utc>,
-    to: Option<DateTime<Utc>>,
-}
-
 /// Folds events into the registry as of an instant: events that occurred later are not used.
 #[must_use]
 pub fn fold(mut events: Vec<(Position, LifecycleEvent)>, as_of: Option<DateTime<Utc>>) -> Registry {
     events.sort_by(|(pa, a), (pb, b)| (a.occurred_at, pa).cmp(&(b.occurred_at, pb)));
     let mut folding = Folding::default();
     let mut seen = BTreeSet::new();
+    let mut said = Said::default();
     for (position, event) in events {
         if as_of.is_some_and(|as_of| event.occurred_at > as_of) {
             continue;
@@ -185,15 +224,63 @@ pub fn fold(mut events: Vec<(Position, LifecycleEvent)>, as_of: Option<DateTime<
             folding.registry.duplicate_count += 1;
             continue;
         }
+        if !said.insert(&event) {
+            folding.registry.duplicate_count += 1;
+            continue;
+        }
         folding.apply(&position, &event);
     }
     folding.finish()
+}
+
+/// What was said of each partner and instant, whatever its id.
+#[derive(Default)]
+struct Said(BTreeMap<(String, Option<PartnerId>, DateTime<Utc>), Vec<String>>);
+
+impl Said {
+    /// Notes what an event says; `false` where it was said before.
+    fn insert(&mut self, event: &LifecycleEvent) -> bool {
+        let kind = event.event_type.as_str();
+        // What the fold does not know is only counted: two calls of one instant may be two.
+        if kind == "cost.recorded" || !KNOWN_TYPES.contains(&kind) {
+            return true;
+        }
+        let key = (event.event_type.clone(), event.partner_id.clone(), event.occurred_at);
+        let (said, data) = (self.0.entry(key).or_default(), event.data_json());
+        // Of registrations the last one counts: a name may go back to what it was.
+        let known = if kind == "registered" { said.last() == Some(&data) } else { said.contains(&data) };
+        said.push(data);
+        !known
+    }
 }
 
 #[derive(Default)]
 struct Folding {
     registry: Registry,
     claims: BTreeMap<(LinkSystem, String), Vec<Claim>>,
+    cancels: Vec<Cancel>,
+    unusable: Vec<UnusableStart>,
+}
+
+/// A cancellation; applied when all starts are known, because a start of the same instant may be sorted behind it.
+#[derive(Debug)]
+struct Cancel {
+    position: Position,
+    partner_id: PartnerId,
+    subscription_id: Option<SubscriptionId>,
+    at: DateTime<Utc>,
+}
+
+/// A start that could not be used, by its finding.
+#[derive(Debug)]
+struct UnusableStart {
+    finding: usize,
+    partner_id: PartnerId,
+    /// Where it could be read.
+    subscription_id: Option<SubscriptionId>,
+    /// Whether all of it could be read, and only others contradict it.
+    is_readable: bool,
+    at: DateTime<Utc>,
 }
 
 impl Folding {
@@ -217,15 +304,14 @@ impl Folding {
             "credential.issued" => self.issue(position, event, partner_id),
             "credential.revoked" => self.revoke(event, partner_id),
             "subscription.started" => self.start(position, event, partner_id),
-            "subscription.cancelled" => self.cancel(position, event, partner_id),
+            "subscription.cancelled" => self.cancels.push(Cancel::of(position, event, partner_id)),
             _ => {}
         }
     }
 
-    fn find(&mut self, position: &Position, partner_id: &PartnerId, what: String) {
-        let is_about_subscription = what.starts_with("subscription");
+    fn find(&mut self, position: &Position, partner_id: &PartnerId, concern: Concern, what: String) {
         let partner_id = Some(partner_id.clone());
-        self.registry.findings.push(Finding { partner_id, position: position.clone(), what, is_about_subscription });
+        self.registry.findings.push(Finding { partner_id, position: position.clone(), what, concern });
     }
 
     fn environment(&mut self, position: &Position, event: &LifecycleEvent, partner: &PartnerId) -> Option<Environment> {
@@ -235,6 +321,7 @@ impl Folding {
             self.find(
                 position,
                 partner,
+                Concern::Link,
                 format!("{}: environment is neither production nor sandbox", event.event_type),
             );
         }
@@ -253,7 +340,7 @@ impl Folding {
             None => event.occurred_at,
             Some(Ok(from)) => from,
             Some(Err(_)) => {
-                self.find(position, partner_id, "identity.linked: valid_from is not an instant".into());
+                self.find(position, partner_id, Concern::Link, "identity.linked: valid_from is not an instant".into());
                 return;
             }
         };
@@ -280,41 +367,110 @@ impl Folding {
     }
 
     fn start(&mut self, position: &Position, event: &LifecycleEvent, partner_id: &PartnerId) {
+        let subscription_id = event.text("subscription_id").and_then(|id| SubscriptionId::parse(id).ok());
         let ids = (
-            event.text("subscription_id").map(SubscriptionId::parse),
+            subscription_id.clone(),
             event.text("plan_id").map(PlanId::parse),
             event.text("time_zone").map(parse_zone).transpose(),
         );
-        let (Some(Ok(subscription_id)), Some(Ok(plan_id)), Ok(time_zone)) = ids else {
-            self.find(position, partner_id, "subscription.started: an id or the time zone is not valid".into());
-            return;
+        let (Some(known_id), Some(Ok(plan_id)), Ok(time_zone)) = ids else {
+            let what = match &subscription_id {
+                Some(id) => format!("subscription {id} was started with a plan id or a time zone that is not valid"),
+                None => "a subscription was started with an id that is not valid".to_owned(),
+            };
+            return self.unusable_start(position, event, partner_id, (subscription_id, false), what);
         };
-        if self.registry.subscriptions.contains_key(&subscription_id) {
-            self.find(position, partner_id, format!("subscription {subscription_id} was started twice"));
-            return;
-        }
         let subscription = Subscription {
-            subscription_id: subscription_id.clone(),
+            subscription_id: known_id.clone(),
             partner_id: partner_id.clone(),
             plan_id,
             time_zone,
             started_at: event.occurred_at,
             ended_at: None,
         };
-        self.registry.subscriptions.insert(subscription_id, subscription);
+        match self.registry.subscriptions.get(&known_id) {
+            None => {
+                self.registry.subscriptions.insert(known_id, subscription);
+            }
+            // The same in other fields that no job reads.
+            Some(started) if *started == subscription => self.registry.duplicate_count += 1,
+            Some(started) => {
+                let what = if started.partner_id == *partner_id {
+                    format!("subscription {known_id} was started twice, with different plan, time zone or instant")
+                } else {
+                    format!("subscription {known_id} was started by another partner before")
+                };
+                self.unusable_start(position, event, partner_id, (subscription_id, true), what);
+            }
+        }
     }
 
-    fn cancel(&mut self, position: &Position, event: &LifecycleEvent, partner_id: &PartnerId) {
-        let id = event.text("subscription_id").and_then(|id| SubscriptionId::parse(id).ok());
-        match id.as_ref().and_then(|id| self.registry.subscriptions.get_mut(id)) {
-            Some(subscription) if subscription.partner_id == *partner_id && subscription.ended_at.is_none() => {
-                subscription.ended_at = Some(event.occurred_at);
+    fn unusable_start(
+        &mut self,
+        position: &Position,
+        event: &LifecycleEvent,
+        partner_id: &PartnerId,
+        (subscription_id, is_readable): (Option<SubscriptionId>, bool),
+        what: String,
+    ) {
+        self.find(position, partner_id, Concern::Subscription, what);
+        let finding = self.registry.findings.len() - 1;
+        let partner_id = partner_id.clone();
+        self.unusable.push(UnusableStart { finding, partner_id, subscription_id, is_readable, at: event.occurred_at });
+    }
+
+    fn cancel(&mut self, cancel: &Cancel) {
+        let subscription = cancel.subscription_id.as_ref().and_then(|id| self.registry.subscriptions.get_mut(id));
+        match subscription {
+            Some(subscription)
+                if subscription.partner_id == cancel.partner_id
+                    && subscription.ended_at.is_none()
+                    && subscription.started_at <= cancel.at =>
+            {
+                subscription.ended_at = Some(cancel.at);
             }
-            _ => self.find(position, partner_id, "subscription.cancelled: no running subscription of that id".into()),
+            _ => {
+                let what = match &cancel.subscription_id {
+                    Some(id) => format!("subscription.cancelled: {id} is no running subscription of the partner"),
+                    None => "subscription.cancelled: subscription_id is not valid".to_owned(),
+                };
+                self.find(&cancel.position, &cancel.partner_id, Concern::Cancellation, what);
+            }
+        }
+    }
+
+    /// A start that could not be used is put right by other events, never edited:
+    ///
+    /// - one that could not be read: by one that can, of the same subscription, or of the same instant where not even
+    ///   the id could be read;
+    /// - one whose id another partner has: by one of the same instant under an id of its own;
+    /// - one that contradicts an earlier one: by ending that one (at its own start, if it was the wrong one) and
+    ///   starting another at the instant of the later one.
+    fn settle(&mut self) {
+        for start in &self.unusable {
+            let mut own = self.registry.subscriptions.values().filter(|own| own.partner_id == start.partner_id);
+            let contested = start.subscription_id.as_ref().and_then(|id| self.registry.subscriptions.get(id));
+            let is_over = |other: &Subscription| other.ended_at.is_some_and(|ended| ended <= start.at);
+            let Some(finding) = self.registry.findings.get_mut(start.finding) else { continue };
+            let settled = match (&start.subscription_id, contested) {
+                (Some(id), _) if !start.is_readable => own.any(|own| own.subscription_id == *id),
+                (_, Some(other)) if other.partner_id == start.partner_id => {
+                    is_over(other)
+                        && own.any(|own| own.subscription_id != other.subscription_id && own.started_at == start.at)
+                }
+                _ => own.any(|own| own.started_at == start.at),
+            };
+            if settled {
+                finding.concern = Concern::SettledSubscription;
+            }
         }
     }
 
     fn finish(mut self) -> Registry {
+        for cancel in std::mem::take(&mut self.cancels) {
+            self.cancel(&cancel);
+        }
+        self.settle();
         for ((system, external_id), claims) in self.claims {
             self.registry.links.extend(resolve(system, &external_id, &claims));
         }
@@ -322,44 +478,15 @@ impl Folding {
     }
 }
 
-/// Keyed hashes of a credential, `key_id:hash`, as ingest wrote them (one for each valid key).
-fn credential_hashes(event: &LifecycleEvent) -> Vec<String> {
-    let hashes = event.data.get("credential_hashes").and_then(serde_json::Value::as_array);
-    hashes.into_iter().flatten().filter_map(|hash| hash.as_str().map(str::to_owned)).collect()
-}
-
-/// Cuts overlapping claims into spans with one owner each; a span that two partners claim has none.
-fn resolve(system: LinkSystem, external_id: &str, claims: &[Claim]) -> Vec<IdentityLink> {
-    let cuts: BTreeSet<DateTime<Utc>> = claims.iter().flat_map(|c| [Some(c.from), c.to]).flatten().collect();
-    let cuts: Vec<_> = cuts.into_iter().collect();
-    let mut links: Vec<IdentityLink> = Vec::new();
-    for (at, from) in cuts.iter().enumerate() {
-        let valid_to = cuts.get(at + 1).copied();
-        let live: Vec<&Claim> = claims.iter().filter(|c| c.from <= *from && c.to.is_none_or(|to| *from < to)).collect();
-        let Some(first) = live.first() else { continue };
-        let one_partner = live.iter().all(|c| c.partner_id == first.partner_id);
-        let environments: BTreeSet<Environment> = live.iter().filter_map(|c| c.environment).collect();
-        // Claims of one partner for both environments contradict each other too: nobody is charged.
-        let agreed = one_partner && environments.len() <= 1;
-        let partner_id = agreed.then(|| first.partner_id.clone());
-        let environment = if agreed { environments.into_iter().next() } else { None };
-        match links.last_mut() {
-            Some(last)
-                if last.valid_to == Some(*from) && last.partner_id == partner_id && last.environment == environment =>
-            {
-                last.valid_to = valid_to;
-            }
-            _ => links.push(IdentityLink {
-                system,
-                external_id: external_id.to_owned(),
-                partner_id,
-                environment,
-                valid_from: *from,
-                valid_to,
-            }),
+impl Cancel {
+    fn of(position: &Position, event: &LifecycleEvent, partner_id: &PartnerId) -> Self {
+        Self {
+            position: position.clone(),
+            partner_id: partner_id.clone(),
+            subscription_id: event.text("subscription_id").and_then(|id| SubscriptionId::parse(id).ok()),
+            at: event.occurred_at,
         }
     }
-    links
 }
 
 #[cfg(test)]

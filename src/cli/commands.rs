@@ -328,13 +328,17 @@ fn print_explained(explained: &explain::Explained, json: bool) {
     }
 }
 
-pub(super) async fn run_partner(config: &std::path::Path, step: PartnerStep) -> anyhow::Result<()> {
+pub(super) async fn run_partner(config: &std::path::Path, step: PartnerStep, json: bool) -> anyhow::Result<()> {
     match step {
         PartnerStep::Import { template: true, .. } => data(partner::TEMPLATE.trim_end()),
         PartnerStep::Import { file, apply, .. } => {
             let context = JobContext::open(config)?;
             let plan = partner::plan(&context, &file.unwrap_or_default()).await?;
-            plan.lines.iter().for_each(|line| data(line));
+            if json {
+                plan.json().iter().for_each(|line| data(&line.to_string()));
+            } else {
+                plan.lines.iter().for_each(|line| data(line));
+            }
             if apply {
                 let (events, profiles) = partner::apply(&context, &plan).await?;
                 talk(&format!("{events} events and {profiles} billing profiles were added"));
@@ -342,7 +346,10 @@ pub(super) async fn run_partner(config: &std::path::Path, step: PartnerStep) -> 
                 talk("nothing was written; run it again with --apply");
             }
         }
-        PartnerStep::Record(recorded) => data(&partner::record(&JobContext::open(config)?, &recorded).await?),
+        PartnerStep::Record(recorded) => {
+            let recorded = partner::record_event(&JobContext::open(config)?, &recorded).await?;
+            data(&if json { recorded.json().to_string() } else { recorded.to_string() });
+        }
     }
     Ok(())
 }
@@ -383,8 +390,7 @@ fn print_register(rows: &[RegisterRow], csv: bool, json: bool) {
 }
 
 /// "How many active partners do we have?"
-const ACTIVE_PARTNERS: &str =
-    "select count(*) as active_partners from partner_360 where active and as_of = (select max(as_of) from partner_360)";
+const ACTIVE_PARTNERS: &str = "select count(*) as active_partners from active_partner";
 
 /// Exit code where the demo's figures differ from the ledger.
 const DIFFERS: u8 = 10;

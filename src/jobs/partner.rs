@@ -1,224 +1,119 @@
-//! `tollbook partner import|record`: lifecycle events for a team that has no event producer, through the same door as
-//! those from Kafka: checked by the same rules, appended under a source of their own by the same transactions.
+//! `tollbook partner import|record`: lifecycle events for a team that has no event producer, checked by the same rules
+//! as those from Kafka and by more, because somebody is there to mend them.
 //!
-//! An import's source is the SHA-256 of the file: the same file twice adds nothing. Contact data goes to
-//! `billing_profile` and nowhere else.
+//! An event's id is a hash of what it says, so the same file, and a file of which a line was edited, add only what is
+//! new. Contact data goes to `billing_profile` and nowhere else.
+
+mod content;
+mod door;
+mod line;
+mod profile;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
+use std::time::Duration;
 
-use anyhow::{Context as _, bail};
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use tollbook_lake::{Outcome, TxnStep};
+use tollbook_lake::LakeError;
 use tollbook_schemas::digest::sha256_hex;
-use tollbook_schemas::id::{PartnerId, ProfileVersionId};
+use tollbook_schemas::id::PartnerId;
 use tollbook_schemas::lifecycle::LifecycleEvent;
 use tollbook_schemas::period::{parse_instant, print_instant};
 use tollbook_schemas::source::Source;
 use tollbook_schemas::tables::Row;
 use tollbook_schemas::tables::billing::BILLING_PROFILE;
-use tollbook_schemas::tables::partner_event::TABLE as PARTNER_EVENT;
 
+use crate::configuration::ConfigurationError;
 use crate::context::JobContext;
+use crate::output::talk;
+
+use line::Lines;
 
 /// An example file: what a column is for follows from its name; empty cells are left out.
 pub const TEMPLATE: &str = include_str!("partner/template.csv");
 
-/// One line of the file. A partner may have several: each adds a consumer or a subscription.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Line {
-    partner_id: String,
-    display_name: Option<String>,
-    segment: Option<String>,
-    registered_at: Option<String>,
-    consumer: Option<String>,
-    consumer_from: Option<String>,
-    environment: Option<String>,
-    subscription_id: Option<String>,
-    plan_id: Option<String>,
-    time_zone: Option<String>,
-    subscription_from: Option<String>,
-    legal_name: Option<String>,
-    address: Option<String>,
-    country: Option<String>,
-    tax_id: Option<String>,
-    billing_email: Option<String>,
-    purchase_order: Option<String>,
-    payment_terms_days: Option<i32>,
-}
-
 /// What an import would do.
 pub struct ImportPlan {
-    source: Source,
-    events: Vec<LifecycleEvent>,
-    profiles: Vec<Row>,
+    read: Lines,
+    file_sha256: String,
+    catalog_sha256: String,
+    new_events: Vec<LifecycleEvent>,
+    new_profiles: Vec<Row>,
     /// One line for each thing that would be added.
     pub lines: Vec<String>,
+}
+
+impl ImportPlan {
+    /// The same for machines: an object for each thing that would be added. Contact data are left out.
+    #[must_use]
+    pub fn json(&self) -> Vec<Value> {
+        let events = self.new_events.iter().map(json_of);
+        let profiles = self.new_profiles.iter().map(|row| {
+            json!({ "partner_id": row.text("partner_id"), "profile_version_id": row.text("profile_version_id"),
+                "effective_from": row.instant("effective_from").map(print_instant) })
+        });
+        events.chain(profiles).collect()
+    }
+}
+
+fn json_of(event: &LifecycleEvent) -> Value {
+    json!({ "partner_id": event.partner_id, "type": event.event_type, "at": print_instant(event.occurred_at),
+        "actor": event.actor, "event_id": event.id, "data": event.data })
 }
 
 /// Reads and checks a file, without writing anything.
 ///
 /// # Errors
-/// The first line that cannot be used, with its number and what is wrong.
+/// Every line that cannot be used, with its number and column; what contradicts the registry.
 pub async fn plan(context: &JobContext, path: &Path) -> anyhow::Result<ImportPlan> {
-    let bytes = std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
-    let sha256 = sha256_hex(&bytes);
+    let bytes = std::fs::read(path).map_err(|error| {
+        let path = path.display();
+        ConfigurationError(format!("{path} cannot be read ({error}); `tollbook partner import --template` prints one"))
+    })?;
     let catalog = context.catalog()?;
-    let mut plan = ImportPlan {
-        source: Source::parse(format!("/import/{}", &sha256[..32]))?,
-        events: Vec::new(),
-        profiles: Vec::new(),
-        lines: Vec::new(),
-    };
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(bytes.as_slice());
-    for (at, line) in reader.deserialize::<Line>().enumerate() {
-        let number = at + 2;
-        let place = || format!("{} line {number}", path.display());
-        let line = line.with_context(|| format!("{} cannot be read; see --template", place()))?;
-        if let Some(plan_id) = &line.plan_id
-            && !catalog.plans.keys().any(|known| known.as_str() == plan_id)
-        {
-            bail!("{}: the catalog has no plan {plan_id}", place());
-        }
-        add_line(&mut plan, &line, &sha256, number, context.clock.now()).with_context(place)?;
-    }
-    for event in &plan.events {
+    let read = line::read(path, &bytes, &catalog)?;
+    let known = door::known(&context.lake).await?;
+    let new_events = door::missing(&known, door::IMPORT, &read.events);
+    // Behind whatever the import has appended: the place only decides between events of one instant.
+    door::refuse(&known, &Source::parse(door::IMPORT)?, i64::from(i32::MAX), &new_events)?;
+    let stored = context.lake.rows(&BILLING_PROFILE, None).await?;
+    let new_profiles = profile::missing(&stored, &read.profiles, context.clock.now());
+    let mut lines = Vec::new();
+    for event in &new_events {
         let partner = event.partner_id.as_ref().map_or("", PartnerId::as_str);
-        plan.lines.push(format!(
-            "{partner}: {} at {} {}",
-            event.event_type,
-            print_instant(event.occurred_at),
-            event.data_json()
-        ));
+        let at = print_instant(event.occurred_at);
+        lines.push(format!("{partner}: {} at {at} {}", event.event_type, event.data_json()));
     }
-    for profile in &plan.profiles {
+    for profile in &new_profiles {
         let (partner, id) = (profile.text("partner_id"), profile.text("profile_version_id"));
-        plan.lines.push(format!("{}: billing profile {}", partner.unwrap_or_default(), id.unwrap_or_default()));
+        lines.push(format!("{}: billing profile {}", partner.unwrap_or_default(), id.unwrap_or_default()));
     }
-    Ok(plan)
-}
-
-fn add_line(plan: &mut ImportPlan, line: &Line, sha256: &str, number: usize, now: DateTime<Utc>) -> anyhow::Result<()> {
-    let event = |kind: &str, at: &Option<String>, data: Value| -> anyhow::Result<LifecycleEvent> {
-        let at = at.as_ref().with_context(|| format!("{kind} needs its instant"))?;
-        let data = match data {
-            Value::Object(data) => data.into_iter().filter(|(_, value)| !value.is_null()).collect(),
-            _ => Map::new(),
-        };
-        let attributes = BTreeMap::from([
-            ("specversion", "1.0".to_owned()),
-            ("type", format!("tollbook.partner.{kind}.v1")),
-            ("source", format!("/import/{}", &sha256[..32])),
-            ("id", format!("{number}-{kind}")),
-            ("time", at.clone()),
-            ("subject", format!("partner/{}", line.partner_id)),
-            ("actor", "system:import".to_owned()),
-        ]);
-        Ok(LifecycleEvent::from_attributes(|name| attributes.get(name).cloned(), data)?)
-    };
-    if line.registered_at.is_some() {
-        let data = json!({ "display_name": line.display_name, "segment": line.segment });
-        plan.events.push(event("registered", &line.registered_at, data)?);
-    }
-    if let Some(consumer) = &line.consumer {
-        let at = line.consumer_from.clone().or_else(|| line.registered_at.clone());
-        let data = json!({ "system": "gateway", "external_id": consumer, "environment": line.environment });
-        plan.events.push(event("identity.linked", &at, data)?);
-    }
-    if let Some(subscription) = &line.subscription_id {
-        let at = line.subscription_from.clone();
-        let data = json!({ "subscription_id": subscription, "plan_id": line.plan_id, "time_zone": line.time_zone });
-        plan.events.push(event("subscription.started", &at, data)?);
-    }
-    if let Some(legal_name) = &line.legal_name {
-        plan.profiles.push(profile_of(line, legal_name, now)?);
-    }
-    Ok(())
-}
-
-fn profile_of(line: &Line, legal_name: &str, now: DateTime<Utc>) -> anyhow::Result<Row> {
-    let need =
-        |value: &Option<String>, name: &str| value.clone().with_context(|| format!("a billing profile needs {name}"));
-    let address = need(&line.address, "address")?.replace("\\n", "\n");
-    let country = need(&line.country, "country")?;
-    if country.len() != 2 || !country.bytes().all(|b| b.is_ascii_uppercase()) {
-        bail!("country must be two capital letters, such as DE");
-    }
-    let email = need(&line.billing_email, "billing_email")?;
-    if !email.contains('@') {
-        bail!("billing_email has no @");
-    }
-    let terms = line.payment_terms_days.context("a billing profile needs payment_terms_days")?;
-    let from = line.registered_at.clone().or_else(|| line.subscription_from.clone());
-    let effective_from = parse_instant(&from.context("a billing profile needs registered_at or subscription_from")?)?;
-    let partner = PartnerId::parse(line.partner_id.clone())?;
-    let text = |value: &Option<String>| value.clone().unwrap_or_default();
-    let id = ProfileVersionId::derive([
-        partner.as_str(),
-        &print_instant(effective_from),
-        legal_name,
-        &address,
-        &country,
-        &text(&line.tax_id),
-        &email,
-        &text(&line.purchase_order),
-        &terms.to_string(),
-    ]);
-    Ok(Row::new()
-        .with("profile_version_id", id.as_str())
-        .with("partner_id", partner.as_str())
-        .with("effective_from", effective_from)
-        .with("legal_name", legal_name)
-        .with("address", address)
-        .with("country", country)
-        .with("tax_id", line.tax_id.clone())
-        .with("billing_email", email)
-        .with("purchase_order", line.purchase_order.clone())
-        .with("payment_terms_days", terms)
-        .with("recorded_at", now))
+    let (file_sha256, catalog_sha256) = (sha256_hex(&bytes), catalog.sha256);
+    Ok(ImportPlan { read, file_sha256, catalog_sha256, new_events, new_profiles, lines })
 }
 
 /// Writes what a plan says; gives how many events and profiles were new.
 ///
 /// # Errors
-/// The lake's.
+/// The job's; what contradicts the registry by now.
 pub async fn apply(context: &JobContext, plan: &ImportPlan) -> anyhow::Result<(usize, usize)> {
-    let profiles = context.lake.append_missing(&BILLING_PROFILE, &plan.profiles).await?;
-    let events = append(context, &plan.source, None, &plan.events).await?;
-    Ok((events, profiles))
-}
-
-/// Appends events behind `expected` under a source of their own; none where they are there already.
-async fn append(
-    context: &JobContext,
-    source: &Source,
-    expected: Option<i64>,
-    events: &[LifecycleEvent],
-) -> anyhow::Result<usize> {
-    let first = expected.unwrap_or(0);
-    let rows: Vec<Row> = events
-        .iter()
-        .zip(first..)
-        .map(|(event, offset)| {
-            let row = event.row().with("source", source.as_str()).with("kafka_partition", 0_i32);
-            row.with("kafka_offset", offset).with("record_index", 0_i32).with("received_at", context.clock.now())
-        })
-        .collect();
-    let step = TxnStep { app_id: source.app_id(0), expected, next: first + i64::try_from(rows.len())? };
-    match context.lake.append(&PARTNER_EVENT, &rows, &[step]).await? {
-        Outcome::Committed => Ok(rows.len()),
-        Outcome::Already => Ok(0),
-        Outcome::Fenced { found, .. } => {
-            bail!("{source} stands at {found:?}: another command appended to it at the same time; run it again")
-        }
-    }
+    let work = async {
+        let now = context.clock.now();
+        // Events first: they can be refused, and then nothing of the file is there.
+        let events = door::append_new(&context.lake, door::IMPORT, &plan.read.events, now).await?;
+        let stored = context.lake.rows(&BILLING_PROFILE, None).await?;
+        let rows = profile::missing(&stored, &plan.read.profiles, now);
+        let profiles = context.lake.append_missing(&BILLING_PROFILE, &rows).await?;
+        let counts = json!({ "events": events, "profiles": profiles, "file_sha256": plan.file_sha256 });
+        Ok(((events, profiles), counts))
+    };
+    context.run("partner import", Some(plan.catalog_sha256.clone()), work).await
 }
 
 /// An event by hand.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub struct Recorded {
     /// Partner.
     #[arg(long)]
@@ -237,41 +132,114 @@ pub struct Recorded {
     data: String,
 }
 
-/// Records one event; gives what was recorded, in words. The same event twice is one event.
+/// What became of an event by hand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordResult {
+    event: LifecycleEvent,
+    /// Whether it was added; else it was there already.
+    pub is_new: bool,
+}
+
+impl RecordResult {
+    /// The same for machines.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        let mut value = json_of(&self.event);
+        value["is_new"] = self.is_new.into();
+        value
+    }
+}
+
+impl fmt::Display for RecordResult {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let partner = self.event.partner_id.as_ref().map_or("", PartnerId::as_str);
+        let at = print_instant(self.event.occurred_at);
+        let known = if self.is_new { "" } else { "; it was there already, nothing was added" };
+        let actor = self.event.actor.as_deref().unwrap_or_default();
+        write!(f, "{partner}: {} at {at}, by {actor}{known}", self.event.event_type)
+    }
+}
+
+/// How often the lease of another `partner record` is waited for, and how long each time: longer than the lease of one
+/// that was killed.
+const LEASE_WAITS_MAX: u32 = 260;
+const LEASE_WAIT: Duration = Duration::from_millis(250);
+
+/// Records one event. The same event twice is one event.
 ///
 /// # Errors
-/// What is wrong with the event.
-pub async fn record(context: &JobContext, recorded: &Recorded) -> anyhow::Result<String> {
-    if !["staff:", "partner:", "system:"].iter().any(|kind| recorded.actor.starts_with(kind)) {
-        bail!("--actor must be staff:NAME, partner:NAME or system:RULE");
+/// What is wrong with the event, or contradicts the registry.
+pub async fn record_event(context: &JobContext, recorded: &Recorded) -> anyhow::Result<RecordResult> {
+    let catalog = context.catalog()?;
+    let event = checked(recorded, &catalog)?;
+    let mut waits = 0;
+    loop {
+        let work = async {
+            let events = std::slice::from_ref(&event);
+            let added = door::append_new(&context.lake, door::RECORD, events, context.clock.now()).await?;
+            let counts = json!({ "events": added, "type": event.event_type, "partner": event.partner_id });
+            Ok((RecordResult { event: event.clone(), is_new: added > 0 }, counts))
+        };
+        match context.run("partner record", Some(catalog.sha256.clone()), work).await {
+            // Recording takes a moment: whoever is second waits, rather than losing what a person typed.
+            Err(error) if is_held(&error) && waits < LEASE_WAITS_MAX => {
+                if waits == 0 {
+                    talk("another `partner record` runs; waiting for it");
+                }
+                waits += 1;
+                tokio::time::sleep(LEASE_WAIT).await;
+            }
+            result => return result,
+        }
     }
-    let Value::Object(data) = serde_json::from_str(&recorded.data).context("--data is not JSON")? else {
-        bail!("--data must be a JSON object");
+}
+
+fn is_held(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(LakeError::LeaseHeld { .. }))
+}
+
+fn checked(
+    recorded: &Recorded,
+    catalog: &tollbook_schemas::catalog::Catalog,
+) -> Result<LifecycleEvent, ConfigurationError> {
+    let wrong = |what: String| ConfigurationError(what);
+    let name = ["staff:", "partner:", "system:"].iter().find_map(|kind| recorded.actor.strip_prefix(kind));
+    if name.is_none_or(|name| name.trim().is_empty()) {
+        return Err(wrong("--actor must be staff:NAME, partner:NAME or system:RULE".to_owned()));
+    }
+    let at = parse_instant(&recorded.at).map_err(|error| wrong(format!("--at: {error}")))?;
+    // serde's own words do not quote the text.
+    let data: Value = serde_json::from_str(&recorded.data)
+        .map_err(|error| wrong(format!("--data is not JSON ({error}); write it as '{{\"key\":\"value\"}}'")))?;
+    let Value::Object(data) = data else {
+        return Err(wrong("--data must be a JSON object, such as '{\"subscription_id\":\"s1\"}'".to_owned()));
     };
-    if data.contains_key("credential") {
-        bail!("a credential must not be an argument, where every process can read it; send the event through Kafka");
-    }
-    let id = sha256_hex(format!("{recorded:?}").as_bytes());
+    content::check_type(&recorded.event_type).map_err(wrong)?;
+    content::check_data(&recorded.event_type, &data, catalog).map_err(wrong)?;
+    event_of(door::RECORD, &recorded.event_type, at, &recorded.partner, &recorded.actor, data).map_err(wrong)
+}
+
+/// An event of the command line; its id is its content.
+fn event_of(
+    door: &str,
+    event_type: &str,
+    at: DateTime<Utc>,
+    partner: &str,
+    actor: &str,
+    data: Map<String, Value>,
+) -> Result<LifecycleEvent, String> {
     let attributes = BTreeMap::from([
         ("specversion", "1.0".to_owned()),
-        ("type", format!("tollbook.partner.{}.v1", recorded.event_type)),
-        ("source", "/tollbook/record".to_owned()),
-        ("id", id[..32].to_owned()),
-        ("time", recorded.at.clone()),
-        ("subject", format!("partner/{}", recorded.partner)),
-        ("actor", recorded.actor.clone()),
+        ("type", format!("tollbook.partner.{event_type}.v1")),
+        ("source", door.to_owned()),
+        ("id", "content".to_owned()),
+        ("time", print_instant(at)),
+        ("subject", format!("partner/{partner}")),
+        ("actor", actor.to_owned()),
     ]);
-    let event = LifecycleEvent::from_attributes(|name| attributes.get(name).cloned(), data)?;
-    let source = Source::parse("/tollbook/record")?;
-    let expected = context.lake.txn(&PARTNER_EVENT, &source.app_id(0)).await?;
-    append(context, &source, expected, std::slice::from_ref(&event)).await?;
-    Ok(format!(
-        "{}: {} at {}, by {}",
-        recorded.partner,
-        event.event_type,
-        print_instant(event.occurred_at),
-        recorded.actor
-    ))
+    let event = LifecycleEvent::from_attributes(|name| attributes.get(name).cloned(), data);
+    let event = event.map_err(|error| error.to_string())?;
+    Ok(LifecycleEvent { id: door::content_id(&event, 0), ..event })
 }
 
 #[cfg(test)]

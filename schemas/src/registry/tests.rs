@@ -135,3 +135,133 @@ fn what_cannot_be_right_is_a_finding() {
         assert_eq!(fold(events(table), None).findings.len(), 1, "{table}");
     }
 }
+
+/// Findings of a table, and of those the ones that block billing.
+fn findings(table: &str) -> (usize, usize) {
+    let registry = fold(events(table), None);
+    let blocking = registry.findings.iter().filter(|finding| finding.blocks_billing()).count();
+    (registry.findings.len(), blocking)
+}
+
+#[test]
+fn the_same_said_twice_is_a_duplicate() {
+    for event in [
+        "01 acme registered display_name=Acme",
+        "02 acme identity.linked system=gateway external_id=a",
+        "03 acme subscription.started subscription_id=s1 plan_id=pro",
+        "04 acme offboarded",
+    ] {
+        // Under another id, from another source.
+        let twice = fold(events(&format!("{event}\n{event}")), None);
+        assert_eq!((twice.duplicate_count, twice.findings.len()), (1, 0), "{event}");
+        let once = fold(events(event), None);
+        assert_eq!(Registry { duplicate_count: 0, ..twice }, once, "{event}");
+    }
+    let start = "03 acme subscription.started subscription_id=s1 plan_id=pro";
+    let other_fields = format!("{start}\n {start} note=again\n 09 acme subscription.cancelled subscription_id=s1");
+    let registry = fold(events(&other_fields), None);
+    assert_eq!((registry.duplicate_count, registry.findings.len()), (1, 0));
+    let calls = fold(events("01 acme touch.logged\n 01 acme touch.logged"), None);
+    assert_eq!(calls.partners.values().next().unwrap().event_count, 2, "two calls of one instant are two");
+}
+
+#[test]
+fn a_later_registration_corrects_the_name_and_not_the_instant() {
+    for table in [
+        "01 acme registered display_name=Acne segment=a\n 05 acme registered display_name=Acme",
+        "01 acme registered display_name=Acne segment=a\n 01 acme registered display_name=Acme",
+        "01 acme registered display_name=Acme segment=a
+         01 acme registered display_name=Acne segment=a
+         01 acme registered display_name=Acme segment=a",
+    ] {
+        let registry = fold(events(table), None);
+        let partner = registry.partners.values().next().unwrap();
+        assert_eq!((partner.display_name.as_deref(), partner.segment.as_deref()), (Some("Acme"), Some("a")));
+        assert_eq!(partner.registered_at, Some(parse_instant("2026-06-01T00:00:00Z").unwrap()));
+        assert!(registry.findings.is_empty());
+    }
+}
+
+#[test]
+fn a_finding_blocks_only_while_nobody_can_say_what_is_owed() {
+    let start = "03 acme subscription.started subscription_id=s1 plan_id=pro";
+    for (table, expected) in [
+        // A cancellation of an id that is none: told, and what runs is billed.
+        (format!("{start}\n 09 acme subscription.cancelled subscription_id=s2"), (1, 0)),
+        (
+            format!(
+                "{start}\n 09 acme subscription.cancelled subscription_id=s2
+                 09 acme subscription.cancelled subscription_id=s1"
+            ),
+            (1, 0),
+        ),
+        (format!("{start}\n 09 bolt subscription.cancelled subscription_id=s1"), (1, 0)),
+        (format!("{start}\n 02 acme subscription.cancelled subscription_id=s1"), (1, 0)),
+        // Nobody can read it, until one can be read.
+        ("03 acme subscription.started subscription_id=s1 plan_id=pro time_zone=Mars/Base".into(), (1, 1)),
+        (format!("03 acme subscription.started subscription_id=s1 plan_id=p! \n {start}"), (1, 0)),
+        ("03 acme subscription.started subscription_id=s! plan_id=pro".into(), (1, 1)),
+        (format!("03 acme subscription.started subscription_id=s! plan_id=pro\n {start}"), (1, 0)),
+        (format!("04 acme subscription.started subscription_id=s! plan_id=pro\n {start}"), (1, 1)),
+        // Two plans for one subscription.
+        (format!("{start}\n 03 acme subscription.started subscription_id=s1 plan_id=free"), (1, 1)),
+        (
+            // Another one of the same instant says nothing about it.
+            format!(
+                "{start}\n 03 acme subscription.started subscription_id=s1 plan_id=free
+                 03 acme subscription.started subscription_id=s2 plan_id=free"
+            ),
+            (1, 1),
+        ),
+        (
+            format!(
+                "{start}\n 03 acme subscription.started subscription_id=s1 plan_id=free
+                 03 acme subscription.cancelled subscription_id=s1
+                 03 acme subscription.started subscription_id=s2 plan_id=free"
+            ),
+            (1, 0),
+        ),
+        (
+            format!(
+                "{start}\n 08 acme subscription.started subscription_id=s1 plan_id=free
+                 08 acme subscription.cancelled subscription_id=s1
+                 08 acme subscription.started subscription_id=s2 plan_id=free"
+            ),
+            (1, 0),
+        ),
+        // An id that another partner has.
+        (format!("{start}\n 05 bolt subscription.started subscription_id=s1 plan_id=pro"), (1, 1)),
+        (
+            format!(
+                "{start}\n 05 bolt subscription.started subscription_id=s1 plan_id=pro
+                 05 bolt subscription.started subscription_id=s2 plan_id=pro"
+            ),
+            (1, 0),
+        ),
+        ("03 acme credential.issued credential_hashes=[k1:x] env=staging".into(), (1, 0)),
+    ] {
+        assert_eq!(findings(&table), expected, "{table}");
+    }
+}
+
+#[test]
+fn a_cancellation_at_the_instant_of_its_start_may_be_sorted_before_it() {
+    let registry = fold(
+        events(
+            "03 acme subscription.cancelled subscription_id=s1
+             03 acme subscription.started subscription_id=s1 plan_id=pro",
+        ),
+        None,
+    );
+    let subscription = registry.subscriptions.values().next().unwrap();
+    assert_eq!(subscription.ended_at, Some(subscription.started_at));
+    assert!(registry.findings.is_empty());
+}
+
+#[test]
+fn a_row_gives_the_position_back() {
+    let position = Position { source: Source::parse("a/b").unwrap(), partition: 3, offset: 9, index: 1 };
+    let row = Row::new().with("source", "a/b").with("kafka_partition", 3_i32).with("kafka_offset", 9_i64);
+    assert_eq!(Position::from_row(&row.clone().with("record_index", 1_i32)), Ok(position));
+    assert_eq!(Position::from_row(&row), Err("record_index"));
+}

@@ -6,7 +6,7 @@ use super::{Kind, Table, may, must};
 /// Who is billed and where.
 pub const BILLING_PROFILE: Table = Table {
     name: "billing_profile",
-    doc: "One version of who is billed and where: the only table with contact data",
+    doc: "One version of who is billed and where: the source of contact data; beside it, only frozen Stripe customer requests repeat it",
     written_by: "tollbook partner import",
     key: &["profile_version_id"],
     partition_by: None,

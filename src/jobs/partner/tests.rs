@@ -1,10 +1,45 @@
+use tollbook_schemas::error::Kind;
+use tollbook_schemas::registry::Registry;
+use tollbook_schemas::tables::partner_event::TABLE as PARTNER_EVENT;
+use tollbook_schemas::tables::runs::JOB_RUN;
+
 use super::*;
 use crate::jobs::check::init;
+use crate::jobs::kind_of;
 
 /// A configuration with the sample catalog and a lake in a temporary folder.
 fn context(folder: &Path) -> JobContext {
     init(folder).unwrap();
     JobContext::open(&folder.join("tollbook.toml")).unwrap()
+}
+
+async fn registry(context: &JobContext) -> Registry {
+    let (_, events) = context.pins().await.unwrap();
+    tollbook_aggregate::read_registry(&context.lake, &events, None).await.unwrap()
+}
+
+fn recorded(event_type: &str, at: &str, data: &str) -> Recorded {
+    let text = str::to_owned;
+    Recorded {
+        partner: text("acme"),
+        event_type: text(event_type),
+        at: text(at),
+        actor: text("staff:ann"),
+        data: text(data),
+    }
+}
+
+const MAY: &str = "2026-05-01T00:00:00Z";
+
+/// Imports a text; gives how many events and profiles it added.
+async fn import(context: &JobContext, text: &str) -> anyhow::Result<(usize, usize)> {
+    let file = context.configuration.path("partners.csv");
+    std::fs::write(&file, text).unwrap();
+    let planned = plan(context, &file).await?;
+    let added = apply(context, &planned).await?;
+    assert_eq!(planned.lines.len(), added.0 + added.1, "the plan says what is done");
+    assert_eq!(planned.json().len(), planned.lines.len());
+    Ok(added)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -18,8 +53,8 @@ async fn the_template_is_imported_once() {
     assert!(context.lake.rows(&PARTNER_EVENT, None).await.unwrap().is_empty(), "a plan writes nothing");
     assert_eq!(apply(&context, &planned).await.unwrap(), (4, 1));
     assert_eq!(apply(&context, &planned).await.unwrap(), (0, 0));
-    let (_, events) = context.pins().await.unwrap();
-    let registry = tollbook_aggregate::read_registry(&context.lake, &events, None).await.unwrap();
+    assert!(plan(&context, &file).await.unwrap().lines.is_empty());
+    let registry = registry(&context).await;
     assert_eq!((registry.partners.len(), registry.links.len(), registry.subscriptions.len()), (1, 2, 1));
     assert!(registry.findings.is_empty());
     let printed = format!("{:?}", context.lake.rows(&PARTNER_EVENT, None).await.unwrap());
@@ -27,42 +62,213 @@ async fn the_template_is_imported_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn mistakes_are_told_with_their_line() {
+async fn an_edited_file_adds_only_what_is_new() {
+    let folder = tempfile::tempdir().unwrap();
+    let context = context(folder.path());
+    assert_eq!(import(&context, TEMPLATE).await.unwrap(), (4, 1));
+    let renamed = TEMPLATE.replace("Acme Mobility,", "Acme Bikes,");
+    let moved = renamed.replace("Street 1", "Street 2");
+    let name = |registry: &Registry| registry.partners.values().next().unwrap().display_name.clone().unwrap();
+    // A name, an address, a line more; and each taken back again.
+    for (text, added, shown) in [
+        (renamed.clone(), (1, 0), "Acme Bikes"),
+        (renamed.clone(), (0, 0), "Acme Bikes"),
+        (moved.clone(), (0, 1), "Acme Bikes"),
+        (TEMPLATE.to_owned(), (1, 1), "Acme Mobility"),
+        (TEMPLATE.to_owned(), (0, 0), "Acme Mobility"),
+        (moved.clone(), (1, 1), "Acme Bikes"),
+        (moved.clone() + &TEMPLATE.lines().nth(2).unwrap().replace("acme-sandbox", "acme-2"), (1, 0), "Acme Bikes"),
+    ] {
+        assert_eq!(import(&context, &text).await.unwrap(), added, "{text}");
+        let registry = registry(&context).await;
+        assert_eq!(registry.findings, [], "{text}");
+        assert_eq!(name(&registry), shown, "{text}");
+        assert_eq!(registry.partners.values().next().unwrap().registered_at, Some(parse_instant(MAY).unwrap()));
+    }
+    let profiles = context.lake.rows(&BILLING_PROFILE, None).await.unwrap();
+    let newest = profiles.iter().max_by_key(|row| row.instant("recorded_at")).unwrap();
+    assert_eq!(newest.text("address"), Some("Street 2\n10115 Berlin"));
+    let instants: std::collections::BTreeSet<_> = profiles.iter().map(|row| row.instant("recorded_at")).collect();
+    assert_eq!((profiles.len(), instants.len()), (4, 4), "each version is later than the one before");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_contradicts_the_registry_is_refused_before_it_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let context = context(folder.path());
+    import(&context, TEMPLATE).await.unwrap();
+    let before = context.lake.rows(&PARTNER_EVENT, None).await.unwrap().len();
+    for (from, to, words) in [
+        ("Europe/Berlin,2026-05-01", "Europe/Berlin,2026-05-02", "subscription sub-acme-1 was started twice"),
+        ("acme,Acme Mobility", "bolt,Bolt", "bolt: subscription sub-acme-1 was started by another partner before"),
+        ("acme,,,,acme-sandbox", "bolt,,,,acme-sandbox", "consumer acme-sandbox would belong to nobody"),
+    ] {
+        assert!(TEMPLATE.contains(from), "{from}");
+        let error = import(&context, &TEMPLATE.replacen(from, to, 1)).await.unwrap_err();
+        assert!(format!("{error:#}").contains(words), "{to}: {error:#}");
+        assert_eq!(kind_of(&error), Some(Kind::Configuration));
+    }
+    let typo = recorded("subscription.cancelled", "2026-06-15T00:00:00Z", r#"{"subscription_id":"sub-acme-2"}"#);
+    let error = record_event(&context, &typo).await.unwrap_err();
+    assert!(format!("{error:#}").contains("sub-acme-2 is no running subscription"), "{error:#}");
+    assert_eq!(kind_of(&error), Some(Kind::Configuration));
+    assert_eq!(context.lake.rows(&PARTNER_EVENT, None).await.unwrap().len(), before, "nothing was written");
+    let right = recorded("subscription.cancelled", "2026-06-15T00:00:00Z", r#"{"subscription_id":"sub-acme-1"}"#);
+    assert!(record_event(&context, &right).await.unwrap().is_new);
+    let registry = registry(&context).await;
+    assert!(registry.findings.is_empty() && registry.subscriptions.values().all(|s| s.ended_at.is_some()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mistakes_are_told_with_line_and_column() {
     let folder = tempfile::tempdir().unwrap();
     let context = context(folder.path());
     for (from, to, words) in [
-        ("maps-pro", "maps-por", "no plan maps-por"),
-        ("2026-05-01T00:00:00Z,acme-gw", "yesterday,acme-gw", "line 2"),
-        (",DE,", ",Germany,", "two capital letters"),
+        ("maps-pro", "maps-por", "line 2: the catalog has no plan maps-por; its plans: "),
+        (
+            "2026-05-01T00:00:00Z,acme-gw",
+            "yesterday,acme-gw",
+            "instant such as 2026-06-30T22:00:00Z; correct column registered_at",
+        ),
+        (",DE,", ",Germany,", "two capital letters, such as DE; correct column country"),
         ("partner_id,", "partner,", "--template"),
-        ("\nacme,Acme", "\na cme,Acme", "partner is missing"),
+        ("\nacme,Acme", "\na cme,Acme", "line 2: the partner is missing"),
+        (",production,", ",prod,", "neither production nor sandbox; correct column environment"),
+        (",sandbox,", ",Sandbox,", "line 3: "),
+        ("Europe/Berlin", "Europe/Berlim", "IANA time zone"),
+        ("sub-acme-1", "sub acme", "correct column subscription_id"),
+        (",,14", ",,-5", "0 to 365; correct column payment_terms_days"),
+        (",,14", ",,366", "0 to 365"),
+        (",,14", ",,14.5", "0 to 365"),
+        (",,14", ",,", "a billing profile needs payment_terms_days"),
+        ("Acme Mobility GmbH", "", "address says nothing without legal_name; correct column legal_name"),
+        (",,,,acme-sandbox", ",Acme,,,acme-sandbox", "display_name says nothing without registered_at"),
+        ("sub-acme-1,", ",", "plan_id says nothing without subscription_id"),
+        (",maps-pro,", ",,", "subscription_id says nothing without plan_id"),
+        (",acme-gw,,", ",,,", "environment says nothing without consumer"),
+        ("billing@example.org", "billing", "correct column billing_email"),
+        ("standard", "someone@example.org", "data.segment is contact data"),
+        (",,,,acme-sandbox,2026-05-01T00:00:00Z,sandbox", ",,,,,,", "the line says nothing of the partner"),
+        (",,,,acme-sandbox", ",Acne,,2026-05-01T00:00:00Z,acme-sandbox", "line 2 has another name or segment"),
     ] {
         let file = folder.path().join("partners.csv");
         assert!(TEMPLATE.contains(from), "{from}");
         std::fs::write(&file, TEMPLATE.replacen(from, to, 1)).unwrap();
         let error = plan(&context, &file).await.map(|_| ()).unwrap_err();
         let told = format!("{error:#}");
-        assert!(told.contains(words), "{to}: {told}");
+        assert!(told.contains(words) && told.contains("partners.csv line "), "{to}: {told}");
+        assert!(!told.contains("someone@"), "{told}");
+        assert_eq!(kind_of(&error), Some(Kind::Configuration), "{to}");
     }
+    // All of them at once.
+    let file = folder.path().join("partners.csv");
+    std::fs::write(&file, TEMPLATE.replacen(",DE,", ",Germany,", 1).replacen(",,14", ",,-5", 1)).unwrap();
+    let told = plan(&context, &file).await.map(|_| ()).unwrap_err().to_string();
+    assert_eq!(told.lines().count(), 2, "{told}");
+    let error = plan(&context, Path::new("/no/such.csv")).await.map(|_| ()).unwrap_err();
+    assert!(kind_of(&error) == Some(Kind::Configuration) && error.to_string().contains("/no/such.csv"), "{error:#}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_event_by_hand_has_its_actor_and_counts_once() {
     let folder = tempfile::tempdir().unwrap();
     let context = context(folder.path());
-    let event = |actor: &str, data: &str| Recorded {
-        partner: "acme".into(),
-        event_type: "registered".into(),
-        at: "2026-05-01T00:00:00Z".into(),
-        actor: actor.into(),
-        data: data.into(),
+    let event = recorded("registered", MAY, "{}");
+    let first = record_event(&context, &event).await.unwrap();
+    assert_eq!((first.is_new, first.json()["is_new"].as_bool()), (true, Some(true)));
+    assert_eq!(first.to_string(), "acme: registered at 2026-05-01T00:00:00Z, by staff:ann");
+    let second = record_event(&context, &event).await.unwrap();
+    assert!(!second.is_new && second.to_string().contains("there already"));
+    assert_eq!(context.lake.rows(&PARTNER_EVENT, None).await.unwrap().len(), 1);
+    assert_eq!(registry(&context).await.partners.len(), 1);
+    let runs = context.lake.rows(&JOB_RUN, Some("job = 'partner record' and result = 'ok'")).await.unwrap();
+    assert_eq!(runs.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_by_hand_that_is_none_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let context = context(folder.path());
+    let event = |event_type: &str, data: &str| recorded(event_type, MAY, data);
+    let start = |data: &str| event("subscription.started", data);
+    let cost = |data: &str| event("cost.recorded", data);
+    for (event, words) in [
+        (Recorded { actor: "ann".into(), ..event("registered", "{}") }, "--actor"),
+        (Recorded { actor: "staff:".into(), ..event("registered", "{}") }, "--actor"),
+        (Recorded { actor: "staff:a@example.org".into(), ..event("registered", "{}") }, "attribute actor"),
+        (Recorded { at: "yesterday".into(), ..event("registered", "{}") }, "--at"),
+        (Recorded { partner: "a cme".into(), ..event("registered", "{}") }, "subject must be partner/ID"),
+        (event("registered", "{"), "--data is not JSON"),
+        (event("registered", "[]"), "--data must be a JSON object"),
+        (event("credential.issued", r#"{"credential":"raw"}"#), "through Kafka"),
+        (event("registered", r#"{"billing_email":"a@example.org"}"#), "data.billing_email is contact data"),
+        (event("subscription.canceled", "{}"), "did you mean subscription.cancelled? The types: registered, "),
+        (event("tollbook.partner.registered.v1", "{}"), "did you mean registered?"),
+        (event("zzz", "{}"), "--type zzz is no type; The types: "),
+        (start(r#"{"subscription_id":"s1","plan_id":"maps-por"}"#), "the catalog has no plan maps-por"),
+        (start(r#"{"subscription_id":"s1"}"#), "data.plan_id is missing"),
+        (start(r#"{"subscription_id":"s 1","plan_id":"maps-pro"}"#), "subscription_id"),
+        (start(r#"{"subscription_id":"s1","plan_id":"maps-pro","time_zone":"Mars/Base"}"#), "time_zone"),
+        (event("identity.linked", r#"{"system":"gateway","external_id":"a","environment":"prod"}"#), "environment"),
+        (event("identity.linked", r#"{"system":"gateway","external_id":"a","valid_from":"May"}"#), "valid_from"),
+        (cost(r#"{"amount":"1,5","currency":"EUR"}"#), "amount"),
+        (cost(r#"{"amount":1.5,"currency":"EUR"}"#), "amount must be a text"),
+        (cost(r#"{"amount":"1.5","currency":"EURO"}"#), "currency"),
+        (cost(r#"{"amount":"1.5","currency":"EUR","period":"May"}"#), "period"),
+    ] {
+        let error = record_event(&context, &event).await.unwrap_err();
+        let told = format!("{error:#}");
+        assert!(told.contains(words) && !told.contains("example.org"), "{event:?}: {told}");
+        assert_eq!(kind_of(&error), Some(Kind::Configuration), "{told}");
+    }
+    assert!(context.lake.rows(&PARTNER_EVENT, None).await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_at_once_none_is_lost() {
+    const MANY: i64 = 12;
+    let folder = tempfile::tempdir().unwrap();
+    door::known(&context(folder.path()).lake).await.unwrap();
+    let config = folder.path().join("tollbook.toml");
+    // A lake handle each, as processes have, and no lease between them.
+    let one = |number: i64| {
+        let context = JobContext::open(&config).unwrap();
+        tokio::spawn(async move {
+            let data = Map::from_iter([("display_name".to_owned(), Value::from(format!("name {number}")))]);
+            let at = parse_instant(MAY).unwrap() + chrono::Duration::hours(number % (MANY - 1));
+            let event = event_of(door::RECORD, "registered", at, "acme", "staff:ann", data).unwrap();
+            door::append_new(&context.lake, door::RECORD, &[event], at).await.unwrap()
+        })
     };
-    record(&context, &event("staff:ann", "{}")).await.unwrap();
-    record(&context, &event("staff:ann", "{}")).await.unwrap();
-    let (_, events) = context.pins().await.unwrap();
-    let registry = tollbook_aggregate::read_registry(&context.lake, &events, None).await.unwrap();
-    assert_eq!((registry.partners.len(), registry.duplicate_count), (1, 1));
-    assert!(record(&context, &event("ann", "{}")).await.is_err());
-    assert!(record(&context, &event("staff:ann", r#"{"credential":"raw"}"#)).await.is_err());
-    assert!(record(&context, &event("staff:ann", r#"{"billing_email":"a@example.org"}"#)).await.is_err());
+    let running: Vec<_> = (0..MANY).map(one).collect();
+    for one in running {
+        assert_eq!(one.await.unwrap(), 1, "each says that it added its event");
+    }
+    let context = JobContext::open(&config).unwrap();
+    let rows = context.lake.rows(&PARTNER_EVENT, None).await.unwrap();
+    let mut offsets: Vec<i64> = rows.iter().filter_map(|row| row.int("kafka_offset")).collect();
+    offsets.sort_unstable();
+    assert_eq!(offsets, (0..MANY).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_at_once_wait_for_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    // The first one makes the tables.
+    record_event(&context(folder.path()), &recorded("registered", MAY, "{}")).await.unwrap();
+    let config = folder.path().join("tollbook.toml");
+    let one = |number: usize| {
+        let context = JobContext::open(&config).unwrap();
+        // Two of them say the same.
+        let event = recorded("registered", &format!("2026-05-0{}T00:00:00Z", number.max(2)), "{}");
+        tokio::spawn(async move { record_event(&context, &event).await.unwrap().is_new })
+    };
+    let running: Vec<_> = (1..=4).map(one).collect();
+    let mut added = 0;
+    for one in running {
+        added += usize::from(one.await.unwrap());
+    }
+    let context = JobContext::open(&config).unwrap();
+    let rows = context.lake.rows(&PARTNER_EVENT, None).await.unwrap();
+    assert_eq!((added, rows.len()), (3, 4));
 }

@@ -1,0 +1,90 @@
+//! Whether an event by hand says something that the jobs can use: its type, and the fields that the fold only looks
+//! at later. From Kafka such events are kept and become findings; by hand they are refused while somebody is there to
+//! mend them.
+
+use serde_json::{Map, Value};
+use tollbook_schemas::catalog::Catalog;
+use tollbook_schemas::decimal::Decimal;
+use tollbook_schemas::id::{PlanId, SubscriptionId};
+use tollbook_schemas::lifecycle::KNOWN_TYPES;
+use tollbook_schemas::money::Currency;
+use tollbook_schemas::period::{Month, parse_instant, parse_zone};
+use tollbook_schemas::registry::Environment;
+
+/// What is wrong with a type that is none, with the one that was meant where that can be seen.
+pub(super) fn check_type(event_type: &str) -> Result<(), String> {
+    if KNOWN_TYPES.contains(&event_type) {
+        return Ok(());
+    }
+    let near = KNOWN_TYPES.iter().map(|known| (distance(known, event_type), known)).min();
+    let meant = match near {
+        Some((distance, known)) if distance <= 3 || event_type.contains(known) => format!("did you mean {known}? "),
+        _ => String::new(),
+    };
+    Err(format!("--type {event_type} is no type; {meant}The types: {}", KNOWN_TYPES.join(", ")))
+}
+
+/// What is wrong with the data of an event.
+pub(super) fn check_data(event_type: &str, data: &Map<String, Value>, catalog: &Catalog) -> Result<(), String> {
+    if data.contains_key("credential") {
+        return Err("a credential must not be an argument, where every process can read it; send the event through \
+                    Kafka"
+            .to_owned());
+    }
+    let said = |problem: String| format!("--data: {problem}");
+    for field in ["environment", "env"] {
+        check(data, field, |text| environment(text).map(|_| ())).map_err(said)?;
+    }
+    let shown = |error: &dyn std::fmt::Display| error.to_string();
+    check(data, "valid_from", |text| parse_instant(text).map(|_| ()).map_err(|e| shown(&e))).map_err(said)?;
+    check(data, "time_zone", |text| parse_zone(text).map(|_| ()).map_err(|e| shown(&e))).map_err(said)?;
+    check(data, "subscription_id", |text| SubscriptionId::parse(text).map(|_| ()).map_err(|e| shown(&e)))
+        .map_err(said)?;
+    if event_type == "subscription.started" {
+        check(data, "plan_id", |text| plan(text, catalog)).map_err(said)?;
+    }
+    if event_type == "cost.recorded" {
+        check(data, "amount", |text| text.parse::<Decimal>().map(|_| ()).map_err(|e| shown(&e))).map_err(said)?;
+        check(data, "currency", |text| Currency::parse(text).map(|_| ()).map_err(|e| shown(&e))).map_err(said)?;
+        check(data, "period", |text| text.parse::<Month>().map(|_| ()).map_err(|e| shown(&e))).map_err(said)?;
+    }
+    Ok(())
+}
+
+/// Reads an environment.
+pub(super) fn environment(text: &str) -> Result<Environment, String> {
+    Environment::parse(text).ok_or_else(|| format!("{text:?} is neither production nor sandbox"))
+}
+
+/// Whether the catalog has the plan.
+pub(super) fn plan(text: &str, catalog: &Catalog) -> Result<(), String> {
+    let id = PlanId::parse(text).map_err(|error| error.to_string())?;
+    if catalog.plans.contains_key(&id) {
+        return Ok(());
+    }
+    let plans: Vec<&str> = catalog.plans.keys().map(PlanId::as_str).collect();
+    Err(format!("the catalog has no plan {id}; its plans: {}", plans.join(", ")))
+}
+
+fn check(data: &Map<String, Value>, field: &str, usable: impl Fn(&str) -> Result<(), String>) -> Result<(), String> {
+    match data.get(field) {
+        None => Ok(()),
+        Some(Value::String(text)) => usable(text).map_err(|problem| format!("{field}: {problem}")),
+        Some(_) => Err(format!("{field} must be a text in quotes")),
+    }
+}
+
+/// Letters to put in, leave out or exchange between two words.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().take(80).collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (at, letter) in a.chars().enumerate() {
+        let mut next = vec![at + 1];
+        for (column, other) in b.iter().enumerate() {
+            let exchanged = row[column] + usize::from(letter != *other);
+            next.push(exchanged.min(row[column + 1] + 1).min(next[column] + 1));
+        }
+        row = next;
+    }
+    row[b.len()]
+}

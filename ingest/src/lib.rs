@@ -1,5 +1,9 @@
 #![doc = include_str!("../README.md")]
+// A wrong cast or a panic here is a wrong invoice or lost offsets. Tests may.
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::as_conversions))]
 
+#[doc(hidden)]
+pub mod bench;
 mod buffer;
 mod cloudevents;
 mod commit;

@@ -1,0 +1,191 @@
+"""Writes benches/README.md from what the benchmarks left: Criterion's estimates, and JSON of the others.
+
+Arguments: target folder, the command that was run, load of the machine before it. Called by scripts/bench.sh; figures
+come into the file this way and no other.
+"""
+
+import json
+import os
+import pathlib
+import platform
+import subprocess
+import sys
+
+target, command, load = pathlib.Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+figures = target / "tmp" / "figures"
+
+
+def git(*arguments):
+    return subprocess.run(["git", *arguments], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def first_of(path, name):
+    with open(path, encoding="utf-8") as lines:
+        return next((line.split(":", 1)[1].strip() for line in lines if line.startswith(name)), "unknown")
+
+
+def table(head, rows):
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows]) + "\n"
+
+
+def read(name):
+    path = figures / f"{name}.json"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def criterion():
+    """Group -> benchmark -> (seconds of one iteration, elements, bytes). The middle of Criterion's samples."""
+    groups = {}
+    for path in sorted((target / "criterion").glob("*/*/new/benchmark.json")):
+        about = json.loads(path.read_text())
+        estimates = json.loads((path.parent / "estimates.json").read_text())
+        throughput = about["throughput"] or {}
+        both = throughput.get("ElementsAndBytes", {})
+        elements = throughput.get("Elements", both.get("elements"))
+        seconds = estimates["median"]["point_estimate"] / 1e9
+        groups.setdefault(about["group_id"], {})[about["function_id"]] = (seconds, elements, both.get("bytes"))
+    return groups
+
+
+def times(mine, other):
+    return f"{mine / other:.2f}"
+
+
+def decode(groups):
+    ours, rows = "tollbook to Arrow", []
+    for name in ("native", "nginx", "kong"):
+        ways = groups.get(f"decode {name}", {})
+        if ours not in ways:
+            continue
+        for way in (ours, "sonic-rs, borrowed struct", "sonic-rs, skip", "serde_json, borrowed struct"):
+            seconds, elements, size = ways[way]
+            rows.append([name, way, f"{size / seconds / 1e6:,.0f}", f"{elements / seconds:,.0f}",
+                         f"{seconds / elements * 1e9:,.0f}", times(ways[ours][0], seconds)])
+    if not rows:
+        return "Not run.\n"
+    sizes = ", ".join(f"{name} {groups[f'decode {name}'][ours][2] / groups[f'decode {name}'][ours][1]:.0f}"
+                      for name in ("native", "nginx", "kong"))
+    return (table(["lines", "way", "MB/s", "records/s", "ns a record", "tollbook takes … times this"], rows) +
+            f"\nBytes a line: {sizes}. tollbook also checks every field, hashes credentials (HMAC-SHA256), cuts addresses and"
+            "\nbuilds the columns; the parsers alone do not.\n")
+
+
+def encode(groups):
+    ways, about = groups.get("encode", {}), read("encode")
+    if not ways or not about:
+        return "Not run.\n"
+    sizes, rows = about["bytes_per_row"], []
+    ours = ways["as the lake (zstd 1)"][0]
+    for way in ("as the lake (zstd 1)", "snappy", "no compression", "into a lake, with the commit"):
+        seconds, elements, _ = ways[way]
+        size = sizes.get(way)
+        rows.append([way, f"{elements / seconds:,.0f}", "as the first" if size is None else f"{size:.1f}",
+                     f"{seconds / ours:.2f}"])
+    return (table(["way", "rows/s", "bytes a row", "time, the first is 1"], rows) +
+            f"\n{about['rows']:,} rows of {about['days']} days, one core; their JSON has {about['json_bytes_per_row']:.0f} bytes a row."
+            "\nThe commit waits for the disk (`fsync` of each file and of the log).\n")
+
+
+def ingest():
+    about = read("ingest")
+    if not about:
+        return "Not run.\n"
+    if "left_out" in about:
+        return f"Left out: {about['left_out']}.\n"
+    ways = about["ways"]
+    order = ["consume and discard", "consume, decode", "consume, decode, encode", "tollbook ingest, from Kafka",
+             "tollbook ingest, from a file"]
+    floor = ways["consume, decode, encode"]["cpu_seconds_per_million"]
+    rows = [[name, f"{ways[name]['cpu_seconds_per_million']:.2f}",
+             f"{ways[name]['cpu_seconds_per_million'] / floor:.2f}",
+             f"{ways[name]['wall_seconds_per_million']:.2f}"] for name in order]
+    rows.append(["kafka-delta-ingest, measured elsewhere on 2 cores, other records", "40 to 45", "", ""])
+    rows.append(["Spark Structured Streaming, measured elsewhere on 2 cores, other records", "38 to 44", "", ""])
+    return (table(["way", "CPU seconds per million records", "times the floor", "seconds per million records"], rows) +
+            f"\n{about['accepted']:,} records accepted and {about['rejected']:,} rejected of {about['messages']:,} messages"
+            f" ({about['bytes'] / 1e6:,.0f} MB, {about['partitions']} partitions) in"
+            f"\nevery way but the file's; the middle of {about['rounds']} rounds. The floor is \"consume, decode, encode\": the same work without files,"
+            "\nlog, transactions. CPU is user and system time of our process with librdkafka's threads, without the broker's.\n")
+
+
+def usage():
+    about = read("usage")
+    if not about:
+        return "Not run.\n"
+    rows = []
+    for name, query in about["queries"].items():
+        theirs = query.get("duckdb_seconds")
+        rows.append([name, f"{query['groups']:,}", f"{query['tollbook_seconds']:.3f}",
+                     "left out" if theirs is None else f"{theirs:.3f}",
+                     "" if theirs is None else times(query["tollbook_seconds"], theirs)])
+    refresh = about["refresh"]
+    text = table(["query", "groups", "tollbook, seconds", "DuckDB, seconds", "tollbook takes … times DuckDB"], rows)
+    text += (f"\n{about['rows']:,} rows of `access_log` in {about['files']} Parquet files of the lake, {about['file_bytes'] / 1e6:,.0f} MB; the middle of"
+             f"\n{about['rounds']} rounds after one that warms up; both with 2 threads, the answers compared row by row and equal."
+             f"\nDuckDB {about['duckdb'] or '(left out)'} by its Python package.\n\n")
+    text += (f"The whole refresh, as `aggregate usage` runs it (attribution by credential and consumer, product by route, all meters of"
+             f"\nthe demo's catalog, the commit): **{refresh['wall_seconds']:.2f} s**, {refresh['cpu_seconds']:.2f} CPU seconds, for"
+             f" {refresh['records']:,} deliveries ({refresh['duplicates']:,} of them duplicates)"
+             f"\ninto {refresh['usage_rows']:,} usage rows: {refresh['records'] / refresh['wall_seconds']:,.0f} deliveries a second. DuckDB has no such query to compare.\n")
+    return text
+
+
+def rating(groups):
+    ways = groups.get("rating", {})
+    if not ways:
+        return "Not run.\n"
+    order = ["flat", "per unit", "graduated, 3 tiers", "graduated, 20 tiers", "graduated, 20 tiers, with its JSON"]
+    flat = ways["flat"][0]
+    rows = [[name, f"{ways[name][0] / ways[name][1] * 1e9:,.0f}", f"{ways[name][1] / ways[name][0]:,.0f}",
+             f"{ways[name][0] / flat:.1f}"] for name in order if name in ways]
+    return (table(["price", "ns a line", "lines/s on one core", "times flat"], rows) +
+            "\nFrom a quantity to the amount, rounded once, and its working as text.\n")
+
+
+groups = criterion()
+gibibytes = int(first_of("/proc/meminfo", "MemTotal").split()[0]) / 1024 / 1024
+uncommitted = git("status", "--porcelain", "--untracked-files=no")
+commit = git("rev-parse", "--short=12", "HEAD") + (" with uncommitted changes" if uncommitted else "")
+toolchain = subprocess.run(["rustc", "--version"], check=True, capture_output=True, text=True).stdout.strip()
+date = subprocess.run(["date", "-u", "+%Y-%m-%d %H:%M UTC"], check=True, capture_output=True, text=True).stdout.strip()
+machine = table(["", ""], [
+    ["command", f"`{command}`"], ["date", date], ["commit", commit], ["CPU", first_of("/proc/cpuinfo", "model name")],
+    ["cores", str(os.cpu_count())], ["memory", f"{gibibytes:.1f} GiB"], ["kernel", platform.release()],
+    ["toolchain", toolchain], ["load before (1, 5, 15 minutes)", load],
+])
+
+print(f"""# benches
+
+First figures, of one machine, to improve on. Written by `scripts/bench.sh`, which runs everything; never by hand.
+
+| file | what it measures |
+|---|---|
+| `decode` | lines of three gateways to Arrow, against sonic-rs and serde_json alone |
+| `encode` | Arrow to Parquet, as the lake writes it |
+| `ingest` | Kafka to committed tables, in CPU seconds, against its floors |
+| `usage` | hourly usage on the lake's files, against DuckDB |
+| `rating` | a line of each price model |
+
+`inputs` makes the data from the simulator, `raw` has the rivals' structs, `encoding` the floor of encoding, `figures`
+the clocks, `report.py` this page. They need the release profile, a second long compile; CI checks them and never builds
+them. Sizes are set by `TOLLBOOK_BENCH_EVENTS`, `_USAGE_ROWS`, `_ROUNDS`, `_LINES`, `_ROWS`.
+
+{machine}
+Other programs may have run on the machine: CPU seconds and ratios are worth more than seconds.
+
+## Decode
+
+{decode(groups)}
+## Encode
+
+{encode(groups)}
+## Ingest
+
+{ingest()}
+## Hourly usage
+
+{usage()}
+## Rating
+
+{rating(groups)}""", end="")

@@ -83,7 +83,9 @@ impl JobContext {
         )
     }
 
-    /// Runs a job under its lease and reports it in `job_run`.
+    /// Runs a job under its lease and reports it in `job_run`. A `pin` among the job's counts is what it read; it takes
+    /// the place of what was known at its start. The table versions are those at its end, with what it wrote: between
+    /// them `tollbook sql --as-of-run` shows a run's tables.
     ///
     /// # Errors
     /// The job's; a lease that another process holds.
@@ -98,7 +100,7 @@ impl JobContext {
         // A lease is between processes: it ends by the machine's clock, also where the jobs' own clock stands still.
         let machine = Clock::System;
         let mut lease = self.lake.lease(job, machine.now()).await?;
-        // Before the work: what it reads is at least this; a job that reads less says so in its counts.
+        // Before the work: what it reads is at least this, unless its counts say what it was.
         let (access, events) = self.pins().await?;
         let pin = json!({ "access_log": access, "partner_event": events }).to_string();
         let mut work = Box::pin(work);
@@ -117,10 +119,12 @@ impl JobContext {
                 error = &mut renewing => Err(error.into()),
             }
         };
-        let (word, counts) = match &result {
+        let (word, mut counts) = match &result {
             Ok((_, counts)) => ("ok".to_owned(), counts.clone()),
             Err(error) => (crate::jobs::kind_of(error).map_or("error".to_owned(), |kind| kind.to_string()), json!({})),
         };
+        let read = counts.as_object_mut().and_then(|counts| counts.remove("pin"));
+        let pin = read.map_or(pin, |read| read.to_string());
         let duration_ms = i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX);
         let reported = async {
             let mut versions = BTreeMap::new();

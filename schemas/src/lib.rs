@@ -1,4 +1,6 @@
 #![doc = include_str!("../README.md")]
+// A wrong cast or a panic here is a wrong invoice or lost offsets. Tests may.
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::as_conversions))]
 
 pub mod catalog;
 pub mod decimal;
@@ -13,3 +15,4 @@ pub mod pin;
 pub mod registry;
 pub mod source;
 pub mod tables;
+pub mod views;

@@ -88,6 +88,8 @@ async fn the_month_is_right_and_can_be_run_again() {
         !numbers.is_empty()
             && numbers.values().all(|sequence| *sequence == (1..=sequence.len() as i64).collect::<Vec<_>>())
     );
+    jobs::report::tests::figures_are_those_of_the_ledger(&context, &result, as_of).await;
+    jobs::sql::tests::runs_and_views_are_read(&context, &result, folder.path()).await;
     result.stripe.shutdown().await;
 }
 

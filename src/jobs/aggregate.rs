@@ -26,6 +26,7 @@ pub async fn usage(context: &JobContext) -> anyhow::Result<UsageReport> {
             "days": report.days_total, "usage_rows": report.usage_rows_total, "records": report.records_total,
             "duplicates": report.duplicates_total, "unattributed": report.unattributed,
             "invalid_values": report.invalid_values, "registry_findings": registry.findings.len(),
+            "pin": { "access_log": report.pin, "partner_event": events },
         });
         Ok((report, counts))
     };
@@ -43,7 +44,8 @@ pub async fn program(context: &JobContext, as_of: DateTime<Utc>) -> anyhow::Resu
         let registry = read_registry(&context.lake, &events, Some(as_of)).await?;
         let revenue = revenue_at(context).await?;
         let report = refresh_program(&context.lake, &registry, &catalog, &access, &revenue, as_of).await?;
-        let counts = json!({ "partners": report.partners_total, "active": report.active_total });
+        let counts = json!({ "partners": report.partners_total, "active": report.active_total,
+            "pin": { "access_log": access, "partner_event": events } });
         Ok((report, counts))
     };
     context.run("aggregate program", Some(catalog.sha256.clone()), work).await

@@ -69,6 +69,7 @@ pub async fn draft_month(context: &JobContext, month: Month, as_of: DateTime<Utc
         let told = json!({
             "month": month, "documents": drafted.documents.len(), "drafted": counts.drafted,
             "unchanged": counts.unchanged, "blocked": drafted.blocked.len(), "without": drafted.without.len(),
+            "pin": serde_json::from_str::<serde_json::Value>(&usage_pin_json(context).await?)?,
         });
         Ok((DraftResult { drafted, counts }, told))
     };
@@ -160,6 +161,7 @@ pub async fn issue_month(context: &JobContext, month: Month, as_of: DateTime<Utc
         let told = json!({
             "month": month, "issued": issued.invoices.len(), "already_issued": issued.already_issued,
             "not_ended": issued.not_ended.len(), "stale": issued.stale.len(),
+            "pin": serde_json::from_str::<serde_json::Value>(&pin_json)?,
         });
         if !issued.stale.is_empty() {
             let partners: Vec<&str> = issued.stale.iter().map(|(partner, _)| partner.as_str()).collect();

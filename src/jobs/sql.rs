@@ -1,9 +1,19 @@
-//! `tollbook sql`: DataFusion over every table; `describe T` shows each column with its documentation.
+//! `tollbook sql`: DataFusion over every table and view, now or as a run left them. `show tables` lists them, `describe X`
+//! shows each column with its documentation.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
+use arrow::array::{ArrayRef, StringArray};
 use arrow::record_batch::RecordBatch;
-use tollbook_lake::as_table;
-use tollbook_schemas::tables::by_name;
+use tollbook_lake::{PinnedTables, as_table, as_text};
+use tollbook_schemas::pin::Pin;
+use tollbook_schemas::tables::runs::JOB_RUN;
+use tollbook_schemas::tables::{ALL, access_log, by_name, partner_event};
+use tollbook_schemas::views::{self, VIEWS};
 
 use crate::context::JobContext;
 use crate::output;
@@ -17,48 +27,155 @@ pub enum Format {
     Csv,
     /// One JSON object a line.
     Json,
+    /// A file in which decimals, instants and maps keep their types; needs --out.
+    Parquet,
 }
 
-/// Runs a query and gives its answer as text.
+/// A question and what is to become of the answer.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// SQL, `show tables` or `describe X`.
+    pub query: &'a str,
+    /// Form of the answer.
+    pub format: Format,
+    /// The run whose tables are asked; those of now where `None`.
+    pub as_of_run: Option<&'a str>,
+    /// File to write to; the answer is given as text where `None`.
+    pub out: Option<&'a Path>,
+}
+
+/// Answers about the present, as text.
 ///
 /// # Errors
-/// The planner's words.
+/// As [`answer`].
 pub async fn sql(context: &JobContext, query: &str, format: Format) -> anyhow::Result<String> {
-    let lower = query.trim().trim_end_matches(';').to_lowercase();
-    if let Some(table) = lower.strip_prefix("describe ") {
-        return describe(table.trim());
+    let request = Request { query, format, as_of_run: None, out: None };
+    Ok(answer(context, &request).await?.unwrap_or_default())
+}
+
+/// Answers a request: as text, or `None` where it was written to a file.
+///
+/// # Errors
+/// The planner's words; a run that is not known, or whose tables cannot be read any more; a file that cannot be written.
+pub async fn answer(context: &JobContext, request: &Request<'_>) -> anyhow::Result<Option<String>> {
+    let Request { query, format, .. } = *request;
+    let documented = documentation(query);
+    if format == Format::Parquet && (request.out.is_none() || documented.is_some()) {
+        bail!("Parquet is written to a file, named with --out FILE, and holds the rows of a query only");
     }
-    let session = context.lake.session().await?;
-    let batches = context.lake.query(&session, query).await.context("see `describe TABLE` for the columns")?;
-    render(&batches, format)
-}
-
-fn describe(name: &str) -> anyhow::Result<String> {
-    let Some(table) = by_name(name) else {
-        let names: Vec<&str> = tollbook_schemas::tables::ALL.iter().map(|table| table.name).collect();
-        bail!("there is no table {name}; the tables are {}", names.join(", "));
+    let hint = "see `show tables` for tables and views, `describe NAME` for their columns";
+    let text = if let Some(documented) = documented {
+        match documented {
+            Documentation::All => rendered(&show_tables()?, format)?,
+            Documentation::One(name) => describe(context, &name, format).await?,
+        }
+    } else {
+        let session = match request.as_of_run {
+            None => context.lake.session().await?,
+            Some(run_id) => context.lake.session_at(&recorded(context, run_id).await?).await?,
+        };
+        if let (Format::Parquet, Some(path)) = (format, request.out) {
+            let partial = Partial::of(path)?;
+            context.lake.write_parquet(&session, query, &partial.file).await.context(hint)?;
+            partial.complete()?;
+            return Ok(None);
+        }
+        rendered(&context.lake.answer(&session, query).await.context(hint)?, format)?
     };
-    let rows: Vec<Vec<String>> = table
-        .columns
-        .iter()
-        .map(|column| {
-            let null = if column.nullable { "null" } else { "" };
-            vec![column.name.to_owned(), column.kind.data_type().to_string(), null.to_owned(), column.doc.to_owned()]
-        })
-        .collect();
-    Ok(format!(
-        "{}: {}\nkey: {}; written by: {}\n\n{}",
-        table.name,
-        table.doc,
-        table.key.join(", "),
-        table.written_by,
-        output::table(&["column", "type", "", "meaning"], &rows)
-    ))
+    let Some(path) = request.out else { return Ok(Some(text)) };
+    let mut partial = Partial::of(path)?;
+    let lines = if text.is_empty() { text } else { format!("{text}\n") };
+    partial.file.write_all(lines.as_bytes()).with_context(|| cannot_write(path))?;
+    partial.complete()?;
+    Ok(None)
 }
 
-fn render(batches: &[RecordBatch], format: Format) -> anyhow::Result<String> {
+/// What a run recorded: the offsets that it knew, and the tables as they stood when it ended.
+async fn recorded(context: &JobContext, run_id: &str) -> anyhow::Result<PinnedTables> {
+    let rows = context.lake.rows(&JOB_RUN, Some(&format!("run_id = {}", as_text(run_id)))).await?;
+    let Some(row) = rows.first() else {
+        bail!(
+            "there is no run {run_id}; `tollbook sql \"select run_id, job, started_at, result from job_run order by \
+             started_at desc limit 20\"` shows the last ones"
+        );
+    };
+    let damaged = || format!("the row of run {run_id} in job_run cannot be used");
+    let pins: BTreeMap<String, Pin> =
+        serde_json::from_str(row.text("pin").unwrap_or_default()).with_context(damaged)?;
+    let versions = serde_json::from_str(row.text("table_versions").unwrap_or_default()).with_context(damaged)?;
+    for table in [&access_log::TABLE, &partner_event::TABLE] {
+        if !pins.contains_key(table.name) {
+            bail!("{}: its pin says nothing of {}", damaged(), table.name);
+        }
+    }
+    Ok(PinnedTables { pins, versions })
+}
+
+/// What is answered from the declarations.
+enum Documentation {
+    All,
+    One(String),
+}
+
+fn documentation(query: &str) -> Option<Documentation> {
+    let words = query.trim().trim_end_matches(';').to_lowercase();
+    let words: Vec<&str> = words.split_whitespace().collect();
+    match words.as_slice() {
+        ["show", "tables"] => Some(Documentation::All),
+        ["describe", name] => Some(Documentation::One((*name).to_owned())),
+        _ => None,
+    }
+}
+
+/// Columns of text under their headings.
+fn texts<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -> anyhow::Result<RecordBatch> {
+    let columns = headings.iter().enumerate().map(|(at, heading)| {
+        let cells = StringArray::from_iter_values(rows.iter().map(|row| &row[at]));
+        (*heading, Arc::new(cells) as ArrayRef)
+    });
+    Ok(RecordBatch::try_from_iter(columns)?)
+}
+
+fn show_tables() -> anyhow::Result<Vec<RecordBatch>> {
+    let tables = ALL.iter().map(|table| [table.name, "table", table.written_by, table.doc]);
+    let views = VIEWS.iter().map(|view| [view.name, "view", "", view.doc]);
+    let rows: Vec<[String; 4]> = tables.chain(views).map(|row| row.map(str::to_owned)).collect();
+    Ok(vec![texts(["name", "kind", "written_by", "one_row"], &rows)?])
+}
+
+async fn describe(context: &JobContext, name: &str, format: Format) -> anyhow::Result<String> {
+    let (heading, rows) = if let Some(table) = by_name(name) {
+        let rows = table.columns.iter().map(|column| {
+            let null = if column.nullable { "null" } else { "" };
+            [column.name, &column.kind.data_type().to_string(), null, column.doc].map(str::to_owned)
+        });
+        let heading =
+            format!("{}: {}\nkey: {}; written by: {}", table.name, table.doc, table.key.join(", "), table.written_by);
+        (heading, rows.collect::<Vec<_>>())
+    } else if let Some(view) = views::by_name(name) {
+        let session = context.lake.session().await?;
+        let batches = context.lake.answer(&session, &format!("select * from {} limit 0", view.name)).await?;
+        let schema = batches.first().map(RecordBatch::schema).context("a view has columns")?;
+        let rows = view.columns.iter().zip(schema.fields()).map(|(column, field)| {
+            let null = if field.is_nullable() { "null" } else { "" };
+            [column.name, &field.data_type().to_string(), null, column.doc].map(str::to_owned)
+        });
+        (format!("{} (view): {}\n\n{}", view.name, view.doc, view.sql.trim()), rows.collect())
+    } else {
+        let names: Vec<&str> = ALL.iter().map(|table| table.name).chain(VIEWS.iter().map(|view| view.name)).collect();
+        bail!("there is no table or view {name}; there are {}", names.join(", "));
+    };
+    if format != Format::Table {
+        return rendered(&[texts(["column", "type", "null", "meaning"], &rows)?], format);
+    }
+    let rows: Vec<Vec<String>> = rows.into_iter().map(Vec::from).collect();
+    Ok(format!("{heading}\n\n{}", output::table(&["column", "type", "", "meaning"], &rows)))
+}
+
+fn rendered(batches: &[RecordBatch], format: Format) -> anyhow::Result<String> {
     let text = match format {
-        Format::Table => return Ok(as_table(batches)?),
+        // Parquet is written by `answer`, straight to its file.
+        Format::Table | Format::Parquet => return Ok(as_table(batches)?),
         Format::Csv => {
             let mut writer = arrow::csv::WriterBuilder::new().with_header(true).build(Vec::new());
             for batch in batches {
@@ -77,3 +194,41 @@ fn render(batches: &[RecordBatch], format: Format) -> anyhow::Result<String> {
     };
     Ok(String::from_utf8(text)?.trim_end().to_owned())
 }
+
+fn cannot_write(path: &Path) -> String {
+    format!("{} cannot be written; name another file with --out", path.display())
+}
+
+/// A file beside the one that is wanted: it takes its name when it is whole, and is taken away if it never is.
+struct Partial {
+    file: std::fs::File,
+    at: PathBuf,
+    wanted: PathBuf,
+}
+
+impl Partial {
+    fn of(wanted: &Path) -> anyhow::Result<Self> {
+        let name = wanted.file_name().with_context(|| cannot_write(wanted))?.to_string_lossy();
+        // Two processes may write the same answer.
+        let at = wanted.with_file_name(format!(".{name}.{}.partial", std::process::id()));
+        let file = std::fs::File::create(&at).with_context(|| cannot_write(wanted))?;
+        Ok(Self { file, at, wanted: wanted.to_owned() })
+    }
+
+    fn complete(self) -> anyhow::Result<()> {
+        self.file
+            .sync_all()
+            .and_then(|()| std::fs::rename(&self.at, &self.wanted))
+            .with_context(|| cannot_write(&self.wanted))
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        // Gone already where it got its name.
+        let _ = std::fs::remove_file(&self.at);
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

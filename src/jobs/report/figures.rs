@@ -25,7 +25,7 @@ use tollbook_schemas::tables::{Row, access_log, partner_event};
 use crate::context::JobContext;
 
 /// Partners that a list of the largest shows.
-const TOP: usize = 8;
+pub(super) const TOP: usize = 8;
 
 /// Rows of a query as text, each value in its exact printed form.
 async fn texts(context: &JobContext, sql: &str) -> anyhow::Result<Vec<Vec<Option<String>>>> {

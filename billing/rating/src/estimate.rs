@@ -100,7 +100,7 @@ fn answer(node: &Node) -> Result<Map<String, Json>, Failure> {
 
 /// `None` when a flaw is recorded.
 fn read_and_answer(node: &Node, reading: &mut Reading) -> Option<Result<Map<String, Json>, Failure>> {
-    let mut table = Table::of(node, "line", reading)?;
+    let mut table = Table::of(node, "", reading)?;
     _ = table.take("id");
     let currency = table.required(reading, "currency", "a line", |node, path, reading| {
         let code = Table::text(node, path, reading)?;

@@ -98,7 +98,7 @@ impl<'a> Table<'a> {
     /// Path of a key.
     #[must_use]
     pub fn path_of(&self, name: &str) -> String {
-        format!("{}.{name}", self.path)
+        if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
     }
 
     /// Takes a key.

@@ -33,10 +33,21 @@ pub struct Exact {
     divisor: i256,
 }
 
+/// 10^0 to 10^38: what 128 bits hold.
+const POWERS: [i128; 39] = {
+    let mut powers = [1; 39];
+    let mut n = 1;
+    while n < powers.len() {
+        powers[n] = powers[n - 1] * 10;
+        n += 1;
+    }
+    powers
+};
+
 /// 10^n, as far as 256 bits hold it.
 fn power(n: u32) -> Option<i256> {
-    match 10_i128.checked_pow(n) {
-        Some(small) => Some(i256::from_i128(small)),
+    match POWERS.get(usize::try_from(n).ok()?) {
+        Some(small) => Some(i256::from_i128(*small)),
         None => i256::from_i128(10).checked_pow(n),
     }
 }
@@ -237,12 +248,14 @@ impl Exact {
 
     /// How often `10^ten × divisor × step` goes into `number × lift`, in whole numbers.
     fn steps(self, lift: i256, step: i256, direction: Direction) -> Option<i256> {
-        let (mut magnitude, mut divisor) = (self.number.checked_abs()?, self.divisor.checked_mul(step)?);
-        // Both sides by ten as often as the lift and the power share it keeps large numbers small.
-        magnitude = magnitude.checked_mul(lift)?;
-        divisor = divisor.checked_mul(power(self.ten)?)?;
-        let quotient = magnitude.checked_div(divisor)?;
-        let remainder = magnitude.checked_rem(divisor)?;
+        let magnitude = self.number.checked_abs()?.checked_mul(lift)?;
+        let divisor = self.divisor.checked_mul(step)?.checked_mul(power(self.ten)?)?;
+        let quotient = match (magnitude.to_i128(), divisor.to_i128()) {
+            // Most amounts fit 128 bits, which divide much faster.
+            (Some(magnitude), Some(divisor)) => i256::from_i128(magnitude.checked_div(divisor)?),
+            _ => magnitude.checked_div(divisor)?,
+        };
+        let remainder = magnitude.checked_sub(quotient.checked_mul(divisor)?)?;
         let up = match direction {
             Direction::Down => false,
             Direction::Up => remainder != i256::ZERO,
@@ -327,7 +340,17 @@ impl fmt::Display for Exact {
             }
         }
         // Most amounts fit 128 bits, which print much faster.
-        let text = self.number.to_i128().map_or_else(|| self.number.to_string(), |small| small.to_string());
+        if let (Some(small), Some(unit)) = (self.number.to_i128(), 10_u128.checked_pow(self.ten)) {
+            let sign = if small < 0 { "-" } else { "" };
+            let (whole, fraction) = (small.unsigned_abs() / unit, small.unsigned_abs() % unit);
+            write!(f, "{sign}")?;
+            match u64::try_from(whole) {
+                Ok(whole) => write!(f, "{whole}")?,
+                Err(_) => write!(f, "{whole}")?,
+            }
+            return if fraction == 0 { Ok(()) } else { print_fraction(fraction, self.ten, f) };
+        }
+        let text = self.number.to_string();
         let (sign, digits) = text.strip_prefix('-').map_or(("", text.as_str()), |digits| ("-", digits));
         let places = usize::try_from(self.ten).unwrap_or(0);
         let digits = format!("{digits:0>width$}", width = places + 1);
@@ -337,6 +360,27 @@ impl fmt::Display for Exact {
             fraction => write!(f, "{sign}{whole}.{fraction}"),
         }
     }
+}
+
+/// `.0375`: the digits after the point, without zeros at the end.
+fn print_fraction(fraction: u128, digits: u32, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    const CHUNK: u128 = 1_000_000_000_000_000_000;
+    let mut text = [b'0'; 40];
+    let mut rest = fraction;
+    let mut end = text.len();
+    while rest > 0 {
+        let mut chunk = u64::try_from(rest % CHUNK).unwrap_or(0);
+        rest /= CHUNK;
+        for digit in text[..end].iter_mut().rev().take(18) {
+            *digit = b'0' + u8::try_from(chunk % 10).unwrap_or(0);
+            chunk /= 10;
+        }
+        end = end.saturating_sub(18);
+    }
+    let places = usize::try_from(digits).unwrap_or(0).min(text.len());
+    let text = &text[text.len() - places..];
+    let text = std::str::from_utf8(text).unwrap_or_default();
+    write!(f, ".{}", text.trim_end_matches('0'))
 }
 
 impl Exact {
@@ -443,6 +487,28 @@ mod tests {
             );
         }
         assert!(exact("1").round_to_multiple(Decimal::ZERO, Up).is_err());
+    }
+
+    #[test]
+    fn text_is_printed_as_it_was_read() {
+        for text in [
+            "0",
+            "12",
+            "-0.5",
+            "0.0375",
+            "-1234567890123.000000000000000000000001",
+            "99999999999999999999.1",
+            "170141183460469231731687303715884105727",
+            "170141183460469231731687303715884105728.5",
+            "0.00000000000000000000000000000000000001",
+            "-0.00000000000000000000000000000000000000000000000000000000001",
+            "0.123456789012345678901234567890123456789",
+        ] {
+            let read = exact(text);
+            assert_eq!(read.to_string(), text);
+        }
+        assert_eq!(exact("12.3400").to_string(), "12.34");
+        assert_eq!(exact("-0").to_string(), "0");
     }
 
     #[test]

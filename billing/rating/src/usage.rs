@@ -74,15 +74,22 @@ impl Usage {
     /// # Errors
     /// [`RatingError::Overflow`]; [`RatingError::Input`] when only one of them has its events or groups.
     pub fn then(&self, more: &Self) -> Result<Self, RatingError> {
+        let pieces_of =
+            |usage: &Self| if usage.pieces.is_empty() { vec![usage.quantity] } else { usage.pieces.clone() };
+        let pieces = [pieces_of(self), pieces_of(more)].concat();
+        // Nothing has neither events nor groups, and can be written as 0.
+        if self.is_nothing() {
+            return Ok(Self { pieces, ..more.clone() });
+        }
+        if more.is_nothing() {
+            return Ok(Self { pieces, ..self.clone() });
+        }
         let quantity = self.quantity.checked_add(more.quantity)?;
         let prorated = match (self.prorated, more.prorated) {
             (Some(one), Some(two)) => Some(one.checked_add(two)?),
             (None, None) => None,
             _ => return Err(half("prorated units")),
         };
-        let pieces_of =
-            |usage: &Self| if usage.pieces.is_empty() { vec![usage.quantity] } else { usage.pieces.clone() };
-        let pieces = [pieces_of(self), pieces_of(more)].concat();
         let event_count = match (self.count(), more.count()) {
             (Some(one), Some(two)) => one.checked_add(two),
             _ => None,
@@ -109,6 +116,11 @@ impl Usage {
             _ => return Err(half("groups")),
         };
         Ok(Self { quantity, prorated, pieces, event_count, events, groups })
+    }
+
+    fn is_nothing(&self) -> bool {
+        let is_bare = self.prorated.is_none() && self.event_count.is_none() && self.events.is_none();
+        self.quantity == Decimal::ZERO && is_bare && self.groups.is_none()
     }
 
     /// How many events there were, if that is known.

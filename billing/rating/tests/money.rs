@@ -171,3 +171,16 @@ fn every_number_of_the_page_is_right() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
     assert!(count > 70, "only {count} rows were found");
 }
+
+/// The example of the crate's README: each first line of a pair is answered by the second.
+#[test]
+fn the_example_of_the_readme_is_right() {
+    let readme = include_str!("../README.md");
+    let (_, block) = readme.split_once("```text\n").unwrap();
+    let (block, _) = block.split_once("\n```").unwrap();
+    let lines: Vec<&str> = block.lines().collect();
+    assert_eq!(lines.len(), 4);
+    for pair in lines.chunks(2) {
+        assert_eq!(estimate::line(pair[0]), pair[1]);
+    }
+}

@@ -1,4 +1,6 @@
 #![doc = include_str!("../README.md")]
+// A wrong cast or a panic here is a wrong invoice. Tests may.
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::as_conversions))]
 
 pub mod allocate;
 pub mod commitment;

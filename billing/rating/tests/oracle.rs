@@ -348,4 +348,53 @@ proptest! {
             prop_assert!(answer.starts_with('{') && !answer.contains('\n'), "{}", answer);
         }
     }
+
+    /// The largest and smallest numbers in every place of every model are an amount or an error, never a panic.
+    #[test]
+    fn extremes_are_answered(template in 0_usize..8, picks in prop::collection::vec(0_usize..EXTREMES.len(), 12)) {
+        let mut picks = picks.into_iter().cycle();
+        let mut line = String::new();
+        for piece in TEMPLATES[template].split('#') {
+            if !line.is_empty() {
+                line.push_str(EXTREMES[picks.next().unwrap()]);
+            }
+            line.push_str(piece);
+        }
+        let line = line.replace('\'', "\"");
+        let answer = tollbook_rating::estimate::line(&line);
+        prop_assert!(answer.contains("\"total\"") || answer.contains("\"error\""), "{}: {}", line, answer);
+        prop_assert!(!answer.contains("expected"), "{}: {}", line, answer);
+    }
 }
+
+const EXTREMES: [&str; 9] = [
+    "0",
+    "1",
+    "-1",
+    "0.000000000001",
+    "3",
+    "100",
+    "7.000000000007",
+    "99999999999999999999999999.999999999999",
+    "9223372036854775807",
+];
+
+/// `#` is a number, `'` a quote.
+const TEMPLATES: [&str; 8] = [
+    "{'currency':'USD','price':{'model':'per_unit','unit_price':'#','convert':{'divide_by':'#','multiply_by':'#'},\
+     'included':'#','minimum':'#','maximum':'#','discount_percent':'#'},'splits':['#','#','#']}",
+    "{'currency':'JPY','price':{'model':'graduated','tiers':[{'up_to':'#','unit_price':'#','flat_price':'#'},\
+     {'unit_price':'#'}],'round_quantity':{'direction':'half_up','to_multiple_of':'#'}},'billed':'#','quantity':'#'}",
+    "{'currency':'ISK','price':{'model':'volume','tiers':[{'up_to':'#','unit_price':'#'},{'flat_price':'#'}],\
+     'convert':'bytes_to_tib'},'quantity':'#'}",
+    "{'currency':'KWD','price':{'model':'package','package_size':'#','package_price':'#','free_units':'#'},\
+     'quantity':'#'}",
+    "{'currency':'USD','price':{'model':'percentage','percent':'#','fixed_fee':'#','event_minimum':'#',\
+     'free_total':'#'},'usage':{'events':['#','#','#']}}",
+    "{'currency':'USD','price':{'model':'graduated','tiers':[{'up_to':'#','unit_price':'#'},{'flat_price':'#'}]},\
+     'settings':{'quantity_basis':'prorated','negative_total':'nothing_due'},\
+     'usage':{'events':[{'quantity':'#','prorated':'#'},{'quantity':'#','prorated':'#'}]}}",
+    "{'currency':'USD','invoice':{'lines':[{'amount':'#','tax_percent':'#'},{'amount':'#','tax_percent':'#'}],\
+     'coupons':[{'amount':'#'},{'percent':'#'}],'credits':[{'amount':'#'}],'tax_mode':'inclusive'}}",
+    "{'currency':'USD','allocate':{'amount':'#','weights':['#','#','#']}}",
+];

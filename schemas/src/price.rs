@@ -1,5 +1,5 @@
 //! The structure of one price: a model with its parameters, the steps around it, the settings where billing systems
-//! differ. One form for the catalog's TOML and for the JSON of `estimate`; [`read`] checks both.
+//! differ. One form for the catalog's TOML and for the JSON of `estimate`; [`tariff`] checks both.
 //!
 //! What is read here is whole: a key that its model does not have, a gap between tiers, a negative price are
 //! [`Flaw`]s with their place and how to mend them. How a quantity becomes an amount is not known here
@@ -8,6 +8,7 @@
 pub mod node;
 pub mod read;
 pub mod setting;
+pub mod tariff;
 mod tiers;
 
 use std::collections::BTreeMap;
@@ -211,7 +212,7 @@ impl Tariff {
     pub fn from_node(node: &Node) -> Result<Self, Vec<Flaw>> {
         let mut reading = Reading::default();
         let tariff = Table::of(node, "price", &mut reading).and_then(|mut table| {
-            let tariff = read::tariff(&mut table, &mut reading);
+            let tariff = tariff::tariff(&mut table, &mut reading);
             table.finish(&mut reading);
             tariff
         });

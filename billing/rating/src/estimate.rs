@@ -7,7 +7,7 @@
 //!   and its usage as one of `quantity`; `usage`; `splits` (each alone, in order, with `is_last` and `thresholds`);
 //!   `before` with `added` or `quantity` (one split); `billed` with `quantity` (late usage); `runs` (cumulative usage
 //!   at the end of each part of the period, as each run knew it);
-//! - `allocate`, `prorate`, `commitment`, `invoice` ([`document`]).
+//! - `allocate`, `prorate`, `commitment`, `invoice`, `round` (`estimate/document.rs`).
 //!
 //! The answer has `total`, `total_minor` and `lines` with components, or `error` with the `field` and how to mend it.
 
@@ -19,7 +19,8 @@ use tollbook_schemas::exact::Exact;
 use tollbook_schemas::money::{Currency, Money, MoneyError};
 use tollbook_schemas::price::Tariff;
 use tollbook_schemas::price::node::{Node, Value};
-use tollbook_schemas::price::read::{Flaw, Reading, Table, settings_node, tariff};
+use tollbook_schemas::price::read::{Flaw, Reading, Table};
+use tollbook_schemas::price::tariff::{settings_node, tariff};
 
 use super::split::{Delta, corrections, delta, due_by_threshold, minus, parts, rate_split};
 use super::working::{Component, ComponentWorking};

@@ -292,7 +292,7 @@ impl<'a> Checking<'a> {
             }
             _ => {}
         }
-        let tariff = price::read::tariff(&mut table, reading);
+        let tariff = price::tariff::tariff(&mut table, reading);
         table.finish(reading);
         let meter = meter?;
         if let Some(id) = &meter {

@@ -72,7 +72,7 @@ pub(super) struct PlanEntry {
     pub name: Text,
     pub issuer: Text,
     pub currency: Text,
-    /// Read by [`crate::price::read`], which knows every model's keys.
+    /// Read by [`crate::price::tariff`], which knows every model's keys.
     #[serde(default)]
     pub price: Vec<Placed>,
 }

@@ -56,7 +56,7 @@ pub struct Line {
     pub plan_version: u32,
     /// Price of the plan.
     pub price_id: PriceId,
-    /// `flat`, `per_unit` or `graduated`.
+    /// The word of the price's model, such as `graduated`.
     pub price_model: String,
     /// Quantity that was priced.
     pub quantity: Decimal,

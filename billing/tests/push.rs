@@ -63,7 +63,7 @@ fn document(partner: &str, currency: &str, line_count: u32) -> Document {
         subscription_id: SubscriptionId::parse("s1").unwrap(),
         unit: None,
         usage: Vec::new(),
-        working: Working { exact: number.to_string(), tiers: Vec::new(), unit_price: None },
+        working: Working { exact: number.to_string(), ..Working::default() },
     };
     let lines: Vec<Line> = (1..=line_count.max(1)).map(line).collect();
     let total_minor = lines.iter().map(|line| line.amount_minor).sum();

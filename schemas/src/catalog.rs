@@ -13,11 +13,11 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
-use crate::decimal::Decimal;
 use crate::digest::{sha256_hex, sha256_parts};
 use crate::id::{IssuerId, MeterId, PlanId, PriceId, ProductId};
 use crate::money::Currency;
 
+pub use crate::price::{PriceModel, Tariff, Tier};
 pub use file::CatalogFile;
 
 /// The legal entity that issues invoices.
@@ -88,62 +88,6 @@ pub struct Meter {
     pub group_by: BTreeMap<String, String>,
 }
 
-/// One tier of a graduated price: `(previous up_to, up_to]`, the first from 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tier {
-    /// Last quantity that belongs to it; `None` for the last tier.
-    pub up_to: Option<Decimal>,
-    /// Price of each unit in it, in major units of the currency.
-    pub unit_price: Decimal,
-    /// Charged once when the quantity enters the tier, in major units.
-    pub flat_price: Decimal,
-}
-
-/// How a quantity becomes an amount.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PriceModel {
-    /// A fixed amount for each period.
-    Flat {
-        /// In major units.
-        amount: Decimal,
-    },
-    /// Every unit costs the same.
-    PerUnit {
-        /// Meter that gives the quantity.
-        meter: MeterId,
-        /// In major units.
-        unit_price: Decimal,
-    },
-    /// Each unit costs what its tier says.
-    Graduated {
-        /// Meter that gives the quantity.
-        meter: MeterId,
-        /// Tiers without gap, the last one open.
-        tiers: Vec<Tier>,
-    },
-}
-
-impl PriceModel {
-    /// The word in the catalog.
-    #[must_use]
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::Flat { .. } => "flat",
-            Self::PerUnit { .. } => "per_unit",
-            Self::Graduated { .. } => "graduated",
-        }
-    }
-
-    /// The meter, if the model has one.
-    #[must_use]
-    pub fn meter(&self) -> Option<&MeterId> {
-        match self {
-            Self::Flat { .. } => None,
-            Self::PerUnit { meter, .. } | Self::Graduated { meter, .. } => Some(meter),
-        }
-    }
-}
-
 /// One price of a plan: one printed line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Price {
@@ -151,8 +95,10 @@ pub struct Price {
     pub price_id: PriceId,
     /// What the customer reads.
     pub description: String,
+    /// Meter that gives the quantity; none for a flat price.
+    pub meter: Option<MeterId>,
     /// How it is computed.
-    pub model: PriceModel,
+    pub tariff: Tariff,
 }
 
 /// One immutable version of a plan.

@@ -1,15 +1,14 @@
-//! Exact decimals for quantities and prices, and the wide product in which a line is computed.
+//! Exact decimals for quantities and prices.
 //!
 //! [`Decimal`] holds 26 digits before and 12 after the point in an `i128` (the tables' `decimal(38,12)`; Stripe
-//! allows 12 decimals too). [`Exact`] holds sums of products of two decimals, 24 digits after the point, in 256
-//! bits. No operation rounds: what does not fit is an error. The only rounding in tollbook is
-//! [`Exact::round_to_minor`], called once for each printed line.
+//! allows 12 decimals too). No operation rounds: what does not fit is an error. A line is computed in [`Exact`].
 
 use std::fmt;
 use std::str::FromStr;
 
-use arrow::datatypes::i256;
 use serde::{Deserialize, Serialize};
+
+pub use crate::exact::Exact;
 
 /// Digits after the point in a [`Decimal`].
 pub const SCALE: u32 = 12;
@@ -26,13 +25,16 @@ pub enum DecimalError {
     /// More than 12 digits after the point.
     #[error("{0:?} has more than 12 digits after the point")]
     TooPrecise(String),
-    /// The result has more than 26 digits before the point.
-    #[error("the result of {0} does not fit: it has more than 26 digits before the point")]
+    /// The result has more digits than we hold: 26 before the point in a decimal, 76 in all in an exact number.
+    #[error("the result of {0} does not fit: it has too many digits")]
     Overflow(&'static str),
+    /// A division by zero, or a step of zero.
+    #[error("a division by zero has no result")]
+    ByZero,
 }
 
 /// An exact decimal number with 12 digits after the point.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Decimal(i128);
 
@@ -85,7 +87,7 @@ impl Decimal {
     /// The exact product. Cannot overflow: 38 digits times 38 digits fit 76, which 256 bits hold.
     #[must_use]
     pub fn times(self, other: Self) -> Exact {
-        Exact(i256::from_i128(self.0).wrapping_mul(i256::from_i128(other.0)))
+        Exact::product(self, other)
     }
 
     /// Whether the value is below zero.
@@ -150,51 +152,6 @@ impl fmt::Display for Decimal {
     }
 }
 
-/// A sum of products of two decimals, with 24 digits after the point; never rounded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Exact(i256);
-
-impl Exact {
-    /// Zero.
-    pub const ZERO: Self = Self(i256::ZERO);
-
-    /// A decimal as it is.
-    #[must_use]
-    pub fn from_decimal(decimal: Decimal) -> Self {
-        decimal.times(Decimal(ONE))
-    }
-
-    /// Sum.
-    ///
-    /// # Errors
-    /// [`DecimalError::Overflow`].
-    pub fn checked_add(self, other: Self) -> Result<Self, DecimalError> {
-        self.0.checked_add(other.0).map(Self).ok_or(DecimalError::Overflow("an addition"))
-    }
-
-    /// Rounds to a multiple of `step` minor units of a currency with `exponent` digits, half away from zero, and
-    /// gives minor units. The one place where money is rounded (I4).
-    ///
-    /// # Errors
-    /// [`DecimalError::Overflow`] when the amount does not fit 63 bits.
-    pub fn round_to_minor(self, exponent: u32, step: i64) -> Result<i64, DecimalError> {
-        let overflow = DecimalError::Overflow("rounding to minor units");
-        // value = self / 10^24 major = self / 10^(24-exponent) minor = self / (10^(24-exponent) * step) steps.
-        let unit = 10_i128.checked_pow(24_u32.saturating_sub(exponent)).ok_or_else(|| overflow.clone())?;
-        let divisor =
-            i256::from_i128(unit).checked_mul(i256::from_i128(i128::from(step))).ok_or_else(|| overflow.clone())?;
-        let two = i256::from_i128(2);
-        let magnitude = self.0.checked_abs().ok_or_else(|| overflow.clone())?;
-        let quotient = magnitude.checked_div(divisor).ok_or_else(|| overflow.clone())?;
-        let remainder = magnitude.checked_rem(divisor).ok_or_else(|| overflow.clone())?;
-        let twice = remainder.checked_mul(two).ok_or_else(|| overflow.clone())?;
-        let steps = if twice >= divisor { quotient.checked_add(i256::ONE) } else { Some(quotient) };
-        let steps = steps.and_then(i256::to_i128).and_then(|s| i64::try_from(s).ok());
-        let minor = steps.and_then(|s| s.checked_mul(step)).ok_or(overflow)?;
-        Ok(if self.0.is_negative() { -minor } else { minor })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -221,32 +178,5 @@ mod tests {
             assert!(bad.parse::<Decimal>().is_err(), "{bad:?}");
         }
         assert_eq!("100000000000000000000000000".parse::<Decimal>(), Err(DecimalError::Overflow("reading a number")));
-    }
-
-    #[test]
-    fn rounding_is_half_away_from_zero_once() {
-        for (price, quantity, exponent, step, minor) in [
-            ("0.05", "30", 2, 1, 150),
-            ("0.005", "1", 2, 1, 1),
-            ("-0.005", "1", 2, 1, -1),
-            ("0.004999999999", "1", 2, 1, 0),
-            ("0.0002", "1234567", 2, 1, 24_691),
-            ("1.5", "1", 0, 1, 2),
-            ("2.5", "1", 0, 1, 3),
-            ("1.49", "1", 2, 100, 100),
-            ("1.50", "1", 2, 100, 200),
-            ("0.0155", "1", 3, 10, 20),
-        ] {
-            let exact = decimal(price).times(decimal(quantity));
-            assert_eq!(exact.round_to_minor(exponent, step), Ok(minor), "{price} x {quantity}");
-        }
-    }
-
-    #[test]
-    fn the_largest_product_is_exact_and_too_much_money_is_an_error() {
-        let most = decimal("99999999999999999999999999.999999999999");
-        assert!(most.times(most).checked_add(Exact::ZERO).is_ok());
-        assert_eq!(most.times(most).round_to_minor(2, 1), Err(DecimalError::Overflow("rounding to minor units")));
-        assert!(most.checked_add(most).is_err());
     }
 }

@@ -12,7 +12,7 @@ use tollbook_schemas::invariant::Invariant;
 use super::UsageIndex;
 use super::span::Span;
 use crate::document::{BilledDay, Line};
-use crate::rating::rate;
+use crate::rating::{Usage, rate};
 use crate::usage::{UsageSlice, fold};
 
 pub(super) fn line_of(
@@ -26,7 +26,7 @@ pub(super) fn line_of(
         let subscription_id = &span.subscription.subscription_id;
         format!("price {} of subscription {subscription_id}", price.price_id)
     };
-    let (quantity, unit, days) = match price.model.meter() {
+    let (quantity, unit, days) = match &price.meter {
         // A flat price is one period's worth.
         None => (Decimal::whole(1), None, Vec::new()),
         Some(meter_id) => {
@@ -37,17 +37,17 @@ pub(super) fn line_of(
             (quantity, Some(meter.unit.clone()), days)
         }
     };
-    let rated = rate(&price.model, quantity, span.version.currency)
+    let rated = rate(&price.tariff, &Usage::of(quantity), span.version.currency)
         .map_err(|error| format!("{}: {}", place(), told(&error)))?;
     Ok(Line {
         amount_minor: rated.amount.minor,
         description: price.description.clone(),
         line_number,
-        meter_id: price.model.meter().cloned(),
+        meter_id: price.meter.clone(),
         plan_id: span.subscription.plan_id.clone(),
         plan_version: span.version.version,
         price_id: price.price_id.clone(),
-        price_model: price.model.as_str().to_owned(),
+        price_model: price.tariff.model.as_str().to_owned(),
         quantity,
         span_end: span.billed.end,
         span_start: span.billed.start,

@@ -88,5 +88,5 @@ pub(super) fn check_overlaps(spans: &[Span<'_>]) -> Result<(), String> {
 }
 
 fn meters<'a>(span: &'a Span<'_>) -> impl Iterator<Item = &'a MeterId> {
-    span.version.prices.iter().filter_map(|price| price.model.meter())
+    span.version.prices.iter().filter_map(|price| price.meter.as_ref())
 }

@@ -30,7 +30,7 @@ pub(crate) fn document(line_count: u32) -> Document {
         subscription_id: SubscriptionId::parse("s1").unwrap(),
         unit: None,
         usage: Vec::new(),
-        working: Working { exact: number.to_string(), tiers: Vec::new(), unit_price: None },
+        working: Working { exact: number.to_string(), ..Working::default() },
     };
     let lines: Vec<Line> = (1..=line_count).map(line).collect();
     let total_minor = sum_of(&lines).unwrap();

@@ -5,12 +5,14 @@ use std::ops::Range;
 
 use toml::Spanned;
 
-use super::file::{CatalogFile, Document, IssuerEntry, MeterEntry, PlanEntry, PriceEntry, ProductEntry, TierEntry};
-use super::{Aggregation, Catalog, Issuer, Meter, PlanVersion, Price, PriceModel, Problem, Product, Tier};
-use crate::decimal::Decimal;
+use super::file::{CatalogFile, Document, IssuerEntry, MeterEntry, PlanEntry, ProductEntry};
+use super::{Aggregation, Catalog, Issuer, Meter, PlanVersion, Price, PriceModel, Problem, Product};
 use crate::id::{IdError, IssuerId, MeterId, PlanId, PriceId, ProductId};
 use crate::money::Currency;
 use crate::period::{parse_instant, parse_zone};
+use crate::price;
+use crate::price::node::Node;
+use crate::price::read::{Reading, Table};
 
 pub(super) fn check(files: &[&CatalogFile], sha256: String) -> Result<Catalog, Vec<Problem>> {
     let mut checking = Checking::new(sha256);
@@ -80,25 +82,6 @@ impl<'a> Checking<'a> {
                 None
             }
         }
-    }
-
-    fn decimal(&mut self, text: &Spanned<String>) -> Option<Decimal> {
-        match text.as_ref().parse() {
-            Ok(decimal) => Some(decimal),
-            Err(error) => {
-                self.problem(text.span(), error.to_string(), "write it in quotes, such as \"0.002\"");
-                None
-            }
-        }
-    }
-
-    fn price_of(&mut self, text: &Spanned<String>) -> Option<Decimal> {
-        let price = self.decimal(text)?;
-        if price.is_negative() {
-            self.problem(text.span(), "a price is negative", "use 0 or more; reductions are discounts or credits");
-            return None;
-        }
-        Some(price)
     }
 
     fn issuer(&mut self, entry: &Spanned<IssuerEntry>) {
@@ -271,128 +254,62 @@ impl<'a> Checking<'a> {
         }
         let mut prices: Vec<Price> = Vec::new();
         for price in &entry.price {
-            let price = price.as_ref();
-            let Some(price_id) = self.id(&price.id, PriceId::parse) else { continue };
-            if prices.iter().any(|other| other.price_id == price_id) {
-                self.problem(price.id.span(), format!("price {price_id} is there twice"), "rename one");
-                continue;
+            let mut reading = Reading::default();
+            let price = self.price(&price.0, &prices, &mut reading);
+            for flaw in reading.flaws {
+                self.problem(flaw.at, flaw.what, flaw.mend);
             }
-            if let Some(model) = self.model(price) {
-                prices.push(Price { price_id, description: price.description.as_ref().clone(), model });
-            }
+            prices.extend(price);
         }
         prices
     }
 
-    fn model(&mut self, price: &PriceEntry) -> Option<PriceModel> {
-        let word = price.model.as_ref().as_str();
-        let fields = [
-            ("amount", price.amount.as_ref().map(Spanned::span)),
-            ("meter", price.meter.as_ref().map(Spanned::span)),
-            ("unit_price", price.unit_price.as_ref().map(Spanned::span)),
-            ("tiers", price.tiers.as_ref().map(Spanned::span)),
-        ];
-        let wanted: &[&str] = match word {
-            "flat" => &["amount"],
-            "per_unit" => &["meter", "unit_price"],
-            "graduated" => &["meter", "tiers"],
-            _ => {
-                let what = format!("price model {word:?} is not known");
-                self.problem(price.model.span(), what, "use flat, per_unit or graduated");
-                return None;
+    /// One price: its id, its words, its meter; the rest is the tariff's.
+    fn price(&self, node: &Node, before: &[Price], reading: &mut Reading) -> Option<Price> {
+        let mut table = Table::of(node, "price", reading)?;
+        let id_at = table.place("id").unwrap_or_else(|| table.at());
+        let price_id = table.required(reading, "id", "a price", |node, path, reading| {
+            let id = PriceId::parse(Table::text(node, path, reading)?);
+            id.map_err(|error| reading.flaw(node.at.clone(), path, error.to_string(), "choose another id")).ok()
+        });
+        if let Some(id) = price_id.as_ref().filter(|id| before.iter().any(|other| other.price_id == **id)) {
+            reading.flaw(id_at, "price.id", format!("price {id} is there twice"), "rename one");
+        }
+        let description = table.required(reading, "description", "a price", Table::text);
+        let word = table.peek("model").unwrap_or_default().to_owned();
+        let model_at = table.place("model").unwrap_or_else(|| table.at());
+        let meter_at = table.place("meter").unwrap_or_else(|| table.at());
+        let meter = table.optional(reading, "meter", |node, path, reading| {
+            let id = MeterId::parse(Table::text(node, path, reading)?);
+            id.map_err(|error| reading.flaw(node.at.clone(), path, error.to_string(), "choose another id")).ok()
+        });
+        match (&meter, word.as_str()) {
+            (Some(Some(_)), "flat") => {
+                reading.flaw(meter_at.clone(), "price.meter", "a flat price has no meter", "remove meter");
             }
-        };
-        let mut whole = true;
-        for (name, span) in fields {
-            match (span, wanted.contains(&name)) {
-                (None, true) => {
-                    self.problem(price.model.span(), format!("a {word} price needs {name}"), format!("add {name}"));
-                    whole = false;
+            (Some(None), model) if model != "flat" => {
+                reading.flaw(model_at, "price.meter", format!("a {model} price needs meter"), "add meter");
+            }
+            _ => {}
+        }
+        let tariff = price::tariff::tariff(&mut table, reading);
+        table.finish(reading);
+        let meter = meter?;
+        if let Some(id) = &meter {
+            match (self.catalog.meters.get(id), tariff.as_ref().map(|tariff| &tariff.model)) {
+                (None, _) => {
+                    reading.flaw(meter_at, "price.meter", format!("no meter {id}"), "declare it, or name another");
                 }
-                (Some(span), false) => {
-                    self.problem(span, format!("a {word} price has no {name}"), format!("remove {name}"));
-                    whole = false;
-                }
-                _ => {}
-            }
-        }
-        if !whole {
-            return None;
-        }
-        match (&price.amount, &price.meter, &price.unit_price, &price.tiers) {
-            (Some(amount), None, None, None) => Some(PriceModel::Flat { amount: self.price_of(amount)? }),
-            (None, Some(meter), Some(unit_price), None) => {
-                let (meter, unit_price) = (self.known_meter(meter), self.price_of(unit_price));
-                Some(PriceModel::PerUnit { meter: meter?, unit_price: unit_price? })
-            }
-            (None, Some(meter), None, Some(tiers)) => {
-                let (meter, tiers) = (self.known_meter(meter), self.tiers(tiers));
-                Some(PriceModel::Graduated { meter: meter?, tiers: tiers? })
-            }
-            _ => None,
-        }
-    }
-
-    fn known_meter(&mut self, text: &Spanned<String>) -> Option<MeterId> {
-        let meter = self.id(text, MeterId::parse)?;
-        if !self.catalog.meters.contains_key(&meter) {
-            self.problem(text.span(), format!("no meter {meter}"), "declare it, or name another");
-            return None;
-        }
-        Some(meter)
-    }
-
-    /// Tiers are `(from, up_to]`: each starts where the one before ends, so only the ends are written, and a gap or
-    /// an overlap cannot be. What can be wrong is their order, and a missing or early open end.
-    fn tiers(&mut self, entries: &Spanned<Vec<Spanned<TierEntry>>>) -> Option<Vec<Tier>> {
-        let mut tiers: Vec<Tier> = Vec::new();
-        let last = entries.as_ref().len().checked_sub(1);
-        if last.is_none() {
-            self.problem(entries.span(), "there are no tiers", "write at least one, without up_to");
-        }
-        let mut whole = last.is_some();
-        for (at, entry) in entries.as_ref().iter().enumerate() {
-            let (span, entry) = (entry.span(), entry.as_ref());
-            let up_to = match &entry.up_to {
-                None => None,
-                Some(text) => Some((text.span(), self.decimal(text)?)),
-            };
-            match (&up_to, Some(at) == last) {
-                (Some((span, _)), true) => {
-                    self.problem(
-                        span.clone(),
-                        "the last tier ends, so larger quantities have no price",
-                        "remove its up_to",
-                    );
-                    whole = false;
-                }
-                (None, false) => {
-                    self.problem(
-                        span.clone(),
-                        "a tier without up_to is not the last",
-                        "give it up_to, or move it to the end",
-                    );
-                    whole = false;
+                (Some(meter), Some(PriceModel::Matrix { dimensions, .. })) => {
+                    for dimension in dimensions.iter().filter(|name| !meter.group_by.contains_key(*name)) {
+                        let what = format!("meter {id} has no dimension {dimension}");
+                        reading.flaw(meter_at.clone(), "price.dimensions", what, "add it to the meter's group_by");
+                    }
                 }
                 _ => {}
             }
-            let previous = tiers.last().and_then(|tier| tier.up_to).unwrap_or(Decimal::ZERO);
-            if let Some((span, up_to)) = &up_to
-                && *up_to <= previous
-            {
-                let what = format!("tier up to {up_to} does not come after {previous}: tiers would overlap");
-                self.problem(span.clone(), what, "order tiers by up_to, each larger than the one before");
-                whole = false;
-            }
-            if entry.unit_price.is_none() && entry.flat_price.is_none() {
-                self.problem(span, "a tier has no price", "add unit_price or flat_price; \"0\" is a price");
-                whole = false;
-            }
-            let unit_price = entry.unit_price.as_ref().map_or(Some(Decimal::ZERO), |text| self.price_of(text))?;
-            let flat_price = entry.flat_price.as_ref().map_or(Some(Decimal::ZERO), |text| self.price_of(text))?;
-            tiers.push(Tier { up_to: up_to.map(|(_, up_to)| up_to), unit_price, flat_price });
         }
-        whole.then_some(tiers)
+        Some(Price { price_id: price_id?, description: description?, meter, tariff: tariff? })
     }
 
     fn finish(mut self) -> Result<Catalog, Vec<Problem>> {

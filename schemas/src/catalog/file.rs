@@ -3,6 +3,8 @@
 use serde::Deserialize;
 use toml::Spanned;
 
+use crate::price::node::Placed;
+
 /// One file of the catalog.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CatalogFile {
@@ -70,26 +72,7 @@ pub(super) struct PlanEntry {
     pub name: Text,
     pub issuer: Text,
     pub currency: Text,
+    /// Read by [`crate::price::tariff`], which knows every model's keys.
     #[serde(default)]
-    pub price: Vec<Spanned<PriceEntry>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct PriceEntry {
-    pub id: Text,
-    pub description: Text,
-    pub model: Text,
-    pub amount: Option<Text>,
-    pub meter: Option<Text>,
-    pub unit_price: Option<Text>,
-    pub tiers: Option<Spanned<Vec<Spanned<TierEntry>>>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct TierEntry {
-    pub up_to: Option<Text>,
-    pub unit_price: Option<Text>,
-    pub flat_price: Option<Text>,
+    pub price: Vec<Placed>,
 }

@@ -56,7 +56,7 @@ fn parse(text: &str) -> Result<Catalog, Vec<Problem>> {
 fn a_whole_catalog_is_read() {
     let catalog = parse(WHOLE).unwrap();
     let plan = &catalog.plans[&PlanId::parse("pro").unwrap()][0];
-    let PriceModel::Graduated { tiers, .. } = &plan.prices[1].model else { panic!("graduated") };
+    let PriceModel::Graduated { tiers, .. } = &plan.prices[1].tariff.model else { panic!("graduated") };
     assert_eq!(tiers.len(), 3);
     assert_eq!(tiers[2].flat_price.to_string(), "1.5");
     assert_eq!(catalog.sha256, parse(WHOLE).unwrap().sha256);
@@ -85,6 +85,13 @@ fn every_mistake_is_told_with_its_line() {
         ("routes = [\"/maps/\"]", "routes = [\"maps\"]", "must start with '/'"),
         ("version = 1", "version = 0", "must be 1 or more"),
         ("model = \"flat\"", "model = \"per_unit\"", "needs meter"),
+        ("model = \"flat\"", "model = \"volme\"", "price model \"volme\" is not known"),
+        ("amount = \"49\"", "amount = \"49\"\nmeter = \"calls\"", "a flat price has no meter"),
+        ("amount = \"49\"", "amount = \"49\"\nmaximun = \"60\"", "unknown field `maximun`"),
+        ("amount = \"49\"", "amount = \"49\"\nincluded = \"60\"", "a flat price has no included"),
+        ("id = \"base\"", "id = \"a b\"", "must be 1 to 64 characters"),
+        ("id = \"base\"", "", "a price needs id"),
+        ("{ up_to = \"1000\", unit_price = \"0\" }", "{ up_to = \"1000\", percent = \"0\" }", "a tier has no price"),
         ("number_prefix = \"AC-\"", "number_prefix = \"A C\"", "number_prefix must be"),
     ] {
         let problems = parse(&WHOLE.replacen(from, to, 1)).unwrap_err();
@@ -106,4 +113,45 @@ fn versions_of_a_plan_follow_each_other() {
     assert_eq!(at("2025-12-31T23:59:59Z"), None);
     assert_eq!(at("2026-05-31T23:59:59Z"), Some(1));
     assert_eq!(at("2026-06-01T00:00:00Z"), Some(2));
+}
+
+/// Each row is the rest of a price after its id, description and meter: what every model may say.
+#[test]
+fn plans_use_every_model() {
+    for (rest, model) in [
+        ("model = \"volume\"\ntiers = [{ up_to = \"5\", unit_price = \"1\" }, { flat_price = \"2\" }]", "volume"),
+        ("model = \"package\"\npackage_size = \"10\"\npackage_price = \"15\"\nfree_units = \"5\"", "package"),
+        ("model = \"percentage\"\npercent = \"1.3\"\nfixed_fee = \"2\"\nfree_events = 3", "percentage"),
+        (
+            "model = \"graduated_percentage\"\ntiers = [{ percent = \"1\", flat_price = \"200\" }]",
+            "graduated_percentage",
+        ),
+        (
+            "model = \"matrix\"\ndimensions = [\"region\"]\n[[plan.price.cells]]\nvalues = [\"eu\"]\nunit_price = \"1\"",
+            "matrix",
+        ),
+        ("model = \"dynamic\"\nmultiplier = \"1.2\"\nmaximum = \"100\"\ndiscount_percent = \"5\"", "dynamic"),
+        (
+            "model = \"per_unit\"\nunit_price = \"1\"\nconvert = \"bytes_to_gb\"\nincluded = 10\n\
+             round_quantity = { direction = \"up\", to_multiple_of = \"0.5\" }\nminimum = \"1\"\n\
+             [plan.price.settings]\nlimits = \"after_discount\"",
+            "per_unit",
+        ),
+    ] {
+        let head = WHOLE.replace("unit = \"call\"", "unit = \"call\"\ngroup_by = { region = \"region\" }");
+        let price = "\n[[plan.price]]\nid = \"more\"\ndescription = \"More\"\nmeter = \"calls\"\n";
+        let catalog =
+            parse(&format!("{head}{price}{rest}\n")).unwrap_or_else(|problems| panic!("{rest}: {problems:?}"));
+        let plan = &catalog.plans[&PlanId::parse("pro").unwrap()][0];
+        assert_eq!(plan.prices[2].tariff.model.as_str(), model);
+        assert_eq!(plan.prices[2].meter.as_ref().unwrap().as_str(), "calls");
+    }
+}
+
+#[test]
+fn a_matrix_needs_its_meters_dimensions() {
+    let price = "\n[[plan.price]]\nid = \"more\"\ndescription = \"More\"\nmeter = \"calls\"\nmodel = \"matrix\"\n\
+        dimensions = [\"region\"]\ndefault_unit_price = \"1\"\n";
+    let problems = parse(&format!("{WHOLE}{price}")).unwrap_err();
+    assert_eq!(problems[0].what, "meter calls has no dimension region");
 }

@@ -38,13 +38,14 @@ fn the_ledgers_prices_are_those_of_the_catalog() {
         assert_eq!(version.prices.len(), plan.prices.len());
         for (price, (price_id, charge)) in version.prices.iter().zip(plan.prices) {
             assert_eq!(price.price_id.as_str(), *price_id);
-            match (&price.model, charge) {
+            let meter = price.meter.as_ref();
+            match (&price.tariff.model, charge) {
                 (PriceModel::Flat { amount }, Charge::Flat(flat)) => assert_eq!(*amount, decimal(*flat)),
-                (PriceModel::PerUnit { meter, unit_price }, Charge::PerUnit(own, unit)) => {
-                    assert_eq!((meter.as_str(), *unit_price), (own.id(), decimal(*unit)));
+                (PriceModel::PerUnit { unit_price }, Charge::PerUnit(own, unit)) => {
+                    assert_eq!((meter.unwrap().as_str(), *unit_price), (own.id(), decimal(*unit)));
                 }
-                (PriceModel::Graduated { meter, tiers }, Charge::Graduated(own, own_tiers)) => {
-                    assert_eq!((meter.as_str(), tiers.len()), (own.id(), own_tiers.len()));
+                (PriceModel::Graduated { tiers }, Charge::Graduated(own, own_tiers)) => {
+                    assert_eq!((meter.unwrap().as_str(), tiers.len()), (own.id(), own_tiers.len()));
                     for (tier, own) in tiers.iter().zip(*own_tiers) {
                         // Bounds are in millionths, prices in 10^-12.
                         assert_eq!(tier.up_to, own.up_to.map(|up_to| decimal(up_to * 1_000_000)));

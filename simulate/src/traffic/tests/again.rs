@@ -234,11 +234,11 @@ fn price(
     for price in &plan.prices {
         let partner = subscription.partner_id.to_string();
         let of_meter = |meter: &str| usage.get(&(partner.clone(), meter.to_owned())).copied().unwrap_or(Decimal::ZERO);
-        let quantity = price.model.meter().map_or(Decimal::whole(1), |meter| of_meter(meter.as_str()));
-        let exact = match &price.model {
+        let quantity = price.meter.as_ref().map_or(Decimal::whole(1), |meter| of_meter(meter.as_str()));
+        let exact = match &price.tariff.model {
             PriceModel::Flat { amount } => Exact::from_decimal(*amount),
-            PriceModel::PerUnit { unit_price, .. } => unit_price.times(quantity),
-            PriceModel::Graduated { tiers, .. } => {
+            PriceModel::PerUnit { unit_price } => unit_price.times(quantity),
+            PriceModel::Graduated { tiers } => {
                 // From the bounds: what lies above each tier's lower bound, less what lies above its upper one.
                 let mut sum = Exact::ZERO;
                 let mut lower = Decimal::ZERO;
@@ -253,6 +253,7 @@ fn price(
                 }
                 sum
             }
+            other => panic!("the demo's plans have no {}", other.as_str()),
         };
         let amount = Money::round(exact, plan.currency).unwrap();
         lines.push((price.price_id.to_string(), quantity.to_string(), i128::from(amount.minor)));

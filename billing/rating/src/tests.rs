@@ -1,6 +1,6 @@
 use proptest::prelude::*;
-use tollbook_schemas::catalog::Tier;
-use tollbook_schemas::id::MeterId;
+use tollbook_schemas::decimal::Decimal;
+use tollbook_schemas::price::Tier;
 
 use super::*;
 
@@ -8,8 +8,11 @@ fn decimal(text: &str) -> Decimal {
     text.parse().unwrap()
 }
 
-fn meter() -> MeterId {
-    MeterId::parse("calls").unwrap()
+fn rate(model: &PriceModel, quantity: Decimal, currency: Currency) -> Result<Rated, RatingError> {
+    let tariff = Tariff::of(model.clone());
+    let rated = super::rate(&tariff, &Usage::of(quantity), currency)?;
+    assert_eq!(amount(&tariff, &Usage::of(quantity), currency), Ok(rated.amount));
+    Ok(rated)
 }
 
 /// Reads a price: `flat 49`, `unit 0.002`, or tiers `5:0+100 10:0+50 *:1` as `up_to:unit_price+flat_price`.
@@ -18,7 +21,7 @@ fn model(text: &str) -> PriceModel {
         return PriceModel::Flat { amount: decimal(amount) };
     }
     if let Some(unit_price) = text.strip_prefix("unit ") {
-        return PriceModel::PerUnit { meter: meter(), unit_price: decimal(unit_price) };
+        return PriceModel::PerUnit { unit_price: decimal(unit_price) };
     }
     let tiers = text.split_whitespace().map(|tier| {
         let (up_to, price) = tier.split_once(':').unwrap();
@@ -26,7 +29,7 @@ fn model(text: &str) -> PriceModel {
         let up_to = (up_to != "*").then(|| decimal(up_to));
         Tier { up_to, unit_price: decimal(unit_price), flat_price: decimal(flat_price) }
     });
-    PriceModel::Graduated { meter: meter(), tiers: tiers.collect() }
+    PriceModel::Graduated { tiers: tiers.collect() }
 }
 
 /// One row: currency | prices | `quantity=minor units`, several.
@@ -100,9 +103,9 @@ fn what_has_no_amount_is_an_error() {
         Err(RatingError::NegativeQuantity(decimal("-0.5"))),
         "a negative quantity is no credit"
     );
-    assert_eq!(rate(&model("5:1 10:2"), decimal("11"), eur), Err(RatingError::NoTier));
+    assert_eq!(rate(&model("5:1 10:2"), decimal("11"), eur), Err(RatingError::NoTier("graduated")));
     let most = decimal("99999999999999999999999999.999999999999");
-    let price = PriceModel::PerUnit { meter: meter(), unit_price: most };
+    let price = PriceModel::PerUnit { unit_price: most };
     assert!(matches!(rate(&price, most, eur), Err(RatingError::Money { .. })));
 }
 
@@ -151,7 +154,7 @@ fn graduated_of(tiers: &[(Option<i128>, i128, i128)]) -> PriceModel {
         unit_price: scaled(*unit_price, 4),
         flat_price: scaled(*flat_price, 4),
     });
-    PriceModel::Graduated { meter: meter(), tiers: tiers.collect() }
+    PriceModel::Graduated { tiers: tiers.collect() }
 }
 
 fn minor(model: &PriceModel, quantity: Decimal) -> i64 {
@@ -185,7 +188,7 @@ proptest! {
     #[test]
     fn one_open_tier_is_a_price_per_unit(unit_price in 0_i128..10_000_000, quantity in 0_i128..1_000_000_000) {
         let one = graduated_of(&[(None, unit_price, 0)]);
-        let per_unit = PriceModel::PerUnit { meter: meter(), unit_price: scaled(unit_price, 4) };
+        let per_unit = PriceModel::PerUnit { unit_price: scaled(unit_price, 4) };
         let (quantity, usd) = (scaled(quantity, 3), Currency::parse("USD").unwrap());
         let (one, per_unit) = (rate(&one, quantity, usd).unwrap(), rate(&per_unit, quantity, usd).unwrap());
         prop_assert_eq!(one.amount, per_unit.amount);

@@ -1,0 +1,294 @@
+//! What concerns no single price: an allocation, a proration, a commitment, a whole document.
+//!
+//! - `allocate`: `amount`, `weights`, optional `keys`, optional `digits` in place of the currency's own;
+//! - `prorate`: `amount`, `period` and `service` as `[start, end]`, optional `by` (`time`, the default, or `days`),
+//!   `period_end`, `termination_day`, `day_count`, `rest` (give back what is left);
+//! - `commitment`: `amount`, `billed`, and the same periods, both optional;
+//! - `invoice`: `lines` (`amount`, `tax_percent`), `coupons` (`amount` or `percent`, `lines`), `split`
+//!   (`largest_remainder` or `exact`), `tax_mode`, `tax_lines`, `credits` (`amount`, `expires_at`, `priority`), `at`.
+
+use serde_json::{Map, Value as Json, json};
+use tollbook_schemas::decimal::Decimal;
+use tollbook_schemas::exact::Exact;
+use tollbook_schemas::money::{Currency, Money};
+use tollbook_schemas::period::{Period, parse_instant};
+use tollbook_schemas::price::node::Node;
+use tollbook_schemas::price::read::{Reading, Table};
+
+use super::input::{amount, amounts, flag, instant_us, list};
+use super::{Failure, less, plain, totals, whole_money};
+use crate::allocate::{allocate, allocate_units_by};
+use crate::commitment::true_up;
+use crate::coupon::{Coupon, Off, Split, reductions};
+use crate::credit::{Credit, draw};
+use crate::prorate::{DayCount, DaySettings, PeriodEnd, Share, TerminationDay, prorate};
+use crate::tax::{TaxLines, TaxMode, Taxable, tax_lines};
+use crate::{RatingError, rounded};
+
+type Answer = Option<Result<Map<String, Json>, Failure>>;
+type Operation = fn(&Node, &str, Currency, &mut Reading) -> Answer;
+
+pub(super) const OPERATIONS: [(&str, Operation); 5] = [
+    ("allocate", allocation),
+    ("prorate", proration),
+    ("commitment", commitment),
+    ("invoice", invoice),
+    ("round", rounding),
+];
+
+/// One of several words; the first is the default.
+macro_rules! word {
+    ($table:expr, $reading:expr, $key:literal, { $first:literal => $default:expr, $($word:literal => $value:expr),+ }) => {
+        $table
+            .optional($reading, $key, |node, path, reading| {
+                let value = match Table::text(node, path, reading)?.as_str() {
+                    $first => $default,
+                    $($word => $value,)+
+                    other => {
+                        let what = format!("{other:?} is no value of {}", $key);
+                        let mend = concat!("use ", $first, $(" or ", $word),+);
+                        reading.flaw(node.at.clone(), path, what, mend);
+                        return None;
+                    }
+                };
+                Some(value)
+            })?
+            .unwrap_or($default)
+    };
+}
+
+fn rounding(node: &Node, path: &str, currency: Currency, reading: &mut Reading) -> Answer {
+    let exact = amount(node, path, reading)?;
+    Some(rounded(exact, currency).map(|money| totals(currency, money, Vec::new())).map_err(Failure::at("round")))
+}
+
+fn allocation(node: &Node, path: &str, currency: Currency, reading: &mut Reading) -> Answer {
+    let mut table = Table::of(node, path, reading)?;
+    let whole = table.required(reading, "amount", "an allocation", amount)?;
+    let weights = table.required(reading, "weights", "an allocation", amounts)?;
+    let keys = table.optional(reading, "keys", Table::texts)?;
+    let digits = table.optional(reading, "digits", Table::count)?;
+    table.finish(reading);
+    let split = || -> Result<Vec<String>, RatingError> {
+        if keys.is_none() && digits.is_none() {
+            let parts = allocate(whole_money(whole, currency)?, &weights)?;
+            return Ok(parts.into_iter().map(plain).collect());
+        }
+        let digits = digits.unwrap_or(currency.exponent());
+        let units = whole.round_to_minor(digits, 1)?;
+        if Exact::scaled(units, digits) != whole {
+            let what = format!("{whole} has more than {digits} digits after the point");
+            return Err(RatingError::Input { what, mend: "round it first" });
+        }
+        let keys = keys.unwrap_or_else(|| vec![String::new(); weights.len()]);
+        let parts = allocate_units_by(units, &weights, &keys)?;
+        Ok(parts.into_iter().map(|part| Exact::scaled(part, digits).to_string()).collect())
+    };
+    Some(split().map_err(Failure::at("allocate")).map(|parts| {
+        let currency = ("currency".to_owned(), json!(currency.code()));
+        Map::from_iter([currency, ("parts".to_owned(), json!(parts)), ("total".to_owned(), json!(whole.to_string()))])
+    }))
+}
+
+/// The share of a period; the whole where no periods are given.
+fn share(table: &mut Table<'_>, reading: &mut Reading) -> Option<Share> {
+    let period = |node: &Node, path: &str, reading: &mut Reading| {
+        let ends = list(node, path, reading, |node, path, reading| {
+            let us = instant_us(node, path, reading)?;
+            Some((us, Table::text(node, path, reading)?))
+        })?;
+        let [(_, start), (_, end)] = ends.as_slice() else {
+            reading.wrong_type(node, path, "[start, end]");
+            return None;
+        };
+        let instant = |text: &str| {
+            let whole = if text.len() == 10 { format!("{text}T00:00:00Z") } else { text.to_owned() };
+            parse_instant(&whole)
+        };
+        let period = instant(start).and_then(|start| Period::new(start, instant(end)?));
+        period.map_err(|error| reading.flaw(node.at.clone(), path, error.to_string(), "write [start, end]")).ok()
+    };
+    let full = table.optional(reading, "period", period)?;
+    let service = table.optional(reading, "service", period)?;
+    let by_days = word!(table, reading, "by", { "time" => false, "days" => true });
+    let settings = DaySettings {
+        period_end: word!(table, reading, "period_end",
+            { "exclusive" => PeriodEnd::Exclusive, "inclusive" => PeriodEnd::Inclusive }),
+        termination_day: word!(table, reading, "termination_day",
+            { "not_counted" => TerminationDay::NotCounted, "counted" => TerminationDay::Counted }),
+        day_count: word!(table, reading, "day_count",
+            { "period" => DayCount::Period, "30" => DayCount::Thirty, "365" => DayCount::Year }),
+    };
+    let is_on = table.optional(reading, "is_prorated", flag)?.unwrap_or(true);
+    let is_rest = table.optional(reading, "rest", flag)?.unwrap_or(false);
+    let share = match (full, service) {
+        (Some(full), Some(service)) if is_on && by_days => Share::by_days(full, service, settings),
+        (Some(full), Some(service)) if is_on => Share::by_time(full, service),
+        _ => Share::WHOLE,
+    };
+    Some(if is_rest { share.rest() } else { share })
+}
+
+fn proration(node: &Node, path: &str, currency: Currency, reading: &mut Reading) -> Answer {
+    let mut table = Table::of(node, path, reading)?;
+    let fee = table.required(reading, "amount", "a proration", Table::decimal)?;
+    let share = share(&mut table, reading)?;
+    table.finish(reading);
+    Some(prorate(fee, share, currency).map(|due| totals(currency, due, Vec::new())).map_err(Failure::at("prorate")))
+}
+
+fn commitment(node: &Node, path: &str, currency: Currency, reading: &mut Reading) -> Answer {
+    let mut table = Table::of(node, path, reading)?;
+    let least = table.required(reading, "amount", "a commitment", Table::amount)?;
+    let billed = table.required(reading, "billed", "a commitment", amount)?;
+    let share = share(&mut table, reading)?;
+    table.finish(reading);
+    let due = || true_up(least, share, whole_money(billed, currency)?, currency);
+    Some(due().map(|due| totals(currency, due, Vec::new())).map_err(Failure::at("commitment")))
+}
+
+struct LineInput {
+    amount: Exact,
+    tax_percent: Option<Decimal>,
+}
+
+struct CouponInput {
+    amount: Option<Exact>,
+    percent: Option<Decimal>,
+    lines: Option<Vec<u32>>,
+}
+
+struct CreditInput {
+    amount: Exact,
+    expires_at_us: Option<i64>,
+    priority: Option<u32>,
+}
+
+fn line_input(node: &Node, path: &str, reading: &mut Reading) -> Option<LineInput> {
+    let mut table = Table::of(node, path, reading)?;
+    let amount = table.required(reading, "amount", "a line", amount)?;
+    let tax_percent = table.optional(reading, "tax_percent", Table::amount)?;
+    table.finish(reading);
+    Some(LineInput { amount, tax_percent })
+}
+
+fn coupon_input(node: &Node, path: &str, reading: &mut Reading) -> Option<CouponInput> {
+    let mut table = Table::of(node, path, reading)?;
+    let amount = table.optional(reading, "amount", amount)?;
+    let percent = table.optional(reading, "percent", Table::amount)?;
+    let lines = table.optional(reading, "lines", |node, path, reading| list(node, path, reading, Table::count))?;
+    table.finish(reading);
+    if amount.is_some() == percent.is_some() {
+        reading.flaw(node.at.clone(), path, "a coupon takes off an amount or a percentage", "give one of them");
+        return None;
+    }
+    Some(CouponInput { amount, percent, lines })
+}
+
+fn credit_input(node: &Node, path: &str, reading: &mut Reading) -> Option<CreditInput> {
+    let mut table = Table::of(node, path, reading)?;
+    let amount = table.required(reading, "amount", "a credit", amount)?;
+    let expires_at_us = table.optional(reading, "expires_at", instant_us)?;
+    let priority = table.optional(reading, "priority", Table::count)?;
+    table.finish(reading);
+    Some(CreditInput { amount, expires_at_us, priority })
+}
+
+fn invoice(node: &Node, path: &str, currency: Currency, reading: &mut Reading) -> Answer {
+    let mut table = Table::of(node, path, reading)?;
+    let lines = table.required(reading, "lines", "an invoice", |n, p, r| list(n, p, r, line_input))?;
+    let coupons = table.optional(reading, "coupons", |n, p, r| list(n, p, r, coupon_input))?.unwrap_or_default();
+    let credits = table.optional(reading, "credits", |n, p, r| list(n, p, r, credit_input))?.unwrap_or_default();
+    let at_us = table.optional(reading, "at", instant_us)?;
+    let split = word!(table, reading, "split",
+        { "largest_remainder" => Split::LargestRemainder, "exact" => Split::Exact });
+    let mode = word!(table, reading, "tax_mode",
+        { "exclusive" => TaxMode::Exclusive, "inclusive" => TaxMode::Inclusive });
+    let by = word!(table, reading, "tax_lines",
+        { "per_rate" => TaxLines::PerRate, "per_line" => TaxLines::PerLine, "total" => TaxLines::Total });
+    table.finish(reading);
+    if credits.iter().any(|credit| credit.expires_at_us.is_some()) && at_us.is_none() {
+        let what = "a credit expires, and the invoice does not say when it is";
+        reading.flaw(node.at.clone(), path, what, "add at");
+        return None;
+    }
+    let document = || made(&lines, &coupons, &credits, at_us.unwrap_or(i64::MIN), (split, mode, by), currency);
+    Some(document().map_err(Failure::at("invoice")))
+}
+
+/// Lines → coupons → subtotal → tax → total → credits → due.
+fn made(
+    lines: &[LineInput],
+    coupons: &[CouponInput],
+    credits: &[CreditInput],
+    at_us: i64,
+    (split, mode, by): (Split, TaxMode, TaxLines),
+    currency: Currency,
+) -> Result<Map<String, Json>, RatingError> {
+    let amounts = lines.iter().map(|line| whole_money(line.amount, currency)).collect::<Result<Vec<_>, _>>()?;
+    let index = |line: &u32| usize::try_from(*line).unwrap_or(usize::MAX);
+    let coupons = coupons.iter().map(|coupon| {
+        let off = match (coupon.amount, coupon.percent) {
+            (Some(amount), _) => Off::Amount(whole_money(amount, currency)?),
+            (None, percent) => Off::Percent(percent.unwrap_or(Decimal::ZERO)),
+        };
+        Ok(Coupon { off, lines: coupon.lines.as_ref().map(|lines| lines.iter().map(index).collect()) })
+    });
+    let coupons = coupons.collect::<Result<Vec<_>, RatingError>>()?;
+    let off = reductions(&amounts, &coupons, split, currency)?;
+    let mut net = Vec::new();
+    let mut taxables = Vec::new();
+    let mut subtotal = Exact::ZERO;
+    for ((line, amount), off) in lines.iter().zip(&amounts).zip(&off) {
+        let left = Exact::scaled(amount.minor, currency.exponent()).checked_sub(*off)?;
+        subtotal = subtotal.checked_add(left)?;
+        net.push(left);
+        if let Some(percent) = line.tax_percent {
+            taxables.push(Taxable { amount: left, percent });
+        }
+    }
+    let subtotal = rounded(subtotal, currency)?;
+    let taxes = tax_lines(&taxables, mode, by, currency)?;
+    let mut tax = Money::zero(currency);
+    for line in &taxes {
+        tax = tax.checked_add(line.tax).map_err(|source| RatingError::Money { currency, source })?;
+    }
+    let on_top = if mode == TaxMode::Exclusive { tax } else { Money::zero(currency) };
+    let total = subtotal.checked_add(on_top).map_err(|source| RatingError::Money { currency, source })?;
+    let credits = credits.iter().map(|credit| {
+        let priority = i64::from(credit.priority.unwrap_or(0));
+        Ok(Credit { amount: whole_money(credit.amount, currency)?, expires_at_us: credit.expires_at_us, priority })
+    });
+    let credits = credits.collect::<Result<Vec<_>, RatingError>>()?;
+    let mut answer = totals(currency, total, Vec::new());
+    if !credits.is_empty() {
+        // Credits pay printed lines: those after coupons, then tax. Without exact splits these are minor units already.
+        let mut payable = net.iter().map(|left| rounded(*left, currency)).collect::<Result<Vec<_>, _>>()?;
+        if mode == TaxMode::Exclusive {
+            payable.extend(taxes.iter().map(|line| line.tax));
+        }
+        let paid = draw(&credits, &payable, at_us, currency)?;
+        let mut covered = Money::zero(currency);
+        for draw in &paid.draws {
+            covered = covered.checked_add(draw.amount).map_err(|source| RatingError::Money { currency, source })?;
+        }
+        let draws: Vec<Json> = paid
+            .draws
+            .iter()
+            .map(|draw| json!({ "amount": plain(draw.amount), "credit": draw.credit, "line": draw.line }))
+            .collect();
+        answer.insert("draws".to_owned(), json!(draws));
+        answer.insert("due".to_owned(), json!(plain(less(total, covered)?)));
+        answer.insert("left".to_owned(), json!(paid.left.into_iter().map(plain).collect::<Vec<_>>()));
+    }
+    let percent = |percent: Option<Decimal>| percent.map(|percent| percent.to_string());
+    let taxes: Vec<Json> = taxes
+        .iter()
+        .map(|line| json!({ "base": line.base.to_string(), "percent": percent(line.percent), "tax": plain(line.tax) }))
+        .collect();
+    answer.insert("coupons".to_owned(), json!(off.iter().map(ToString::to_string).collect::<Vec<_>>()));
+    answer.insert("subtotal".to_owned(), json!(plain(subtotal)));
+    answer.insert("tax".to_owned(), json!(plain(tax)));
+    answer.insert("taxes".to_owned(), Json::Array(taxes));
+    Ok(answer)
+}

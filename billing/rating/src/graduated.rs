@@ -1,0 +1,46 @@
+//! `graduated`: each unit costs what its own tier says, and entering a tier may cost a flat price.
+//!
+//! Tiers are `(from, up_to]`; `from` is the end of the tier before, 0 for the first. The catalog guarantees that
+//! they follow each other and that the last is open; here that is checked once more, because a quantity without a
+//! tier would be free of charge without a word.
+
+use tollbook_schemas::decimal::Decimal;
+use tollbook_schemas::exact::Exact;
+use tollbook_schemas::price::Tier;
+use tollbook_schemas::price::setting::{Settings, ZeroUsageFirstTierFlat};
+
+use super::RatingError;
+use super::working::{Component, Priced, TierShare};
+
+pub(super) fn price(tiers: &[Tier], quantity: Exact, settings: Settings) -> Result<Priced, RatingError> {
+    let mut priced = Priced::nothing(quantity);
+    let mut from = Decimal::ZERO;
+    for (index, tier) in tiers.iter().enumerate() {
+        if index > 0 && quantity.checked_cmp(from.into())?.is_le() {
+            return Ok(priced);
+        }
+        let until = match tier.up_to {
+            None => quantity,
+            Some(up_to) => quantity.least(up_to.into())?,
+        };
+        let inside = until.checked_sub(from.into())?;
+        let units = inside.checked_mul(tier.unit_price.into())?;
+        // The first tier is entered by nobody's leave: its flat price is due at 0 too, unless the price says otherwise.
+        let nothing_used = index == 0 && quantity.is_zero();
+        let is_charged = !nothing_used || settings.zero_usage_first_tier_flat == ZeroUsageFirstTierFlat::Charged;
+        let flat = if is_charged { tier.flat_price.into() } else { Exact::ZERO };
+        if tier.unit_price != Decimal::ZERO {
+            priced.components.push(Component::of_tier("units", index + 1, Some(inside), units));
+        }
+        if !flat.is_zero() {
+            priced.components.push(Component::of_tier("flat", index + 1, None, flat));
+        }
+        priced.tiers.push(TierShare { from, tier: *tier, inside, exact: units.checked_add(flat)? });
+        match tier.up_to {
+            None => return Ok(priced),
+            Some(up_to) => from = up_to,
+        }
+    }
+    let is_inside = quantity.checked_cmp(from.into())?.is_le() && !priced.tiers.is_empty();
+    if is_inside { Ok(priced) } else { Err(RatingError::NoTier("graduated")) }
+}

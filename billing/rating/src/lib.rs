@@ -1,0 +1,116 @@
+#![doc = include_str!("../README.md")]
+// A wrong cast or a panic here is a wrong invoice. Tests may.
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::as_conversions))]
+
+pub mod allocate;
+pub mod commitment;
+pub mod coupon;
+pub mod credit;
+mod dynamic;
+pub mod error;
+pub mod estimate;
+mod flat;
+mod graduated;
+mod graduated_percentage;
+mod matrix;
+mod package;
+mod per_unit;
+mod percentage;
+pub mod prorate;
+mod prorated;
+pub mod split;
+mod steps;
+pub mod tax;
+pub mod usage;
+mod volume;
+pub mod working;
+
+use tollbook_schemas::exact::Exact;
+use tollbook_schemas::money::{Currency, Money};
+use tollbook_schemas::price::setting::{NegativeTotal, QuantityBasis};
+use tollbook_schemas::price::{PriceModel, Steps, Tariff};
+
+pub use error::RatingError;
+pub use usage::Usage;
+pub use working::{Component, Rated, TierWorking, Working};
+
+use working::Priced;
+
+/// Prices the usage of a whole period. A flat price takes any quantity that is not negative and charges the same.
+///
+/// # Errors
+/// [`RatingError`].
+pub fn rate(tariff: &Tariff, usage: &Usage, currency: Currency) -> Result<Rated, RatingError> {
+    let priced = price(tariff, usage, true)?;
+    let amount = rounded(priced.sum()?, currency)?;
+    Ok(Rated { amount, working: priced.working(tariff)? })
+}
+
+/// The amount alone, where nobody reads the working.
+///
+/// # Errors
+/// As [`rate`].
+pub fn amount(tariff: &Tariff, usage: &Usage, currency: Currency) -> Result<Money, RatingError> {
+    rounded(price(tariff, usage, true)?.sum()?, currency)
+}
+
+/// The one rounding of a printed line.
+fn rounded(exact: Exact, currency: Currency) -> Result<Money, RatingError> {
+    Money::round(exact, currency).map_err(|source| RatingError::Money { currency, source })
+}
+
+/// The steps of a line, in this order and no other; what a price does not name is left out. The minimum is due at the
+/// end of a period only. Rounding, the last step, is the caller's: it rounds a difference of two of these as well.
+fn price(tariff: &Tariff, usage: &Usage, is_last: bool) -> Result<Priced, RatingError> {
+    usage.check()?;
+    if usage.quantity.is_negative() {
+        return match tariff.settings.negative_total {
+            NegativeTotal::Refused => Err(RatingError::NegativeQuantity(usage.quantity)),
+            NegativeTotal::NothingDue => Ok(Priced::nothing(Exact::ZERO)),
+        };
+    }
+    // 1 to 3. convert, round quantity, included units.
+    let billable = steps::billable(tariff, usage)?;
+    // 4. price.
+    let mut priced = model(tariff, usage, billable, is_last)?;
+    // 5 and 6. minimum and maximum, discount.
+    steps::limit_and_discount(tariff, is_last, &mut priced)?;
+    Ok(priced)
+}
+
+/// One model, one file.
+fn model(tariff: &Tariff, usage: &Usage, billable: Exact, is_last: bool) -> Result<Priced, RatingError> {
+    let settings = tariff.settings;
+    let prorated = settings.quantity_basis == QuantityBasis::Prorated;
+    match &tariff.model {
+        PriceModel::Flat { amount } => flat::price(*amount, billable),
+        PriceModel::PerUnit { unit_price } if prorated => per_unit::price(*unit_price, usage.prorated()?),
+        PriceModel::PerUnit { unit_price } => per_unit::price(*unit_price, billable),
+        PriceModel::Graduated { tiers } if prorated => prorated::price(tiers, usage),
+        PriceModel::Graduated { tiers } => graduated::price(tiers, billable, settings),
+        PriceModel::Volume { tiers } => {
+            let priced_units = if prorated { usage.prorated()? } else { billable };
+            volume::price(tiers, billable, priced_units, settings, is_last)
+        }
+        PriceModel::Package { package_size, package_price, free_units } => {
+            package::price(*package_size, *package_price, *free_units, billable, settings)
+        }
+        PriceModel::Percentage(percentage) => percentage::price(percentage, usage, settings),
+        PriceModel::GraduatedPercentage { tiers } => graduated_percentage::price(tiers, billable, settings),
+        PriceModel::Matrix { dimensions, cells, default_unit_price } => {
+            matrix::price(dimensions, cells, *default_unit_price, tariff, usage)
+        }
+        PriceModel::Dynamic { multiplier } => dynamic::price(*multiplier, usage),
+    }
+}
+
+/// Whether the working has the form it had before there were steps: flat, per unit and graduated without any.
+fn is_plain(tariff: &Tariff) -> bool {
+    let full = tariff.settings.quantity_basis == QuantityBasis::Full;
+    let model =
+        matches!(tariff.model, PriceModel::Flat { .. } | PriceModel::PerUnit { .. } | PriceModel::Graduated { .. });
+    full && model && tariff.steps == Steps::default()
+}
+
+#[cfg(test)]
+mod tests;

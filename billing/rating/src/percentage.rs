@@ -1,0 +1,95 @@
+//! `percentage`: a part of an amount, and what each event costs beside it.
+//!
+//! The first events are free while both allowances last: `free_events` counts them, `free_total` adds their amounts
+//! up; one that is not named does not limit. An event that crosses `free_total` pays for the rest of its amount. What
+//! an event that is not wholly free pays, fee included, is held between `event_minimum` and `event_maximum`.
+
+use tollbook_schemas::decimal::Decimal;
+use tollbook_schemas::exact::Exact;
+use tollbook_schemas::price::Percentage;
+use tollbook_schemas::price::setting::{FixedFeeAtZeroTotal, Settings};
+
+use super::RatingError;
+use super::usage::{Event, Usage};
+use super::working::{Component, Priced};
+
+pub(super) fn price(price: &Percentage, usage: &Usage, settings: Settings) -> Result<Priced, RatingError> {
+    let total = Exact::from_decimal(usage.quantity);
+    if total.is_zero() && settings.fixed_fee_at_zero_total == FixedFeeAtZeroTotal::NotCharged {
+        return Ok(Priced::nothing(total));
+    }
+    if price.needs_events() {
+        let events = usage.events.as_ref().ok_or(RatingError::MissingEvents("the amount"))?;
+        return of_events(price, events, total);
+    }
+    let free = price.free_total.map_or(Exact::ZERO, Exact::from_decimal);
+    let charged = total.checked_sub(free)?.most(Exact::ZERO)?;
+    let mut components = vec![Component::new("percentage", Some(charged), part(price.percent, charged)?)];
+    if price.fixed_fee != Decimal::ZERO {
+        let count = Exact::whole(i64::from(usage.count().ok_or(RatingError::MissingEventCount)?));
+        components.push(Component::new("fixed_fee", Some(count), count.checked_mul(price.fixed_fee.into())?));
+    }
+    Ok(Priced::of(total, components))
+}
+
+/// `percent` per cent of an amount.
+pub(super) fn part(percent: Decimal, amount: Exact) -> Result<Exact, RatingError> {
+    Ok(amount.checked_mul(percent.into())?.checked_mul(Exact::scaled(1, 2))?)
+}
+
+fn of_events(price: &Percentage, events: &[Event], total: Exact) -> Result<Priced, RatingError> {
+    let free_events = match (price.free_events, price.free_total) {
+        (Some(count), _) => usize::try_from(count).unwrap_or(usize::MAX),
+        (None, Some(_)) => usize::MAX,
+        (None, None) => 0,
+    };
+    let mut free_left = price.free_total.map(Exact::from_decimal);
+    let (mut percentage, mut fees, mut raised, mut lowered) = (Exact::ZERO, Exact::ZERO, Exact::ZERO, Exact::ZERO);
+    let (mut charged_total, mut charged_count) = (Exact::ZERO, 0_i64);
+    for (index, event) in events.iter().enumerate() {
+        if event.quantity.is_negative() {
+            return Err(RatingError::NegativeQuantity(event.quantity));
+        }
+        let amount = Exact::from_decimal(event.quantity);
+        let free = if index >= free_events {
+            Exact::ZERO
+        } else {
+            match free_left {
+                None => amount,
+                Some(left) => amount.least(left)?,
+            }
+        };
+        if let Some(left) = free_left {
+            free_left = Some(left.checked_sub(free)?);
+        }
+        if index < free_events && free == amount {
+            continue;
+        }
+        let charged = amount.checked_sub(free)?;
+        let share = part(price.percent, charged)?;
+        let due = share.checked_add(price.fixed_fee.into())?;
+        if let Some(least) = price.event_minimum {
+            let least = Exact::from_decimal(least);
+            raised = raised.checked_add(least.most(due)?.checked_sub(due)?)?;
+        }
+        if let Some(most) = price.event_maximum {
+            let most = Exact::from_decimal(most);
+            lowered = lowered.checked_add(most.least(due)?.checked_sub(due)?)?;
+        }
+        charged_total = charged_total.checked_add(charged)?;
+        charged_count += 1;
+        percentage = percentage.checked_add(share)?;
+        fees = fees.checked_add(price.fixed_fee.into())?;
+    }
+    let mut components = vec![Component::new("percentage", Some(charged_total), percentage)];
+    for (name, quantity, exact) in [
+        ("fixed_fee", Some(Exact::whole(charged_count)), fees),
+        ("event_minimum", None, raised),
+        ("event_maximum", None, lowered),
+    ] {
+        if !exact.is_zero() {
+            components.push(Component::new(name, quantity, exact));
+        }
+    }
+    Ok(Priced::of(total, components))
+}

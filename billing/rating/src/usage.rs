@@ -1,0 +1,174 @@
+//! What a price is applied to: a quantity and, for the models that need more, its events or its split by dimension.
+
+use std::collections::BTreeMap;
+
+use tollbook_schemas::decimal::Decimal;
+use tollbook_schemas::exact::Exact;
+
+use super::RatingError;
+
+/// One event, as far as a price needs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Event {
+    /// Its share of the quantity: units, or an amount that a percentage is taken of.
+    pub quantity: Decimal,
+    /// The units, times the part of the period for which they were there.
+    pub prorated: Option<Decimal>,
+    /// What the event says that it costs, in major units.
+    pub amount: Option<Decimal>,
+}
+
+/// The part of the usage with the same values of all dimensions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// Values by dimension.
+    pub values: BTreeMap<String, String>,
+    /// Quantity.
+    pub quantity: Decimal,
+}
+
+/// The usage of one price in one period, from its begin.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// The meter's value.
+    pub quantity: Decimal,
+    /// The same, each unit times the part of the period for which it was there.
+    pub prorated: Option<Decimal>,
+    /// Where the quantity came in splits: each of them, in order. Empty for one piece.
+    pub pieces: Vec<Decimal>,
+    /// How many events there were.
+    pub event_count: Option<u32>,
+    /// Each event, in order.
+    pub events: Option<Vec<Event>>,
+    /// The quantity by dimension.
+    pub groups: Option<Vec<Group>>,
+}
+
+impl Usage {
+    /// A quantity alone: enough for every model except the ones that price events or dimensions.
+    #[must_use]
+    pub fn of(quantity: Decimal) -> Self {
+        Self { quantity, ..Self::default() }
+    }
+
+    /// Events; the quantity is their sum.
+    ///
+    /// # Errors
+    /// [`RatingError::Overflow`].
+    pub fn of_events(events: Vec<Event>) -> Result<Self, RatingError> {
+        let quantity = sum(events.iter().map(|event| event.quantity))?;
+        Ok(Self { quantity, events: Some(events), ..Self::default() })
+    }
+
+    /// Groups; the quantity is their sum.
+    ///
+    /// # Errors
+    /// [`RatingError::Overflow`].
+    pub fn of_groups(groups: Vec<Group>) -> Result<Self, RatingError> {
+        let quantity = sum(groups.iter().map(|group| group.quantity))?;
+        Ok(Self { quantity, groups: Some(groups), ..Self::default() })
+    }
+
+    /// This usage and what came after it, as one.
+    ///
+    /// # Errors
+    /// [`RatingError::Overflow`]; [`RatingError::Input`] when only one of them has its events or groups.
+    pub fn then(&self, more: &Self) -> Result<Self, RatingError> {
+        let pieces_of =
+            |usage: &Self| if usage.pieces.is_empty() { vec![usage.quantity] } else { usage.pieces.clone() };
+        let pieces = [pieces_of(self), pieces_of(more)].concat();
+        // Nothing has neither events nor groups, and can be written as 0.
+        if self.is_nothing() {
+            return Ok(Self { pieces, ..more.clone() });
+        }
+        if more.is_nothing() {
+            return Ok(Self { pieces, ..self.clone() });
+        }
+        let quantity = self.quantity.checked_add(more.quantity)?;
+        let prorated = match (self.prorated, more.prorated) {
+            (Some(one), Some(two)) => Some(one.checked_add(two)?),
+            (None, None) => None,
+            _ => return Err(half("prorated units")),
+        };
+        let event_count = match (self.count(), more.count()) {
+            (Some(one), Some(two)) => one.checked_add(two),
+            _ => None,
+        };
+        let events = match (&self.events, &more.events) {
+            (Some(one), Some(two)) => Some([one.as_slice(), two].concat()),
+            (None, None) => None,
+            _ => return Err(half("events")),
+        };
+        let groups = match (&self.groups, &more.groups) {
+            (Some(one), Some(two)) => {
+                let mut sums: BTreeMap<&BTreeMap<String, String>, Decimal> = BTreeMap::new();
+                for group in one.iter().chain(two) {
+                    let sum = sums.entry(&group.values).or_insert(Decimal::ZERO);
+                    *sum = sum.checked_add(group.quantity)?;
+                }
+                let group = |(values, quantity): (&BTreeMap<String, String>, Decimal)| Group {
+                    values: values.clone(),
+                    quantity,
+                };
+                Some(sums.into_iter().map(group).collect())
+            }
+            (None, None) => None,
+            _ => return Err(half("groups")),
+        };
+        Ok(Self { quantity, prorated, pieces, event_count, events, groups })
+    }
+
+    fn is_nothing(&self) -> bool {
+        let is_bare = self.prorated.is_none() && self.event_count.is_none() && self.events.is_none();
+        self.quantity == Decimal::ZERO && is_bare && self.groups.is_none()
+    }
+
+    /// How many events there were, if that is known.
+    pub(crate) fn count(&self) -> Option<u32> {
+        self.event_count.or_else(|| u32::try_from(self.events.as_ref()?.len()).ok())
+    }
+
+    /// The prorated units, in all.
+    pub(crate) fn prorated(&self) -> Result<Exact, RatingError> {
+        if let Some(prorated) = self.prorated {
+            return Ok(prorated.into());
+        }
+        let events = self.events.as_ref().ok_or(RatingError::MissingProrated)?;
+        let mut total = Exact::ZERO;
+        for event in events {
+            total = total.checked_add(event.prorated.ok_or(RatingError::MissingProrated)?.into())?;
+        }
+        Ok(total)
+    }
+
+    /// Parts that contradict the whole would be billed differently by different models.
+    pub(crate) fn check(&self) -> Result<(), RatingError> {
+        let agree = |parts, sum| {
+            let quantity = self.quantity;
+            if sum == quantity { Ok(()) } else { Err(RatingError::Disagree { parts, sum, quantity }) }
+        };
+        if let Some(events) = &self.events {
+            agree("events", sum(events.iter().map(|event| event.quantity))?)?;
+        }
+        if let Some(groups) = &self.groups {
+            agree("groups", sum(groups.iter().map(|group| group.quantity))?)?;
+        }
+        if !self.pieces.is_empty() {
+            agree("splits", sum(self.pieces.iter().copied())?)?;
+        }
+        Ok(())
+    }
+}
+
+fn half(what: &str) -> RatingError {
+    let what = format!("only one of two splits has {what}");
+    RatingError::Input { what, mend: "give them for both, or for neither" }
+}
+
+fn sum(quantities: impl Iterator<Item = Decimal>) -> Result<Decimal, RatingError> {
+    let mut sum = Decimal::ZERO;
+    for quantity in quantities {
+        sum = sum.checked_add(quantity)?;
+    }
+    Ok(sum)
+}

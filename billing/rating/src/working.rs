@@ -1,0 +1,178 @@
+//! How an amount came about: exact components while it is computed, canonical JSON when it is kept.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use tollbook_schemas::decimal::Decimal;
+use tollbook_schemas::exact::Exact;
+use tollbook_schemas::money::Money;
+use tollbook_schemas::price::{PriceModel, Tariff, Tier};
+
+use super::{RatingError, is_plain};
+
+/// One tier's share of a graduated line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TierWorking {
+    /// Exact, unrounded share: quantity × unit price + flat price, in major units.
+    pub exact: String,
+    /// Flat price of the tier, charged once.
+    pub flat_price: Decimal,
+    /// The tier begins after this quantity.
+    pub from: Decimal,
+    /// Units that lie in the tier.
+    pub quantity: Decimal,
+    /// Price of each of them.
+    pub unit_price: Decimal,
+    /// Last quantity of the tier; none for the last tier.
+    pub up_to: Option<Decimal>,
+}
+
+/// One component of a line that has more than a price: `tier 2 flat`, `fixed_fee`, `minimum`, `discount`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ComponentWorking {
+    /// Exact, unrounded share, in major units; a reduction is negative.
+    pub exact: String,
+    /// What it is.
+    pub name: String,
+    /// Units, packages or events that it prices, where it prices some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quantity: Option<String>,
+}
+
+/// How an amount came about. Its JSON is canonical: fields in order of name, decimals as text, tiers that the
+/// quantity did not enter left out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Working {
+    /// The quantity that was priced, for a price with steps or of another model than flat, per unit and graduated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub billable: Option<String>,
+    /// Components, for the same prices.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub components: Vec<ComponentWorking>,
+    /// The sum before it was rounded, in major units.
+    pub exact: String,
+    /// Tiers, for a graduated price without steps.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tiers: Vec<TierWorking>,
+    /// Unit price, for a price per unit without steps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit_price: Option<Decimal>,
+}
+
+impl Working {
+    /// One line of canonical JSON.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+/// A priced quantity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rated {
+    /// What is printed.
+    pub amount: Money,
+    /// How it came about.
+    pub working: Working,
+}
+
+/// One component of a line, exact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Component {
+    /// What it is.
+    pub name: Cow<'static, str>,
+    /// The tier that it belongs to, from 1.
+    pub tier: Option<usize>,
+    /// Units, packages or events that it prices, where it prices some.
+    pub quantity: Option<Exact>,
+    /// Share, in major units; a reduction is negative.
+    pub exact: Exact,
+}
+
+impl Component {
+    pub(crate) fn new(name: impl Into<Cow<'static, str>>, quantity: Option<Exact>, exact: Exact) -> Self {
+        Self { name: name.into(), tier: None, quantity, exact }
+    }
+
+    pub(crate) fn of_tier(name: &'static str, tier: usize, quantity: Option<Exact>, exact: Exact) -> Self {
+        Self { name: Cow::Borrowed(name), tier: Some(tier), quantity, exact }
+    }
+
+    /// `units`, `tier 2 flat`.
+    #[must_use]
+    pub fn label(&self) -> String {
+        match self.tier {
+            Some(tier) => format!("tier {tier} {}", self.name),
+            None => self.name.to_string(),
+        }
+    }
+
+    pub(crate) fn working(&self) -> ComponentWorking {
+        ComponentWorking {
+            exact: self.exact.to_string(),
+            name: self.label(),
+            quantity: self.quantity.map(|quantity| quantity.to_string()),
+        }
+    }
+}
+
+/// The units of one tier, for the working of a graduated price.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TierShare {
+    pub from: Decimal,
+    pub tier: Tier,
+    pub inside: Exact,
+    pub exact: Exact,
+}
+
+/// A line before its rounding.
+#[derive(Debug, Clone)]
+pub(crate) struct Priced {
+    /// The quantity that was priced.
+    pub billable: Exact,
+    pub components: Vec<Component>,
+    pub tiers: Vec<TierShare>,
+}
+
+impl Priced {
+    pub(crate) fn nothing(billable: Exact) -> Self {
+        Self { billable, components: Vec::new(), tiers: Vec::new() }
+    }
+
+    pub(crate) fn of(billable: Exact, components: Vec<Component>) -> Self {
+        Self { billable, components, tiers: Vec::new() }
+    }
+
+    pub(crate) fn sum(&self) -> Result<Exact, RatingError> {
+        let mut sum = Exact::ZERO;
+        for component in &self.components {
+            sum = sum.checked_add(component.exact)?;
+        }
+        Ok(sum)
+    }
+
+    pub(crate) fn working(&self, tariff: &Tariff) -> Result<Working, RatingError> {
+        let exact = self.sum()?.to_string();
+        if !is_plain(tariff) {
+            let components = self.components.iter().map(Component::working).collect();
+            let billable = Some(self.billable.to_string());
+            return Ok(Working { billable, components, exact, ..Working::default() });
+        }
+        let tiers = self.tiers.iter().map(|share| {
+            Ok(TierWorking {
+                exact: share.exact.to_string(),
+                flat_price: share.tier.flat_price,
+                from: share.from,
+                quantity: share.inside.to_decimal().ok_or(RatingError::NoTier("graduated"))?,
+                unit_price: share.tier.unit_price,
+                up_to: share.tier.up_to,
+            })
+        });
+        let tiers = tiers.collect::<Result<_, RatingError>>()?;
+        let unit_price = match tariff.model {
+            PriceModel::PerUnit { unit_price } => Some(unit_price),
+            _ => None,
+        };
+        Ok(Working { exact, tiers, unit_price, ..Working::default() })
+    }
+}

@@ -1,0 +1,186 @@
+//! Computes every number in the tables of `docs/money.md`: prices are read as the catalog reads them, lines of JSON as
+//! `estimate` does.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use tollbook_rating::split::delta;
+use tollbook_rating::usage::{Event, Group};
+use tollbook_rating::{Usage, estimate, rate};
+use tollbook_schemas::catalog::{Catalog, CatalogFile, Tariff};
+use tollbook_schemas::decimal::Decimal;
+use tollbook_schemas::money::Currency;
+
+const HEAD: &str = r#"
+[[issuer]]
+id = "acme"
+legal_name = "Acme"
+address = []
+number_prefix = "A-"
+time_zone = "UTC"
+payment_terms_days = 14
+
+[[meter]]
+id = "calls"
+name = "Calls"
+unit = "call"
+aggregation = "count"
+group_by = { region = "region" }
+
+[[plan]]
+id = "pro"
+version = 1
+effective_from = "2026-01-01T00:00:00Z"
+name = "Pro"
+issuer = "acme"
+currency = "EUR"
+
+[[plan.price]]
+id = "it"
+description = "It"
+"#;
+
+/// The price of a block of the page, through the catalog.
+fn tariff(block: &str) -> Tariff {
+    let meter = if block.contains("\"flat\"") { "" } else { "meter = \"calls\"\n" };
+    let file = CatalogFile { path: "money.md".into(), text: format!("{HEAD}{meter}{block}") };
+    let catalog = Catalog::parse(&[file]).unwrap_or_else(|problems| panic!("{block}\n{problems:#?}"));
+    catalog.plans.into_values().next().unwrap()[0].prices[0].tariff.clone()
+}
+
+fn decimal(text: &str) -> Decimal {
+    text.trim().parse().unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+fn list(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim)
+}
+
+fn printed(minor: i64, currency: Currency) -> String {
+    let money = tollbook_schemas::money::Money { minor, currency };
+    money.to_string().split(' ').next().unwrap().to_owned()
+}
+
+/// One row of a table under a price: what it gives in the words of the page.
+fn of_price(tariff: &Tariff, currency: Currency, header: &str, cells: &[&str]) -> String {
+    let whole = |usage: &Usage| rate(tariff, usage, currency).map(|rated| rated.amount.minor);
+    let minor = match header {
+        "quantity" => whole(&Usage::of(decimal(cells[0]))),
+        "events" => {
+            let event = |text| Event { quantity: decimal(text), prorated: None, amount: None };
+            whole(&Usage::of_events(list(cells[0]).map(event).collect()).unwrap())
+        }
+        "region" => {
+            let group = |text: &str| {
+                let (region, quantity) = text.split_once(' ').unwrap();
+                let values = BTreeMap::from([("region".to_owned(), region.to_owned())]);
+                Group { values, quantity: decimal(quantity) }
+            };
+            whole(&Usage::of_groups(list(cells[0]).map(group).collect()).unwrap())
+        }
+        "billed" => {
+            let [billed, now] = [cells[0], cells[1]].map(|quantity| Usage::of(decimal(quantity)));
+            delta(tariff, &billed, &now, currency).map(|delta| delta.amount.minor)
+        }
+        "splits" => {
+            let mut before: Option<Usage> = None;
+            let splits: Vec<Usage> = list(cells[0]).map(|text| Usage::of(decimal(text))).collect();
+            let mut amounts = Vec::new();
+            for (index, split) in splits.iter().enumerate() {
+                let now = before.as_ref().map_or(split.clone(), |before| before.then(split).unwrap());
+                let is_last = index + 1 == splits.len();
+                let due = tollbook_rating::split::rate_split(tariff, before.as_ref(), &now, is_last, currency).unwrap();
+                amounts.push(printed(due.amount.minor, currency));
+                before = Some(now);
+            }
+            return amounts.join(", ");
+        }
+        other => panic!("no table begins with {other:?}"),
+    };
+    printed(minor.unwrap(), currency)
+}
+
+/// One row of a table of estimates: `total 48.39`.
+fn of_estimate(line: &str, answer: &str) -> String {
+    let key = answer.split(' ').next().unwrap();
+    let found: Value = serde_json::from_str(&estimate::line(line)).unwrap();
+    let text = |value: &Value| value.as_str().unwrap_or_else(|| panic!("{line}: {found}")).to_owned();
+    match &found[key] {
+        Value::Array(values) => format!("{key} {}", values.iter().map(text).collect::<Vec<_>>().join(", ")),
+        value => format!("{key} {}", text(value)),
+    }
+}
+
+#[test]
+fn every_number_of_the_page_is_right() {
+    let page = include_str!("../../../docs/money.md");
+    let mut block: Option<String> = None;
+    let (mut price, mut currency) = (None, Currency::parse("EUR").unwrap());
+    let mut header: Vec<String> = Vec::new();
+    let (mut count, mut failures) = (0, Vec::new());
+    for line in page.lines() {
+        match (&mut block, line) {
+            (None, "```toml") => block = Some(String::new()),
+            (Some(text), "```") => {
+                currency = Currency::parse(text.lines().next().unwrap().trim_start_matches("# ")).unwrap();
+                price = Some(tariff(text));
+                block = None;
+            }
+            (Some(text), _) => {
+                text.push_str(line);
+                text.push('\n');
+            }
+            _ => {}
+        }
+        if !line.starts_with('|') {
+            header.clear();
+            continue;
+        }
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        if header.is_empty() {
+            header = cells.iter().map(|cell| (*cell).to_owned()).collect();
+            continue;
+        }
+        if cells[0].starts_with("---") {
+            continue;
+        }
+        let at = |name: &str| header.iter().position(|column| column == name).map(|at| cells[at]);
+        let (expected, found) = match header[0].as_str() {
+            "quantity" | "events" | "region" | "billed" | "splits" => {
+                let expected = at("amount").or(at("amounts")).unwrap();
+                (expected, of_price(price.as_ref().unwrap(), currency, &header[0], &cells))
+            }
+            "estimate" => (cells[1], of_estimate(cells[0].trim_matches('`'), cells[1])),
+            "price × quantity" if !cells[0].contains('(') => {
+                let (unit, quantity) = cells[0].split_once(" × ").unwrap();
+                let (unit_price, code) = unit.split_once(' ').unwrap();
+                let currency = Currency::parse(code).unwrap();
+                let unit_price = decimal(unit_price);
+                let tariff = Tariff::of(tollbook_schemas::catalog::PriceModel::PerUnit { unit_price });
+                let rated = rate(&tariff, &Usage::of(decimal(quantity)), currency).unwrap();
+                assert_eq!(rated.working.exact, cells[1], "{line}");
+                (cells[2], rated.amount.to_string())
+            }
+            _ => continue,
+        };
+        count += 1;
+        if expected != found {
+            failures.push(format!("{line}: {found}"));
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    assert!(count > 70, "only {count} rows were found");
+}
+
+/// The example of the crate's README: each first line of a pair is answered by the second.
+#[test]
+fn the_example_of_the_readme_is_right() {
+    let readme = include_str!("../README.md");
+    let (_, block) = readme.split_once("```text\n").unwrap();
+    let (block, _) = block.split_once("\n```").unwrap();
+    let lines: Vec<&str> = block.lines().collect();
+    assert_eq!(lines.len(), 4);
+    for pair in lines.chunks(2) {
+        assert_eq!(estimate::line(pair[0]), pair[1]);
+    }
+}

@@ -1,0 +1,400 @@
+//! A second pricing with `bigdecimal`, from the prices' definitions, that shares no code with the first; and what must
+//! hold for every price and usage.
+
+use std::str::FromStr;
+
+use bigdecimal::{BigDecimal, RoundingMode, Zero};
+use proptest::prelude::*;
+use tollbook_rating::allocate::{allocate_units, shares};
+use tollbook_rating::split::{delta, rate_split};
+use tollbook_rating::usage::Event;
+use tollbook_rating::{Usage, amount, rate};
+use tollbook_schemas::decimal::Decimal;
+use tollbook_schemas::exact::{Direction, Exact};
+use tollbook_schemas::money::Currency;
+use tollbook_schemas::price::setting::{Limits, Settings, VolumeBeforeEnd, ZeroUsageFirstTierFlat};
+use tollbook_schemas::price::{Convert, PercentTier, Percentage, PriceModel, RoundQuantity, Steps, Tariff, Tier};
+
+fn big(decimal: Decimal) -> BigDecimal {
+    BigDecimal::from_str(&decimal.to_string()).unwrap()
+}
+
+fn whole(n: i64) -> BigDecimal {
+    BigDecimal::from(n)
+}
+
+/// The minor unit, half away from zero.
+fn cents(value: &BigDecimal) -> i64 {
+    let cents = (value * whole(100)).with_scale_round(0, RoundingMode::HalfUp);
+    cents.to_string().parse().unwrap()
+}
+
+/// Sums over unit steps of the tiers' lower bounds: each bound contributes the change of the unit price above it.
+fn tiered(
+    tiers: &[(Option<BigDecimal>, BigDecimal, BigDecimal)],
+    quantity: &BigDecimal,
+    zero_pays: bool,
+) -> BigDecimal {
+    let mut sum = BigDecimal::zero();
+    let mut lower = BigDecimal::zero();
+    let mut price_before = BigDecimal::zero();
+    for (index, (up_to, unit, flat)) in tiers.iter().enumerate() {
+        let above = quantity > &lower;
+        if above {
+            sum += (quantity - &lower) * (unit - &price_before);
+        }
+        if above || (index == 0 && zero_pays) {
+            sum += flat;
+        }
+        price_before = unit.clone();
+        if let Some(up_to) = up_to {
+            lower = up_to.clone();
+        }
+    }
+    sum
+}
+
+/// Smallest multiple of `step` that is not below, for a value from zero on.
+fn up_to_step(value: &BigDecimal, step: &BigDecimal) -> BigDecimal {
+    let quotient = (value / step).with_scale_round(0, RoundingMode::Down);
+    let candidate = &quotient * step;
+    if &candidate < value { candidate + step } else { candidate }
+}
+
+fn oracle(tariff: &Tariff, usage: &Usage) -> BigDecimal {
+    let steps = &tariff.steps;
+    let mut quantity = big(usage.quantity);
+    if let Some(convert) = steps.convert {
+        quantity = quantity * big(convert.multiply_by) / big(convert.divide_by);
+    }
+    if let Some(round) = steps.round_quantity {
+        quantity = up_to_step(&quantity, &big(round.to_multiple_of));
+    }
+    if let Some(included) = steps.included {
+        quantity = (quantity - big(included)).max(BigDecimal::zero());
+    }
+    let zero_pays = tariff.settings.zero_usage_first_tier_flat == ZeroUsageFirstTierFlat::Charged;
+    let mut sum = match &tariff.model {
+        PriceModel::Flat { amount } => big(*amount),
+        PriceModel::PerUnit { unit_price } => quantity * big(*unit_price),
+        PriceModel::Graduated { tiers } => {
+            let tiers: Vec<_> =
+                tiers.iter().map(|t| (t.up_to.map(big), big(t.unit_price), big(t.flat_price))).collect();
+            tiered(&tiers, &quantity, zero_pays)
+        }
+        PriceModel::GraduatedPercentage { tiers } => {
+            let tiers: Vec<_> =
+                tiers.iter().map(|t| (t.up_to.map(big), big(t.percent) / whole(100), big(t.flat_price))).collect();
+            tiered(&tiers, &quantity, zero_pays)
+        }
+        PriceModel::Volume { tiers } => {
+            let tier = tiers.iter().rev().skip(1).rev().find(|t| quantity <= big(t.up_to.unwrap()));
+            let tier = tier.unwrap_or_else(|| tiers.last().unwrap());
+            let flat = if quantity.is_zero() && !zero_pays { BigDecimal::zero() } else { big(tier.flat_price) };
+            quantity * big(tier.unit_price) + flat
+        }
+        PriceModel::Package { package_size, package_price, free_units } => {
+            let mut packages = 0_i64;
+            let mut covered = big(*free_units);
+            while covered < quantity {
+                covered += big(*package_size);
+                packages += 1;
+            }
+            whole(packages) * big(*package_price)
+        }
+        PriceModel::Percentage(percentage) => {
+            let mut sum = BigDecimal::zero();
+            for event in usage.events.as_ref().unwrap() {
+                let mut due = big(event.quantity) * big(percentage.percent) / whole(100) + big(percentage.fixed_fee);
+                due = percentage.event_minimum.map_or(due.clone(), |least| due.max(big(least)));
+                sum += percentage.event_maximum.map_or(due.clone(), |most| due.min(big(most)));
+            }
+            if quantity.is_zero() { BigDecimal::zero() } else { sum }
+        }
+        other => panic!("{}", other.as_str()),
+    };
+    let off = steps.discount_percent.map_or(whole(1), |percent| (whole(100) - big(percent)) / whole(100));
+    if tariff.settings.limits == Limits::AfterDiscount {
+        sum *= off.clone();
+    }
+    sum = steps.minimum.map_or(sum.clone(), |least| sum.max(big(least)));
+    sum = steps.maximum.map_or(sum.clone(), |most| sum.min(big(most)));
+    if tariff.settings.limits == Limits::BeforeDiscount { sum * off } else { sum }
+}
+
+fn scaled(value: i128, digits: u32) -> Decimal {
+    Decimal::from_unscaled(value * 10_i128.pow(12 - digits)).unwrap()
+}
+
+fn usd() -> Currency {
+    Currency::parse("USD").unwrap()
+}
+
+/// Up to five tiers: (width in hundredths, unit price in ten-thousandths, flat price in cents).
+fn widths() -> impl Strategy<Value = Vec<(i128, i128, i128)>> {
+    prop::collection::vec((1_i128..100_000, 0_i128..100_000, 0_i128..10_000), 1..5)
+}
+
+fn bounds(widths: &[(i128, i128, i128)]) -> Vec<(Option<Decimal>, Decimal, Decimal)> {
+    let mut up_to = 0;
+    let bound = |(index, (width, unit, flat)): (usize, &(i128, i128, i128))| {
+        up_to += width;
+        (((index + 1) < widths.len()).then(|| scaled(up_to, 2)), scaled(*unit, 4), scaled(*flat, 2))
+    };
+    widths.iter().enumerate().map(bound).collect()
+}
+
+fn tiers(widths: &[(i128, i128, i128)]) -> Vec<Tier> {
+    let tier = |(up_to, unit_price, flat_price)| Tier { up_to, unit_price, flat_price };
+    bounds(widths).into_iter().map(tier).collect()
+}
+
+fn model() -> impl Strategy<Value = PriceModel> {
+    prop_oneof![
+        (0_i128..1_000_000).prop_map(|amount| PriceModel::Flat { amount: scaled(amount, 4) }),
+        (0_i128..1_000_000).prop_map(|unit| PriceModel::PerUnit { unit_price: scaled(unit, 6) }),
+        widths().prop_map(|widths| PriceModel::Graduated { tiers: tiers(&widths) }),
+        widths().prop_map(|widths| PriceModel::Volume { tiers: tiers(&widths) }),
+        widths().prop_map(|widths| PriceModel::GraduatedPercentage {
+            tiers: bounds(&widths)
+                .into_iter()
+                .map(|(up_to, percent, flat_price)| PercentTier { up_to, percent, flat_price })
+                .collect()
+        }),
+        (1_000_i128..1_000_000, 0_i128..10_000, 0_i128..100_000).prop_map(|(size, price, free)| {
+            let (package_size, package_price) = (scaled(size, 2), scaled(price, 2));
+            PriceModel::Package { package_size, package_price, free_units: scaled(free, 2) }
+        }),
+    ]
+}
+
+fn steps() -> impl Strategy<Value = (Steps, Settings)> {
+    let convert = prop::option::of(prop_oneof![Just(1_000_i64), Just(60), Just(1 << 20), Just(7)]);
+    let round = prop::option::of(1_i128..1_000);
+    let limits = (prop::option::of(0_i128..1_000_000), prop::option::of(0_i128..1_000_000));
+    let rest = (prop::option::of(0_i128..10_000), prop::option::of(0_i128..=10_000), any::<bool>(), any::<bool>());
+    (convert, round, limits, rest).prop_map(|(convert, round, (one, two), (included, discount, after, zero_pays))| {
+        let (minimum, maximum) = match (one, two) {
+            (Some(one), Some(two)) => (Some(one.min(two)), Some(one.max(two))),
+            other => other,
+        };
+        // A division that does not end is cut by bigdecimal at 100 digits: rounding makes both sides end.
+        let convert = convert.filter(|factor| *factor == 1_000 || *factor == 1 << 20);
+        let steps = Steps {
+            convert: convert.map(|by| Convert { divide_by: Decimal::whole(by), multiply_by: Decimal::whole(3) }),
+            round_quantity: round
+                .map(|step| RoundQuantity { direction: Direction::Up, to_multiple_of: scaled(step, 2) }),
+            included: included.map(|units| scaled(units, 2)),
+            minimum: minimum.map(|amount| scaled(amount, 2)),
+            maximum: maximum.map(|amount| scaled(amount, 2)),
+            discount_percent: discount.map(|percent| scaled(percent, 2)),
+        };
+        let settings = Settings {
+            limits: if after { Limits::AfterDiscount } else { Limits::BeforeDiscount },
+            zero_usage_first_tier_flat: if zero_pays {
+                ZeroUsageFirstTierFlat::Charged
+            } else {
+                ZeroUsageFirstTierFlat::NotCharged
+            },
+            ..Settings::default()
+        };
+        (steps, settings)
+    })
+}
+
+fn tariff() -> impl Strategy<Value = Tariff> {
+    (model(), steps()).prop_map(|(model, (steps, settings))| {
+        let steps = match model {
+            PriceModel::Flat { .. } => Steps { convert: None, round_quantity: None, included: None, ..steps },
+            _ => steps,
+        };
+        Tariff { model, steps, settings }
+    })
+}
+
+/// Quantities in thousandths, zero and whole ones often.
+fn quantity() -> impl Strategy<Value = i128> {
+    prop_oneof![1 => Just(0_i128), 3 => 0_i128..2_000_000, 3 => (0_i128..2_000).prop_map(|n| n * 1_000)]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn every_model_with_every_step_agrees_with_the_oracle(tariff in tariff(), quantity in quantity()) {
+        let usage = Usage::of(scaled(quantity, 3));
+        let rated = rate(&tariff, &usage, usd()).unwrap();
+        let expected = oracle(&tariff, &usage);
+        prop_assert_eq!(rated.amount.minor, cents(&expected), "{:?}", rated.working);
+        prop_assert_eq!(BigDecimal::from_str(&rated.working.exact).unwrap(), expected);
+        prop_assert_eq!(amount(&tariff, &usage, usd()).unwrap(), rated.amount);
+    }
+
+    #[test]
+    fn percentages_of_events_agree_with_the_oracle(
+        amounts in prop::collection::vec(0_i128..10_000_000, 0..8),
+        (percent, fee) in (0_i128..10_000, 0_i128..500),
+        (least, more) in (0_i128..500, 0_i128..5_000),
+    ) {
+        let events = amounts.iter().map(|amount| Event { quantity: scaled(*amount, 2), prorated: None, amount: None });
+        let usage = Usage::of_events(events.collect()).unwrap();
+        let tariff = Tariff::of(PriceModel::Percentage(Percentage {
+            percent: scaled(percent, 3),
+            fixed_fee: scaled(fee, 2),
+            event_minimum: Some(scaled(least, 2)),
+            event_maximum: Some(scaled(least + more, 2)),
+            free_events: None,
+            free_total: None,
+        }));
+        prop_assert_eq!(rate(&tariff, &usage, usd()).unwrap().amount.minor, cents(&oracle(&tariff, &usage)));
+    }
+
+    /// However a period is cut, its splits add up to its price; a volume price that is billed in between too.
+    #[test]
+    fn splitting_a_period_conserves(
+        tariff in tariff(),
+        cuts in prop::collection::vec(quantity(), 1..6),
+        is_billed in any::<bool>(),
+    ) {
+        let mut tariff = tariff;
+        if is_billed {
+            tariff.settings.volume_before_end = VolumeBeforeEnd::Billed;
+        }
+        let mut before: Option<Usage> = None;
+        let mut sum = 0;
+        for (index, cut) in cuts.iter().enumerate() {
+            let split = Usage::of(scaled(*cut, 3));
+            let now = before.as_ref().map_or(split.clone(), |before| before.then(&split).unwrap());
+            let is_last = index + 1 == cuts.len();
+            sum += rate_split(&tariff, before.as_ref(), &now, is_last, usd()).unwrap().amount.minor;
+            before = Some(now);
+        }
+        let whole = Usage::of(scaled(cuts.iter().sum(), 3));
+        prop_assert_eq!(sum, rate(&tariff, &whole, usd()).unwrap().amount.minor);
+    }
+
+    /// An adjustment is rate(now) − rate(billed), and two of them are one.
+    #[test]
+    fn adjustments_are_differences(tariff in tariff(), a in quantity(), b in quantity(), c in quantity()) {
+        let [a, b, c] = [a, b, c].map(|quantity| Usage::of(scaled(quantity, 3)));
+        let of = |usage: &Usage| rate(&tariff, usage, usd()).unwrap().amount.minor;
+        let from = |one: &Usage, two: &Usage| delta(&tariff, one, two, usd()).unwrap().amount.minor;
+        prop_assert_eq!(from(&a, &b), of(&b) - of(&a));
+        prop_assert_eq!(from(&a, &b) + from(&b, &c), from(&a, &c));
+        prop_assert_eq!(from(&a, &a), 0);
+    }
+
+    #[test]
+    fn graduated_never_falls(widths in widths(), one in quantity(), more in quantity()) {
+        let tariff = Tariff::of(PriceModel::Graduated { tiers: tiers(&widths) });
+        let of = |quantity| rate(&tariff, &Usage::of(scaled(quantity, 3)), usd()).unwrap().amount.minor;
+        prop_assert!(of(one) <= of(one + more));
+    }
+
+    /// Without flat prices graduated is continuous: at each bound both tiers give the same.
+    #[test]
+    fn graduated_is_continuous_at_its_bounds(widths in widths()) {
+        let widths: Vec<_> = widths.into_iter().map(|(width, unit, _)| (width, unit, 0)).collect();
+        let tiers = tiers(&widths);
+        let dearest = tiers.iter().map(|tier| tier.unit_price).max().unwrap();
+        let tariff = Tariff::of(PriceModel::Graduated { tiers: tiers.clone() });
+        let exact = |quantity| rate(&tariff, &Usage::of(quantity), usd()).unwrap().working.exact.parse::<Exact>().unwrap();
+        let least = Decimal::from_unscaled(1).unwrap();
+        for up_to in tiers.iter().filter_map(|tier| tier.up_to) {
+            let step = exact(up_to.checked_add(least).unwrap()).checked_sub(exact(up_to)).unwrap();
+            prop_assert!(!step.checked_cmp(dearest.times(least)).unwrap().is_gt());
+        }
+    }
+
+    /// The order of events does not matter where no allowance depends on it.
+    #[test]
+    fn order_does_not_matter(amounts in prop::collection::vec(0_i128..1_000_000, 0..6), percent in 0_i128..10_000) {
+        let tariff = Tariff::of(PriceModel::Percentage(Percentage {
+            percent: scaled(percent, 3),
+            fixed_fee: scaled(2, 1),
+            event_minimum: Some(Decimal::whole(1)),
+            event_maximum: Some(Decimal::whole(50)),
+            free_events: None,
+            free_total: None,
+        }));
+        let of = |amounts: &mut dyn Iterator<Item = &i128>| {
+            let event = |amount: &i128| Event { quantity: scaled(*amount, 2), prorated: None, amount: None };
+            rate(&tariff, &Usage::of_events(amounts.map(event).collect()).unwrap(), usd()).unwrap().amount
+        };
+        prop_assert_eq!(of(&mut amounts.iter()), of(&mut amounts.iter().rev()));
+    }
+
+    /// Parts add up, none is off by a unit or more, and nothing goes to a weight of zero.
+    #[test]
+    fn an_allocation_adds_up(units in -1_000_000_i64..1_000_000, weights in prop::collection::vec(0_i64..1_000, 1..8)) {
+        let weights: Vec<Exact> = weights.into_iter().map(Exact::whole).collect();
+        prop_assume!(weights.iter().any(|weight| !weight.is_zero()));
+        let parts = allocate_units(units, &weights).unwrap();
+        prop_assert_eq!(parts.iter().sum::<i64>(), units);
+        for ((part, share), weight) in parts.iter().zip(shares(Exact::whole(units), &weights).unwrap()).zip(&weights) {
+            let off = Exact::whole(*part).checked_sub(share).unwrap();
+            prop_assert!(off.checked_cmp(Exact::whole(1)).unwrap().is_lt());
+            prop_assert!(off.checked_cmp(Exact::whole(-1)).unwrap().is_gt());
+            prop_assert!(!weight.is_zero() || *part == 0);
+        }
+    }
+
+    /// Whatever stands in a line, it is answered by one line of JSON and never by a panic.
+    #[test]
+    fn an_estimate_always_answers(text in ".{0,60}", quantity in "[0-9a-z.-]{0,12}") {
+        let line = format!(r#"{{"currency":"USD","price":{{"model":"flat","amount":"1"}},"quantity":"{quantity}"}}"#);
+        for text in [text, line] {
+            let answer = tollbook_rating::estimate::line(&text);
+            prop_assert!(answer.starts_with('{') && !answer.contains('\n'), "{}", answer);
+        }
+    }
+
+    /// The largest and smallest numbers in every place of every model are an amount or an error, never a panic.
+    #[test]
+    fn extremes_are_answered(template in 0_usize..8, picks in prop::collection::vec(0_usize..EXTREMES.len(), 12)) {
+        let mut picks = picks.into_iter().cycle();
+        let mut line = String::new();
+        for piece in TEMPLATES[template].split('#') {
+            if !line.is_empty() {
+                line.push_str(EXTREMES[picks.next().unwrap()]);
+            }
+            line.push_str(piece);
+        }
+        let line = line.replace('\'', "\"");
+        let answer = tollbook_rating::estimate::line(&line);
+        prop_assert!(answer.contains("\"total\"") || answer.contains("\"error\""), "{}: {}", line, answer);
+        prop_assert!(!answer.contains("expected"), "{}: {}", line, answer);
+    }
+}
+
+const EXTREMES: [&str; 9] = [
+    "0",
+    "1",
+    "-1",
+    "0.000000000001",
+    "3",
+    "100",
+    "7.000000000007",
+    "99999999999999999999999999.999999999999",
+    "9223372036854775807",
+];
+
+/// `#` is a number, `'` a quote.
+const TEMPLATES: [&str; 8] = [
+    "{'currency':'USD','price':{'model':'per_unit','unit_price':'#','convert':{'divide_by':'#','multiply_by':'#'},\
+     'included':'#','minimum':'#','maximum':'#','discount_percent':'#'},'splits':['#','#','#']}",
+    "{'currency':'JPY','price':{'model':'graduated','tiers':[{'up_to':'#','unit_price':'#','flat_price':'#'},\
+     {'unit_price':'#'}],'round_quantity':{'direction':'half_up','to_multiple_of':'#'}},'billed':'#','quantity':'#'}",
+    "{'currency':'ISK','price':{'model':'volume','tiers':[{'up_to':'#','unit_price':'#'},{'flat_price':'#'}],\
+     'convert':'bytes_to_tib'},'quantity':'#'}",
+    "{'currency':'KWD','price':{'model':'package','package_size':'#','package_price':'#','free_units':'#'},\
+     'quantity':'#'}",
+    "{'currency':'USD','price':{'model':'percentage','percent':'#','fixed_fee':'#','event_minimum':'#',\
+     'free_total':'#'},'usage':{'events':['#','#','#']}}",
+    "{'currency':'USD','price':{'model':'graduated','tiers':[{'up_to':'#','unit_price':'#'},{'flat_price':'#'}]},\
+     'settings':{'quantity_basis':'prorated','negative_total':'nothing_due'},\
+     'usage':{'events':[{'quantity':'#','prorated':'#'},{'quantity':'#','prorated':'#'}]}}",
+    "{'currency':'USD','invoice':{'lines':[{'amount':'#','tax_percent':'#'},{'amount':'#','tax_percent':'#'}],\
+     'coupons':[{'amount':'#'},{'percent':'#'}],'credits':[{'amount':'#'}],'tax_mode':'inclusive'}}",
+    "{'currency':'USD','allocate':{'amount':'#','weights':['#','#','#']}}",
+];

@@ -1,0 +1,233 @@
+//! What every reader of a price needs: tables whose keys are taken one by one, typed values, flaws with their places.
+
+use std::fmt;
+use std::ops::Range;
+
+use super::node::{Key, Node, Value};
+use crate::decimal::Decimal;
+
+/// Something wrong in a price: what, where and how to mend it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flaw {
+    /// Place in the text.
+    pub at: Range<usize>,
+    /// Place in the tree: `price.tiers[2].up_to`.
+    pub path: String,
+    /// What is wrong.
+    pub what: String,
+    /// How to mend it.
+    pub mend: String,
+}
+
+impl fmt::Display for Flaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}; {}", self.path, self.what, self.mend)
+    }
+}
+
+/// What was found wrong so far.
+#[derive(Debug, Default)]
+pub struct Reading {
+    /// In the order found.
+    pub flaws: Vec<Flaw>,
+}
+
+impl Reading {
+    /// Records a flaw.
+    pub fn flaw(&mut self, at: Range<usize>, path: &str, what: impl Into<String>, mend: impl Into<String>) {
+        self.flaws.push(Flaw { at, path: path.to_owned(), what: what.into(), mend: mend.into() });
+    }
+
+    /// Records that something else was expected.
+    pub fn wrong_type(&mut self, node: &Node, path: &str, wanted: &str) {
+        let what = format!("invalid type: {}, expected {wanted}", node.value.name());
+        self.flaw(node.at.clone(), path, what, format!("write {wanted}"));
+    }
+}
+
+/// A table whose keys are taken one by one; what is left at the end is unknown.
+pub struct Table<'a> {
+    pub(super) at: Range<usize>,
+    path: String,
+    entries: Vec<(&'a Key, &'a Node)>,
+    known: Vec<&'static str>,
+}
+
+/// What reads one value: the node, its path, the flaws.
+pub type Reader<T> = fn(&Node, &str, &mut Reading) -> Option<T>;
+
+impl<'a> Table<'a> {
+    /// The table at a node.
+    pub fn of(node: &'a Node, path: &str, reading: &mut Reading) -> Option<Self> {
+        let Value::Table(entries) = &node.value else {
+            reading.wrong_type(node, path, "a table");
+            return None;
+        };
+        let entries = entries.iter().map(|(key, value)| (key, value)).collect();
+        Some(Self { at: node.at.clone(), path: path.to_owned(), entries, known: Vec::new() })
+    }
+
+    /// Where the table stands.
+    #[must_use]
+    pub fn at(&self) -> Range<usize> {
+        self.at.clone()
+    }
+
+    /// Where the value of a key stands, if it is there and not taken.
+    #[must_use]
+    pub fn place(&self, name: &str) -> Option<Range<usize>> {
+        self.entries.iter().find(|(key, _)| key.name == name).map(|(_, node)| node.at.clone())
+    }
+
+    /// The text of a key that is not taken yet.
+    #[must_use]
+    pub fn peek(&self, name: &str) -> Option<&'a str> {
+        let (_, node) = self.entries.iter().find(|(key, _)| key.name == name)?;
+        match &node.value {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Path of a key.
+    #[must_use]
+    pub fn path_of(&self, name: &str) -> String {
+        if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
+    }
+
+    /// Takes a key.
+    pub fn take(&mut self, name: &'static str) -> Option<&'a Node> {
+        self.known.push(name);
+        let at = self.entries.iter().position(|(key, _)| key.name == name)?;
+        Some(self.entries.remove(at).1)
+    }
+
+    /// Reads a key that may be missing; `None` when it is there and wrong.
+    pub fn optional<T>(&mut self, reading: &mut Reading, name: &'static str, read: Reader<T>) -> Option<Option<T>> {
+        let path = self.path_of(name);
+        match self.take(name) {
+            None => Some(None),
+            Some(node) => read(node, &path, reading).map(Some),
+        }
+    }
+
+    /// Reads a key that must be there; `whose` names what needs it.
+    pub fn required<T>(
+        &mut self,
+        reading: &mut Reading,
+        name: &'static str,
+        whose: &str,
+        read: Reader<T>,
+    ) -> Option<T> {
+        let at = self.at();
+        let path = self.path_of(name);
+        let Some(value) = self.optional(reading, name, read)? else {
+            reading.flaw(at, &path, format!("{whose} needs {name}"), format!("add {name}"));
+            return None;
+        };
+        Some(value)
+    }
+
+    /// Everything that is left is a flaw, with the nearest known key as a suggestion.
+    pub fn finish(self, reading: &mut Reading) {
+        for (key, _) in &self.entries {
+            let nearest = self.known.iter().min_by_key(|known| distance(known, &key.name));
+            let mend = match nearest {
+                Some(known) if distance(known, &key.name) <= 3 => format!("did you mean {known}?"),
+                _ => format!("remove it; known here: {}", self.known.join(", ")),
+            };
+            let what = format!("unknown field `{}`", key.name);
+            reading.flaw(key.at.clone(), &self.path_of(&key.name), what, mend);
+        }
+    }
+
+    /// Text.
+    pub fn text(node: &Node, path: &str, reading: &mut Reading) -> Option<String> {
+        match &node.value {
+            Value::Text(text) => Some(text.clone()),
+            _ => {
+                reading.wrong_type(node, path, "text in quotes");
+                None
+            }
+        }
+    }
+
+    /// A decimal, in quotes or whole.
+    pub fn decimal(node: &Node, path: &str, reading: &mut Reading) -> Option<Decimal> {
+        match &node.value {
+            Value::Whole(number) => Some(Decimal::whole(*number)),
+            Value::Text(text) => match text.parse() {
+                Ok(decimal) => Some(decimal),
+                Err(error) => {
+                    let error: crate::decimal::DecimalError = error;
+                    reading.flaw(node.at.clone(), path, error.to_string(), "write it in quotes, such as \"0.002\"");
+                    None
+                }
+            },
+            _ => {
+                reading.wrong_type(node, path, "a number in quotes, such as \"0.002\"");
+                None
+            }
+        }
+    }
+
+    /// A decimal that is not negative.
+    pub fn amount(node: &Node, path: &str, reading: &mut Reading) -> Option<Decimal> {
+        let amount = Self::decimal(node, path, reading)?;
+        if amount.is_negative() {
+            let mend = "use 0 or more; reductions are discounts or credits";
+            reading.flaw(node.at.clone(), path, "a price is negative", mend);
+            return None;
+        }
+        Some(amount)
+    }
+
+    /// A decimal above zero.
+    pub fn above_zero(node: &Node, path: &str, reading: &mut Reading) -> Option<Decimal> {
+        let number = Self::decimal(node, path, reading)?;
+        if number.unscaled() <= 0 {
+            reading.flaw(node.at.clone(), path, format!("{number} is not above 0"), "write a number above 0");
+            return None;
+        }
+        Some(number)
+    }
+
+    /// A whole number, as such or in quotes.
+    pub fn count(node: &Node, path: &str, reading: &mut Reading) -> Option<u32> {
+        let count = match &node.value {
+            Value::Whole(number) => u32::try_from(*number).ok(),
+            Value::Text(text) => text.parse().ok(),
+            _ => None,
+        };
+        if count.is_none() {
+            let what = "it is not a count: a whole number from 0 on";
+            reading.flaw(node.at.clone(), path, what, "write such as 3");
+        }
+        count
+    }
+
+    /// A list of texts.
+    pub fn texts(node: &Node, path: &str, reading: &mut Reading) -> Option<Vec<String>> {
+        let Value::List(items) = &node.value else {
+            reading.wrong_type(node, path, "a list of texts");
+            return None;
+        };
+        items.iter().enumerate().map(|(at, item)| Self::text(item, &format!("{path}[{at}]"), reading)).collect()
+    }
+}
+
+/// How many letters must change to make one word the other.
+pub(super) fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().take(40).collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (i, a) in one.chars().take(40).enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, b) in other.iter().enumerate() {
+            let changed = diagonal + usize::from(a != *b);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[other.len()]
+}

@@ -1,0 +1,116 @@
+//! The settings where billing systems differ, each with its words and its default. `docs/money.md` has a worked
+//! example of each.
+
+macro_rules! setting {
+    ($(#[$doc:meta])* $name:ident { $(#[$first_doc:meta])* $first:ident = $first_word:literal,
+        $($(#[$other_doc:meta])* $other:ident = $word:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+        pub enum $name {
+            $(#[$first_doc])* #[default] $first,
+            $($(#[$other_doc])* $other),+
+        }
+
+        impl $name {
+            /// The words of the setting, the default first.
+            pub const WORDS: &'static [&'static str] = &[$first_word, $($word),+];
+
+            /// Reads a word.
+            #[must_use]
+            pub fn parse(word: &str) -> Option<Self> {
+                match word {
+                    $first_word => Some(Self::$first),
+                    $($word => Some(Self::$other),)+
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+setting!(/// Whether the first tier's flat price is due when nothing was used.
+ZeroUsageFirstTierFlat {
+    /// As OpenMeter and Lago.
+    Charged = "charged",
+    /// As Meteroid and UniBee.
+    NotCharged = "not_charged",
+});
+setting!(/// Which tier of a volume price a fraction of a unit above a bound lies in.
+TierEdge {
+    /// Tiers are `(from, up_to]` over decimals: 100.5 lies above 100.
+    HalfOpen = "half_open",
+    /// The quantity is rounded up to a whole unit to choose the tier, and only for that: 99.5 lies in the tier of 100.
+    Ceil = "ceil",
+});
+setting!(/// What a started package costs.
+PackageRemainder {
+    /// A whole package.
+    Full = "full",
+    /// Nothing.
+    Down = "down",
+});
+setting!(/// Whether a volume price, whose tier is known at the end only, is billed at splits before the end.
+VolumeBeforeEnd {
+    /// Not before the last split.
+    Held = "held",
+    /// At each split, by the quantity so far.
+    Billed = "billed",
+});
+setting!(/// Whether minimum and maximum hold for the line before or after its discount.
+Limits {
+    /// The line is held within its limits, then the discount is taken off.
+    BeforeDiscount = "before_discount",
+    /// The discount is taken off, then the line is held within its limits.
+    AfterDiscount = "after_discount",
+});
+setting!(/// What a quantity that comes in splits is converted and rounded by.
+SplitRounding {
+    /// The sum of the splits so far: no split costs more for being one.
+    Cumulative = "cumulative",
+    /// Each split alone.
+    Each = "each",
+});
+setting!(/// Whether units are priced in full, or by the part of the period for which they were there.
+QuantityBasis {
+    /// In full.
+    Full = "full",
+    /// By their prorated part; full units choose the tier.
+    Prorated = "prorated",
+});
+setting!(/// What a quantity below zero is.
+NegativeTotal {
+    /// An error.
+    Refused = "refused",
+    /// Nothing is due, flat prices of tiers neither.
+    NothingDue = "nothing_due",
+});
+setting!(/// Whether the events of a percentage price pay their fixed fee when their amounts add up to zero.
+FixedFeeAtZeroTotal {
+    /// As Lago.
+    NotCharged = "not_charged",
+    /// Each event pays.
+    Charged = "charged",
+});
+
+/// All settings of a price.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// `zero_usage_first_tier_flat`.
+    pub zero_usage_first_tier_flat: ZeroUsageFirstTierFlat,
+    /// `tier_edge`.
+    pub tier_edge: TierEdge,
+    /// `package_remainder`.
+    pub package_remainder: PackageRemainder,
+    /// `volume_before_end`.
+    pub volume_before_end: VolumeBeforeEnd,
+    /// `limits`.
+    pub limits: Limits,
+    /// `split_rounding`.
+    pub split_rounding: SplitRounding,
+    /// `quantity_basis`.
+    pub quantity_basis: QuantityBasis,
+    /// `negative_total`.
+    pub negative_total: NegativeTotal,
+    /// `fixed_fee_at_zero_total`.
+    pub fixed_fee_at_zero_total: FixedFeeAtZeroTotal,
+}

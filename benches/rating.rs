@@ -3,11 +3,10 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use tollbook_billing::rating::rate;
-use tollbook_schemas::catalog::{PriceModel, Tier};
+use tollbook_billing::rating::{Usage, rate};
 use tollbook_schemas::decimal::Decimal;
-use tollbook_schemas::id::MeterId;
 use tollbook_schemas::money::Currency;
+use tollbook_schemas::price::{PriceModel, Tariff, Tier};
 
 /// 10¹², the scale of a decimal.
 const ONE: i128 = 1_000_000_000_000;
@@ -28,17 +27,18 @@ fn graduated(tiers: i128) -> PriceModel {
         unit_price: decimal(5_000 - at * 100),
         flat_price: decimal(at * 1_000_000),
     };
-    PriceModel::Graduated { meter: MeterId::parse("requests").unwrap(), tiers: (0..tiers).map(tier).collect() }
+    PriceModel::Graduated { tiers: (0..tiers).map(tier).collect() }
 }
 
 fn rating(criterion: &mut Criterion) {
-    let per_unit = PriceModel::PerUnit { meter: MeterId::parse("requests").unwrap(), unit_price: decimal(1_234) };
+    let per_unit = PriceModel::PerUnit { unit_price: decimal(1_234) };
     let models = [
         ("flat", PriceModel::Flat { amount: decimal(99_000_000) }),
         ("per unit", per_unit),
         ("graduated, 3 tiers", graduated(3)),
         ("graduated, 20 tiers", graduated(20)),
-    ];
+    ]
+    .map(|(name, model)| (name, Tariff::of(model)));
     let (quantities, currency) = (quantities(), Currency::parse("EUR").unwrap());
     let mut group = criterion.benchmark_group("rating");
     group.throughput(Throughput::Elements(u64::try_from(quantities.len()).unwrap()));
@@ -46,7 +46,7 @@ fn rating(criterion: &mut Criterion) {
         group.bench_function(*name, |bencher| {
             bencher.iter(|| {
                 for quantity in &quantities {
-                    black_box(rate(black_box(model), *quantity, currency).unwrap());
+                    black_box(rate(black_box(model), &Usage::of(*quantity), currency).unwrap());
                 }
             });
         });
@@ -56,7 +56,7 @@ fn rating(criterion: &mut Criterion) {
     group.bench_function("graduated, 20 tiers, with its JSON", |bencher| {
         bencher.iter(|| {
             for quantity in &quantities {
-                black_box(rate(black_box(model), *quantity, currency).unwrap().working.to_json());
+                black_box(rate(black_box(model), &Usage::of(*quantity), currency).unwrap().working.to_json());
             }
         });
     });

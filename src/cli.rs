@@ -12,12 +12,12 @@ use tollbook::jobs::{bill, check, close, ingest, partner, sql};
 use tollbook::output::{data, talk};
 use tollbook_simulate::Settings;
 
-use commands::{run_aggregate, run_bill, run_compact, run_demo, run_ingest, run_partner, run_report};
+use commands::{estimate, run_aggregate, run_bill, run_compact, run_demo, run_ingest, run_partner, run_report};
 
 /// API-gateway access logs in from Kafka, provable invoices out through Stripe.
 ///
 /// Exit codes: 0 done, 1 failed, 2 configuration, 3 data contradict an invariant, 4 try again, 5 another process is
-/// at it, 10 the demo's figures differ.
+/// at it, 6 an input was refused, 10 the demo's figures differ, 70 our own mistake.
 #[derive(Debug, Parser)]
 #[command(name = "tollbook", version)]
 pub struct Arguments {
@@ -233,6 +233,13 @@ enum BillStep {
         #[arg(long)]
         csv: bool,
     },
+    /// Price calculator: a JSON object a line on stdin, an answer a line on stdout. Needs no configuration.
+    ///
+    /// A line that is refused is answered with `error`, and the command ends with 6.
+    #[command(
+        after_help = "Example:\n  echo '{\"currency\":\"EUR\",\"price\":{\"model\":\"per_unit\",\"unit_price\":\"0.002\"},\"quantity\":\"1250\"}' | tollbook bill estimate"
+    )]
+    Estimate,
 }
 
 /// Runs the command; gives the exit code.
@@ -263,6 +270,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<u8> {
         Command::Report { step } => {
             run_report(&JobContext::open(&arguments.config)?, step, json).await?;
         }
+        Command::Bill { step: BillStep::Estimate } => return estimate(),
         Command::Bill { step } => run_bill(&JobContext::open(&arguments.config)?, step, json).await?,
         Command::Sql { query, format, out, as_of_run } => {
             let format = if json && format == sql::Format::Table { sql::Format::Json } else { format };

@@ -90,6 +90,9 @@ pub enum LakeError {
     /// A row does not fit its table.
     #[error("a row does not fit its table")]
     Row(#[from] RowError),
+    /// A query of a person cannot be planned, or would change something.
+    #[error("the query cannot be answered: only queries are, and only over what there is")]
+    Sql(#[source] Box<datafusion::error::DataFusionError>),
     /// A query failed.
     #[error("the query over the lake failed")]
     Query(#[source] Box<datafusion::error::DataFusionError>),
@@ -136,7 +139,7 @@ impl From<datafusion::error::DataFusionError> for LakeError {
 impl Classified for LakeError {
     fn kind(&self) -> Kind {
         match self {
-            Self::Root { .. } | Self::Export { .. } => Kind::Configuration,
+            Self::Sql(_) | Self::Root { .. } | Self::Export { .. } => Kind::Configuration,
             Self::Open { source, .. } if !is_of_the_store(source) => Kind::Data,
             Self::Open { .. } | Self::Write { .. } | Self::Commit { .. } => Kind::Retry,
             Self::Log { .. } | Self::Schema { .. } | Self::Compaction { .. } | Self::Past { .. } => Kind::Data,

@@ -10,6 +10,7 @@ use parquet::arrow::ArrowWriter;
 
 use crate::error::LakeError;
 use crate::open::Lake;
+use crate::read::planned;
 use crate::write::properties;
 
 impl Lake {
@@ -24,7 +25,7 @@ impl Lake {
         sql: &str,
         file: impl Write + Send,
     ) -> Result<usize, LakeError> {
-        let mut batches = context.sql(sql).await?.execute_stream().await?;
+        let mut batches = planned(context, sql).await?.execute_stream().await?;
         let schema = batches.schema();
         let mut names = BTreeSet::new();
         if let Some(twice) = schema.fields().iter().find(|field| !names.insert(field.name())) {

@@ -178,7 +178,11 @@ async fn create(table: &DeltaTable, def: &'static Table) -> Result<(), LakeError
     if def.append_only {
         configuration.push(("delta.appendOnly".to_owned(), Some("true".to_owned())));
     }
-    let properties = CommitProperties::default().with_create_checkpoint(false).with_cleanup_expired_logs(Some(false));
+    // Tried once: a second attempt would lay the same metadata over the table that another process has made meanwhile.
+    let properties = CommitProperties::default()
+        .with_max_retries(0)
+        .with_create_checkpoint(false)
+        .with_cleanup_expired_logs(Some(false));
     let created = CreateBuilder::new()
         .with_log_store(table.log_store())
         .with_table_name(def.name)

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::util::pretty::pretty_format_batches;
 use datafusion::common::ScalarValue;
-use datafusion::execution::context::SessionContext;
+use datafusion::dataframe::DataFrame;
+use datafusion::execution::context::{SQLOptions, SessionContext};
 use datafusion::prelude::SessionConfig;
 use tollbook_schemas::pin::Pin;
 use tollbook_schemas::source::Source;
@@ -145,9 +146,9 @@ impl Lake {
     /// Runs one query for people: an answer without rows has one empty batch, which tells its columns.
     ///
     /// # Errors
-    /// As [`Lake::query`].
+    /// [`LakeError::Sql`] where it cannot be planned; else as [`Lake::query`].
     pub async fn answer(&self, context: &SessionContext, sql: &str) -> Result<Vec<RecordBatch>, LakeError> {
-        let rows = context.sql(sql).await?;
+        let rows = planned(context, sql).await?;
         let schema = Arc::new(rows.schema().as_arrow().clone());
         let mut batches = rows.collect().await?;
         if batches.is_empty() {
@@ -176,6 +177,13 @@ async fn register_views(context: &SessionContext) -> Result<(), LakeError> {
         context.sql(&format!("create view {} as {}", view.name, view.sql)).await?;
     }
     Ok(())
+}
+
+/// The plan of a query of a person: one that only reads. `create external table` would open any file of this machine,
+/// `copy … to` write one, and `drop table` seem to have done something.
+pub(crate) async fn planned(context: &SessionContext, sql: &str) -> Result<DataFrame, LakeError> {
+    let only_reads = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+    context.sql_with_options(sql, only_reads).await.map_err(|error| LakeError::Sql(Box::new(error)))
 }
 
 /// The SQL condition that a row was known at a pin.

@@ -10,6 +10,7 @@ use tollbook::jobs::{aggregate, bill, explain, ingest, lake, partner, report};
 use tollbook::output::{data, table, talk};
 use tollbook_aggregate::SEMANTICS;
 use tollbook_billing::register::RegisterRow;
+use tollbook_schemas::error::Kind;
 use tollbook_schemas::period::print_instant;
 
 use super::{BillStep, PartnerStep, ReportStep};
@@ -191,6 +192,21 @@ pub(super) async fn run_aggregate(context: &JobContext, as_of: Option<&str>, jso
     Ok(())
 }
 
+/// Answers each line of stdin; the exit code tells whether one was refused.
+pub(super) fn estimate() -> anyhow::Result<u8> {
+    let mut refused = false;
+    for line in std::io::stdin().lines() {
+        let line = line?;
+        if line.trim().is_empty() {
+            continue;
+        }
+        let answer = tollbook_billing::rating::estimate::line(&line);
+        refused |= serde_json::from_str::<serde_json::Value>(&answer)?.get("error").is_some();
+        data(&answer);
+    }
+    Ok(if refused { Kind::Reject.exit_code() } else { 0 })
+}
+
 pub(super) async fn run_bill(context: &JobContext, step: BillStep, json: bool) -> anyhow::Result<()> {
     match step {
         BillStep::Draft(period) => {
@@ -245,6 +261,10 @@ pub(super) async fn run_bill(context: &JobContext, step: BillStep, json: bool) -
                 reports.push(report);
             }
             bill::complain(&reports)?;
+        }
+        // Needs no lake: `run` answers it before one is opened.
+        BillStep::Estimate => {
+            estimate()?;
         }
         BillStep::Sync => {
             let report = bill::sync(context).await?;

@@ -179,7 +179,7 @@ fn rendered(batches: &[RecordBatch], format: Format) -> anyhow::Result<String> {
         Format::Csv => {
             let mut writer = arrow::csv::WriterBuilder::new().with_header(true).build(Vec::new());
             for batch in batches {
-                writer.write(batch)?;
+                writer.write(&flattened(batch)?)?;
             }
             writer.into_inner()
         }
@@ -193,6 +193,28 @@ fn rendered(batches: &[RecordBatch], format: Format) -> anyhow::Result<String> {
         }
     };
     Ok(String::from_utf8(text)?.trim_end().to_owned())
+}
+
+/// Columns that CSV has no form for (maps, lists) as JSON text.
+fn flattened(batch: &RecordBatch) -> anyhow::Result<RecordBatch> {
+    let schema = batch.schema();
+    let mut columns = Vec::new();
+    for (field, column) in schema.fields().iter().zip(batch.columns()) {
+        let mut column = column.clone();
+        if field.data_type().is_nested() {
+            let mut writer = arrow::json::LineDelimitedWriter::new(Vec::new());
+            writer.write(&RecordBatch::try_from_iter([("value", column)])?)?;
+            writer.finish()?;
+            let lines = String::from_utf8(writer.into_inner())?;
+            let text = |line: &str| {
+                let line: serde_json::Value = serde_json::from_str(line)?;
+                anyhow::Ok(line.get("value").map(ToString::to_string))
+            };
+            column = Arc::new(lines.lines().map(text).collect::<anyhow::Result<StringArray>>()?);
+        }
+        columns.push((field.name(), column, true));
+    }
+    Ok(RecordBatch::try_from_iter_with_nullable(columns)?)
 }
 
 fn cannot_write(path: &Path) -> String {

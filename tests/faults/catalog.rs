@@ -59,7 +59,7 @@ fn a_broken_catalog_is_told_with_its_place() {
             &["unknown field `colour`", "tollbook init"],
         ),
         ("bad TOML", "name = \"Maps Free\"", "name = Maps Free", &["catalog.toml:", "tollbook init"]),
-        ("a float as money", "amount = \"49\"", "amount = 49.0", &["floating point", "tollbook init"]),
+        ("a float as money", "amount = \"49\"", "amount = 49.0", &["floating point", "write a number in quotes"]),
         ("a negative price", "amount = \"49\"", "amount = \"-49\"", &["negative", "use 0 or more"]),
         ("SQL that is none", "status between 200 and 299", "status betwixt 200", &["map-calls"]),
         ("SQL over no column", "status between 200 and 299", "stauts = 200", &["stauts"]),

@@ -39,6 +39,20 @@ pub(crate) async fn runs_and_views_are_read(context: &JobContext, result: &DemoR
     let described = sql(context, "describe revenue_monthly", Format::Json).await.unwrap();
     let issued = described.lines().find(|line| line.contains("issued_minor")).unwrap();
     assert!(issued.contains("Decimal128(38, 0)") && issued.contains("in minor units"), "{issued}");
+    // A map is JSON text where a form has no maps.
+    let whole = sql(context, "select * from access_log limit 5", Format::Csv).await.unwrap();
+    assert_eq!(whole.lines().count(), 6, "{whole}");
+    for (query, words) in [
+        ("drop table usage", "DDL not supported"),
+        ("copy (select 1) to '/tmp/never.csv'", "DML not supported"),
+        ("create external table t stored as csv location '/etc/passwd'", "DDL not supported"),
+        ("select nothing from usage", "nothing"),
+        ("selekt 1", "selekt"),
+    ] {
+        let error = sql(context, query, Format::Table).await.unwrap_err();
+        assert!(format!("{error:#}").contains(words), "{query}: {error:#}");
+        assert_eq!(crate::jobs::kind_of(&error), Some(tollbook_schemas::error::Kind::Configuration), "{query}");
+    }
     let unknown = sql(context, "describe nothing", Format::Table).await.unwrap_err().to_string();
     assert!(unknown.contains("no table or view nothing") && unknown.contains("invoice_status"), "{unknown}");
 }

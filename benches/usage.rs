@@ -19,7 +19,7 @@ use std::time::Instant;
 use arrow::array::{Array as _, AsArray as _, RecordBatch};
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use serde_json::{Value, json};
-use tollbook_aggregate::{Feeds, UsageReport, read_registry, refresh_usage};
+use tollbook_aggregate::{UsageReport, read_registry, refresh_usage};
 use tollbook_ingest::Decoder;
 use tollbook_lake::{Lake, Outcome, Part, TxnStep};
 use tollbook_schemas::catalog::{Catalog, CatalogFile};
@@ -188,7 +188,7 @@ async fn refresh(root: &Path, world: &World, rounds: u64) -> (UsageReport, Vec<T
         let events = lake.pin(&partner_event::TABLE).await.unwrap();
         let registry = read_registry(&lake, &events, None).await.unwrap();
         let (cpu_before, begun) = (figures::cpu(), Instant::now());
-        last = refresh_usage(&lake, &registry, &events, &catalog, &Feeds::default()).await.unwrap();
+        last = refresh_usage(&lake, &registry, &events, &catalog, None).await.unwrap();
         let wall_seconds = begun.elapsed().as_secs_f64();
         took.push(Took { cpu_seconds: (figures::cpu() - cpu_before).as_secs_f64(), wall_seconds });
     }

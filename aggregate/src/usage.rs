@@ -29,7 +29,6 @@ use crate::attribution;
 use crate::error::AggregateError;
 use crate::exact::{exact_decimal, text_at};
 use crate::meters::check_meters;
-use crate::reach::{Feeds, data_reach};
 
 /// Rows of one pass: days are taken together up to this many, which bounds memory.
 const PASS_ROWS_MAX: i64 = 2_000_000;
@@ -103,7 +102,8 @@ fn catalog_version(catalog: &Catalog) -> i64 {
     i64::from_str_radix(digits, 16).unwrap_or_default()
 }
 
-/// Brings `usage` up to what the lake knows now. How far the topics that feed it have been read is how far it reaches.
+/// Brings `usage` up to what the lake knows now. `reach` is how far the data reach ([`crate::data_reach`]), asked for
+/// before `events_pin` was taken: what is read afterwards reaches at least as far.
 ///
 /// # Errors
 /// [`AggregateError`].
@@ -112,13 +112,13 @@ pub async fn refresh_usage(
     registry: &Registry,
     events_pin: &Pin,
     catalog: &Catalog,
-    feeds: &Feeds,
+    reach: Option<DateTime<Utc>>,
 ) -> Result<UsageReport, AggregateError> {
     if let Some(problem) = check_meters(catalog).into_iter().next() {
         return Err(problem);
     }
     for _ in 0..ATTEMPTS_MAX {
-        if let Some(report) = refresh_once(lake, registry, events_pin, catalog, feeds).await? {
+        if let Some(report) = refresh_once(lake, registry, events_pin, catalog, reach).await? {
             return Ok(report);
         }
     }
@@ -131,10 +131,8 @@ async fn refresh_once(
     registry: &Registry,
     events_pin: &Pin,
     catalog: &Catalog,
-    feeds: &Feeds,
+    reach: Option<DateTime<Utc>>,
 ) -> Result<Option<UsageReport>, AggregateError> {
-    // Before the pin: what is read afterwards reaches at least as far.
-    let reach = data_reach(lake, feeds).await?;
     let txns = lake.txns(&USAGE).await?;
     let known = usage_pin(lake, &access_log::TABLE).await?;
     let pin = lake.pin(&access_log::TABLE).await?;

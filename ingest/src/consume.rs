@@ -30,6 +30,8 @@ const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
 /// The end of the year 2199: later record times are mistakes of a producer.
 const MILLIS_MAX: i64 = 7_258_118_399_999;
 const POLL_TIMEOUT: Duration = Duration::from_millis(50);
+/// How long to wait before asking again whether a transaction has ended.
+const UNSETTLED: Duration = Duration::from_secs(1);
 
 /// Where a topic is. `Debug` shows the names of the further properties only: a value may be a password.
 #[derive(Clone)]
@@ -56,6 +58,15 @@ impl fmt::Debug for KafkaSettings {
 /// First and next offset of each partition, at one moment.
 pub(crate) type Watermarks = BTreeMap<i32, (i64, i64)>;
 
+/// Next offset of each partition, at one moment.
+pub(crate) type Ends = BTreeMap<i32, i64>;
+
+/// Whether everything below the ends may be read: no transaction that began before is open any more. Only then does
+/// reading up to `readable` say that everything up to the ends was read.
+pub(crate) fn is_settled(ends: &Ends, readable: &Watermarks) -> bool {
+    ends.iter().all(|(partition, end)| readable.get(partition).is_some_and(|(_, next)| next >= end))
+}
+
 impl KafkaSettings {
     pub(crate) fn failed(&self, doing: &'static str) -> impl FnOnce(KafkaError) -> IngestError + use<> {
         let (brokers, topic) = (self.brokers.clone(), self.topic.clone());
@@ -63,6 +74,10 @@ impl KafkaSettings {
     }
 
     fn consumer(&self) -> Result<BaseConsumer, IngestError> {
+        self.consumer_of("read_committed")
+    }
+
+    fn consumer_of(&self, isolation: &str) -> Result<BaseConsumer, IngestError> {
         let mut config = ClientConfig::new();
         for (key, value) in &self.properties {
             config.set(key, value);
@@ -76,7 +91,7 @@ impl KafkaSettings {
             .set("enable.auto.offset.store", "false")
             // Out of range must stop, not jump: a jump would lose or double.
             .set("auto.offset.reset", "error")
-            .set("isolation.level", "read_committed")
+            .set("isolation.level", isolation)
             .set("check.crcs", "true")
             .set("enable.partition.eof", "true")
             .set("queued.max.messages.kbytes", "16384")
@@ -98,9 +113,19 @@ impl KafkaSettings {
         consumer.assign(&list).map_err(self.failed("assigning partitions"))
     }
 
-    /// The partitions of the topic with their first and next offsets. Blocks.
+    /// The partitions of the topic with their first offsets and the next ones that may be read: a consumer that reads
+    /// only what is committed is told no end behind the first open transaction. Blocks.
     pub(crate) fn watermarks(&self) -> Result<Watermarks, IngestError> {
-        let consumer = self.consumer()?;
+        self.watermarks_of(&self.consumer()?)
+    }
+
+    /// The next offset of each partition, records of open transactions included. Blocks.
+    pub(crate) fn ends(&self) -> Result<Ends, IngestError> {
+        let watermarks = self.watermarks_of(&self.consumer_of("read_uncommitted")?)?;
+        Ok(watermarks.into_iter().map(|(partition, (_, end))| (partition, end)).collect())
+    }
+
+    fn watermarks_of(&self, consumer: &BaseConsumer) -> Result<Watermarks, IngestError> {
         let metadata = consumer
             .fetch_metadata(Some(&self.topic), METADATA_TIMEOUT)
             .map_err(self.failed("reading the metadata"))?;
@@ -120,10 +145,10 @@ impl KafkaSettings {
     }
 }
 
-/// The topic's ends, and the instant before which they were not asked for.
+/// The topic's ends, open transactions included, and the instant before which they were not asked for.
 struct Asked {
     asked_at: DateTime<Utc>,
-    ends: BTreeMap<i32, i64>,
+    ends: Ends,
 }
 
 /// What the thread hands over.
@@ -168,6 +193,7 @@ impl Consuming {
         let mut sealed_at = Instant::now();
         let mut round: Option<Round> = None;
         let mut round_due_at = Instant::now();
+        let mut asked: Option<Asked> = None;
         loop {
             let stopping = self.stop.load(Ordering::Relaxed);
             match consumer.poll(POLL_TIMEOUT) {
@@ -217,11 +243,18 @@ impl Consuming {
                 && Instant::now() >= round_due_at
                 && let Some(clock) = &self.clock
             {
-                round_due_at = Instant::now() + self.budget.watermark_interval;
-                match self.ask(clock) {
-                    Ok(asked) if asked.ends.keys().eq(buffers.keys()) => {
-                        let _ = out.blocking_send(Handed::Ends(asked.ends.clone()));
-                        round = Some(Round::new(asked.asked_at, asked.ends, Instant::now()));
+                match self.ask(clock, asked.take()) {
+                    Ok((question, readable)) if readable.keys().eq(buffers.keys()) => {
+                        let ends: Ends = readable.iter().map(|(partition, (_, next))| (*partition, *next)).collect();
+                        let _ = out.blocking_send(Handed::Ends(ends.clone()));
+                        if is_settled(&question.ends, &readable) {
+                            round = Some(Round::new(question.asked_at, ends, Instant::now()));
+                            round_due_at = Instant::now() + self.budget.watermark_interval;
+                        } else {
+                            // The same question again, until its transactions have ended.
+                            asked = Some(question);
+                            round_due_at = Instant::now() + self.budget.watermark_interval.min(UNSETTLED);
+                        }
                     }
                     Ok(_) => {
                         hand_over(&mut buffers, decoder, out)?;
@@ -229,7 +262,9 @@ impl Consuming {
                         return Ok(());
                     }
                     // The broker is away: reading says so where it lasts, and the next question may be answered.
-                    Err(error) if error.kind() == Kind::Retry => {}
+                    Err(error) if error.kind() == Kind::Retry => {
+                        round_due_at = Instant::now() + self.budget.watermark_interval;
+                    }
                     Err(error) => return Err(error),
                 }
             }
@@ -258,11 +293,17 @@ impl Consuming {
         }
     }
 
-    /// Asks for the topic's ends, the clock first: what came between counts as not yet read.
-    fn ask(&self, clock: &Clock) -> Result<Asked, IngestError> {
-        let asked_at = clock();
-        let ends = self.settings.watermarks()?.into_iter().map(|(partition, (_, high))| (partition, high)).collect();
-        Ok(Asked { asked_at, ends })
+    /// Asks for the topic's ends, the clock first (what came between counts as not yet read), where no question is
+    /// open; then up to where it may be read now.
+    fn ask(&self, clock: &Clock, open: Option<Asked>) -> Result<(Asked, Watermarks), IngestError> {
+        let asked = match open {
+            Some(asked) => asked,
+            None => {
+                let asked_at = clock();
+                Asked { asked_at, ends: self.settings.ends()? }
+            }
+        };
+        Ok((asked, self.settings.watermarks()?))
     }
 
     fn take(

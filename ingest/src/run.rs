@@ -14,10 +14,14 @@ use tollbook_lake::Lake;
 
 use crate::buffer::{Counts, Sealed};
 use crate::commit::{Committer, Landed};
-use crate::consume::{Consuming, Handed, KafkaSettings, Watermarks};
+use crate::consume::{Consuming, Handed, KafkaSettings, Watermarks, is_settled};
 use crate::decode::Door;
 use crate::error::IngestError;
 use crate::watermark::Clock;
+
+/// Looks at a transaction that is open, and the pause between two.
+const OPEN_LOOKS: usize = 10;
+const OPEN_PAUSE: Duration = Duration::from_millis(300);
 
 /// Limits of a run.
 #[derive(Debug, Clone, Copy)]
@@ -62,6 +66,9 @@ pub struct Progress {
     pub commits_total: u64,
     /// How often the run had to begin again from the table.
     pub restarts_total: u64,
+    /// Whether a transaction that was open held the run back: what lies behind it was not read, and how far the topic
+    /// was read is not recorded.
+    pub is_held_back: bool,
     /// Partitions.
     pub partitions: BTreeMap<i32, PartitionState>,
 }
@@ -131,12 +138,16 @@ impl Ingestor {
         clock_at: DateTime<Utc>,
         progress: &(dyn Fn(&Progress) + Send + Sync),
     ) -> Result<IngestReport, IngestError> {
-        let watermarks = self.watermarks().await?;
+        let (watermarks, is_settled) = self.settled_watermarks().await?;
         let until = watermarks.iter().map(|(partition, (_, high))| (*partition, *high)).collect();
         let stop = Arc::new(AtomicBool::new(false));
         let mut report = self.run(Some(until), None, &stop, progress).await?;
         let partitions: Vec<i32> = watermarks.keys().copied().collect();
-        Committer::new(self.lake.clone(), self.door.clone()).passed(&partitions, clock_at.timestamp_millis()).await?;
+        if is_settled {
+            let committer = Committer::new(self.lake.clone(), self.door.clone());
+            committer.passed(&partitions, clock_at.timestamp_millis()).await?;
+        }
+        report.is_held_back = !is_settled;
         // What lies between here and the ends are control records, or records of open transactions: nothing to read.
         for state in report.partitions.values_mut() {
             state.high = state.high.min(state.committed);
@@ -156,6 +167,25 @@ impl Ingestor {
         progress: &(dyn Fn(&Progress) + Send + Sync),
     ) -> Result<IngestReport, IngestError> {
         self.run(None, clock, stop, progress).await
+    }
+
+    /// Up to where each partition may be read now; and whether that is everything that the topic held at the call.
+    /// Transactions are short: one that is open is waited for a little, and then left for a later run.
+    async fn settled_watermarks(&self) -> Result<(Watermarks, bool), IngestError> {
+        let kafka = self.kafka.clone();
+        let ends = tokio::task::spawn_blocking(move || kafka.ends())
+            .await
+            .map_err(|_| IngestError::ThreadEnded(self.kafka.topic.clone()))??;
+        let mut watermarks = self.watermarks().await?;
+        for _ in 0..OPEN_LOOKS {
+            if is_settled(&ends, &watermarks) {
+                return Ok((watermarks, true));
+            }
+            tokio::time::sleep(OPEN_PAUSE).await;
+            watermarks = self.watermarks().await?;
+        }
+        let is_settled = is_settled(&ends, &watermarks);
+        Ok((watermarks, is_settled))
     }
 
     async fn watermarks(&self) -> Result<Watermarks, IngestError> {

@@ -8,6 +8,7 @@
 use deltalake_core::DeltaTableError;
 use deltalake_core::checkpoints::create_checkpoint;
 use object_store::ObjectStoreExt as _;
+use tollbook_schemas::error::{Classified as _, Kind};
 use tollbook_schemas::tables::Table;
 
 use crate::error::LakeError;
@@ -48,7 +49,15 @@ impl Lake {
                 written.map_err(failed)?;
                 return Err(LakeError::Log { table: def.name, what: format!("checkpoint {version} was not written") });
             }
+            // The disk did not answer: that says nothing about the checkpoint.
+            Err(error) if error.kind() != Kind::Data => return Err(error),
             wrong => {
+                // The hint first: where it names a checkpoint that is gone, no reader opens the table any more.
+                let hint = object_store::path::Path::from("_delta_log/_last_checkpoint");
+                match store.delete(&hint).await {
+                    Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+                    Err(error) => return Err(failed(DeltaTableError::ObjectStore { source: error })),
+                }
                 if let Some((at, location)) = newest_checkpoint(&store, version, def).await?
                     && at == version
                 {

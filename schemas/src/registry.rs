@@ -278,6 +278,8 @@ struct UnusableStart {
     partner_id: PartnerId,
     /// Where it could be read.
     subscription_id: Option<SubscriptionId>,
+    /// Where it could be read.
+    plan_id: Option<PlanId>,
     /// Whether all of it could be read, and only others contradict it.
     is_readable: bool,
     at: DateTime<Utc>,
@@ -415,8 +417,14 @@ impl Folding {
     ) {
         self.find(position, partner_id, Concern::Subscription, what);
         let finding = self.registry.findings.len() - 1;
-        let partner_id = partner_id.clone();
-        self.unusable.push(UnusableStart { finding, partner_id, subscription_id, is_readable, at: event.occurred_at });
+        self.unusable.push(UnusableStart {
+            finding,
+            partner_id: partner_id.clone(),
+            subscription_id,
+            plan_id: event.text("plan_id").and_then(|id| PlanId::parse(id).ok()),
+            is_readable,
+            at: event.occurred_at,
+        });
     }
 
     fn cancel(&mut self, cancel: &Cancel) {
@@ -441,9 +449,9 @@ impl Folding {
 
     /// A start that could not be used is put right by other events, never edited:
     ///
-    /// - one that could not be read: by one that can, of the same subscription, or of the same instant where not even
-    ///   the id could be read;
-    /// - one whose id another partner has: by one of the same instant under an id of its own;
+    /// - one that could not be read: by one that can, of the same subscription and no earlier; or of the same instant
+    ///   and plan where not even the id could be read;
+    /// - one whose id another partner has: by one of the same instant and plan under an id of its own;
     /// - one that contradicts an earlier one: by ending that one (at its own start, if it was the wrong one) and
     ///   starting another at the instant of the later one.
     fn settle(&mut self) {
@@ -453,12 +461,18 @@ impl Folding {
             let is_over = |other: &Subscription| other.ended_at.is_some_and(|ended| ended <= start.at);
             let Some(finding) = self.registry.findings.get_mut(start.finding) else { continue };
             let settled = match (&start.subscription_id, contested) {
-                (Some(id), _) if !start.is_readable => own.any(|own| own.subscription_id == *id),
+                // An earlier start of it is what the unreadable one was to change.
+                (Some(id), _) if !start.is_readable => {
+                    own.any(|own| own.subscription_id == *id && own.started_at >= start.at)
+                }
                 (_, Some(other)) if other.partner_id == start.partner_id => {
                     is_over(other)
                         && own.any(|own| own.subscription_id != other.subscription_id && own.started_at == start.at)
                 }
-                _ => own.any(|own| own.started_at == start.at),
+                // Another plan of the same instant is another subscription.
+                _ => own.any(|own| {
+                    own.started_at == start.at && start.plan_id.as_ref().is_none_or(|plan_id| own.plan_id == *plan_id)
+                }),
             };
             if settled {
                 finding.concern = Concern::SettledSubscription;

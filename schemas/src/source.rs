@@ -2,7 +2,7 @@
 //!
 //! A Kafka source is cluster alias, topic and generation: a topic that was deleted and made again starts a new
 //! generation, because its offsets mean other records. A file is its path and the SHA-256 of its bytes. A command
-//! that appends events has its own source, such as `/import/<sha256>`.
+//! that appends events has its own source, such as `/tollbook/import`.
 
 use std::fmt;
 

@@ -50,12 +50,19 @@ pub(super) async fn run_ingest(
         for (topic, report) in &reports {
             data(
                 &json!({ origin: topic, "accepted": report.accepted_total, "rejected": report.rejected_total,
-                "commits": report.commits_total, "restarts": report.restarts_total, "lag": report.lag_offsets() })
+                "commits": report.commits_total, "restarts": report.restarts_total, "lag": report.lag_offsets(),
+                "held_back": report.is_held_back })
                 .to_string(),
             );
         }
     } else {
         data(&table(&[origin, "accepted", "rejected", "commits", "lag"], &rows));
+    }
+    for (name, _) in reports.iter().filter(|(_, report)| report.is_held_back) {
+        talk(&format!(
+            "{name}: a Kafka transaction is open: what lies behind it was not read, and how far the topic was read is \
+             not recorded; run it again when the transaction has ended"
+        ));
     }
     Ok(())
 }

@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
-use tollbook_aggregate::{ProgramReport, UsageReport, read_registry, refresh_program, refresh_registry, refresh_usage};
+use tollbook_aggregate::{
+    ProgramReport, UsageReport, data_reach, read_registry, refresh_program, refresh_registry, refresh_usage,
+};
 use tollbook_schemas::id::PartnerId;
 use tollbook_schemas::tables::billing::{INVOICE, INVOICE_EVENT};
 
 use crate::context::JobContext;
+use crate::output::talk;
 
 /// Brings registry and usage up to what the lake knows.
 ///
@@ -17,17 +20,24 @@ use crate::context::JobContext;
 pub async fn usage(context: &JobContext) -> anyhow::Result<UsageReport> {
     let catalog = context.catalog()?;
     let work = async {
+        // Before the pins: what is read afterwards reaches at least as far.
+        let reach = data_reach(&context.lake, &context.configuration.feeds()?).await?;
         let (_, events) = context.pins().await?;
         let registry = read_registry(&context.lake, &events, None).await?;
         refresh_registry(&context.lake, &registry, &catalog).await?;
-        let report =
-            refresh_usage(&context.lake, &registry, &events, &catalog, &context.configuration.feeds()?).await?;
+        let report = refresh_usage(&context.lake, &registry, &events, &catalog, reach).await?;
         let counts = json!({
             "days": report.days_total, "usage_rows": report.usage_rows_total, "records": report.records_total,
             "duplicates": report.duplicates_total, "unattributed": report.unattributed,
             "invalid_values": report.invalid_values, "registry_findings": registry.findings.len(),
             "pin": { "access_log": report.pin, "partner_event": events },
         });
+        // An event that contradicts what came before changes nothing and must not go unseen (I9).
+        for finding in &registry.findings {
+            let partner = finding.partner_id.as_ref().map_or("nobody", |partner| partner.as_str());
+            let blocks = if finding.blocks_billing() { "; it blocks billing" } else { "" };
+            talk(&format!("finding about {partner}: {}{blocks}", finding.what));
+        }
         Ok((report, counts))
     };
     context.run("aggregate usage", Some(catalog.sha256.clone()), work).await

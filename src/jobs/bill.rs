@@ -153,9 +153,10 @@ pub struct IssueResult {
 pub async fn issue_month(context: &JobContext, month: Month, as_of: DateTime<Utc>) -> anyhow::Result<IssueResult> {
     let catalog = context.catalog()?;
     let work = async {
-        let pin_json = usage_pin_json(context).await?;
-        // Usage that was never computed reaches nowhere.
+        // The reach before the pin: a refresh between the two then makes the drafts stale, and none is issued under a
+        // reach whose rows it lacks. Usage that was never computed reaches nowhere.
         let reach = usage_reach(&context.lake).await?.unwrap_or(DateTime::UNIX_EPOCH).min(as_of);
+        let pin_json = usage_pin_json(context).await?;
         let usage = UsageState { pin_json: &pin_json, reach };
         let issued = issue_drafts(&context.lake, &catalog, month, usage, context.clock.now()).await?;
         let told = json!({

@@ -4,7 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use tempfile::TempDir;
+use tollbook_lake::Lake;
+use tollbook_schemas::source::Source;
+use tollbook_schemas::tables::access_log;
 
 /// Name of the cluster in sources.
 const ALIAS: &str = "real";
@@ -68,6 +72,14 @@ secret_file = "stripe.key"
     /// Name of the source in the tables.
     pub fn source(&self) -> String {
         format!("{ALIAS}/{}/1", self.topic)
+    }
+
+    /// How far the topic was read, as recorded.
+    pub fn watermark(&self) -> Option<DateTime<Utc>> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let source = Source::kafka(ALIAS, &self.topic, "1").unwrap();
+        let lake = Lake::open(self.lake().to_str().unwrap()).unwrap();
+        runtime.block_on(lake.watermark(&access_log::TABLE, &[source])).unwrap()
     }
 
     /// Starts `tollbook ingest --until-caught-up`.

@@ -59,13 +59,15 @@ fn markers_and_aborted_records_at_the_end_do_not_hold_a_bounded_run() {
     let committed = ledger.records.len();
     send(&mut ledger, &open, 2, 20);
     open.flush();
-    let begun = Instant::now();
-    folder.ingest_to_the_end(PATIENCE);
+    let (begun, before) = (Instant::now(), folder.watermark());
+    let report = folder.ingest_to_the_end(PATIENCE);
+    assert_eq!((&report["held_back"], folder.watermark()), (&true.into(), before), "behind it is nobody knows what");
     println!("caught up before an open transaction after {:.1?}", begun.elapsed());
     assert_eq!(Catch::read(&folder.lake(), &folder.source()).records.len(), committed);
 
     open.commit();
     ledger.skip(2);
-    folder.ingest_to_the_end(PATIENCE);
+    let report = folder.ingest_to_the_end(PATIENCE);
+    assert!(report["held_back"] == false && folder.watermark() > before, "{report}");
     check(&folder, &ledger);
 }

@@ -203,6 +203,9 @@ fn a_finding_blocks_only_while_nobody_can_say_what_is_owed() {
         ("03 acme subscription.started subscription_id=s! plan_id=pro".into(), (1, 1)),
         (format!("03 acme subscription.started subscription_id=s! plan_id=pro\n {start}"), (1, 0)),
         (format!("04 acme subscription.started subscription_id=s! plan_id=pro\n {start}"), (1, 1)),
+        // Another plan of the same instant is another subscription; and what was to change is no correction.
+        (format!("03 acme subscription.started subscription_id=s! plan_id=free\n {start}"), (1, 1)),
+        (format!("{start}\n 09 acme subscription.started subscription_id=s1 plan_id=p!"), (1, 1)),
         // Two plans for one subscription.
         (format!("{start}\n 03 acme subscription.started subscription_id=s1 plan_id=free"), (1, 1)),
         (
@@ -237,6 +240,13 @@ fn a_finding_blocks_only_while_nobody_can_say_what_is_owed() {
                  05 bolt subscription.started subscription_id=s2 plan_id=pro"
             ),
             (1, 0),
+        ),
+        (
+            format!(
+                "{start}\n 05 bolt subscription.started subscription_id=s1 plan_id=pro
+                 05 bolt subscription.started subscription_id=s2 plan_id=free"
+            ),
+            (1, 1),
         ),
         ("03 acme credential.issued credential_hashes=[k1:x] env=staging".into(), (1, 0)),
     ] {

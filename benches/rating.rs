@@ -56,7 +56,7 @@ fn rating(criterion: &mut Criterion) {
     group.bench_function("graduated, 20 tiers, with its JSON", |bencher| {
         bencher.iter(|| {
             for quantity in &quantities {
-                black_box(rate(black_box(model), &Usage::of(*quantity), currency).unwrap().working.to_json());
+                black_box(rate(black_box(model), &Usage::of(*quantity), currency).unwrap().working.to_json().unwrap());
             }
         });
     });

@@ -142,8 +142,7 @@ impl Document {
             let what = format!("the lines of {}'s document for {} do not add up", body.partner_id, body.month);
             return Err(BillingError::broken(Invariant::I4, what));
         }
-        let text = serde_json::to_string(&body)
-            .map_err(|error| BillingError::Bug { what: format!("a document has no JSON: {error}") })?;
+        let text = serde_json::to_string(&body).map_err(|error| no_json("a document", &error))?;
         let invoice_id = InvoiceId::derive([&text]);
         let slot_id = slot_of(&body.issuer.issuer_id, &body.partner_id, body.currency, body.month);
         Ok(Self { invoice_id, slot_id, body, text })
@@ -183,10 +182,13 @@ impl Document {
     }
 
     /// The rows of `invoice_line`.
-    #[must_use]
-    pub fn line_rows(&self) -> Vec<Row> {
+    ///
+    /// # Errors
+    /// [`BillingError::Bug`] where a working has no JSON.
+    pub fn line_rows(&self) -> Result<Vec<Row>, BillingError> {
         let row = |line: &Line| {
-            Row::new()
+            let working = line.working.to_json().map_err(|error| no_json("a working", &error))?;
+            Ok(Row::new()
                 .with("line_id", self.line_id(line.line_number).as_str())
                 .with("invoice_id", self.invoice_id.as_str())
                 .with("line_number", i64::from(line.line_number))
@@ -199,12 +201,12 @@ impl Document {
                 .with("price_model", line.price_model.as_str())
                 .with("description", line.description.as_str())
                 .with("quantity", line.quantity)
-                .with("working", line.working.to_json())
+                .with("working", working)
                 .with("amount_minor", line.amount_minor)
                 .with("currency", self.body.currency.code())
                 .with("period_start", line.span_start)
                 .with("period_end", line.span_end)
-                .with("period", self.body.month.to_string())
+                .with("period", self.body.month.to_string()))
         };
         self.body.lines.iter().map(row).collect()
     }
@@ -261,6 +263,10 @@ pub fn slot_of(issuer: &IssuerId, partner: &PartnerId, currency: Currency, month
 /// The checked sum of lines, in minor units.
 pub(crate) fn sum_of(lines: &[Line]) -> Option<i64> {
     lines.iter().try_fold(0_i64, |sum, line| sum.checked_add(line.amount_minor))
+}
+
+fn no_json(of: &str, error: &serde_json::Error) -> BillingError {
+    BillingError::Bug { what: format!("{of} has no JSON: {error}") }
 }
 
 /// A length as a column; a document cannot hold more than 63 bits of lines.

@@ -108,10 +108,10 @@ pub async fn draft_into(lake: &Lake, drafted: &Drafted, at: DateTime<Utc>) -> Re
             (None, None) => open.push(document),
         }
     }
-    let lines: Vec<Row> = open.iter().flat_map(|document| document.line_rows()).collect();
+    let lines: Vec<Vec<Row>> = open.iter().map(|document| document.line_rows()).collect::<Result<_, _>>()?;
     let billed: Vec<Row> = open.iter().flat_map(|document| document.billed_usage_rows()).collect();
     let invoices: Vec<Row> = open.iter().map(|document| document.invoice_row()).collect();
-    lake.append_missing(&INVOICE_LINE, &lines).await?;
+    lake.append_missing(&INVOICE_LINE, &lines.concat()).await?;
     lake.append_missing(&BILLED_USAGE, &billed).await?;
     lake.append_missing(&INVOICE, &invoices).await?;
 

@@ -172,25 +172,29 @@ impl Ingestor {
     /// Up to where each partition may be read now; and whether that is everything that the topic held at the call.
     /// Transactions are short: one that is open is waited for a little, and then left for a later run.
     async fn settled_watermarks(&self) -> Result<(Watermarks, bool), IngestError> {
-        let kafka = self.kafka.clone();
-        let ends = tokio::task::spawn_blocking(move || kafka.ends())
-            .await
-            .map_err(|_| IngestError::ThreadEnded(self.kafka.topic.clone()))??;
+        let ends = self.ask(KafkaSettings::ends).await?;
         let mut watermarks = self.watermarks().await?;
-        for _ in 0..OPEN_LOOKS {
-            if is_settled(&ends, &watermarks) {
-                return Ok((watermarks, true));
-            }
+        let mut looks = 0;
+        while !is_settled(&ends, &watermarks) && looks < OPEN_LOOKS {
             tokio::time::sleep(OPEN_PAUSE).await;
             watermarks = self.watermarks().await?;
+            looks += 1;
         }
         let is_settled = is_settled(&ends, &watermarks);
         Ok((watermarks, is_settled))
     }
 
     async fn watermarks(&self) -> Result<Watermarks, IngestError> {
+        self.ask(KafkaSettings::watermarks).await
+    }
+
+    /// Asks the broker on a thread that may block.
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: fn(&KafkaSettings) -> Result<T, IngestError>,
+    ) -> Result<T, IngestError> {
         let kafka = self.kafka.clone();
-        tokio::task::spawn_blocking(move || kafka.watermarks())
+        tokio::task::spawn_blocking(move || question(&kafka))
             .await
             .map_err(|_| IngestError::ThreadEnded(self.kafka.topic.clone()))?
     }

@@ -41,11 +41,7 @@ impl Lake {
         let expected = handle.txns().await?;
         match found {
             Ok(Some((at, txns))) if at == version && txns == *expected => {}
-            Ok(Some((at, _))) if at != version => {
-                written.map_err(failed)?;
-                return Err(LakeError::Log { table: def.name, what: format!("checkpoint {version} was not written") });
-            }
-            Ok(None) => {
+            Ok(found) if found.as_ref().is_none_or(|(at, _)| *at != version) => {
                 written.map_err(failed)?;
                 return Err(LakeError::Log { table: def.name, what: format!("checkpoint {version} was not written") });
             }

@@ -69,7 +69,8 @@ pub fn allocate_units_by<K: Ord>(units: i64, weights: &[Exact], keys: &[K]) -> R
     if let Some(error) = failure {
         return Err(error.into());
     }
-    for (index, _) in losses.into_iter().take(usize::try_from(left).unwrap_or(0)) {
+    let left = usize::try_from(left).map_err(|_| too_large())?;
+    for (index, _) in losses.into_iter().take(left) {
         parts[index] += 1;
     }
     Ok(if units < 0 { parts.into_iter().map(|part| -part).collect() } else { parts })

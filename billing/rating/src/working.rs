@@ -61,9 +61,11 @@ pub struct Working {
 
 impl Working {
     /// One line of canonical JSON.
-    #[must_use]
-    pub fn to_json(&self) -> String {
-        serde_json::to_string(self).unwrap_or_default()
+    ///
+    /// # Errors
+    /// serde's, which this form cannot give today: an empty text would be a line without its proof.
+    pub fn to_json(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string(self)
     }
 }
 

@@ -378,7 +378,7 @@ fn a_document_is_its_text_and_its_rows_fit_their_tables() {
     assert_eq!(days, [("2026-06-02".to_owned(), "12.5".to_owned(), 2), ("2026-06-03".to_owned(), "1".to_owned(), 1)]);
     let batches = [
         batch_of(&INVOICE, std::slice::from_ref(&row)),
-        batch_of(&INVOICE_LINE, &document.line_rows()),
+        batch_of(&INVOICE_LINE, &document.line_rows().unwrap()),
         batch_of(&BILLED_USAGE, &document.billed_usage_rows()),
     ];
     assert_eq!(batches.map(|batch| batch.unwrap().num_rows()), [1, 2, 2]);

@@ -5,10 +5,14 @@
 //! reference resolves, every tier follows the one before, so that rating never meets a gap.
 
 mod check;
+pub mod diff;
 mod file;
+mod kept;
+mod place;
+pub mod problem;
+mod unmetered;
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -17,8 +21,11 @@ use crate::digest::{sha256_hex, sha256_parts};
 use crate::id::{IssuerId, MeterId, PlanId, PriceId, ProductId};
 use crate::money::Currency;
 
+pub use crate::meter::{Aggregation, Exclusion};
 pub use crate::price::{PriceModel, Tariff, Tier};
 pub use file::CatalogFile;
+pub use kept::KeptError;
+pub use problem::Problem;
 
 /// The legal entity that issues invoices.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,29 +53,6 @@ pub struct Product {
     pub routes: Vec<String>,
 }
 
-/// How a meter makes one quantity of many requests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Aggregation {
-    /// Number of requests.
-    Count,
-    /// Sum of `value`.
-    Sum,
-    /// Number of distinct `value`s over the billing period.
-    Unique,
-}
-
-impl Aggregation {
-    /// The word in the catalog.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Count => "count",
-            Self::Sum => "sum",
-            Self::Unique => "unique",
-        }
-    }
-}
-
 /// What is counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Meter {
@@ -84,6 +68,10 @@ pub struct Meter {
     pub value: Option<String>,
     /// SQL condition over `access_log`: which requests count.
     pub filter: Option<String>,
+    /// Rules that leave requests out, in the order in which they are tried.
+    pub exclude: Vec<Exclusion>,
+    /// Whether a value may be below zero; where not, it is invalid and counted.
+    pub allow_negative: bool,
     /// Named SQL expressions over `access_log` that split the usage: dimension name to expression.
     pub group_by: BTreeMap<String, String>,
 }
@@ -131,6 +119,10 @@ pub struct Catalog {
     pub plans: BTreeMap<PlanId, Vec<PlanVersion>>,
     /// SHA-256 over the files, in name order: part of every pin.
     pub sha256: String,
+    /// The files it was read from, in name order: what the lake keeps, and where a plan stands.
+    files: Vec<CatalogFile>,
+    /// Where the SQL of meters stands, for [`Catalog::problem_in_sql`].
+    places: place::Places,
 }
 
 impl Catalog {
@@ -139,11 +131,21 @@ impl Catalog {
     /// # Errors
     /// Every [`Problem`] found, in file and line order.
     pub fn parse(files: &[CatalogFile]) -> Result<Self, Vec<Problem>> {
+        let (catalog, problems) = Self::parse_partly(files);
+        if problems.is_empty() { Ok(catalog) } else { Err(problems) }
+    }
+
+    /// Reads and checks the files of a catalog; gives what is right in it, and every [`Problem`] found, in file and line
+    /// order. Only for finding more problems: what is billed is parsed by [`Catalog::parse`].
+    #[must_use]
+    pub fn parse_partly(files: &[CatalogFile]) -> (Self, Vec<Problem>) {
         let mut files: Vec<&CatalogFile> = files.iter().collect();
         files.sort_by(|a, b| a.path.cmp(&b.path));
         let parts = files.iter().flat_map(|file| [file.path.as_bytes(), file.text.as_bytes()]);
         let sha256 = sha256_hex(&sha256_parts(parts));
-        check::check(&files, sha256)
+        let (mut catalog, problems) = check::check(&files, sha256);
+        catalog.files = files.into_iter().cloned().collect();
+        (catalog, problems)
     }
 
     /// The version of a plan in force at an instant.
@@ -153,26 +155,7 @@ impl Catalog {
     }
 }
 
-/// Something wrong in a catalog file: where, what, and how to mend it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Problem {
-    /// File.
-    pub path: String,
-    /// Line, from 1.
-    pub line: usize,
-    /// Column, from 1.
-    pub column: usize,
-    /// What is wrong.
-    pub what: String,
-    /// How to mend it.
-    pub mend: String,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}: {}; {}", self.path, self.line, self.column, self.what, self.mend)
-    }
-}
-
+#[cfg(test)]
+mod editor_schema;
 #[cfg(test)]
 mod tests;

@@ -42,16 +42,20 @@ pub struct Coupon {
 /// What all coupons take off each line, in major units, not negative.
 ///
 /// # Errors
-/// [`RatingError::Input`] for a line that is not there; [`RatingError::Overflow`], [`RatingError::Money`].
+/// [`RatingError::Input`] for a line that is not there, a coupon below zero, or an amount in another currency;
+/// [`RatingError::Overflow`], [`RatingError::Money`].
 pub fn reductions(
     lines: &[Money],
     coupons: &[Coupon],
     split: Split,
     currency: Currency,
 ) -> Result<Vec<Exact>, RatingError> {
+    let foreign = lines.iter().map(|line| line.currency).find(|other| *other != currency);
+    foreign.map_or(Ok(()), |other| Err(in_another_currency("a line", other, currency)))?;
     let mut left: Vec<Exact> = lines.iter().map(|line| Exact::scaled(line.minor, currency.exponent())).collect();
     let before = left.clone();
     for coupon in coupons {
+        check(coupon, currency)?;
         let mut mine = coupon.lines.clone().unwrap_or_else(|| (0..lines.len()).collect());
         mine.sort_unstable();
         mine.dedup();
@@ -85,4 +89,61 @@ pub fn reductions(
         }
     }
     before.into_iter().zip(left).map(|(before, left)| Ok(before.checked_sub(left)?)).collect()
+}
+
+/// What is below zero would add to its lines, and what is of another currency has other minor units.
+fn check(coupon: &Coupon, currency: Currency) -> Result<(), RatingError> {
+    let below_zero = |off: String| RatingError::Input {
+        what: format!("a coupon takes off {off}, which is below zero"),
+        mend: "give what it takes off as a positive number; what is to be added is a line of its own",
+    };
+    match coupon.off {
+        Off::Amount(amount) if amount.currency != currency => {
+            Err(in_another_currency("a coupon", amount.currency, currency))
+        }
+        Off::Amount(amount) if amount.minor < 0 => Err(below_zero(amount.to_string())),
+        Off::Percent(percent) if percent.unscaled() < 0 => Err(below_zero(format!("{percent} %"))),
+        Off::Amount(_) | Off::Percent(_) => Ok(()),
+    }
+}
+
+fn in_another_currency(what: &str, found: Currency, expected: Currency) -> RatingError {
+    let what = format!("{what} is in {found}, and the lines are billed in {expected}");
+    RatingError::Input { what, mend: "give one currency for all" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn money(text: &str) -> Money {
+        let (minor, code) = text.split_once(' ').unwrap();
+        Money { minor: minor.parse().unwrap(), currency: Currency::parse(code).unwrap() }
+    }
+
+    /// What a coupon takes off one line of 10.00 EUR, or why it takes off nothing.
+    #[test]
+    fn a_coupon_takes_off_and_never_adds() {
+        for (line, off, told) in [
+            ("1000 EUR", Off::Amount(money("250 EUR")), "2.5"),
+            ("1000 EUR", Off::Amount(money("0 EUR")), "0"),
+            ("1000 EUR", Off::Amount(money("2000 EUR")), "10"),
+            ("1000 EUR", Off::Percent("25".parse().unwrap()), "2.5"),
+            ("1000 EUR", Off::Amount(money("-1 EUR")), "takes off -0.01 EUR, which is below zero"),
+            ("0 EUR", Off::Amount(money("-1 EUR")), "which is below zero"),
+            ("1000 EUR", Off::Percent("-0.001".parse().unwrap()), "takes off -0.001 %, which is below zero"),
+            ("1000 EUR", Off::Amount(money("250 JPY")), "a coupon is in JPY, and the lines are billed in EUR"),
+            ("1000 JPY", Off::Amount(money("250 EUR")), "a line is in JPY, and the lines are billed in EUR"),
+        ] {
+            let coupon = Coupon { off, lines: None };
+            let found = reductions(&[money(line)], &[coupon], Split::default(), Currency::parse("EUR").unwrap());
+            match found {
+                Ok(off) => assert_eq!(off[0].to_string(), told, "{line}"),
+                Err(error) => {
+                    assert!(matches!(error, RatingError::Input { .. }), "{error}");
+                    assert!(error.to_string().contains(told), "{told}: {error}");
+                }
+            }
+        }
+    }
 }

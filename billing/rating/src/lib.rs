@@ -31,7 +31,7 @@ use tollbook_schemas::price::setting::{NegativeTotal, QuantityBasis};
 use tollbook_schemas::price::{PriceModel, Steps, Tariff};
 
 pub use error::RatingError;
-pub use usage::Usage;
+pub use usage::{Group, Usage};
 pub use working::{Component, Rated, TierWorking, Working};
 
 use working::Priced;

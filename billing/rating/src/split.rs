@@ -109,10 +109,11 @@ pub fn parts(
 }
 
 /// Corrections that stay in their own part of the period: what each part costs now, less what it cost when the run
-/// before billed it. Both are cumulative usage at the end of each part, as known to the respective run.
+/// before billed it. Both are cumulative usage at the end of each part, as known to the respective run. A part that the
+/// run before did not know yet is due in full; one that it billed cannot go away, but its usage can be 0.
 ///
 /// # Errors
-/// [`RatingError`].
+/// [`RatingError`]; [`RatingError::Input`] where more parts were billed than there are now.
 pub fn corrections(
     tariff: &Tariff,
     billed: &[Usage],
@@ -120,6 +121,12 @@ pub fn corrections(
     is_last: bool,
     currency: Currency,
 ) -> Result<Vec<Money>, RatingError> {
+    // A part that was billed and has no counterpart would stay billed without a word.
+    if billed.len() > now.len() {
+        let what = format!("{} parts were billed, and {} are given now", billed.len(), now.len());
+        let mend = "give every part that was billed; one without usage has the quantity of the part before it";
+        return Err(RatingError::Input { what, mend });
+    }
     let billed = parts(tariff, billed, false, currency)?;
     let mut corrections = parts(tariff, now, is_last, currency)?;
     for (now, before) in corrections.iter_mut().zip(billed) {

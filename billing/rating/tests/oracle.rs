@@ -363,7 +363,7 @@ proptest! {
         let line = line.replace('\'', "\"");
         let answer = tollbook_rating::estimate::line(&line);
         prop_assert!(answer.contains("\"total\"") || answer.contains("\"error\""), "{}: {}", line, answer);
-        prop_assert!(!answer.contains("expected"), "{}: {}", line, answer);
+        prop_assert!(!answer.contains("expected value") && !answer.contains("EOF"), "{}: {}", line, answer);
     }
 }
 

@@ -1,9 +1,7 @@
-//! The shape of a catalog file, as serde reads it: every key known, every value with its place in the text.
+//! A file of the catalog: its text, and the tree of keys and values in it, each with its place.
 
-use serde::Deserialize;
-use toml::Spanned;
-
-use crate::price::node::Placed;
+use super::Problem;
+use crate::price::node::{Node, Placed};
 
 /// One file of the catalog.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,65 +12,27 @@ pub struct CatalogFile {
     pub text: String,
 }
 
-type Text = Spanned<String>;
+impl CatalogFile {
+    /// What stands in it.
+    pub(super) fn tree(&self) -> Result<Node, Vec<Problem>> {
+        let error = match toml::from_str::<Placed>(&self.text) {
+            Ok(placed) => return Ok(placed.into()),
+            Err(error) => error,
+        };
+        // The parser can go on after a mistake: all of them are told, one for each line.
+        let (_, errors) = toml::de::DeTable::parse_recoverable(&self.text);
+        let mut problems: Vec<Problem> = Vec::new();
+        for error in errors.iter().chain([&error]) {
+            let problem = self.problem(error);
+            if !problems.iter().any(|other| other.line == problem.line) {
+                problems.push(problem);
+            }
+        }
+        Err(problems)
+    }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Document {
-    #[serde(default)]
-    pub issuer: Vec<Spanned<IssuerEntry>>,
-    #[serde(default)]
-    pub product: Vec<Spanned<ProductEntry>>,
-    #[serde(default)]
-    pub meter: Vec<Spanned<MeterEntry>>,
-    #[serde(default)]
-    pub plan: Vec<Spanned<PlanEntry>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct IssuerEntry {
-    pub id: Text,
-    pub legal_name: Text,
-    pub address: Vec<String>,
-    pub tax_id: Option<String>,
-    pub number_prefix: Text,
-    pub time_zone: Text,
-    pub payment_terms_days: Spanned<i64>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ProductEntry {
-    pub id: Text,
-    pub name: Text,
-    pub routes: Vec<Text>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct MeterEntry {
-    pub id: Text,
-    pub name: Text,
-    pub unit: Text,
-    pub product: Option<Text>,
-    pub aggregation: Text,
-    pub value: Option<Text>,
-    pub filter: Option<Text>,
-    #[serde(default)]
-    pub group_by: std::collections::BTreeMap<String, Text>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct PlanEntry {
-    pub id: Text,
-    pub version: Spanned<i64>,
-    pub effective_from: Text,
-    pub name: Text,
-    pub issuer: Text,
-    pub currency: Text,
-    /// Read by [`crate::price::tariff`], which knows every model's keys.
-    #[serde(default)]
-    pub price: Vec<Placed>,
+    fn problem(&self, error: &toml::de::Error) -> Problem {
+        let span = error.span().unwrap_or(0..0);
+        Problem::at(&self.path, &self.text, span, error.message().trim(), "see what `tollbook init` writes")
+    }
 }

@@ -115,20 +115,16 @@ fn versions_of_a_plan_follow_each_other() {
     assert_eq!(at("2026-06-01T00:00:00Z"), Some(2));
 }
 
-/// Each row is the rest of a price after its id, description and meter: what every model may say.
+/// Each row is the rest of a price after its id, description and meter: what every model may say that is metered.
 #[test]
-fn plans_use_every_model() {
+fn plans_use_every_metered_model() {
     for (rest, model) in [
         ("model = \"volume\"\ntiers = [{ up_to = \"5\", unit_price = \"1\" }, { flat_price = \"2\" }]", "volume"),
         ("model = \"package\"\npackage_size = \"10\"\npackage_price = \"15\"\nfree_units = \"5\"", "package"),
-        ("model = \"percentage\"\npercent = \"1.3\"\nfixed_fee = \"2\"\nfree_events = 3", "percentage"),
+        ("model = \"percentage\"\npercent = \"1.3\"\nfree_total = \"3\"", "percentage"),
         (
             "model = \"graduated_percentage\"\ntiers = [{ percent = \"1\", flat_price = \"200\" }]",
             "graduated_percentage",
-        ),
-        (
-            "model = \"matrix\"\ndimensions = [\"region\"]\n[[plan.price.cells]]\nvalues = [\"eu\"]\nunit_price = \"1\"",
-            "matrix",
         ),
         ("model = \"dynamic\"\nmultiplier = \"1.2\"\nmaximum = \"100\"\ndiscount_percent = \"5\"", "dynamic"),
         (
@@ -138,20 +134,141 @@ fn plans_use_every_model() {
             "per_unit",
         ),
     ] {
-        let head = WHOLE.replace("unit = \"call\"", "unit = \"call\"\ngroup_by = { region = \"region\" }");
         let price = "\n[[plan.price]]\nid = \"more\"\ndescription = \"More\"\nmeter = \"calls\"\n";
         let catalog =
-            parse(&format!("{head}{price}{rest}\n")).unwrap_or_else(|problems| panic!("{rest}: {problems:?}"));
+            parse(&format!("{WHOLE}{price}{rest}\n")).unwrap_or_else(|problems| panic!("{rest}: {problems:?}"));
         let plan = &catalog.plans[&PlanId::parse("pro").unwrap()][0];
         assert_eq!(plan.prices[2].tariff.model.as_str(), model);
         assert_eq!(plan.prices[2].meter.as_ref().unwrap().as_str(), "calls");
     }
 }
 
+/// Each row: a mistake, what is underlined, what was expected, and the suggestion.
 #[test]
-fn a_matrix_needs_its_meters_dimensions() {
-    let price = "\n[[plan.price]]\nid = \"more\"\ndescription = \"More\"\nmeter = \"calls\"\nmodel = \"matrix\"\n\
-        dimensions = [\"region\"]\ndefault_unit_price = \"1\"\n";
-    let problems = parse(&format!("{WHOLE}{price}")).unwrap_err();
-    assert_eq!(problems[0].what, "meter calls has no dimension region");
+fn a_mistake_has_its_place_and_a_suggestion() {
+    for (from, to, underlined, expected, mend) in [
+        ("meter = \"calls\"", "meter = \"clals\"", "\"clals\"", "the id of a [[meter]]", "did you mean calls?"),
+        ("issuer = \"acme\"", "issuer = \"acne\"", "\"acne\"", "the id of an [[issuer]]", "did you mean acme?"),
+        ("issuer = \"acme\"", "issuer = \"x\"", "\"x\"", "the id of an [[issuer]]", "there are acme"),
+        ("product = \"maps\"", "product = \"map\"", "\"map\"", "the id of a [[product]]", "did you mean maps?"),
+        ("unit = \"call\"", "unti = \"call\"", "unti", "one of id, name, ", "did you mean unit?"),
+        ("[[product]]", "[[prodcut]]", "prodcut", "one of issuer, product,", "did you mean product?"),
+        ("[[product]]", "[product]", "[product]", "[[product]]", "with two brackets"),
+        ("filter = \"status between 200 and 299\"", "filter = 200", "200", "text in quotes", "write text in quotes"),
+        ("aggregation = \"count\"", "aggregation = \"cuont\"", "\"cuont\"", "count", "mean count?"),
+        ("model = \"flat\"", "model = \"flta\"", "\"flta\"", "one of flat, per_unit,", "did you mean flat?"),
+        ("version = 1", "version = \"1\"", "\"1\"", "a whole number", "count versions from 1"),
+        (
+            "amount = \"49\"",
+            "amount = \"49\"\nconvert = \"bytes_to_bg\"",
+            "\"bytes_to_bg\"",
+            "one of bytes_to_gb",
+            "mean bytes_to_gb",
+        ),
+        (
+            "amount = \"49\"",
+            "amount = \"49\"\nsettings = { limits = \"after\" }",
+            "\"after\"",
+            "before_discount or",
+            "(the default",
+        ),
+        ("name = \"Pro\"", "name = Pro", "Pro", "literal string", "tollbook init"),
+    ] {
+        let text = WHOLE.replacen(from, to, 1);
+        assert_ne!(text, WHOLE, "{from}");
+        let problems = parse(&text).unwrap_err();
+        let problem = problems.iter().find(|p| p.mend.contains(mend)).unwrap_or_else(|| panic!("{to}: {problems:#?}"));
+        let shown = problem.shown();
+        let line = problem.text.chars().skip(problem.column - 1).take(problem.end - problem.column).collect::<String>();
+        assert!(line.starts_with(underlined), "{to}: {shown}");
+        assert!(problem.expected.as_deref().is_some_and(|told| told.contains(expected)), "{to}: {shown}");
+    }
+}
+
+#[test]
+fn all_problems_are_told_at_once_in_order_and_each_once() {
+    let text = WHOLE
+        .replace("legal_name = \"Acme APIs GmbH\"", "legal_nam = \"Acme APIs GmbH\"")
+        .replace("payment_terms_days = 14", "payment_terms_days = 900")
+        .replace("unit = \"call\"", "unit = 1")
+        .replace("currency = \"EUR\"", "currency = \"EURO\"")
+        .replace("amount = \"49\"", "amount = 49.5\nmaximun = \"1\"")
+        .replace("unit_price = \"0.002\"", "unit_price = \"-1\"");
+    let problems = parse(&text).unwrap_err();
+    let told: Vec<String> = problems.iter().map(|p| p.what.clone()).collect();
+    let words = [
+        "an issuer needs legal_name",
+        "unknown field `legal_nam`",
+        "payment_terms_days must be 0 to 365",
+        "invalid type: a whole number",
+        "currency \"EURO\"",
+        "invalid type: floating point",
+        "unknown field `maximun`",
+        "a price is negative",
+    ];
+    assert_eq!(told.len(), words.len(), "{told:#?}");
+    for (told, words) in told.iter().zip(words) {
+        assert!(told.starts_with(words), "{told} is not {words}");
+    }
+    let lines: Vec<usize> = problems.iter().map(|p| p.line).collect();
+    assert!(lines.is_sorted(), "{lines:?}");
+}
+
+/// What follows from a mistake alone is no mistake of its own.
+#[test]
+fn one_mistake_is_one_problem() {
+    for (price, words) in [
+        ("model = \"flta\"\namount = \"49\"", "price model \"flta\""),
+        (
+            "model = \"percentage\"\nmeter = \"calls\"\nfree_total = 1.5\npercent = \"1\"",
+            "invalid type: floating point",
+        ),
+        ("model = \"matrix\"\nmeter = \"calls\"\ndimensions = 1\ndefault_unit_price = \"1\"", "invalid type: a whole"),
+        ("model = \"package\"\nmeter = \"calls\"\npackage_size = \"x\"\npackage_price = \"1\"", "\"x\" is not a plain"),
+        ("model = \"per_unit\"\nmeter = \"nobodys\"\nunit_price = \"1\"", "no meter nobodys"),
+    ] {
+        let problems = parse(&WHOLE.replace("model = \"flat\"\namount = \"49\"", price)).unwrap_err();
+        let [problem] = problems.as_slice() else { panic!("{price}: {problems:#?}") };
+        assert!(problem.what.starts_with(words), "{price}: {problem}");
+    }
+    // A meter that is wrong itself is still the one that prices name.
+    let problems = parse(&WHOLE.replace("aggregation = \"count\"", "aggregation = \"cuont\"")).unwrap_err();
+    assert_eq!(problems.len(), 1, "{problems:#?}");
+}
+
+#[test]
+fn files_are_one_catalog_and_a_broken_one_hides_no_other_problem() {
+    let (issuer, rest) = WHOLE.split_at(WHOLE.find("[[product]]").unwrap());
+    let file = |path: &str, text: &str| CatalogFile { path: path.into(), text: text.into() };
+    let parse = |issuer: &str, rest: &str| Catalog::parse(&[file("b.toml", rest), file("a.toml", issuer)]);
+    assert!(parse(issuer, rest).is_ok());
+    let wrong = rest.replace("version = 1", "version = 0");
+    let told = |problems: Vec<Problem>| problems.iter().map(|p| (p.path.clone(), p.what.clone())).collect::<Vec<_>>();
+    let broken = told(parse(&issuer.replace("= 14", "= \nb = c\nd = e"), &wrong).unwrap_err());
+    // Nothing is said of the issuer, who may stand in the file that cannot be read.
+    let paths: Vec<&str> = broken.iter().map(|(path, _)| path.as_str()).collect();
+    assert_eq!(paths, ["a.toml", "a.toml", "a.toml", "b.toml"], "{broken:?}");
+    assert_eq!(broken[3].1, "version must be 1 or more");
+}
+
+#[test]
+fn a_problem_of_sql_stands_where_the_sql_does() {
+    let text = WHOLE
+        .replace("filter = \"status", "group_by = { region = '''\nstauts''' }\nfilter = \"a = \\\"é\\\" and status");
+    let catalog = parse(&text).unwrap();
+    let meter = MeterId::parse("calls").unwrap();
+    let sql = catalog.meters[&meter].filter.clone().unwrap();
+    let at = sql.find("status").unwrap();
+    for (field, within, stands) in [
+        ("filter", Some(at..at + 6), "status"),
+        ("filter", None, "a = \\\"é\\\" and status between 200 and 299"),
+        ("group_by.region", None, "stauts"),
+    ] {
+        let problem = catalog.problem_in_sql(&meter, field, within, "wrong", "mend");
+        assert_eq!(&text[problem.span.clone()], stands, "{field}");
+        assert_eq!(problem.path, "catalog.toml");
+        assert!(problem.text.contains(stands), "{}", problem.shown());
+    }
+    // Places are no meaning, and the same text has the same.
+    assert_eq!(catalog, parse(&text).unwrap());
 }

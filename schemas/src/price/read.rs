@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::node::{Key, Node, Value};
 use crate::decimal::Decimal;
+use crate::nearest::nearest;
 
 /// Something wrong in a price: what, where and how to mend it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,7 +14,7 @@ pub struct Flaw {
     pub at: Range<usize>,
     /// Place in the tree: `price.tiers[2].up_to`.
     pub path: String,
-    /// What is wrong.
+    /// What is wrong; what was expected instead follows `, expected `.
     pub what: String,
     /// How to mend it.
     pub mend: String,
@@ -79,6 +80,30 @@ impl<'a> Table<'a> {
         self.entries.iter().find(|(key, _)| key.name == name).map(|(_, node)| node.at.clone())
     }
 
+    /// Where the value of a key stands, or the table where the key is missing.
+    #[must_use]
+    pub fn place_or_table(&self, name: &str) -> Range<usize> {
+        self.place(name).unwrap_or_else(|| self.at())
+    }
+
+    /// The items of a list that is not taken yet; none where there is no list.
+    #[must_use]
+    pub fn list(&self, name: &str) -> &'a [Node] {
+        match self.entries.iter().find(|(key, _)| key.name == name).map(|(_, node)| &node.value) {
+            Some(Value::List(items)) => items,
+            _ => &[],
+        }
+    }
+
+    /// The entries of a table that is not taken yet; none where there is no table.
+    #[must_use]
+    pub fn entries_of(&self, name: &str) -> &'a [(Key, Node)] {
+        match self.entries.iter().find(|(key, _)| key.name == name).map(|(_, node)| &node.value) {
+            Some(Value::Table(entries)) => entries,
+            _ => &[],
+        }
+    }
+
     /// The text of a key that is not taken yet.
     #[must_use]
     pub fn peek(&self, name: &str) -> Option<&'a str> {
@@ -97,9 +122,23 @@ impl<'a> Table<'a> {
 
     /// Takes a key.
     pub fn take(&mut self, name: &'static str) -> Option<&'a Node> {
-        self.known.push(name);
+        self.know(&[name]);
         let at = self.entries.iter().position(|(key, _)| key.name == name)?;
         Some(self.entries.remove(at).1)
+    }
+
+    /// Makes keys known that may not be reached, because one before them is wrong.
+    pub fn know(&mut self, names: &[&'static str]) {
+        for name in names {
+            if !self.known.contains(name) {
+                self.known.push(name);
+            }
+        }
+    }
+
+    /// Takes what is there and has no meaning, because what would give it one is wrong itself.
+    pub fn take_all(&mut self) {
+        self.entries.clear();
     }
 
     /// Reads a key that may be missing; `None` when it is there and wrong.
@@ -130,13 +169,12 @@ impl<'a> Table<'a> {
 
     /// Everything that is left is a flaw, with the nearest known key as a suggestion.
     pub fn finish(self, reading: &mut Reading) {
-        for (key, _) in &self.entries {
-            let nearest = self.known.iter().min_by_key(|known| distance(known, &key.name));
-            let mend = match nearest {
-                Some(known) if distance(known, &key.name) <= 3 => format!("did you mean {known}?"),
-                _ => format!("remove it; known here: {}", self.known.join(", ")),
+        for (key, _) in self.entries.iter().filter(|(key, _)| !self.known.contains(&key.name.as_str())) {
+            let mend = match nearest(&key.name, self.known.iter().copied()) {
+                Some(known) => format!("did you mean {known}?"),
+                None => "remove it".to_owned(),
             };
-            let what = format!("unknown field `{}`", key.name);
+            let what = format!("unknown field `{}`, expected one of {}", key.name, self.known.join(", "));
             reading.flaw(key.at.clone(), &self.path_of(&key.name), what, mend);
         }
     }
@@ -214,20 +252,4 @@ impl<'a> Table<'a> {
         };
         items.iter().enumerate().map(|(at, item)| Self::text(item, &format!("{path}[{at}]"), reading)).collect()
     }
-}
-
-/// How many letters must change to make one word the other.
-pub(super) fn distance(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().take(40).collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (i, a) in one.chars().take(40).enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, b) in other.iter().enumerate() {
-            let changed = diagonal + usize::from(a != *b);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[other.len()]
 }

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::node::{Node, Value};
-use super::read::{Reading, Table, distance};
+use super::read::{Reading, Table};
 use super::setting::{
     FixedFeeAtZeroTotal, Limits, NegativeTotal, PackageRemainder, QuantityBasis, Settings, SplitRounding, TierEdge,
     VolumeBeforeEnd, ZeroUsageFirstTierFlat,
@@ -12,14 +12,16 @@ use super::setting::{
 use super::{Cell, Convert, Percentage, PriceModel, RoundQuantity, Steps, Tariff, named_conversions, tiers};
 use crate::decimal::Decimal;
 use crate::exact::Direction;
+use crate::nearest::nearest;
 
-const MODELS: &[&str] =
+/// The words of the models.
+pub(crate) const MODELS: &[&str] =
     &["flat", "per_unit", "graduated", "volume", "package", "percentage", "graduated_percentage", "matrix", "dynamic"];
 
 /// Reads a price from a table whose other keys (id, description, meter) are taken already.
 pub fn tariff(table: &mut Table<'_>, reading: &mut Reading) -> Option<Tariff> {
     let flaws_before = reading.flaws.len();
-    let model_at = table.place("model").unwrap_or_else(|| table.at());
+    let model_at = table.place_or_table("model");
     let word = table.required(reading, "model", "a price", Table::text)?;
     // What misses a key is the model's word, so its place is shown.
     let table_at = std::mem::replace(&mut table.at, model_at.clone());
@@ -34,6 +36,16 @@ pub fn tariff(table: &mut Table<'_>, reading: &mut Reading) -> Option<Tariff> {
 
 fn model(word: &str, table: &mut Table<'_>, reading: &mut Reading) -> Option<PriceModel> {
     let whose = format!("a {word} price");
+    // All keys of the model, so that a flaw in one does not make the others unknown.
+    match word {
+        "package" => table.know(&["package_size", "package_price", "free_units"]),
+        "percentage" => {
+            table.know(&["percent", "fixed_fee", "event_minimum", "event_maximum", "free_events", "free_total"])
+        }
+        "matrix" => table.know(&["dimensions", "default_unit_price", "cells"]),
+        word if !MODELS.contains(&word) => table.take_all(),
+        _ => {}
+    }
     let model = match word {
         "flat" => PriceModel::Flat { amount: table.required(reading, "amount", &whose, Table::amount)? },
         "per_unit" => PriceModel::PerUnit { unit_price: table.required(reading, "unit_price", &whose, Table::amount)? },
@@ -50,7 +62,7 @@ fn model(word: &str, table: &mut Table<'_>, reading: &mut Reading) -> Option<Pri
         }
         "percentage" => {
             let percent = table.required(reading, "percent", &whose, Table::amount);
-            let at = table.place("event_maximum").unwrap_or_else(|| table.at());
+            let at = table.place_or_table("event_maximum");
             let percentage = Percentage {
                 fixed_fee: table.optional(reading, "fixed_fee", Table::amount)?.unwrap_or(Decimal::ZERO),
                 event_minimum: table.optional(reading, "event_minimum", Table::amount)?,
@@ -73,12 +85,11 @@ fn model(word: &str, table: &mut Table<'_>, reading: &mut Reading) -> Option<Pri
             PriceModel::Dynamic { multiplier }
         }
         _ => {
-            let what = format!("price model {word:?} is not known");
+            let what = format!("price model {word:?} is not known, expected one of {}", MODELS.join(", "));
             let path = table.path_of("model");
-            let nearest = MODELS.iter().min_by_key(|known| distance(known, word)).filter(|k| distance(k, word) <= 3);
-            let mend = match nearest {
+            let mend = match nearest(word, MODELS.iter().copied()) {
                 Some(known) => format!("did you mean {known}?"),
-                None => format!("use one of {}", MODELS.join(", ")),
+                None => "use one of these".to_owned(),
             };
             reading.flaw(table.at(), &path, what, mend);
             return None;
@@ -91,7 +102,7 @@ fn matrix(table: &mut Table<'_>, reading: &mut Reading, whose: &str) -> Option<P
     let dimensions = table.required(reading, "dimensions", whose, Table::texts)?;
     let default_unit_price = table.optional(reading, "default_unit_price", Table::amount)?;
     let path = table.path_of("cells");
-    let at = table.place("cells").unwrap_or_else(|| table.at());
+    let at = table.place_or_table("cells");
     let mut cells: Vec<Cell> = Vec::new();
     let entries = match table.take("cells").map(|node| (node, &node.value)) {
         Some((_, Value::List(entries))) => entries.as_slice(),
@@ -134,10 +145,10 @@ fn steps(table: &mut Table<'_>, reading: &mut Reading) -> Option<Steps> {
     let convert = table.optional(reading, "convert", convert);
     let round_quantity = table.optional(reading, "round_quantity", round_quantity);
     let included = table.optional(reading, "included", Table::amount);
-    let maximum_at = table.place("maximum").unwrap_or_else(|| table.at());
+    let maximum_at = table.place_or_table("maximum");
     let minimum = table.optional(reading, "minimum", Table::amount);
     let maximum = table.optional(reading, "maximum", Table::amount);
-    let discount_at = table.place("discount_percent").unwrap_or_else(|| table.at());
+    let discount_at = table.place_or_table("discount_percent");
     let discount_percent = table.optional(reading, "discount_percent", Table::amount);
     if let (Some(Some(least)), Some(Some(most))) = (minimum, maximum)
         && least > most
@@ -165,8 +176,12 @@ fn convert(node: &Node, path: &str, reading: &mut Reading) -> Option<Convert> {
     if let Value::Text(name) = &node.value {
         let Some(factor) = named_conversions().get(name.as_str()).copied() else {
             let names: Vec<&str> = named_conversions().into_keys().collect();
-            let mend = format!("use one of {}, or {{ divide_by = \"1000\" }}", names.join(", "));
-            reading.flaw(node.at.clone(), path, format!("conversion {name:?} is not known"), mend);
+            let what = format!("conversion {name:?} is not known, expected one of {}", names.join(", "));
+            let mend = match nearest(name, names.iter().copied()) {
+                Some(known) => format!("did you mean {known}?"),
+                None => "use one of these, or such as { divide_by = \"1000\" }".to_owned(),
+            };
+            reading.flaw(node.at.clone(), path, what, mend);
             return None;
         };
         return Some(Convert { divide_by: Decimal::whole(factor), multiply_by: Decimal::whole(1) });
@@ -242,8 +257,12 @@ pub fn settings_node(node: &Node, path: &str, reading: &mut Reading) -> Option<S
                     let word = Table::text(node, path, reading)?;
                     let setting = $setting::parse(&word);
                     if setting.is_none() {
-                        let what = format!("{word:?} is no value of {}", $key);
-                        let mend = format!("use {} (the default first)", $setting::WORDS.join(" or "));
+                        let words = $setting::WORDS;
+                        let what = format!("{word:?} is no value of {}, expected {}", $key, words.join(" or "));
+                        let mend = match nearest(&word, words.iter().copied()) {
+                            Some(known) => format!("did you mean {known}?"),
+                            None => format!("use {} (the default first)", words.join(" or ")),
+                        };
                         reading.flaw(node.at.clone(), path, what, mend);
                     }
                     setting

@@ -1,0 +1,99 @@
+//! Issuers and products: from a table to a checked entry of the catalog.
+
+use std::ops::Range;
+
+use super::Checking;
+use crate::catalog::{Issuer, Product};
+use crate::id::{IssuerId, ProductId};
+use crate::period::parse_zone;
+use crate::price::node::Value;
+use crate::price::read::{Reading, Table};
+
+impl Checking {
+    pub(super) fn issuer(&mut self, mut table: Table<'_>, reading: &mut Reading) -> Option<()> {
+        let whose = "an issuer";
+        let (id, id_at) = Self::own_id(&mut table, whose, IssuerId::parse, reading);
+        let legal_name = table.required(reading, "legal_name", whose, Table::text);
+        let address = table.required(reading, "address", whose, Table::texts);
+        let tax_id = table.optional(reading, "tax_id", Table::text);
+        let prefix_at = table.place_or_table("number_prefix");
+        let number_prefix = table.required(reading, "number_prefix", whose, Table::text);
+        let number_prefix = number_prefix.and_then(|prefix| self.number_prefix(prefix, prefix_at, reading));
+        let time_zone = table.required(reading, "time_zone", whose, |node, path, reading| {
+            let zone = parse_zone(&Table::text(node, path, reading)?);
+            let mend = "use a name of the IANA database, such as \"Europe/Berlin\"";
+            zone.map_err(|error| reading.flaw(node.at.clone(), path, error.to_string(), mend)).ok()
+        });
+        let payment_terms_days = table.required(reading, "payment_terms_days", whose, |node, path, reading| {
+            let days = match node.value {
+                Value::Whole(days) => u32::try_from(days).ok().filter(|days| *days <= 365),
+                _ => None,
+            };
+            if days.is_none() {
+                let what = "payment_terms_days must be 0 to 365, expected a whole number";
+                reading.flaw(node.at.clone(), path, what, "write the days until an invoice is due, such as 14");
+            }
+            days
+        });
+        table.finish(reading);
+        let (id, number_prefix) = (id?, number_prefix?);
+        let issuer = Issuer {
+            legal_name: legal_name?,
+            address: address?,
+            tax_id: tax_id?,
+            number_prefix,
+            time_zone: time_zone?,
+            payment_terms_days: payment_terms_days?,
+        };
+        if self.catalog.issuers.insert(id.clone(), issuer).is_some() {
+            reading.flaw(id_at, "issuer.id", format!("issuer {id} is declared twice"), "remove one, or rename it");
+        }
+        Some(())
+    }
+
+    fn number_prefix(&self, prefix: String, at: Range<usize>, reading: &mut Reading) -> Option<String> {
+        let path = "issuer.number_prefix";
+        if prefix.is_empty() || prefix.len() > 16 || !prefix.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
+            reading.flaw(
+                at,
+                path,
+                "number_prefix must be 1 to 16 letters, digits or '-'",
+                "write such as \"AC-2026-\"",
+            );
+            return None;
+        }
+        if let Some((other, _)) = self.catalog.issuers.iter().find(|(_, other)| other.number_prefix == prefix) {
+            let what = format!("number_prefix {prefix:?} is that of issuer {other} too");
+            reading.flaw(at, path, what, "give each issuer its own, or two invoices share a number");
+            return None;
+        }
+        Some(prefix)
+    }
+
+    pub(super) fn product(&mut self, mut table: Table<'_>, reading: &mut Reading) -> Option<()> {
+        let whose = "a product";
+        let (id, id_at) = Self::own_id(&mut table, whose, ProductId::parse, reading);
+        let name = table.required(reading, "name", whose, Table::text);
+        let nodes = table.list("routes");
+        let routes = table.required(reading, "routes", whose, Table::texts);
+        table.finish(reading);
+        for (node, route) in nodes.iter().zip(routes.iter().flatten()) {
+            let taken = self.catalog.products.iter().find(|(_, other)| other.routes.contains(route));
+            let (what, mend) = match taken {
+                _ if !route.starts_with('/') => {
+                    ("a route must start with '/'".to_owned(), "write the path prefix, such as \"/maps/\"")
+                }
+                Some((other, _)) => {
+                    (format!("route {route:?} is that of product {other} too"), "give the route to one product")
+                }
+                None => continue,
+            };
+            reading.flaw(node.at.clone(), "product.routes", what, mend);
+        }
+        let (id, product) = (id?, Product { name: name?, routes: routes? });
+        if self.catalog.products.insert(id.clone(), product).is_some() {
+            reading.flaw(id_at, "product.id", format!("product {id} is declared twice"), "remove one, or rename it");
+        }
+        Some(())
+    }
+}

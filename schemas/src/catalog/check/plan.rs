@@ -1,0 +1,131 @@
+//! Plans and their prices: from a table to a checked plan version. What a price may say is `crate::price`'s to know.
+
+use std::ops::Range;
+
+use super::{Checking, listing};
+use crate::catalog::{PlanVersion, Price, unmetered};
+use crate::id::{IssuerId, MeterId, PlanId, PriceId};
+use crate::money::Currency;
+use crate::period::parse_instant;
+use crate::price::node::{Node, Value};
+use crate::price::read::{Reading, Table};
+use crate::price::tariff::{MODELS, tariff};
+
+impl Checking {
+    pub(super) fn plan(&mut self, mut table: Table<'_>, reading: &mut Reading) -> Option<()> {
+        let whose = "a plan";
+        let (id, id_at) = Self::own_id(&mut table, whose, PlanId::parse, reading);
+        let version_at = table.place_or_table("version");
+        let version = table.required(reading, "version", whose, |node, path, reading| {
+            let version = match node.value {
+                Value::Whole(version) => u32::try_from(version).ok().filter(|version| *version >= 1),
+                _ => None,
+            };
+            if version.is_none() {
+                let what = "version must be 1 or more, expected a whole number";
+                reading.flaw(node.at.clone(), path, what, "count versions from 1");
+            }
+            version
+        });
+        let effective_from = table.required(reading, "effective_from", whose, |node, path, reading| {
+            let instant = parse_instant(&Table::text(node, path, reading)?);
+            let mend = "write when it begins to apply, such as \"2026-01-01T00:00:00Z\"";
+            instant.map_err(|error| reading.flaw(node.at.clone(), path, error.to_string(), mend)).ok()
+        });
+        let name = table.required(reading, "name", whose, Table::text);
+        let issuer_at = table.place_or_table("issuer");
+        let issuer = table.required(reading, "issuer", whose, Table::text);
+        let issuer = issuer
+            .and_then(|text| self.reference(text, issuer_at, ("issuer", "plan.issuer"), IssuerId::parse, reading));
+        let currency = table.required(reading, "currency", whose, |node, path, reading| {
+            let currency = Currency::parse(&Table::text(node, path, reading)?);
+            let mend = "use a currency that Stripe has, such as \"EUR\"";
+            currency.map_err(|error| reading.flaw(node.at.clone(), path, error.to_string(), mend)).ok()
+        });
+        let prices = self.prices(&mut table, &id_at, reading);
+        table.finish(reading);
+        let (id, version, effective_from) = (id?, version?, effective_from?);
+        let clash = self
+            .catalog
+            .plans
+            .get(&id)
+            .into_iter()
+            .flatten()
+            .find(|old| old.version == version || (old.version < version) != (old.effective_from < effective_from));
+        if let Some(old) = clash {
+            let what = format!("plan {id} version {version} does not follow version {}", old.version);
+            let mend = "give each version its own number, and a later one a later effective_from";
+            reading.flaw(version_at, "plan.version", what, mend);
+            return None;
+        }
+        let new = PlanVersion { version, effective_from, name: name?, issuer: issuer?, currency: currency?, prices };
+        let versions = self.catalog.plans.entry(id).or_default();
+        versions.push(new);
+        versions.sort_by_key(|plan| plan.version);
+        Some(())
+    }
+
+    fn prices(&self, table: &mut Table<'_>, plan_at: &Range<usize>, reading: &mut Reading) -> Vec<Price> {
+        let nodes = match table.take("price").map(|node| (node, &node.value)) {
+            Some((_, Value::List(nodes))) => nodes.as_slice(),
+            Some((node, _)) => {
+                let what = format!("price is {}, expected [[plan.price]]", node.value.name());
+                reading.flaw(node.at.clone(), "plan.price", what, "write [[plan.price]], with two brackets");
+                return Vec::new();
+            }
+            None => &[],
+        };
+        if nodes.is_empty() {
+            let what = "a plan needs at least one price";
+            let mend = "add [[plan.price]]; a free plan has a flat price of \"0\"";
+            reading.flaw(plan_at.clone(), "plan.price", what, mend);
+        }
+        let mut prices: Vec<Price> = Vec::new();
+        for node in nodes {
+            let price = self.price(node, &prices, reading);
+            prices.extend(price);
+        }
+        prices
+    }
+
+    /// One price: its id, its words, its meter; the rest is the tariff's.
+    fn price(&self, node: &Node, before: &[Price], reading: &mut Reading) -> Option<Price> {
+        let whose = "a price";
+        let mut table = Table::of(node, "price", reading)?;
+        let (price_id, id_at) = Self::own_id(&mut table, whose, PriceId::parse, reading);
+        if let Some(id) = price_id.as_ref().filter(|id| before.iter().any(|other| other.price_id == **id)) {
+            reading.flaw(id_at, "price.id", format!("price {id} is there twice"), "rename one");
+        }
+        let description = table.required(reading, "description", whose, Table::text);
+        let model = table.peek("model").unwrap_or_default();
+        let model_at = table.place_or_table("model");
+        let meter_at = table.place_or_table("meter");
+        let meter = table.optional(reading, "meter", Table::text);
+        match (&meter, model) {
+            (Some(Some(_)), "flat") => {
+                reading.flaw(meter_at.clone(), "price.meter", "a flat price has no meter", "remove meter");
+            }
+            (Some(None), model) if model != "flat" && MODELS.contains(&model) => {
+                let ids: Vec<&str> = self.catalog.meters.keys().map(MeterId::as_str).collect();
+                let mend = match ids.as_slice() {
+                    [] => "declare a [[meter]], and add meter".to_owned(),
+                    ids => format!("add meter; there are {}", listing(ids)),
+                };
+                reading.flaw(model_at, "price.meter", format!("a {model} price needs meter"), mend);
+            }
+            _ => {}
+        }
+        let meter = meter.and_then(|meter| match meter {
+            None => Some(None),
+            Some(text) => self.reference(text, meter_at, ("meter", "price.meter"), MeterId::parse, reading).map(Some),
+        });
+        let tariff = tariff(&mut table, reading);
+        table.finish(reading);
+        if let Some(tariff) = &tariff {
+            let id = meter.as_ref().and_then(Option::as_ref);
+            let metered = id.and_then(|id| Some((id, self.catalog.meters.get(id)?)));
+            unmetered::refuse(node, tariff, metered, reading);
+        }
+        Some(Price { price_id: price_id?, description: description?, meter: meter?, tariff: tariff? })
+    }
+}

@@ -1,0 +1,194 @@
+//! What is different between two catalogs, for whom, and what may not be: two checked catalogs in, plain data out. Pure.
+//!
+//! [`diff`] compares them entry by entry and key by key. [`affected`] tells whose bill comes out otherwise, and from
+//! which billing period on. [`broken`] compares what an issued invoice was rated with: a plan version that was used once
+//! is a promise, and so is what its meters count.
+
+mod fields;
+mod frozen;
+mod impact;
+mod place;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::{Catalog, PlanVersion};
+use fields::Fields;
+
+pub use frozen::broken;
+pub use impact::{Affected, Subscribers, affected};
+
+/// A kind of entry, in the order in which they are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Section {
+    /// Who issues invoices.
+    Issuer,
+    /// What is sold.
+    Product,
+    /// What is counted.
+    Meter,
+    /// What it costs: one version of a plan.
+    Plan,
+}
+
+impl Section {
+    /// The word in the file.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Issuer => "issuer",
+            Self::Product => "product",
+            Self::Meter => "meter",
+            Self::Plan => "plan",
+        }
+    }
+}
+
+/// What became of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// The new catalog alone has it.
+    Added,
+    /// The old catalog alone has it.
+    Removed,
+    /// Both have it, with different keys.
+    Changed,
+}
+
+impl Change {
+    /// The word in tables.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Added => "added",
+            Self::Removed => "removed",
+            Self::Changed => "changed",
+        }
+    }
+}
+
+/// One key with another text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldChange {
+    /// Keys from the entry down: `price`, the price's id, `tiers`, `2`, `unit_price`. Tiers and cells count from 1.
+    pub path: Vec<String>,
+    /// Text in the old catalog; none where it is not there.
+    pub old: Option<String>,
+    /// Text in the new catalog; none where it is not there.
+    pub new: Option<String>,
+}
+
+impl FieldChange {
+    /// The path as one word.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.path.join(".")
+    }
+}
+
+/// `price.calls.tiers.2.unit_price was 0.002 and is 0.003`.
+impl fmt::Display for FieldChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |text: &Option<String>| text.clone().unwrap_or_else(|| "not there".to_owned());
+        write!(f, "{} was {} and is {}", self.name(), shown(&self.old), shown(&self.new))
+    }
+}
+
+/// One entry that is not the same in both.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntryChange {
+    /// What it is.
+    pub section: Section,
+    /// Its id.
+    pub id: String,
+    /// Version, of a plan.
+    pub version: Option<u32>,
+    /// What became of it.
+    pub change: Change,
+    /// The version before it, which the keys of an added version are compared with, where there is one.
+    pub compared_with: Option<u32>,
+    /// The keys that differ; all of them for an entry that stands alone.
+    pub fields: Vec<FieldChange>,
+}
+
+/// Everything that is different, by section, id and version.
+#[must_use]
+pub fn diff(old: &Catalog, new: &Catalog) -> Vec<EntryChange> {
+    let mut changes = Vec::new();
+    compare(&mut changes, Section::Issuer, &old.issuers, &new.issuers, fields::issuer);
+    compare(&mut changes, Section::Product, &old.products, &new.products, fields::product);
+    compare(&mut changes, Section::Meter, &old.meters, &new.meters, fields::meter);
+    let (old_versions, new_versions) = (versions(old), versions(new));
+    let keys = old_versions.keys().chain(new_versions.keys()).collect::<std::collections::BTreeSet<_>>();
+    for (id, version) in keys.into_iter().copied() {
+        let found = (old_versions.get(&(id, version)).copied(), new_versions.get(&(id, version)).copied());
+        let before = new_versions.range((id, 0)..(id, version)).next_back().map(|(_, before)| *before);
+        let before = before.filter(|_| found.0.is_none());
+        let Some(mut change) = entry(Section::Plan, id, (found.0.or(before), found.1), fields::version) else {
+            continue;
+        };
+        change.version = Some(version);
+        if let (None, Some(before)) = (found.0, before) {
+            change.change = Change::Added;
+            change.compared_with = Some(before.version);
+        }
+        changes.push(change);
+    }
+    changes
+}
+
+fn versions(catalog: &Catalog) -> BTreeMap<(&str, u32), &PlanVersion> {
+    let plans = catalog.plans.iter();
+    plans.flat_map(|(id, plan)| plan.iter().map(|version| ((id.as_str(), version.version), version))).collect()
+}
+
+fn compare<I: Ord + fmt::Display, T>(
+    changes: &mut Vec<EntryChange>,
+    section: Section,
+    old: &BTreeMap<I, T>,
+    new: &BTreeMap<I, T>,
+    fields: fn(&T) -> Fields,
+) {
+    let ids = old.keys().chain(new.keys()).collect::<std::collections::BTreeSet<_>>();
+    changes.extend(ids.into_iter().filter_map(|id| entry(section, id, (old.get(id), new.get(id)), fields)));
+}
+
+/// One entry, where it differs.
+fn entry<T>(
+    section: Section,
+    id: impl fmt::Display,
+    (old, new): (Option<&T>, Option<&T>),
+    fields: fn(&T) -> Fields,
+) -> Option<EntryChange> {
+    let change = match (old, new) {
+        (None, None) => return None,
+        (None, Some(_)) => Change::Added,
+        (Some(_), None) => Change::Removed,
+        (Some(_), Some(_)) => Change::Changed,
+    };
+    let of = |entry: Option<&T>| entry.map(fields).unwrap_or_default();
+    let fields = changed(&of(old), &of(new));
+    let is_different = !fields.is_empty() || change != Change::Changed;
+    is_different.then(|| EntryChange {
+        section,
+        id: id.to_string(),
+        version: None,
+        change,
+        compared_with: None,
+        fields,
+    })
+}
+
+/// Keys with another text, in the order of the old ones; those that are new alone follow.
+fn changed(old: &Fields, new: &Fields) -> Vec<FieldChange> {
+    let of = |(path, _): &(Vec<String>, String)| FieldChange {
+        path: path.clone(),
+        old: old.get(path).map(str::to_owned),
+        new: new.get(path).map(str::to_owned),
+    };
+    let added = new.0.iter().filter(|(path, _)| old.get(path).is_none());
+    old.0.iter().chain(added).map(of).filter(|field| field.old != field.new).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,223 @@
+//! An entry of the catalog as a list of keys and texts, so that two of them can be compared key by key.
+//!
+//! Two entries are equal if and only if their lists are: every struct is taken apart whole, so that a new key does not
+//! compile before it stands here. A key that says what is so without it (a setting's default, a missing step) is left
+//! out. Tiers and cells count from 1.
+
+use crate::catalog::{Aggregation, Exclusion, Issuer, Meter, PlanVersion, Price, Product};
+use crate::exact::Direction;
+use crate::period::print_instant;
+use crate::price::setting::{
+    FixedFeeAtZeroTotal, Limits, NegativeTotal, PackageRemainder, QuantityBasis, SplitRounding, TierEdge,
+    VolumeBeforeEnd, ZeroUsageFirstTierFlat,
+};
+use crate::price::{Cell, Convert, PercentTier, Percentage, PriceModel, RoundQuantity, Settings, Steps, Tariff, Tier};
+
+/// Keys and texts, in the order of the file's documentation.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Fields(pub(super) Vec<(Vec<String>, String)>);
+
+impl Fields {
+    fn put(&mut self, path: &[&str], text: impl ToString) {
+        self.0.push((path.iter().map(|key| (*key).to_owned()).collect(), text.to_string()));
+    }
+
+    fn put_some(&mut self, path: &[&str], text: Option<impl ToString>) {
+        if let Some(text) = text {
+            self.put(path, text);
+        }
+    }
+
+    /// The fields of a part, under its path.
+    fn put_all(&mut self, path: &[&str], part: Self) {
+        for (keys, text) in part.0 {
+            let path: Vec<&str> = path.iter().copied().chain(keys.iter().map(String::as_str)).collect();
+            self.put(&path, text);
+        }
+    }
+
+    pub(super) fn get(&self, path: &[String]) -> Option<&str> {
+        self.0.iter().find(|(keys, _)| keys == path).map(|(_, text)| text.as_str())
+    }
+}
+
+/// Texts of a list, each in quotes, so that no two lists look the same.
+fn list(texts: &[String]) -> String {
+    texts.iter().map(|text| format!("{text:?}")).collect::<Vec<_>>().join(", ")
+}
+
+pub(super) fn issuer(issuer: &Issuer) -> Fields {
+    let Issuer { legal_name, address, tax_id, number_prefix, time_zone, payment_terms_days } = issuer;
+    let mut fields = Fields::default();
+    fields.put(&["legal_name"], legal_name);
+    fields.put(&["address"], list(address));
+    fields.put_some(&["tax_id"], tax_id.as_ref());
+    fields.put(&["number_prefix"], number_prefix);
+    fields.put(&["time_zone"], time_zone);
+    fields.put(&["payment_terms_days"], payment_terms_days);
+    fields
+}
+
+pub(super) fn product(product: &Product) -> Fields {
+    let Product { name, routes } = product;
+    let mut fields = Fields::default();
+    fields.put(&["name"], name);
+    fields.put(&["routes"], list(routes));
+    fields
+}
+
+pub(super) fn meter(meter: &Meter) -> Fields {
+    let Meter { name, unit, product, aggregation, value, filter, exclude, allow_negative, group_by } = meter;
+    let mut fields = Fields::default();
+    fields.put(&["name"], name);
+    fields.put(&["unit"], unit);
+    fields.put_some(&["product"], product.as_ref());
+    fields.put(&["aggregation"], aggregation);
+    if let Aggregation::Percentile(percentile) = aggregation {
+        let (percent, thousandths) = (percentile.thousandths / 1_000, percentile.thousandths % 1_000);
+        fields.put(&["percentile"], format!("{percent}.{thousandths:03}").trim_end_matches('0').trim_end_matches('.'));
+        fields.put(&["method"], percentile.method.as_str());
+    }
+    fields.put_some(&["value"], value.as_ref());
+    fields.put_some(&["filter"], filter.as_ref());
+    if !exclude.is_empty() {
+        let rules: Vec<&str> = exclude.iter().map(|rule: &Exclusion| rule.as_str()).collect();
+        fields.put(&["exclude"], rules.join(", "));
+    }
+    if *allow_negative {
+        fields.put(&["allow_negative"], allow_negative);
+    }
+    for (name, sql) in group_by {
+        fields.put(&["group_by", name], sql);
+    }
+    fields
+}
+
+pub(super) fn version(plan: &PlanVersion) -> Fields {
+    // The number tells which one it is, and is no field of it.
+    let PlanVersion { version: _, effective_from, name, issuer, currency, prices } = plan;
+    let mut fields = Fields::default();
+    fields.put(&["effective_from"], print_instant(*effective_from));
+    fields.put(&["name"], name);
+    fields.put(&["issuer"], issuer);
+    fields.put(&["currency"], currency);
+    // Their order is that of the printed lines.
+    let ids: Vec<&str> = prices.iter().map(|price| price.price_id.as_str()).collect();
+    fields.put(&["price"], ids.join(", "));
+    for price in prices {
+        fields.put_all(&["price", price.price_id.as_str()], price_fields(price));
+    }
+    fields
+}
+
+fn price_fields(price: &Price) -> Fields {
+    let Price { price_id: _, description, meter, tariff } = price;
+    let Tariff { model, steps, settings } = tariff;
+    let mut fields = Fields::default();
+    fields.put(&["description"], description);
+    fields.put_some(&["meter"], meter.as_ref());
+    fields.put(&["model"], model.as_str());
+    put_model(&mut fields, model);
+    put_steps(&mut fields, steps);
+    put_settings(&mut fields, *settings);
+    fields
+}
+
+fn put_model(fields: &mut Fields, model: &PriceModel) {
+    match model {
+        PriceModel::Flat { amount } => fields.put(&["amount"], amount),
+        PriceModel::PerUnit { unit_price } => fields.put(&["unit_price"], unit_price),
+        PriceModel::Graduated { tiers } | PriceModel::Volume { tiers } => {
+            for (at, Tier { up_to, unit_price, flat_price }) in (1..).zip(tiers) {
+                let number = format!("{at}");
+                fields.put_some(&["tiers", &number, "up_to"], up_to.as_ref());
+                fields.put(&["tiers", &number, "unit_price"], unit_price);
+                fields.put(&["tiers", &number, "flat_price"], flat_price);
+            }
+        }
+        PriceModel::GraduatedPercentage { tiers } => {
+            for (at, PercentTier { up_to, percent, flat_price }) in (1..).zip(tiers) {
+                let number = format!("{at}");
+                fields.put_some(&["tiers", &number, "up_to"], up_to.as_ref());
+                fields.put(&["tiers", &number, "percent"], percent);
+                fields.put(&["tiers", &number, "flat_price"], flat_price);
+            }
+        }
+        PriceModel::Package { package_size, package_price, free_units } => {
+            fields.put(&["package_size"], package_size);
+            fields.put(&["package_price"], package_price);
+            fields.put(&["free_units"], free_units);
+        }
+        PriceModel::Percentage(percentage) => {
+            let Percentage { percent, fixed_fee, event_minimum, event_maximum, free_events, free_total } = percentage;
+            fields.put(&["percent"], percent);
+            fields.put(&["fixed_fee"], fixed_fee);
+            fields.put_some(&["event_minimum"], event_minimum.as_ref());
+            fields.put_some(&["event_maximum"], event_maximum.as_ref());
+            fields.put_some(&["free_events"], free_events.as_ref());
+            fields.put_some(&["free_total"], free_total.as_ref());
+        }
+        PriceModel::Matrix { dimensions, cells, default_unit_price } => {
+            fields.put(&["dimensions"], list(dimensions));
+            for (at, Cell { values, unit_price }) in (1..).zip(cells) {
+                let number = format!("{at}");
+                fields.put(&["cells", &number, "values"], list(values));
+                fields.put(&["cells", &number, "unit_price"], unit_price);
+            }
+            fields.put_some(&["default_unit_price"], default_unit_price.as_ref());
+        }
+        PriceModel::Dynamic { multiplier } => fields.put(&["multiplier"], multiplier),
+    }
+}
+
+fn put_steps(fields: &mut Fields, steps: &Steps) {
+    let Steps { convert, round_quantity, included, minimum, maximum, discount_percent } = steps;
+    if let Some(Convert { divide_by, multiply_by }) = convert {
+        fields.put(&["convert", "divide_by"], divide_by);
+        fields.put(&["convert", "multiply_by"], multiply_by);
+    }
+    if let Some(RoundQuantity { direction, to_multiple_of }) = round_quantity {
+        let direction = match direction {
+            Direction::Up => "up",
+            Direction::Down => "down",
+            Direction::HalfUp => "half_up",
+        };
+        fields.put(&["round_quantity", "direction"], direction);
+        fields.put(&["round_quantity", "to_multiple_of"], to_multiple_of);
+    }
+    fields.put_some(&["included"], included.as_ref());
+    fields.put_some(&["minimum"], minimum.as_ref());
+    fields.put_some(&["maximum"], maximum.as_ref());
+    fields.put_some(&["discount_percent"], discount_percent.as_ref());
+}
+
+fn put_settings(fields: &mut Fields, settings: Settings) {
+    let Settings {
+        zero_usage_first_tier_flat,
+        tier_edge,
+        package_remainder,
+        volume_before_end,
+        limits,
+        split_rounding,
+        quantity_basis,
+        negative_total,
+        fixed_fee_at_zero_total,
+    } = settings;
+    macro_rules! word {
+        ($setting:ident: $kind:ident) => {
+            if $setting != $kind::default() {
+                let word = $kind::WORDS.iter().find(|word| $kind::parse(word) == Some($setting));
+                fields.put(&["settings", stringify!($setting)], word.copied().unwrap_or_default());
+            }
+        };
+    }
+    word!(zero_usage_first_tier_flat: ZeroUsageFirstTierFlat);
+    word!(tier_edge: TierEdge);
+    word!(package_remainder: PackageRemainder);
+    word!(volume_before_end: VolumeBeforeEnd);
+    word!(limits: Limits);
+    word!(split_rounding: SplitRounding);
+    word!(quantity_basis: QuantityBasis);
+    word!(negative_total: NegativeTotal);
+    word!(fixed_fee_at_zero_total: FixedFeeAtZeroTotal);
+}

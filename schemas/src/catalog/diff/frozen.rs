@@ -1,0 +1,47 @@
+//! What may not change: a plan version that an issued invoice was rated with.
+//!
+//! - Its prices (all of them, their words and order too, because an invoice prints them), `effective_from`, issuer and
+//!   currency. Its name is printed nowhere and may change.
+//! - What its meters count: everything of a meter but its name. A meter has no versions, so a changed filter would be a
+//!   changed price of every version that uses it, in the past too: usage of old periods is computed anew with it, and
+//!   late usage is billed as a difference to that. So it is an error, like a changed price.
+//! - What belongs to the products of its meters is told, and is no error: routes grow with an API, most often by paths
+//!   that nobody called before, and a product under a new id would need new meters and plans for each of them. Old
+//!   invoices are derived with the catalog that was kept.
+
+use std::collections::BTreeSet;
+
+use super::{Change, EntryChange, Section, entry, fields};
+use crate::catalog::{Catalog, Meter, PlanVersion};
+use crate::id::{MeterId, PlanId, ProductId};
+
+/// What is different between a plan version as it was billed and as it is now: the version, its meters, the products of
+/// these. Nothing where `then` does not have the version.
+#[must_use]
+pub fn broken(then: &Catalog, now: &Catalog, plan: &PlanId, version: u32) -> Vec<EntryChange> {
+    let of = |catalog: &'_ Catalog| -> Option<PlanVersion> {
+        catalog.plans.get(plan)?.iter().find(|other| other.version == version).cloned()
+    };
+    let Some(billed) = of(then) else { return Vec::new() };
+    let changed = entry(Section::Plan, plan, (Some(&billed), of(now).as_ref()), fields::version);
+    let changed = changed.map(|change| EntryChange { version: Some(version), ..change });
+    let mut changes: Vec<EntryChange> = changed.into_iter().collect();
+    let meters: BTreeSet<&MeterId> = billed.prices.iter().filter_map(|price| price.meter.as_ref()).collect();
+    let used: Vec<&Meter> = meters.iter().filter_map(|id| then.meters.get(id)).collect();
+    for id in meters {
+        changes.extend(entry(Section::Meter, id, (then.meters.get(id), now.meters.get(id)), fields::meter));
+    }
+    let products: BTreeSet<&ProductId> = if used.iter().any(|meter| meter.product.is_none()) {
+        then.products.keys().collect()
+    } else {
+        used.iter().filter_map(|meter| meter.product.as_ref()).collect()
+    };
+    for id in products {
+        changes.extend(entry(Section::Product, id, (then.products.get(id), now.products.get(id)), fields::product));
+    }
+    for change in changes.iter_mut().filter(|change| change.change == Change::Changed) {
+        change.fields.retain(|field| field.path != ["name"]);
+    }
+    changes.retain(|change| change.change != Change::Changed || !change.fields.is_empty());
+    changes
+}

@@ -1,0 +1,146 @@
+//! Whose bill comes out otherwise: subscriptions and what was billed of them in, the first billing period of each that
+//! another catalog prices, or measures, otherwise out.
+//!
+//! A period that was issued is over: it is never looked at. So a subscription that ended and was billed to its end is
+//! not affected by anything, and one that ended and was not is.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+
+use super::{Section, entry, fields};
+use crate::catalog::{Catalog, Meter, PlanVersion};
+use crate::id::{PartnerId, PlanId, SubscriptionId};
+use crate::period::{Month, Period, PeriodError};
+use crate::registry::Subscription;
+
+/// Who subscribed to what, and what was billed of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Subscribers<'a> {
+    /// Subscriptions as the registry has them.
+    pub subscriptions: &'a BTreeMap<(SubscriptionId, DateTime<Utc>), Subscription>,
+    /// End of the last period that was issued, by subscription.
+    pub billed_until: &'a BTreeMap<SubscriptionId, DateTime<Utc>>,
+}
+
+/// A subscription that is priced or measured otherwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Affected {
+    /// Subscriber.
+    pub partner_id: PartnerId,
+    /// Subscription.
+    pub subscription_id: SubscriptionId,
+    /// Its plan.
+    pub plan_id: PlanId,
+    /// The first billing period for which it makes a difference.
+    pub month: Month,
+    /// The part of it that the subscription bills.
+    pub period: Period,
+    /// Why, in words.
+    pub because: Vec<String>,
+}
+
+/// The subscriptions that the new catalog prices or measures otherwise, by partner, subscription and time.
+///
+/// # Errors
+/// A month outside the calendar.
+pub fn affected(old: &Catalog, new: &Catalog, who: Subscribers<'_>) -> Result<Vec<Affected>, PeriodError> {
+    let mut affected = Vec::new();
+    for subscription in who.subscriptions.values() {
+        affected.extend(first_of(old, new, subscription, who.billed_until.get(&subscription.subscription_id))?);
+    }
+    affected.sort_by(|a, b| {
+        (&a.partner_id, &a.subscription_id, a.period.start).cmp(&(&b.partner_id, &b.subscription_id, b.period.start))
+    });
+    Ok(affected)
+}
+
+fn first_of(
+    old: &Catalog,
+    new: &Catalog,
+    subscription: &Subscription,
+    billed_until: Option<&DateTime<Utc>>,
+) -> Result<Option<Affected>, PeriodError> {
+    let plan = &subscription.plan_id;
+    let open_from = billed_until.map_or(subscription.started_at, |until| subscription.started_at.max(*until));
+    let zone = subscription.time_zone.or_else(|| zone_of(new, plan)).or_else(|| zone_of(old, plan));
+    let zone = zone.unwrap_or(chrono_tz::UTC);
+    // Between two bounds of versions nothing changes, so only the months of these can be the first.
+    let bounds = [old, new].into_iter().filter_map(|catalog| catalog.plans.get(plan)).flatten();
+    let mut months = BTreeSet::from([Month::of(open_from, zone)]);
+    for bound in bounds.map(|version| version.effective_from).filter(|bound| *bound > open_from) {
+        let month = Month::of(bound, zone);
+        months.extend([month, month.next()]);
+    }
+    for month in months {
+        let whole = month.period(zone)?;
+        let end = subscription.ended_at.unwrap_or(whole.end).min(whole.end);
+        let start = open_from.max(whole.start);
+        if start >= end {
+            continue;
+        }
+        let because = why(old, new, plan, start);
+        if !because.is_empty() {
+            return Ok(Some(Affected {
+                partner_id: subscription.partner_id.clone(),
+                subscription_id: subscription.subscription_id.clone(),
+                plan_id: plan.clone(),
+                month,
+                period: Period::new(start, end)?,
+                because,
+            }));
+        }
+    }
+    Ok(None)
+}
+
+/// The zone of a plan's issuer.
+fn zone_of(catalog: &Catalog, plan: &PlanId) -> Option<Tz> {
+    let issuer = &catalog.plans.get(plan)?.first()?.issuer;
+    catalog.issuers.get(issuer).map(|issuer| issuer.time_zone)
+}
+
+/// What is different of a plan at an instant.
+fn why(old: &Catalog, new: &Catalog, plan: &PlanId, at: DateTime<Utc>) -> Vec<String> {
+    let mut because = Vec::new();
+    let (before, after) = (old.plan_at(plan, at), new.plan_at(plan, at));
+    match (before, after) {
+        (None, None) => return because,
+        (None, Some(after)) => because.push(format!("plan {plan} gets version {}", after.version)),
+        (Some(before), None) => because.push(format!("plan {plan} loses version {}", before.version)),
+        (Some(before), Some(after)) if before.version != after.version => {
+            because.push(format!("plan {plan} version {} instead of {}", after.version, before.version));
+        }
+        (before, after) => {
+            let changed = entry(Section::Plan, plan, (before, after), fields::version);
+            let version = after.map_or(0, |after| after.version);
+            because.extend(changed.map(|_| format!("plan {plan} version {version} changes")));
+        }
+    }
+    let versions: Vec<&PlanVersion> = before.into_iter().chain(after).collect();
+    for id in versions.iter().map(|version| &version.issuer).collect::<BTreeSet<_>>() {
+        let changed = entry(Section::Issuer, id, (old.issuers.get(id), new.issuers.get(id)), fields::issuer);
+        because.extend(changed.map(|_| format!("issuer {id} changes")));
+    }
+    let prices = versions.iter().flat_map(|version| &version.prices);
+    let meters: BTreeSet<_> = prices.filter_map(|price| price.meter.as_ref()).collect();
+    let mut used: Vec<&Meter> = Vec::new();
+    for id in meters {
+        let both = (old.meters.get(id), new.meters.get(id));
+        used.extend(both.0.into_iter().chain(both.1));
+        // One that a new version alone uses is part of that version.
+        if let (Some(_), Some(_)) = both {
+            let changed = entry(Section::Meter, id, both, fields::meter);
+            because.extend(changed.map(|_| format!("meter {id} changes")));
+        }
+    }
+    let of_all = used.iter().any(|meter| meter.product.is_none());
+    for id in old.products.keys().chain(new.products.keys()).collect::<BTreeSet<_>>() {
+        let is_used = of_all || used.iter().any(|meter| meter.product.as_ref() == Some(id));
+        let both = (old.products.get(id), new.products.get(id));
+        let changed = entry(Section::Product, id, both, fields::product).filter(|_| is_used);
+        because.extend(changed.map(|_| format!("product {id} changes")));
+    }
+    because
+}

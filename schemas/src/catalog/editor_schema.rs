@@ -1,0 +1,420 @@
+//! `catalog/catalog.schema.json`, which editors read, and the reader that this program has: neither may know a key or a
+//! word that the other does not. The validator here knows what the schema uses and panics at anything else.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::{Aggregation, Catalog, CatalogFile, Exclusion, Problem};
+use crate::price::named_conversions;
+use crate::price::setting as words;
+use crate::price::tariff::MODELS;
+
+const SCHEMA: &str = include_str!("../../../catalog/catalog.schema.json");
+const SAMPLE: &str = include_str!("../../../catalog/catalog.toml");
+
+/// Everything before the prices of a plan.
+const BASE: &str = r#"
+[[issuer]]
+id = "acme"
+legal_name = "Acme"
+address = []
+number_prefix = "A-"
+time_zone = "UTC"
+payment_terms_days = 14
+[[meter]]
+id = "calls"
+name = "Calls"
+unit = "call"
+aggregation = "count"
+group_by = { region = "attributes['region']" }
+[[plan]]
+id = "pro"
+version = 1
+effective_from = "2026-01-01T00:00:00Z"
+name = "Pro"
+issuer = "acme"
+currency = "EUR"
+"#;
+
+/// The least that a price of each model says beside its id, description and model.
+const MODEL_ROWS: [(&str, &[&str]); 9] = [
+    ("flat", &["amount"]),
+    ("per_unit", &["meter", "unit_price"]),
+    ("graduated", &["meter", "tiers"]),
+    ("volume", &["meter", "tiers"]),
+    ("package", &["meter", "package_size", "package_price"]),
+    ("percentage", &["meter", "percent"]),
+    ("graduated_percentage", &["meter", "tiers"]),
+    ("matrix", &["meter", "dimensions", "cells"]),
+    ("dynamic", &["meter"]),
+];
+
+fn schema() -> Value {
+    serde_json::from_str(SCHEMA).unwrap()
+}
+
+fn definition(name: &str) -> Value {
+    schema()["definitions"][name].clone()
+}
+
+fn read(text: &str) -> Result<Catalog, Vec<Problem>> {
+    Catalog::parse(&[CatalogFile { path: "c.toml".into(), text: text.into() }])
+}
+
+/// What is wrong with a catalog by the schema.
+fn judged(text: &str) -> Result<(), String> {
+    let tree: toml::Value = toml::from_str(text).map_err(|error| error.to_string())?;
+    let root = schema();
+    valid(&root, &root, &serde_json::to_value(tree).unwrap(), "")
+}
+
+/// JSON Schema, as far as the file uses it.
+fn valid(root: &Value, schema: &Value, value: &Value, path: &str) -> Result<(), String> {
+    let wrong = |what: &str| Err(format!("{path}: {what}"));
+    let rules = match schema {
+        Value::Bool(true) => return Ok(()),
+        Value::Bool(false) => return wrong("must not stand here"),
+        Value::Object(rules) => rules,
+        other => panic!("{other}"),
+    };
+    let part = |name: &str| value.get(name);
+    for (rule, wanted) in rules {
+        let list = || wanted.as_array().unwrap().iter();
+        let each = |schema: &Value| valid(root, schema, value, path);
+        match rule.as_str() {
+            "description" | "title" | "$schema" | "definitions" | "then" | "else" => {}
+            "$ref" => {
+                valid(root, root.pointer(wanted.as_str().unwrap().trim_start_matches('#')).unwrap(), value, path)?
+            }
+            "type" => {
+                let fits = match wanted.as_str().unwrap() {
+                    "object" => value.is_object(),
+                    "array" => value.is_array(),
+                    "string" => value.is_string(),
+                    "integer" => value.is_i64(),
+                    "boolean" => value.is_boolean(),
+                    other => panic!("{other}"),
+                };
+                if !fits {
+                    return wrong(&format!("is not {wanted}"));
+                }
+            }
+            "const" if value != wanted => return wrong(&format!("is not {wanted}")),
+            "enum" if !list().any(|word| word == value) => return wrong(&format!("is none of {wanted}")),
+            "const" | "enum" => {}
+            "pattern" => match value.as_str() {
+                Some(text) if !matches(wanted.as_str().unwrap(), text) => return wrong(&format!("is not {wanted}")),
+                _ => {}
+            },
+            "minimum" if value.as_i64() < wanted.as_i64() && value.is_i64() => return wrong("is too small"),
+            "maximum" if value.as_i64() > wanted.as_i64() && value.is_i64() => return wrong("is too large"),
+            "minimum" | "maximum" => {}
+            "minItems" if value.as_array().is_some_and(|items| items.is_empty()) => return wrong("is empty"),
+            "minProperties" if value.as_object().is_some_and(|keys| keys.is_empty()) => return wrong("is empty"),
+            "minItems" | "minProperties" => {}
+            "uniqueItems" => {
+                let items = value.as_array().map_or(&[][..], Vec::as_slice);
+                if items.iter().enumerate().any(|(at, item)| items[..at].contains(item)) {
+                    return wrong("has something twice");
+                }
+            }
+            "items" => {
+                for (at, item) in value.as_array().into_iter().flatten().enumerate() {
+                    valid(root, wanted, item, &format!("{path}[{at}]"))?;
+                }
+            }
+            "required" => {
+                if let Some(name) = list().filter_map(Value::as_str).find(|name| part(name).is_none()) {
+                    return wrong(&format!("needs {name}"));
+                }
+            }
+            "properties" => {
+                for (name, schema) in wanted.as_object().unwrap() {
+                    if let Some(value) = part(name) {
+                        valid(root, schema, value, &format!("{path}.{name}"))?;
+                    }
+                }
+            }
+            "propertyNames" => {
+                for name in value.as_object().into_iter().flat_map(|keys| keys.keys()) {
+                    valid(root, wanted, &Value::from(name.as_str()), path)?;
+                }
+            }
+            "additionalProperties" => {
+                for (name, value) in value.as_object().into_iter().flatten() {
+                    if rules.get("properties").is_none_or(|known| known.get(name).is_none()) {
+                        valid(root, wanted, value, &format!("{path}.{name}"))?;
+                    }
+                }
+            }
+            "allOf" => list().try_for_each(each)?,
+            "anyOf" if !list().any(|schema| each(schema).is_ok()) => return wrong("fits nothing"),
+            "oneOf" if list().filter(|schema| each(schema).is_ok()).count() != 1 => return wrong("fits none, or two"),
+            "not" if each(wanted).is_ok() => return wrong("must not be so"),
+            "anyOf" | "oneOf" | "not" => {}
+            "if" => {
+                let branch = if each(wanted).is_ok() { "then" } else { "else" };
+                rules.get(branch).map_or(Ok(()), each)?;
+            }
+            other => panic!("the validator of this test does not know {other}"),
+        }
+    }
+    Ok(())
+}
+
+/// The patterns of the schema.
+fn matches(pattern: &str, text: &str) -> bool {
+    let all = |text: &str, fits: fn(char) -> bool| !text.is_empty() && text.chars().all(fits);
+    let digits = |text: &str| all(text, |c| c.is_ascii_digit());
+    match pattern {
+        "^/" => text.starts_with('/'),
+        "^[A-Za-z0-9_.-]{1,64}$" => text.len() <= 64 && all(text, |c| c.is_ascii_alphanumeric() || "_.-".contains(c)),
+        "^[A-Za-z0-9-]{1,16}$" => text.len() <= 16 && all(text, |c| c.is_ascii_alphanumeric() || c == '-'),
+        "^[a-z0-9_]+$" => all(text, |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'),
+        "^[A-Z]{3}$" => text.len() == 3 && all(text, |c| c.is_ascii_uppercase()),
+        "^-?[0-9]+$" => digits(text.strip_prefix('-').unwrap_or(text)),
+        "^[0-9]+(\\.[0-9]{1,12})?$" => match text.split_once('.') {
+            Some((whole, part)) => digits(whole) && digits(part) && part.len() <= 12,
+            None => digits(text),
+        },
+        "^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ]" => text.len() > 10 && text.as_bytes()[4] == b'-' && digits(&text[..4]),
+        other => panic!("the validator of this test does not know the pattern {other}"),
+    }
+}
+
+fn keys(properties: &Value) -> BTreeSet<String> {
+    properties.as_object().unwrap().keys().cloned().collect()
+}
+
+fn enumerated(schema: &Value) -> BTreeSet<String> {
+    schema["enum"].as_array().unwrap().iter().map(|word| word.as_str().unwrap().to_owned()).collect()
+}
+
+fn set(words: &[&str]) -> BTreeSet<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+/// What the reader expects in the place of what it does not know.
+fn expected(text: &str, what: &str) -> BTreeSet<String> {
+    let problems = read(text).unwrap_err();
+    let problem =
+        problems.iter().find(|problem| problem.what.contains(what)).unwrap_or_else(|| panic!("{problems:#?}"));
+    let list = problem.expected.as_deref().unwrap().trim_start_matches("one of ");
+    list.split(", ").map(str::to_owned).collect()
+}
+
+/// A value of each key of a price that is right wherever the key is.
+fn sample_of(model: &str, key: &str) -> &'static str {
+    match key {
+        "meter" => r#""calls""#,
+        "tiers" if model == "graduated_percentage" => r#"[{ percent = "1" }]"#,
+        "tiers" => r#"[{ up_to = "5", unit_price = "1" }, { flat_price = 2 }]"#,
+        "dimensions" => r#"["region"]"#,
+        "cells" => r#"[{ values = ["eu"], unit_price = "1" }]"#,
+        "convert" => r#""bytes_to_gb""#,
+        "round_quantity" => r#"{ direction = "up", digits = 2 }"#,
+        "settings" => r#"{ limits = "after_discount" }"#,
+        _ => r#""3.5""#,
+    }
+}
+
+/// A catalog with one price: what its model needs, and further keys.
+fn priced(model: &str, more: &[String]) -> String {
+    let (_, needed) = MODEL_ROWS.iter().find(|(word, _)| *word == model).unwrap();
+    let needed: Vec<String> = needed.iter().map(|key| format!("{key} = {}\n", sample_of(model, key))).collect();
+    let head = format!("[[plan.price]]\nid = \"p\"\ndescription = \"P\"\nmodel = \"{model}\"\n");
+    format!("{BASE}{head}{}{}\n", needed.concat(), more.join("\n"))
+}
+
+#[test]
+fn every_sample_is_valid_and_names_the_schema() {
+    for sample in [
+        SAMPLE,
+        include_str!("../../../simulate/src/catalog/issuers.toml"),
+        include_str!("../../../simulate/src/catalog/products.toml"),
+        include_str!("../../../simulate/src/catalog/meters.toml"),
+        include_str!("../../../simulate/src/catalog/plans.toml"),
+        include_str!("../../../tests/real/nginx/catalog.toml"),
+    ] {
+        assert_eq!(judged(sample), Ok(()));
+    }
+    assert!(SAMPLE.starts_with("#:schema ./catalog.schema.json\n"));
+    read(SAMPLE).unwrap();
+}
+
+/// Each row is a table of the catalog with a key that nobody knows, `zz`, and where the schema has the table's keys.
+#[test]
+fn every_key_of_a_table_is_known_to_both() {
+    let price =
+        |rest: &str| format!("{BASE}[[plan.price]]\nid = \"p\"\ndescription = \"P\"\nmeter = \"calls\"\n{rest}");
+    let entry = |section: &str| BASE.replacen(&format!("[[{section}]]"), &format!("[[{section}]]\nzz = 1"), 1);
+    for (name, text, wanted) in [
+        ("the file", format!("zz = 1\n{BASE}"), schema()),
+        ("issuer", entry("issuer"), definition("issuer")),
+        ("product", format!("{BASE}[[product]]\nid = \"p\"\nname = \"P\"\nroutes = []\nzz = 1"), definition("product")),
+        ("meter", entry("meter"), definition("meter")),
+        (
+            "meter with a preset",
+            format!("{BASE}[[meter]]\nid = \"m\"\nname = \"M\"\nunit = \"u\"\npreset = \"bytes_out\"\nzz = 1"),
+            definition("meter"),
+        ),
+        ("plan", entry("plan"), definition("plan")),
+        ("tier", price("model = \"volume\"\ntiers = [{ unit_price = \"1\", zz = 1 }]"), definition("unit_tier")),
+        (
+            "percent tier",
+            price("model = \"graduated_percentage\"\ntiers = [{ percent = \"1\", zz = 1 }]"),
+            definition("percent_tier"),
+        ),
+        (
+            "cell",
+            price(
+                "model = \"matrix\"\ndimensions = [\"region\"]\ncells = [{ values = [\"eu\"], unit_price = 1, zz = 1 }]",
+            ),
+            definition("cell"),
+        ),
+        (
+            "convert",
+            price("model = \"per_unit\"\nunit_price = 1\nconvert = { divide_by = 2, zz = 1 }"),
+            definition("convert")["anyOf"][1].clone(),
+        ),
+        (
+            "round_quantity",
+            price("model = \"per_unit\"\nunit_price = 1\nround_quantity = { direction = \"up\", zz = 1 }"),
+            definition("round_quantity"),
+        ),
+        ("settings", price("model = \"per_unit\"\nunit_price = 1\nsettings = { zz = 1 }"), definition("settings")),
+    ] {
+        assert_eq!(expected(&text, "unknown field `zz`"), keys(&wanted["properties"]), "{name}");
+        assert_eq!(wanted["additionalProperties"], Value::Bool(false), "{name}");
+        judged(&text).unwrap_err();
+    }
+}
+
+/// Each model with each key that any model has: both take it, or both refuse it.
+#[test]
+fn every_key_of_a_price_is_taken_by_both_or_by_none() {
+    assert_eq!(set(MODELS), set(&MODEL_ROWS.map(|(word, _)| word)));
+    let known = |model: &str| expected(&priced(model, &["zz = 1".to_owned()]), "unknown field `zz`");
+    let all: BTreeSet<String> = MODELS.iter().flat_map(|model| known(model)).collect();
+    let fixed = ["id", "description", "model"];
+    assert!(keys(&definition("price")["properties"]).is_subset(&all));
+    let mut taken = 0;
+    for (model, needed) in MODEL_ROWS {
+        assert_eq!(judged(&priced(model, &[])), Ok(()), "{model}");
+        for key in all.iter().filter(|key| !fixed.contains(&key.as_str()) && !needed.contains(&key.as_str())) {
+            let value = if key == "free_events" { "3" } else { sample_of(model, key) };
+            let text = priced(model, &[format!("{key} = {value}")]);
+            assert_eq!(
+                read(&text).is_ok(),
+                judged(&text).is_ok(),
+                "{model} with {key}: {:?} {:?}",
+                read(&text),
+                judged(&text)
+            );
+            taken += usize::from(read(&text).is_ok());
+        }
+        // Without one that it needs.
+        for key in needed {
+            let line = format!("{key} = {}\n", sample_of(model, key));
+            let text = priced(model, &[]).replacen(&line, "", 1);
+            assert!(read(&text).is_err() && judged(&text).is_err(), "{model} without {key}");
+        }
+    }
+    assert!(taken > 50, "{taken}");
+}
+
+#[test]
+fn every_word_is_known_to_both() {
+    let meter = definition("meter")["properties"].clone();
+    assert_eq!(enumerated(&meter["aggregation"]), set(Aggregation::WORDS));
+    let rules: Vec<&str> = Exclusion::ALL.iter().map(|rule| rule.as_str()).collect();
+    assert_eq!(enumerated(&meter["exclude"]["items"]), set(&rules));
+    let wrong = |line: &str| BASE.replacen("aggregation = \"count\"", line, 1);
+    assert_eq!(enumerated(&meter["preset"]), expected(&wrong("preset = \"zz\""), "preset \"zz\" is not known"));
+    let method = "aggregation = \"percentile\"\npercentile = \"95\"\nvalue = \"latency_us\"\nmethod = \"zz\"";
+    assert_eq!(enumerated(&meter["method"]), expected(&wrong(method), "method \"zz\" is not known"));
+    assert_eq!(enumerated(&definition("price")["properties"]["model"]), set(MODELS));
+    let conversions: Vec<&str> = named_conversions().into_keys().collect();
+    assert_eq!(enumerated(&definition("convert")["anyOf"][0]), set(&conversions));
+    for direction in ["up", "down", "half_up", "half_even"] {
+        let text = priced("per_unit", &[format!("round_quantity = {{ direction = \"{direction}\" }}")]);
+        assert_eq!(read(&text).is_ok(), judged(&text).is_ok(), "{direction}");
+    }
+    for (key, words) in [
+        ("zero_usage_first_tier_flat", words::ZeroUsageFirstTierFlat::WORDS),
+        ("tier_edge", words::TierEdge::WORDS),
+        ("package_remainder", words::PackageRemainder::WORDS),
+        ("volume_before_end", words::VolumeBeforeEnd::WORDS),
+        ("limits", words::Limits::WORDS),
+        ("split_rounding", words::SplitRounding::WORDS),
+        ("quantity_basis", words::QuantityBasis::WORDS),
+        ("negative_total", words::NegativeTotal::WORDS),
+        ("fixed_fee_at_zero_total", words::FixedFeeAtZeroTotal::WORDS),
+    ] {
+        let listed = enumerated(&definition("settings")["properties"][key]);
+        assert!(listed.is_subset(&set(words)), "{key}: {listed:?}");
+        for word in words {
+            let text = priced("per_unit", &[format!("settings = {{ {key} = \"{word}\" }}")]);
+            assert_eq!(read(&text).is_ok(), judged(&text).is_ok(), "{key} = {word}");
+        }
+    }
+}
+
+/// Each row replaces a piece of the sample: both refuse what comes of it, or both take it.
+#[test]
+fn what_one_refuses_the_other_does() {
+    for (from, to, is_taken) in [
+        ("[[product]]", "[product]", false),
+        ("[[product]]", "[[prodcut]]", false),
+        ("payment_terms_days = 14", "payment_terms_days = 900", false),
+        ("payment_terms_days = 14", "payment_terms_days = \"14\"", false),
+        ("number_prefix = \"AC-\"", "number_prefix = \"A C\"", false),
+        ("tax_id = \"DE000000000\"\n", "", true),
+        ("routes = [\"/maps/\"]", "routes = [\"maps\"]", false),
+        ("routes = [\"/maps/\"]", "routes = []", true),
+        ("unit = \"call\"\n", "", false),
+        ("aggregation = \"count\"", "aggregation = \"median\"", false),
+        ("aggregation = \"count\"", "aggregation = \"sum\"", false),
+        ("aggregation = \"count\"", "aggregation = \"unique\"\nvalue = \"path\"", true),
+        ("aggregation = \"count\"", "aggregation = \"unique\"\nvalue = \"path\"\nallow_negative = true", false),
+        ("aggregation = \"count\"", "aggregation = \"sum\"\nvalue = \"response_bytes\"\nallow_negative = true", true),
+        ("aggregation = \"count\"", "aggregation = \"count\"\nvalue = \"path\"", false),
+        ("aggregation = \"count\"", "aggregation = \"percentile\"\nvalue = \"latency_us\"", false),
+        (
+            "aggregation = \"count\"",
+            "aggregation = \"percentile\"\nvalue = \"latency_us\"\npercentile = \"99.9\"",
+            true,
+        ),
+        ("aggregation = \"count\"", "aggregation = \"sum\"\nvalue = \"latency_us\"\npercentile = \"99\"", false),
+        ("aggregation = \"count\"", "aggregation = \"sum\"\nvalue = \"latency_us\"\nmethod = \"linear\"", false),
+        ("aggregation = \"count\"\n", "", false),
+        ("aggregation = \"count\"\n", "preset = \"bytes_out\"\n", false),
+        ("aggregation = \"count\"", "aggregation = \"count\"\nexclude = [\"retries\", \"retries\"]", false),
+        ("aggregation = \"count\"", "aggregation = \"count\"\nexclude = [\"health_checks\"]", true),
+        ("aggregation = \"count\"", "aggregation = \"count\"\ngroup_by = { Region = \"path\" }", false),
+        ("aggregation = \"count\"", "aggregation = \"count\"\ngroup_by = { region = \"path\" }", true),
+        ("version = 1", "version = 0", false),
+        ("version = 1", "version = \"1\"", false),
+        ("currency = \"EUR\"", "currency = \"euro\"", false),
+        ("id = \"maps-free\"", "id = \"maps free\"", false),
+        ("amount = \"49\"", "amount = 49", true),
+        ("amount = \"49\"", "amount = 49.5", false),
+        ("amount = \"49\"", "amount = \"-1\"", false),
+        ("amount = \"49\"", "amount = -1", false),
+        ("amount = \"49\"", "amount = \"1e3\"", false),
+        ("amount = \"49\"", "amount = \"0.0000000000001\"", false),
+        ("model = \"flat\"", "model = \"flta\"", false),
+        ("{ unit_price = \"0.001\" }", "{ percent = \"0.001\" }", false),
+        ("{ unit_price = \"0.001\" }", "{}", false),
+        ("{ unit_price = \"0.001\" }", "{ flat_price = \"0.001\" }", true),
+        ("tiers = [", "round_quantity = { direction = \"up\", digits = 2, to_multiple_of = 1 }\ntiers = [", false),
+        ("tiers = [", "convert = {}\ntiers = [", false),
+        ("tiers = [", "convert = { divide_by = \"1000\" }\ntiers = [", true),
+    ] {
+        assert!(SAMPLE.contains(from), "{from}");
+        let text = SAMPLE.replacen(from, to, 1);
+        let (read, judged) = (read(&text), judged(&text));
+        assert_eq!((read.is_ok(), judged.is_ok()), (is_taken, is_taken), "{to}: {read:?} {judged:?}");
+    }
+}

@@ -1,0 +1,101 @@
+//! Prices that no draft can rate: they are refused when the catalog is loaded, instead of blocking every partner of
+//! their plan each month. Takes a price and its meter, gives flaws at the price's place. `billing/src/draft/line.rs`
+//! gives rating the quantity, the number of events, and for counts and sums the quantity by dimension; when it gives more,
+//! the rule that stands here for it is taken away.
+//!
+//! `tollbook bill estimate` knows no meters and takes every price.
+
+use std::ops::Range;
+
+use super::{Aggregation, Meter};
+use crate::decimal::Decimal;
+use crate::id::MeterId;
+use crate::price::node::{Node, Value};
+use crate::price::read::Reading;
+use crate::price::setting::QuantityBasis;
+use crate::price::{Percentage, PriceModel, Tariff};
+
+/// Records what cannot be rated. `meter` is the price's, where it is known and whole.
+pub(super) fn refuse(price: &Node, tariff: &Tariff, meter: Option<(&MeterId, &Meter)>, reading: &mut Reading) {
+    match &tariff.model {
+        PriceModel::Matrix { dimensions, .. } => {
+            lacking_dimensions(price, dimensions, meter, reading);
+            usage_by_dimension(price, meter, reading);
+        }
+        PriceModel::Percentage(percentage) => single_events(price, percentage, reading),
+        _ => {}
+    }
+    prorated_units(price, tariff, reading);
+}
+
+/// A matrix whose meter does not split its usage by the matrix's dimensions.
+fn lacking_dimensions(price: &Node, dimensions: &[String], meter: Option<(&MeterId, &Meter)>, reading: &mut Reading) {
+    let Some((id, meter)) = meter else { return };
+    for dimension in dimensions.iter().filter(|name| !meter.group_by.contains_key(*name)) {
+        let known: Vec<&str> = meter.group_by.keys().map(String::as_str).collect();
+        let what =
+            format!("meter {id} has no dimension {dimension}, expected one of its group_by: [{}]", known.join(", "));
+        let mend = match crate::nearest::nearest(dimension, known) {
+            Some(known) => format!("did you mean {known}?"),
+            None => format!("add {dimension} to the meter's group_by"),
+        };
+        reading.flaw(place(price, &["dimensions"]), "price.dimensions", what, mend);
+    }
+}
+
+/// A matrix prices each combination of dimension values, which must add up to the whole.
+fn usage_by_dimension(price: &Node, meter: Option<(&MeterId, &Meter)>, reading: &mut Reading) {
+    let Some((id, meter)) = meter else { return };
+    if !matches!(meter.aggregation, Aggregation::Count | Aggregation::Sum) {
+        let kind = meter.aggregation.as_str();
+        let what = format!("a matrix price needs usage that adds up over its dimensions, and {id} is {kind}");
+        let mend = "use a meter whose aggregation is count or sum";
+        not_metered(price, &["meter"], &what, mend, reading);
+    }
+}
+
+/// Limits and allowances of single events, and fees beside an allowance; a draft has the number of events alone.
+fn single_events(price: &Node, percentage: &Percentage, reading: &mut Reading) {
+    for (key, is_used) in [
+        ("fixed_fee", percentage.fixed_fee != Decimal::ZERO && percentage.free_total.is_some()),
+        ("event_minimum", percentage.event_minimum.is_some()),
+        ("event_maximum", percentage.event_maximum.is_some()),
+        ("free_events", percentage.free_events.is_some()),
+    ] {
+        if is_used {
+            let mend = match key {
+                "fixed_fee" => "leave out free_total, or write the fee as a per_unit price on a meter that counts",
+                _ => "leave it out; percent and free_total can be metered",
+            };
+            not_metered(price, &[key], &format!("{key} needs each event of the usage"), mend, reading);
+        }
+    }
+}
+
+/// Prorated units; a draft does not prorate.
+fn prorated_units(price: &Node, tariff: &Tariff, reading: &mut Reading) {
+    if tariff.settings.quantity_basis == QuantityBasis::Prorated {
+        let what = "quantity_basis = \"prorated\" needs the part of the period for which each unit was there";
+        not_metered(price, &["settings", "quantity_basis"], what, "leave it out: units are priced in full", reading);
+    }
+}
+
+fn not_metered(price: &Node, keys: &[&str], what: &str, mend: &str, reading: &mut Reading) {
+    let path = format!("price.{}", keys.join("."));
+    let what = format!("{what}, which is not metered yet: no partner of this plan could be billed");
+    reading.flaw(place(price, keys), &path, what, mend);
+}
+
+/// Where the value of a key stands.
+fn place(node: &Node, keys: &[&str]) -> Range<usize> {
+    let mut node = node;
+    for wanted in keys {
+        let Value::Table(entries) = &node.value else { break };
+        let Some((_, inner)) = entries.iter().find(|(key, _)| key.name == *wanted) else { break };
+        node = inner;
+    }
+    node.at.clone()
+}
+
+#[cfg(test)]
+mod tests;

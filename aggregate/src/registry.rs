@@ -122,3 +122,6 @@ async fn replace_whole(lake: &Lake, def: &'static Table, rows: Vec<Row>) -> Resu
     }
     Err(AggregateError::Contention(def.name))
 }
+
+#[cfg(test)]
+mod tests;

@@ -74,7 +74,7 @@ mod tests {
             started_at: instant("2026-06-10T12:34:56Z"),
             ended_at: None,
         };
-        registry.subscriptions.insert(subscription.subscription_id.clone(), subscription);
+        registry.subscriptions.insert((subscription.subscription_id.clone(), subscription.started_at), subscription);
         let range = Period::new(instant("2026-05-31T00:00:00Z"), instant("2026-07-02T00:00:00Z")).unwrap();
         let segments = segments(&registry, &catalog, range).unwrap();
         let starts: Vec<_> = segments.values().flatten().map(|span| print_instant(span.start)).collect();

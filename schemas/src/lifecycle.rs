@@ -1,12 +1,13 @@
 //! Partner lifecycle events: CloudEvents 1.0, read strictly into one plain form.
 //!
-//! Takes the JSON of an event (structured mode, or attributes and data of binary mode), gives a
-//! [`LifecycleEvent`] or the reason why it is refused. Unknown types are kept: a later fold may know them. Known
-//! types are checked for the fields that the fold needs. Contact data and secrets are refused at every depth: the
-//! first belong to the billing profile alone, the second nowhere. The raw credential of a `credential.…` event is
-//! *not* hashed here (this crate knows no key); it is handed out by [`LifecycleEvent::take_credential`], and ingest
-//! puts the keyed hashes back.
+//! Takes the JSON of an event (structured mode, or attributes and data of binary mode), gives a [`LifecycleEvent`] or the
+//! reason why it is refused. Unknown types are kept: a later fold may know them. Of known types every field that a job
+//! reads is checked (`fields`): one that cannot be read is never taken for one that is not there. Contact data and
+//! secrets are refused at every depth: the first belong to the billing profile alone, the second nowhere. The raw
+//! credential of a `credential.…` event is *not* hashed here (this crate knows no key); it is handed out by
+//! [`LifecycleEvent::take_credential`], and ingest puts the keyed hashes back.
 
+mod fields;
 mod private;
 
 use chrono::{DateTime, Utc};
@@ -16,6 +17,7 @@ use crate::id::PartnerId;
 use crate::period::{PeriodError, parse_instant};
 use crate::tables::Row;
 
+pub(crate) use fields::WrongField;
 use private::Private;
 
 /// Why an event is refused. Messages name fields, never values.
@@ -117,9 +119,11 @@ pub const KNOWN_TYPES: &[&str] = &[
     "offboarded",
     "reactivated",
     "identity.linked",
+    "identity.unlinked",
     "credential.issued",
     "credential.revoked",
     "subscription.started",
+    "subscription.changed",
     "subscription.cancelled",
     "cost.recorded",
 ];
@@ -196,39 +200,26 @@ impl LifecycleEvent {
     }
 
     fn check(&self) -> Result<(), EventError> {
-        let text = |field: &'static str, expected: &'static str| match self.text(field) {
-            Some(value) if !value.is_empty() => Ok(()),
-            _ => Err(EventError::Field { event_type: self.event_type.clone(), field, expected }),
-        };
-        match self.event_type.as_str() {
-            "registered" | "offboarded" | "reactivated" => self.need_partner(),
-            "identity.linked" => {
-                self.need_partner()?;
-                text("system", "gateway")?;
-                text("external_id", "the consumer name")
-            }
-            "credential.issued" | "credential.revoked" => {
-                self.need_partner()?;
-                match self.data.contains_key("credential_hashes") {
-                    true => Ok(()),
-                    false => text("credential", "the credential, which is hashed at ingest"),
-                }
-            }
-            "subscription.started" => {
-                self.need_partner()?;
-                text("subscription_id", "an id")?;
-                text("plan_id", "an id")
-            }
-            "subscription.cancelled" => {
-                self.need_partner()?;
-                text("subscription_id", "an id")
-            }
-            "cost.recorded" => {
-                text("amount", "a decimal in text, such as \"1200.00\"")?;
-                text("currency", "a currency code")
-            }
-            _ => Ok(()),
+        if !KNOWN_TYPES.contains(&self.event_type.as_str()) {
+            return Ok(());
         }
+        // A cost may be of the whole program.
+        if self.event_type != "cost.recorded" {
+            self.need_partner()?;
+        }
+        let wrong =
+            |WrongField { field, expected }| EventError::Field { event_type: self.event_type.clone(), field, expected };
+        let said = self.data.get("partner_id").filter(|said| !said.is_null());
+        if said.is_some_and(|said| said.as_str() != self.partner_id.as_ref().map(PartnerId::as_str)) {
+            return Err(wrong(WrongField { field: "partner_id", expected: "the partner of the subject, in text" }));
+        }
+        self.wrong_fields().into_iter().next().map_or(Ok(()), |first| Err(wrong(first)))
+    }
+
+    /// Fields of the data that jobs read of this type, and that are missing or have another form. There are none in an
+    /// event that came through [`LifecycleEvent::from_attributes`]; an older version has stored some.
+    pub(crate) fn wrong_fields(&self) -> Vec<WrongField> {
+        fields::wrong(&self.event_type, &self.data)
     }
 
     fn need_partner(&self) -> Result<(), EventError> {

@@ -33,6 +33,88 @@ fn unknown_types_are_kept_and_known_ones_checked() {
     assert!(!contact.to_string().contains("example.org"), "values must not appear in messages");
 }
 
+/// One row: a type, the data, and the field that is told; none where the event is taken.
+#[test]
+fn a_field_that_cannot_be_read_is_refused_and_never_taken_for_one_that_is_not_there() {
+    assert_eq!(fields::types(), KNOWN_TYPES);
+    let of_link = |field: &str| format!(r#"{{"system":"gateway","external_id":"a",{field}}}"#);
+    let of_start = |field: &str| format!(r#"{{"subscription_id":"s1","plan_id":"p",{field}}}"#);
+    let of_key = |field: &str| format!(r#"{{"credential":"raw",{field}}}"#);
+    let mut rows: Vec<(&str, String, Option<&str>)> = Vec::new();
+    for (word, wrong) in [
+        (r#""production""#, false),
+        (r#""sandbox""#, false),
+        ("null", false),
+        (r#""Sandbox""#, true),
+        (r#""SANDBOX""#, true),
+        (r#""prod""#, true),
+        (r#"" sandbox""#, true),
+        (r#""""#, true),
+        (r#"["sandbox"]"#, true),
+        ("true", true),
+    ] {
+        for field in ["environment", "env"] {
+            let of_field = format!(r#""{field}":{word}"#);
+            for event_type in ["identity.linked", "identity.unlinked"] {
+                rows.push((event_type, of_link(&of_field), wrong.then_some(field)));
+            }
+            for event_type in ["credential.issued", "credential.revoked"] {
+                rows.push((event_type, of_key(&of_field), wrong.then_some(field)));
+            }
+        }
+    }
+    for (event_type, data, field) in [
+        ("identity.linked", of_link(r#""environment":"production","env":"sandbox""#), Some("env")),
+        ("identity.linked", of_link(r#""environment":"sandbox","env":"sandbox""#), None),
+        ("identity.linked", of_link(r#""valid_from":5"#), Some("valid_from")),
+        ("identity.unlinked", of_link(r#""valid_to":[]"#), Some("valid_to")),
+        ("identity.linked", r#"{"system":"Gateway","external_id":"a"}"#.into(), Some("system")),
+        ("identity.linked", r#"{"system":"gateway ","external_id":"a"}"#.into(), Some("system")),
+        ("identity.linked", r#"{"system":"crm","external_id":"a"}"#.into(), None),
+        ("identity.linked", r#"{"system":"gateway","external_id":7}"#.into(), Some("external_id")),
+        ("credential.issued", of_key(r#""credential_hashes":[]"#), Some("credential_hashes")),
+        ("credential.issued", r#"{"credential_hashes":["k1:x",5]}"#.into(), Some("credential_hashes")),
+        ("credential.issued", r#"{"credential_hashes":["k1:x"]}"#.into(), None),
+        ("credential.issued", r#"{"credential":5}"#.into(), Some("credential")),
+        ("credential.issued", "{}".into(), Some("credential")),
+        ("registered", r#"{"is_internal":"true"}"#.into(), Some("is_internal")),
+        ("registered", r#"{"is_test":1}"#.into(), Some("is_test")),
+        ("registered", r#"{"is_test":false,"display_name":null,"region":5}"#.into(), None),
+        ("registered", r#"{"display_name":5}"#.into(), Some("display_name")),
+        ("registered", r#"{"segment":{}}"#.into(), Some("segment")),
+        ("registered", r#"{"owner":[]}"#.into(), Some("owner")),
+        ("registered", r#"{"partner_id":"bolt"}"#.into(), Some("partner_id")),
+        ("registered", r#"{"partner_id":5}"#.into(), Some("partner_id")),
+        ("registered", r#"{"partner_id":"acme"}"#.into(), None),
+        ("offboarded", r#"{"effective_at":"soon"}"#.into(), Some("effective_at")),
+        ("offboarded", r#"{"effective_at":"2026-06-30T00:00:00Z","reason":"left"}"#.into(), None),
+        ("reactivated", r#"{"effective_at":5}"#.into(), Some("effective_at")),
+        ("subscription.started", of_start(r#""time_zone":5"#), Some("time_zone")),
+        ("subscription.started", r#"{"subscription_id":5,"plan_id":"p"}"#.into(), Some("subscription_id")),
+        ("subscription.changed", of_start(r#""effective_at":5"#), Some("effective_at")),
+        ("subscription.changed", r#"{"subscription_id":"s1","plan_id":5}"#.into(), Some("plan_id")),
+        // What a text says is the fold's: it blocks the partner, which is better than an event that nobody sees.
+        ("subscription.started", of_start(r#""time_zone":"Mars/Base""#), None),
+        ("subscription.changed", r#"{"subscription_id":"s1","qty":5}"#.into(), None),
+        ("subscription.cancelled", of_start(r#""effective_at":"30 June""#), Some("effective_at")),
+        ("cost.recorded", r#"{"amount":12,"currency":"EUR"}"#.into(), Some("amount")),
+        ("cost.recorded", r#"{"amount":"12","currency":"EUR","period":202606}"#.into(), Some("period")),
+        ("brand.new", r#"{"environment":["x"],"is_test":"yes"}"#.into(), None),
+    ] {
+        rows.push((event_type, data, field));
+    }
+    for (event_type, data, field) in rows {
+        match (event(&format!("x.partner.{event_type}.v1"), &data), field) {
+            (Ok(_), None) => {}
+            (Err(error), Some(field)) => {
+                assert_eq!(error.reason(), "event_field", "{event_type} {data}");
+                assert!(error.to_string().starts_with(&format!("data.{field} is missing or wrong")), "{data}: {error}");
+            }
+            (result, _) => panic!("{event_type} {data}: {result:?}"),
+        }
+    }
+}
+
 #[test]
 fn bad_envelopes_are_refused_with_a_reason() {
     for (text, reason) in [

@@ -1,9 +1,9 @@
 use super::*;
 use crate::period::parse_instant;
 
-/// One row is one event: `day partner type key=value…`; offsets are the row numbers.
+/// One row is one event, as an older version may have stored it: `day[@source] partner type key=value…`, a value that
+/// is no text as `json:…`; offsets are the row numbers.
 fn events(table: &str) -> Vec<(Position, LifecycleEvent)> {
-    let source = Source::parse("test").unwrap();
     table
         .lines()
         .map(str::trim)
@@ -12,12 +12,14 @@ fn events(table: &str) -> Vec<(Position, LifecycleEvent)> {
         .map(|(offset, line)| {
             let mut words = line.split_whitespace();
             let (day, partner, event_type) = (words.next().unwrap(), words.next().unwrap(), words.next().unwrap());
+            let (day, source) = day.split_once('@').unwrap_or((day, "test"));
             let mut data = serde_json::Map::new();
             for pair in words {
                 let (key, value) = pair.split_once('=').unwrap();
-                let value = match value.strip_prefix('[') {
-                    Some(list) => list.trim_end_matches(']').split(',').collect::<Vec<_>>().into(),
-                    None => value.into(),
+                let value = match (value.strip_prefix('['), value.strip_prefix("json:")) {
+                    (Some(list), _) => list.trim_end_matches(']').split(',').collect::<Vec<_>>().into(),
+                    (_, Some(json)) => serde_json::from_str(json).unwrap(),
+                    _ => value.into(),
                 };
                 data.insert(key.to_owned(), value);
             }
@@ -25,7 +27,7 @@ fn events(table: &str) -> Vec<(Position, LifecycleEvent)> {
             let attribute = |name: &str| {
                 Some(match name {
                     "specversion" => "1.0".to_owned(),
-                    "type" => format!("com.test.partner.{event_type}.v1"),
+                    "type" => "com.test.partner.stored.v1".to_owned(),
                     "source" => "/test".to_owned(),
                     "id" => offset.to_string(),
                     "time" => format!("2026-06-{day}T00:00:00Z"),
@@ -33,8 +35,10 @@ fn events(table: &str) -> Vec<(Position, LifecycleEvent)> {
                     _ => return None,
                 })
             };
-            let position = Position { source: source.clone(), partition: 0, offset, index: 0 };
-            (position, LifecycleEvent::from_attributes(attribute, data).unwrap())
+            let source = Source::parse(source).unwrap();
+            let position = Position { source, partition: 0, offset, index: 0 };
+            let event = LifecycleEvent::from_attributes(attribute, serde_json::Map::new()).unwrap();
+            (position, LifecycleEvent { event_type: event_type.to_owned(), data, ..event })
         })
         .collect()
 }
@@ -93,6 +97,87 @@ fn links_follow_time_and_contradictions_belong_to_nobody() {
             "08 acme identity.linked system=gateway external_id=a valid_from=2026-06-01T00:00:00Z",
             vec!["a acme any 01.."],
         ),
+        // A consumer that moves: the instant belongs to the new one.
+        (
+            "02 acme identity.linked system=gateway external_id=a
+             05 bolt identity.linked system=gateway external_id=a
+             05 acme identity.unlinked system=gateway external_id=a",
+            vec!["a acme any 02..05", "a bolt any 05.."],
+        ),
+        // Of two partners one was wrong from the start.
+        (
+            "02 acme identity.linked system=gateway external_id=a
+             05 bolt identity.linked system=gateway external_id=a
+             05@/tollbook/record bolt identity.unlinked system=gateway external_id=a",
+            vec!["a acme any 02.."],
+        ),
+        // Ended and linked again, for another environment.
+        (
+            "02 acme identity.linked system=gateway external_id=a environment=sandbox
+             05 acme identity.unlinked system=gateway external_id=a
+             05 acme identity.linked system=gateway external_id=a environment=production",
+            vec!["a acme sandbox 02..05", "a acme production 05.."],
+        ),
+        // Only the environment that it names, and a link that names none.
+        (
+            "02 acme identity.linked system=gateway external_id=a environment=production
+             03 acme identity.linked system=gateway external_id=a environment=sandbox
+             05 acme identity.unlinked system=gateway external_id=a environment=sandbox",
+            vec!["a acme production 02..03", "a nobody any 03..05", "a acme production 05.."],
+        ),
+        (
+            "02 acme identity.linked system=gateway external_id=a
+             05 acme identity.unlinked system=gateway external_id=a environment=sandbox",
+            vec!["a acme any 02..05"],
+        ),
+        // An end says when it was, and one said later may say an earlier instant.
+        (
+            "02 acme identity.linked system=gateway external_id=a
+             09 acme identity.unlinked system=gateway external_id=a
+             11 acme identity.unlinked system=gateway external_id=a valid_to=2026-06-04T00:00:00Z",
+            vec!["a acme any 02..04"],
+        ),
+        // An end of what has ended changes nothing.
+        (
+            "02 acme identity.linked system=gateway external_id=a
+             05 acme identity.unlinked system=gateway external_id=a
+             09 acme identity.unlinked system=gateway external_id=a",
+            vec!["a acme any 02..05"],
+        ),
+        // An end that is told late leaves alone what began after it.
+        (
+            "02 acme identity.linked system=gateway external_id=a
+             08 acme identity.linked system=gateway external_id=a environment=production
+             09 acme identity.unlinked system=gateway external_id=a valid_to=2026-06-05T00:00:00Z",
+            vec!["a acme any 02..05", "a acme production 08.."],
+        ),
+        // A link that was recorded late ends where an end says so that was recorded still later; a link said after an
+        // end holds from its own start.
+        (
+            "08 acme identity.linked system=gateway external_id=a valid_from=2026-06-01T00:00:00Z
+             09 acme identity.unlinked system=gateway external_id=a valid_to=2026-06-01T00:00:00Z",
+            vec![],
+        ),
+        (
+            "02 acme identity.linked system=gateway external_id=a
+             05 acme identity.unlinked system=gateway external_id=a
+             08 acme identity.linked system=gateway external_id=a valid_from=2026-06-06T00:00:00Z",
+            vec!["a acme any 02..05", "a acme any 06.."],
+        ),
+        // What cannot be read ends the link all the same.
+        (
+            "02 acme identity.linked system=gateway external_id=a environment=production
+             05 acme identity.unlinked system=gateway external_id=a environment=prod valid_to=soon",
+            vec!["a acme production 02..05"],
+        ),
+        // Other consumers, systems and partners are not touched.
+        (
+            "02 acme identity.linked system=gateway external_id=a
+             05 acme identity.unlinked system=gateway external_id=b
+             05 acme identity.unlinked system=crm external_id=a
+             05 bolt identity.unlinked system=gateway external_id=a",
+            vec!["a acme any 02.."],
+        ),
     ] {
         assert_eq!(links(&fold(events(table), None)), expected, "{table}");
     }
@@ -131,6 +216,14 @@ fn what_cannot_be_right_is_a_finding() {
         "03 acme subscription.started subscription_id=s1 plan_id=pro\n 04 bolt subscription.started subscription_id=s1 plan_id=pro",
         "03 acme subscription.cancelled subscription_id=s1",
         "03 acme credential.issued credential_hashes=[k1:x] env=staging",
+        "03 acme identity.unlinked system=gateway external_id=a",
+        "03 acme identity.linked system=gateway external_id=a\n 04 bolt identity.unlinked system=gateway external_id=a",
+        "03 acme identity.linked system=gateway external_id=a\n 02 acme identity.unlinked system=gateway external_id=a",
+        "08 acme identity.linked system=gateway external_id=a
+         09 acme identity.unlinked system=gateway external_id=a valid_to=2026-06-05T00:00:00Z",
+        // It names an instant at which the link was known to none yet.
+        "08 acme identity.linked system=gateway external_id=a valid_from=2026-06-01T00:00:00Z
+         05 acme identity.unlinked system=gateway external_id=a",
     ] {
         assert_eq!(fold(events(table), None).findings.len(), 1, "{table}");
     }
@@ -249,6 +342,71 @@ fn a_finding_blocks_only_while_nobody_can_say_what_is_owed() {
             (1, 1),
         ),
         ("03 acme credential.issued credential_hashes=[k1:x] env=staging".into(), (1, 0)),
+        ("03 acme identity.unlinked system=gateway external_id=a".into(), (1, 0)),
+        // A change that says nothing that can be billed, until another one of its instant does.
+        (format!("{start}\n 09 acme subscription.changed subscription_id=s1 qty=5"), (1, 1)),
+        (format!("{start}\n 09 acme subscription.changed subscription_id=s1 plan_id=p!"), (1, 1)),
+        (format!("{start}\n 09 acme subscription.changed subscription_id=s1 plan_id=free effective_at=soon"), (1, 1)),
+        (
+            format!("{start}\n 09 acme subscription.changed subscription_id=s1 plan_id=free time_zone=Asia/Tokyo"),
+            (1, 1),
+        ),
+        (
+            format!(
+                "{start}\n 09 acme subscription.changed subscription_id=s1 qty=5
+                 09 acme subscription.changed subscription_id=s1 plan_id=pro"
+            ),
+            (1, 0),
+        ),
+        (
+            format!(
+                "{start}\n 09 acme subscription.changed subscription_id=s1 qty=5
+                 10 acme subscription.changed subscription_id=s1 plan_id=pro"
+            ),
+            (1, 1),
+        ),
+        // Ended there, it changes nothing any more; ended before, somebody thinks that it runs.
+        (
+            format!(
+                "{start}\n 09 acme subscription.changed subscription_id=s1 qty=5
+                 09 acme subscription.cancelled subscription_id=s1"
+            ),
+            (0, 0),
+        ),
+        (
+            format!(
+                "{start}\n 08 acme subscription.cancelled subscription_id=s1
+                 09 acme subscription.changed subscription_id=s1 plan_id=free"
+            ),
+            (1, 1),
+        ),
+        (
+            format!(
+                "{start}\n 08 acme subscription.cancelled subscription_id=s1
+                 09 acme subscription.changed subscription_id=s1 plan_id=free
+                 09 acme subscription.started subscription_id=s2 plan_id=free"
+            ),
+            (1, 0),
+        ),
+        // Of no subscription, of another partner's, before its start.
+        ("09 acme subscription.changed subscription_id=s1 plan_id=free".into(), (1, 1)),
+        ("09 acme subscription.changed subscription_id=s! plan_id=free".into(), (1, 1)),
+        (format!("{start}\n 09 bolt subscription.changed subscription_id=s1 plan_id=free"), (1, 1)),
+        (
+            format!(
+                "{start}\n 09 bolt subscription.changed subscription_id=s1 plan_id=free
+                 09 bolt subscription.started subscription_id=s2 plan_id=free"
+            ),
+            (1, 0),
+        ),
+        (format!("{start}\n 02 acme subscription.changed subscription_id=s1 plan_id=free"), (1, 1)),
+        (
+            format!(
+                "{start}\n 02 acme subscription.changed subscription_id=s1 plan_id=free
+                 03 acme subscription.changed subscription_id=s1 plan_id=free"
+            ),
+            (1, 0),
+        ),
     ] {
         assert_eq!(findings(&table), expected, "{table}");
     }
@@ -268,10 +426,328 @@ fn a_cancellation_at_the_instant_of_its_start_may_be_sorted_before_it() {
     assert!(registry.findings.is_empty());
 }
 
+/// What a registry says of offboarding, links and subscriptions: `off 05`, links, `id plan from..to`.
+fn state(registry: &Registry) -> Vec<String> {
+    let day = |instant: DateTime<Utc>| instant.format("%d").to_string();
+    let off = registry.partners.values().filter_map(|partner| partner.offboarded_at);
+    let span = |span: &Subscription| {
+        let to = span.ended_at.map_or(String::new(), day);
+        format!("{} {} {}..{to}", span.subscription_id, span.plan_id, day(span.started_at))
+    };
+    let spans = registry.subscriptions.values().map(span);
+    off.map(|at| format!("off {}", day(at))).chain(links(registry)).chain(spans).collect()
+}
+
+/// Each row is told in every order of arrival, and each event of it twice under one id.
+#[test]
+fn of_several_changes_of_one_thing_at_one_instant_the_last_one_wins() {
+    let (start, link) =
+        ("subscription.started subscription_id=s1 plan_id=pro", "identity.linked system=gateway external_id=a");
+    let (change, unlink) =
+        ("subscription.changed subscription_id=s1 plan_id", "identity.unlinked system=gateway external_id=a");
+    let (cancel, by_hand) = ("subscription.cancelled subscription_id=s1", "05@/tollbook/record acme");
+    let (issue, revoke) = ("credential.issued credential_hashes=[k1:x]", "credential.revoked credential_hashes=[k1:x]");
+    for (table, expected) in [
+        ("05 acme offboarded\n 05 acme reactivated".to_owned(), vec![]),
+        ("05 acme offboarded\n 05 acme reactivated\n 05 acme offboarded".into(), vec!["off 05"]),
+        ("05 acme offboarded\n 05 acme reactivated\n 05 acme offboarded\n 05 acme reactivated".into(), vec![]),
+        (format!("05 acme {issue}\n 05 acme {revoke}"), vec![]),
+        (format!("05 acme {issue}\n 05 acme {revoke}\n 05 acme {issue}"), vec!["k1:x acme any 05.."]),
+        (
+            format!("05 acme {issue}\n 05 acme credential.revoked credential_hashes=[k0:y,k1:x]\n 05 acme {issue}"),
+            vec!["k1:x acme any 05.."],
+        ),
+        (format!("05 acme {link}\n 05 acme {unlink}"), vec![]),
+        (format!("05 acme {link}\n 05 acme {unlink}\n 05 acme {link}"), vec!["a acme any 05.."]),
+        (format!("05 acme {start}\n 05 acme {cancel}"), vec!["s1 pro 05..05"]),
+        (format!("05 acme {start}\n 05 acme {cancel}\n 05 acme {start}"), vec!["s1 pro 05.."]),
+        (format!("05 acme {start}\n 05 acme {cancel}\n 05 acme {start}\n 05 acme {cancel}"), vec!["s1 pro 05..05"]),
+        (format!("05 acme {start}\n 09 acme {change}=a\n 09 acme {change}=b"), vec!["s1 pro 05..09", "s1 b 09.."]),
+        (
+            format!("05 acme {start}\n 09 acme {change}=a\n 09 acme {change}=b\n 09 acme {change}=a"),
+            vec!["s1 pro 05..09", "s1 a 09.."],
+        ),
+        // Between sources the name decides, and what a person records is behind them all.
+        ("05@b acme offboarded\n 05@a acme reactivated".into(), vec!["off 05"]),
+        (format!("{by_hand} reactivated\n 05@z acme offboarded"), vec![]),
+        (format!("{by_hand} {unlink}\n 05@z acme {link}"), vec![]),
+        (format!("05 acme {link}\n 09 acme {unlink}\n 09@/tollbook/record acme {link}"), vec!["a acme any 05.."]),
+        // Sources do not say what came first: the cancellation of another one stands.
+        (format!("05@a acme {start}\n 05@m acme {cancel}\n 05@z acme {start}"), vec!["s1 pro 05..05"]),
+        // A cancellation by hand stands, however often others say that it starts.
+        (format!("05@a acme {start}\n {by_hand} {cancel}\n 05@z acme {start}"), vec!["s1 pro 05..05"]),
+    ] {
+        let mut arrived = events(&table);
+        let once = fold(arrived.clone(), None);
+        assert_eq!(state(&once), expected, "{table}");
+        assert_eq!(once.findings, [], "{table}");
+        for _ in 0..arrived.len() {
+            arrived.rotate_left(1);
+            let again = arrived.iter().rev().chain(&arrived).cloned().collect();
+            assert_eq!(Registry { duplicate_count: once.duplicate_count, ..fold(again, None) }, once, "{table}");
+        }
+    }
+}
+
+#[test]
+fn a_change_of_plan_begins_another_span_of_the_subscription() {
+    let start = "03 acme subscription.started subscription_id=s1 plan_id=pro time_zone=Europe/Berlin";
+    let change = "acme subscription.changed subscription_id=s1";
+    for (rows, expected) in [
+        (format!("09 {change} plan_id=max"), vec!["s1 pro 03..09", "s1 max 09.."]),
+        (format!("09 {change} plan_id=max time_zone=Europe/Berlin"), vec!["s1 pro 03..09", "s1 max 09.."]),
+        (format!("09 {change} plan_id=pro qty=5"), vec!["s1 pro 03.."]),
+        (format!("03 {change} plan_id=max"), vec!["s1 max 03.."]),
+        (
+            format!(
+                "09 {change} plan_id=max\n 12 {change} plan_id=pro\n 20 acme subscription.cancelled subscription_id=s1"
+            ),
+            vec!["s1 pro 03..09", "s1 max 09..12", "s1 pro 12..20"],
+        ),
+        // Nothing runs any more from there on.
+        (format!("09 acme subscription.cancelled subscription_id=s1\n 09 {change} plan_id=max"), vec!["s1 pro 03..09"]),
+        // It holds from the instant that it names, which may come later.
+        (
+            format!("09 {change} plan_id=max effective_at=2026-06-30T22:00:00Z\n 10 {change} plan_id=free"),
+            vec!["s1 pro 03..10", "s1 free 10..30", "s1 max 30.."],
+        ),
+    ] {
+        let registry = fold(events(&format!("{start}\n {rows}")), None);
+        assert_eq!(state(&registry), expected, "{rows}");
+        assert_eq!(registry.findings, [], "{rows}");
+        assert!(registry.subscriptions.values().all(|span| span.time_zone == Some(chrono_tz::Europe::Berlin)));
+    }
+}
+
 #[test]
 fn a_row_gives_the_position_back() {
     let position = Position { source: Source::parse("a/b").unwrap(), partition: 3, offset: 9, index: 1 };
     let row = Row::new().with("source", "a/b").with("kafka_partition", 3_i32).with("kafka_offset", 9_i64);
     assert_eq!(Position::from_row(&row.clone().with("record_index", 1_i32)), Ok(position));
     assert_eq!(Position::from_row(&row), Err("record_index"));
+}
+
+/// I8: what calls itself sandbox in words that cannot be read is nobody's, so no door's default can bill it.
+#[test]
+fn a_claim_whose_environment_cannot_be_read_owns_nothing() {
+    let link = "identity.linked system=gateway external_id=a";
+    for environment in [
+        "environment=Sandbox",
+        "env=SANDBOX",
+        "environment=json:[\"sandbox\"]",
+        "environment=json:5",
+        "env=json:\"\"",
+        "environment=production env=sandbox",
+        "environment=production env=json:{}",
+    ] {
+        for (table, expected) in [
+            (format!("02 acme {link} {environment}"), vec!["a nobody any 02.."]),
+            (
+                format!("02 acme {link} environment=production\n 05 acme {link} {environment}"),
+                vec!["a acme production 02..05", "a nobody any 05.."],
+            ),
+            (
+                format!(
+                    "02 acme {link} {environment}\n 05 acme identity.unlinked system=gateway external_id=a
+                     05 acme {link} environment=sandbox"
+                ),
+                vec!["a nobody any 02..05", "a acme sandbox 05.."],
+            ),
+            (
+                format!(
+                    "02 acme credential.issued credential_hashes=[k1:x] {environment}
+                     05 acme credential.revoked credential_hashes=[k1:x]"
+                ),
+                vec!["k1:x nobody any 02..05"],
+            ),
+        ] {
+            let registry = fold(events(&table), None);
+            assert_eq!(links(&registry), expected, "{table}");
+            let concerns: Vec<Concern> = registry.findings.iter().map(|finding| finding.concern).collect();
+            assert_eq!(concerns, [Concern::Link], "{table}");
+        }
+    }
+    let registry = fold(events(&format!("02 acme {link} environment=json:null")), None);
+    assert_eq!((links(&registry), registry.findings.len()), (vec!["a acme any 02..".to_owned()], 0));
+}
+
+/// One row: an event with a field that an older version stored and never read, and how many findings block.
+#[test]
+fn a_stored_field_that_cannot_be_read_is_a_finding() {
+    let start = "subscription.started subscription_id=s1 plan_id=pro";
+    let change = "subscription.changed subscription_id=s1 plan_id=max";
+    for (event, blocking) in [
+        ("registered is_internal=true".to_owned(), 0),
+        ("registered is_test=json:1".into(), 0),
+        ("registered display_name=json:5".into(), 0),
+        ("identity.linked system=Gateway external_id=a".into(), 0),
+        ("identity.linked system=json:7 external_id=a".into(), 0),
+        ("identity.linked system=gateway external_id=a valid_from=soon".into(), 0),
+        ("credential.issued credential_hashes=json:5".into(), 0),
+        ("offboarded effective_at=soon".into(), 1),
+        ("reactivated effective_at=json:5".into(), 0),
+        (format!("{start} time_zone=json:5"), 1),
+        ("subscription.started subscription_id=s1 plan_id=json:5".into(), 1),
+        (format!("{start}\n 09 acme {change} time_zone=json:5"), 1),
+        (format!("{start}\n 09 acme {change} effective_at=json:5"), 1),
+        (format!("{start}\n 09 acme subscription.cancelled subscription_id=s1 effective_at=json:5"), 0),
+        (format!("{start}\n 09 acme subscription.cancelled subscription_id=json:5"), 0),
+        // Taken back, it leaves nothing open.
+        ("offboarded effective_at=soon\n 03 acme reactivated".into(), 0),
+    ] {
+        assert_eq!(findings(&format!("03 acme {event}")), (1, blocking), "{event}");
+    }
+    // An end that is written wrong ends all the same; a start that is, begins nothing.
+    let table = "02 acme identity.linked system=gateway external_id=a
+                 05 acme identity.unlinked system=Gateway external_id=a";
+    assert_eq!(links(&fold(events(table), None)), ["a acme any 02..05"]);
+    assert!(fold(events(&format!("03 acme {start} time_zone=json:5")), None).subscriptions.is_empty());
+    let zoned = "03 acme registered is_internal=json:true\n 04 acme registered is_internal=true";
+    assert!(fold(events(zoned), None).partners.values().all(|partner| partner.is_internal));
+}
+
+#[test]
+fn offboarding_ends_what_runs_and_reactivation_starts_nothing_again() {
+    let start = "03 acme subscription.started subscription_id=s1 plan_id=pro";
+    let cancel = "acme subscription.cancelled subscription_id=s1";
+    let change = "acme subscription.changed subscription_id=s1 plan_id=max";
+    let on = |day: &str| format!("effective_at=2026-06-{day}T00:00:00Z");
+    for (rows, expected, blocking) in [
+        ("15 acme offboarded".to_owned(), vec!["off 15", "s1 pro 03..15"], 0),
+        ("15 bolt offboarded".into(), vec!["off 15", "s1 pro 03.."], 0),
+        ("15 acme offboarded\n 20 acme reactivated".into(), vec!["s1 pro 03..15"], 0),
+        // Taken back: as if it had not been said, at whatever instant that is said by hand.
+        ("15 acme offboarded\n 15@/tollbook/record acme reactivated".into(), vec!["s1 pro 03.."], 0),
+        (
+            "15 acme offboarded\n 15 acme reactivated\n 18 acme offboarded\n 20 acme reactivated".into(),
+            vec!["s1 pro 03..18"],
+            0,
+        ),
+        // Told ahead and told late; a reactivation before it holds takes it back.
+        (format!("15 acme offboarded {}", on("30")), vec!["off 30", "s1 pro 03..30"], 0),
+        (format!("15 acme offboarded {}", on("10")), vec!["off 10", "s1 pro 03..10"], 0),
+        (format!("15 acme offboarded {}\n 20 acme reactivated", on("30")), vec!["s1 pro 03.."], 0),
+        (format!("15 acme offboarded\n 20 acme reactivated {}", on("25")), vec!["s1 pro 03..15"], 0),
+        // Of several, and of a cancellation, the earliest holds.
+        ("15 acme offboarded\n 16 acme offboarded".into(), vec!["off 15", "s1 pro 03..15"], 0),
+        (format!("15 acme offboarded\n 16 acme offboarded {}", on("12")), vec!["off 12", "s1 pro 03..12"], 0),
+        (format!("10 {cancel}\n 15 acme offboarded"), vec!["off 15", "s1 pro 03..10"], 0),
+        (format!("15 acme offboarded\n 20 {cancel}"), vec!["off 15", "s1 pro 03..15"], 0),
+        (format!("15 acme offboarded\n 15 {cancel}"), vec!["off 15", "s1 pro 03..15"], 0),
+        (format!("10 {cancel} {}", on("20")), vec!["s1 pro 03..20"], 0),
+        (format!("10 {cancel} {}\n 12 {cancel}", on("20")), vec!["s1 pro 03..12"], 0),
+        // Plans change until then; one that was planned for later is overtaken, one that was said later is not understood.
+        (format!("09 {change}\n 15 acme offboarded"), vec!["off 15", "s1 pro 03..09", "s1 max 09..15"], 0),
+        (format!("10 {change} {}\n 15 acme offboarded", on("20")), vec!["off 15", "s1 pro 03..15"], 0),
+        (format!("10 {change} {}\n 15 {cancel}", on("20")), vec!["s1 pro 03..15"], 0),
+        (format!("05 {cancel} {}\n 10 {change} {}", on("15"), on("20")), vec!["s1 pro 03..15"], 1),
+        (format!("15 acme offboarded\n 20 {change}"), vec!["off 15", "s1 pro 03..15"], 1),
+        (format!("15 acme offboarded\n 20 {change}\n 20 {cancel}"), vec!["off 15", "s1 pro 03..15"], 0),
+        // A start while the partner is gone: until one of the two is taken back.
+        ("02 acme offboarded".into(), vec!["off 02", "s1 pro 03.."], 1),
+        ("03 acme offboarded".into(), vec!["off 03", "s1 pro 03.."], 1),
+        ("02 acme offboarded\n 04 acme reactivated".into(), vec!["s1 pro 03.."], 1),
+        ("02 acme offboarded\n 03 acme reactivated".into(), vec!["s1 pro 03.."], 0),
+        (format!("02 acme offboarded\n 03 {cancel}"), vec!["off 02", "s1 pro 03..03"], 0),
+        (
+            "15 acme offboarded\n 20 acme reactivated
+             20 acme subscription.started subscription_id=s2 plan_id=pro\n 25 acme offboarded"
+                .into(),
+            vec!["off 25", "s1 pro 03..15", "s2 pro 20..25"],
+            0,
+        ),
+    ] {
+        let table = format!("{start}\n {rows}");
+        let mut arrived = events(&table);
+        let registry = fold(arrived.clone(), None);
+        assert_eq!(state(&registry), expected, "{table}");
+        assert_eq!(findings(&table), (blocking, blocking), "{table}: {:?}", registry.findings);
+        arrived.reverse();
+        assert_eq!(fold(arrived, None), registry, "{table}");
+    }
+}
+
+#[test]
+fn a_key_that_another_partner_has_is_not_revoked_without_a_word() {
+    let issue = "02 acme credential.issued credential_hashes=[k1:x]";
+    for (row, found) in [
+        ("05 bolt credential.revoked credential_hashes=[k1:x]", 1),
+        ("05 acme credential.revoked credential_hashes=[k1:x]", 0),
+        ("05 bolt credential.revoked credential_hashes=[k1:y]", 0),
+    ] {
+        assert_eq!(findings(&format!("{issue}\n {row}")), (found, 0), "{row}");
+    }
+}
+
+/// Every sequence of some rows, each on a day of its own or on one day with the one before.
+fn sequences(words: &[&str], length: usize) -> Vec<String> {
+    let mut tables = vec![(String::new(), 1)];
+    for _ in 0..length {
+        let longer = tables.iter().flat_map(|(table, day)| {
+            let next = words.iter().flat_map(move |word| [(word, day + 1), (word, *day)]);
+            next.map(move |(word, day)| (format!("{table}0{day} {word}\n"), day))
+        });
+        tables = longer.collect();
+    }
+    tables.into_iter().map(|(table, _)| table).collect()
+}
+
+/// Against a rule that knows no claims and spans: who linked last and did not end it, alone.
+#[test]
+fn no_order_gives_a_partner_the_traffic_of_another() {
+    let (link, unlink) =
+        ("identity.linked system=gateway external_id=a", "identity.unlinked system=gateway external_id=a");
+    let words = [format!("acme {link}"), format!("acme {unlink}"), format!("bolt {link}"), format!("bolt {unlink}")];
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    for table in sequences(&words, 4) {
+        let told = events(&table);
+        let registry = fold(told.clone(), None);
+        for day in 1..=6 {
+            let at = parse_instant(&format!("2026-06-0{day}T12:00:00Z")).unwrap();
+            let has = |partner: &&str| {
+                let own = |event: &&LifecycleEvent| event.partner_id.as_ref().is_some_and(|id| id.as_str() == *partner);
+                let mut past = told.iter().map(|(_, event)| event).filter(|event| event.occurred_at <= at);
+                past.rfind(own).is_some_and(|event| event.event_type == "identity.linked")
+            };
+            let owners: Vec<&str> = ["acme", "bolt"].into_iter().filter(has).collect();
+            let is_in = |link: &&IdentityLink| link.valid_from <= at && link.valid_to.is_none_or(|to| at < to);
+            let found: Vec<_> = registry.links.iter().filter(is_in).map(|link| link.partner_id.clone()).collect();
+            let expected = match owners.as_slice() {
+                [] => vec![],
+                [owner] => vec![Some(PartnerId::parse(*owner).unwrap())],
+                _ => vec![None],
+            };
+            assert_eq!(found, expected, "day {day}:\n{table}");
+        }
+    }
+}
+
+#[test]
+fn no_order_gives_two_spans_of_one_subscription_at_once_or_runs_on_without_a_word() {
+    let words = [
+        "acme subscription.started subscription_id=s1 plan_id=a",
+        "acme subscription.changed subscription_id=s1 plan_id=b",
+        "acme subscription.changed subscription_id=s1 plan_id=c effective_at=2026-06-03T00:00:00Z",
+        "acme subscription.cancelled subscription_id=s1",
+        "acme subscription.cancelled subscription_id=s1 effective_at=2026-06-04T00:00:00Z",
+        "acme offboarded",
+        "acme reactivated",
+    ];
+    for table in sequences(&words, 4) {
+        let mut arrived = events(&table);
+        let registry = fold(arrived.clone(), None);
+        let spans: Vec<&Subscription> = registry.subscriptions.values().collect();
+        for pair in spans.windows(2) {
+            assert_eq!(pair[0].ended_at, Some(pair[1].started_at), "{table}");
+        }
+        assert!(spans.iter().all(|span| span.ended_at.is_none_or(|ended| span.started_at <= ended)), "{table}");
+        let gone_from = registry.partners.values().find_map(|partner| partner.offboarded_at);
+        let runs_on =
+            |gone| spans.iter().any(|span| span.ended_at.is_none_or(|ended| gone < ended && span.started_at < ended));
+        if gone_from.is_some_and(runs_on) {
+            assert!(registry.findings.iter().any(Finding::blocks_billing), "{table}");
+        }
+        arrived.reverse();
+        assert_eq!(fold(arrived, None), registry, "{table}");
+    }
 }

@@ -78,7 +78,8 @@ fn the_registry_finds_the_world_again() {
         assert_eq!(found.offboarded_at, partner.offboarded_at.map(crate::calendar::as_utc));
         assert_eq!(found.is_internal, partner.is_internal);
         let Some(subscription) = &partner.subscription else { continue };
-        let found = &registry.subscriptions[&subscription.id.clone().try_into().unwrap()];
+        let started_at = crate::calendar::as_utc(subscription.started_at);
+        let found = &registry.subscriptions[&(subscription.id.clone().try_into().unwrap(), started_at)];
         assert_eq!(found.started_at, crate::calendar::as_utc(subscription.started_at));
         assert_eq!(found.ended_at, subscription.ended_at.map(crate::calendar::as_utc));
         assert_eq!(found.time_zone.map(|zone| zone.name()), subscription.zone.map(|zone| zone.name));

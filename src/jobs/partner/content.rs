@@ -18,11 +18,18 @@ pub(super) fn check_type(event_type: &str) -> Result<(), String> {
     }
     let near = KNOWN_TYPES.iter().map(|known| (distance(known, event_type), known)).min();
     let meant = match near {
-        Some((distance, known)) if distance <= 3 || event_type.contains(known) => format!("did you mean {known}? "),
-        _ => String::new(),
+        Some((distance, known)) if distance <= 3 || event_type.contains(known) => format!("did you mean {known}? The"),
+        _ => "the".to_owned(),
     };
-    Err(format!("--type {event_type} is no type; {meant}The types: {}", KNOWN_TYPES.join(", ")))
+    Err(format!("--type {event_type} is no type; {meant} types: {}", KNOWN_TYPES.join(", ")))
 }
+
+/// Fields that name another instant than the event's own, and the types of which they are read.
+const DATED_BY: &[(&str, &[&str])] = &[
+    ("valid_from", &["identity.linked"]),
+    ("valid_to", &["identity.unlinked"]),
+    ("effective_at", &["subscription.changed", "subscription.cancelled", "offboarded", "reactivated"]),
+];
 
 /// What is wrong with the data of an event.
 pub(super) fn check_data(event_type: &str, data: &Map<String, Value>, catalog: &Catalog) -> Result<(), String> {
@@ -36,11 +43,17 @@ pub(super) fn check_data(event_type: &str, data: &Map<String, Value>, catalog: &
         check(data, field, |text| environment(text).map(|_| ())).map_err(said)?;
     }
     let shown = |error: &dyn std::fmt::Display| error.to_string();
-    check(data, "valid_from", |text| parse_instant(text).map(|_| ()).map_err(|e| shown(&e))).map_err(said)?;
+    for (field, readers) in DATED_BY {
+        check(data, field, |text| parse_instant(text).map(|_| ()).map_err(|e| shown(&e))).map_err(said)?;
+        if data.contains_key(*field) && !readers.contains(&event_type) {
+            let readers = readers.join(", ");
+            return Err(said(format!("{field} is read of {readers} alone; say by --at when it became true")));
+        }
+    }
     check(data, "time_zone", |text| parse_zone(text).map(|_| ()).map_err(|e| shown(&e))).map_err(said)?;
     check(data, "subscription_id", |text| SubscriptionId::parse(text).map(|_| ()).map_err(|e| shown(&e)))
         .map_err(said)?;
-    if event_type == "subscription.started" {
+    if ["subscription.started", "subscription.changed"].contains(&event_type) {
         check(data, "plan_id", |text| plan(text, catalog)).map_err(said)?;
     }
     if event_type == "cost.recorded" {

@@ -1,10 +1,11 @@
 //! The door through which the command line appends events: each command has one source, and its transaction is the
 //! next offset.
 //!
-//! An event that says what is there already is not appended, whoever said it. Of two commands at once one finds that
-//! the transaction has moved, reads again and goes on behind the other: a commit that did not land is never taken
-//! for one that did. What would contradict the registry is refused before it is written, because nothing that is
-//! written is ever edited.
+//! An event that says what is there already is not appended, whoever said it. What would contradict the registry is
+//! refused before it is written, because nothing that is written is ever edited. All commands move one transaction
+//! more, [`COMMANDS`], which is read before the events that they are checked against: of two commands at once, whichever
+//! they are, one finds that it has moved, reads again, checks again and goes on behind the other. A commit that did not
+//! land is never taken for one that did.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use tollbook_schemas::digest::sha256_parts;
 use tollbook_schemas::id::PartnerId;
 use tollbook_schemas::lifecycle::LifecycleEvent;
 use tollbook_schemas::period::print_instant;
-use tollbook_schemas::registry::{Position, Registry, fold};
+use tollbook_schemas::registry::{IdentityLink, Position, Registry, fold, is_said};
 use tollbook_schemas::source::Source;
 use tollbook_schemas::tables::Row;
 use tollbook_schemas::tables::partner_event::TABLE as PARTNER_EVENT;
@@ -24,8 +25,10 @@ use crate::configuration::ConfigurationError;
 
 /// Source of what `partner import` appends, and the CloudEvents source of its events.
 pub(super) const IMPORT: &str = "/tollbook/import";
-/// Source of what `partner record` appends. Sorted behind the import: what a person records corrects it.
-pub(super) const RECORD: &str = "/tollbook/record";
+/// Source of what `partner record` appends.
+pub(super) const RECORD: &str = tollbook_schemas::registry::RECORD;
+/// App id of the number of commits by which commands added events. Without '#', so that it is never taken for an offset.
+const COMMANDS: &str = "commands";
 
 /// Commands at once that one command goes on behind.
 const ATTEMPTS_MAX: u32 = 100;
@@ -69,7 +72,11 @@ pub(super) fn missing(
         let is_known = match through_here().rfind(is_of_its_instant) {
             // Of registrations the last one counts: a name that goes back to what it was is news.
             Some(last) if event.event_type == "registered" => last.data == event.data,
-            _ => known.iter().map(|(_, event)| event).chain(&new).any(|other| says_the_same(&other)),
+            _ => {
+                let is_there = known.iter().map(|(_, event)| event).chain(&new).any(|other| says_the_same(&other));
+                // A person may take back what was said, and say it again; the lines of a file cannot.
+                is_there && (door != RECORD || is_said(known, event).unwrap_or(true))
+            }
         };
         if !is_known {
             let again = through_here().filter(says_the_same).count();
@@ -100,13 +107,12 @@ pub(super) fn refuse(
         .filter(|finding| !told.contains(&(&finding.position, finding.what.as_str())))
         .map(|finding| format!("{}: {}", finding.partner_id.as_ref().map_or("-", PartnerId::as_str), finding.what))
         .collect();
-    let nobodys = |registry: &Registry| -> BTreeSet<String> {
-        let nobodys = registry.links.iter().filter(|link| link.partner_id.is_none());
-        nobodys.map(|link| format!("{} {}", link.system.as_str(), link.external_id)).collect()
-    };
-    for link in nobodys(&after).difference(&nobodys(&before)) {
+    for link in after.links.iter().filter(|link| link.partner_id.is_none() && !is_nobodys(&before, link)) {
         problems.push(format!(
-            "{link} would belong to nobody: another partner has it, or it is linked for both environments"
+            "{} {} would belong to nobody from {}: another partner has it, or it is linked for both environments",
+            link.system.as_str(),
+            link.external_id,
+            print_instant(link.valid_from)
         ));
     }
     if problems.is_empty() {
@@ -117,6 +123,15 @@ pub(super) fn refuse(
          docs/operations.md:\n{}",
         problems.join("\n")
     )))
+}
+
+/// Whether all the time of a link that is nobody's was nobody's in this registry too.
+fn is_nobodys(registry: &Registry, link: &IdentityLink) -> bool {
+    let end = |link: &IdentityLink| link.valid_to.unwrap_or(DateTime::<Utc>::MAX_UTC);
+    registry.links.iter().any(|known| {
+        let is_same = (known.system, &known.external_id, &known.partner_id) == (link.system, &link.external_id, &None);
+        is_same && known.valid_from <= link.valid_from && end(link) <= end(known)
+    })
 }
 
 /// Appends those of the events that say something new; gives how many.
@@ -134,8 +149,9 @@ pub(super) async fn append_new(
     let app_id = source.app_id(0);
     for attempt in 0..ATTEMPTS_MAX {
         tokio::time::sleep(Duration::from_millis(u64::from(10 * attempt.min(20)))).await;
-        // Before the rows: what lands in between moves it, and the commit below is refused.
-        let expected = lake.txn(&PARTNER_EVENT, &app_id).await?;
+        // Before the rows: whatever command lands in between moves one of them, and the commit below is refused.
+        let txns = lake.txns(&PARTNER_EVENT).await?;
+        let (expected, commands) = (txns.get(&app_id).copied(), txns.get(COMMANDS).copied());
         let known = known(lake).await?;
         let new = missing(&known, door, events);
         if new.is_empty() {
@@ -148,12 +164,14 @@ pub(super) async fn append_new(
             row.with("kafka_offset", offset).with("record_index", 0_i32).with("received_at", now)
         };
         let rows: Vec<Row> = new.iter().zip(first..).map(row).collect();
-        let step = TxnStep { app_id: app_id.clone(), expected, next: first + i64::try_from(rows.len())? };
-        match lake.append(&PARTNER_EVENT, &rows, &[step]).await? {
+        let offsets = TxnStep { app_id: app_id.clone(), expected, next: first + i64::try_from(rows.len())? };
+        let turn =
+            TxnStep { app_id: COMMANDS.to_owned(), expected: commands, next: commands.unwrap_or(0).saturating_add(1) };
+        match lake.append(&PARTNER_EVENT, &rows, &[offsets, turn]).await? {
             Outcome::Committed => return Ok(rows.len()),
             // `Already` says that the offsets are taken, not by whom: these rows are not there.
             Outcome::Already | Outcome::Fenced { .. } => {}
         }
     }
-    Err(LakeError::Contention { table: PARTNER_EVENT.name, app_id }.into())
+    Err(LakeError::Contention { table: PARTNER_EVENT.name, app_id: COMMANDS.to_owned() }.into())
 }

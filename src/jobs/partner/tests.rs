@@ -204,13 +204,25 @@ async fn an_event_by_hand_that_is_none_is_refused() {
         (event("registered", r#"{"billing_email":"a@example.org"}"#), "data.billing_email is contact data"),
         (event("subscription.canceled", "{}"), "did you mean subscription.cancelled? The types: registered, "),
         (event("tollbook.partner.registered.v1", "{}"), "did you mean registered?"),
-        (event("zzz", "{}"), "--type zzz is no type; The types: "),
+        (event("zzz", "{}"), "--type zzz is no type; the types: "),
         (start(r#"{"subscription_id":"s1","plan_id":"maps-por"}"#), "the catalog has no plan maps-por"),
         (start(r#"{"subscription_id":"s1"}"#), "data.plan_id is missing"),
         (start(r#"{"subscription_id":"s 1","plan_id":"maps-pro"}"#), "subscription_id"),
         (start(r#"{"subscription_id":"s1","plan_id":"maps-pro","time_zone":"Mars/Base"}"#), "time_zone"),
         (event("identity.linked", r#"{"system":"gateway","external_id":"a","environment":"prod"}"#), "environment"),
         (event("identity.linked", r#"{"system":"gateway","external_id":"a","valid_from":"May"}"#), "valid_from"),
+        (event("identity.unlinked", r#"{"system":"gateway","external_id":"a","valid_to":"May"}"#), "valid_to"),
+        (event("identity.unlinked", r#"{"system":"gateway"}"#), "data.external_id is missing"),
+        (
+            start(r#"{"subscription_id":"s1","plan_id":"maps-pro","effective_at":"2026-06-01T00:00:00Z"}"#),
+            "effective_at is read of subscription.changed, subscription.cancelled, offboarded, reactivated alone",
+        ),
+        (event("offboarded", r#"{"effective_at":"June"}"#), "effective_at"),
+        (event("registered", r#"{"is_internal":"true"}"#), "data.is_internal is missing or wrong"),
+        (event("identity.linked", r#"{"system":"Gateway","external_id":"a"}"#), "data.system is missing or wrong"),
+        (start(r#"{"subscription_id":"s1","plan_id":"maps-pro","time_zone":5}"#), "time_zone"),
+        (event("subscription.changed", r#"{"subscription_id":"s1","plan_id":"maps-por"}"#), "no plan maps-por"),
+        (event("subscription.changed", r#"{"subscription_id":"s1"}"#), "it is no subscription of the partner"),
         (cost(r#"{"amount":"1,5","currency":"EUR"}"#), "amount"),
         (cost(r#"{"amount":1.5,"currency":"EUR"}"#), "amount must be a text"),
         (cost(r#"{"amount":"1.5","currency":"EURO"}"#), "currency"),
@@ -271,4 +283,164 @@ async fn commands_at_once_wait_for_each_other() {
     let context = JobContext::open(&config).unwrap();
     let rows = context.lake.rows(&PARTNER_EVENT, None).await.unwrap();
     assert_eq!((added, rows.len()), (3, 4));
+}
+
+/// One row: what two partners say at once, one through an import and one by hand, and the words of whoever is second.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_an_import_and_a_record_at_once_the_second_is_checked_against_the_first() {
+    const ROUNDS: usize = 6;
+    let folder = tempfile::tempdir().unwrap();
+    door::known(&context(folder.path()).lake).await.unwrap();
+    let config = folder.path().join("tollbook.toml");
+    // A lake handle each, as processes have, and no lease between them.
+    let lakes = [door::IMPORT, door::RECORD].map(|name| (name, JobContext::open(&config).unwrap().lake));
+    let at = parse_instant(MAY).unwrap();
+    for (event_type, data, words) in [
+        ("identity.linked", r#"{"system":"gateway","external_id":"ROUND"}"#, "would belong to nobody from 2026-05-01"),
+        ("subscription.started", r#"{"subscription_id":"ROUND","plan_id":"maps-pro"}"#, "started by another partner"),
+    ] {
+        for round in 0..ROUNDS {
+            let data = data.replace("ROUND", &format!("r{round}"));
+            let barrier = std::sync::Arc::new(tokio::sync::Barrier::new(2));
+            let running: Vec<_> = lakes
+                .iter()
+                .zip(["acme", "bolt"])
+                .map(|((name, lake), partner)| {
+                    let data = serde_json::from_str(&data).unwrap();
+                    let event = event_of(name, event_type, at, partner, "staff:ann", data).unwrap();
+                    let (name, lake, barrier) = (*name, lake.clone(), barrier.clone());
+                    tokio::spawn(async move {
+                        barrier.wait().await;
+                        door::append_new(&lake, name, &[event], at).await
+                    })
+                })
+                .collect();
+            let mut results = Vec::new();
+            for one in running {
+                results.push(one.await.unwrap());
+            }
+            let added: usize = results.iter().flatten().sum();
+            let refused: Vec<_> = results.iter().filter_map(|result| result.as_ref().err()).collect();
+            assert_eq!((added, refused.len()), (1, 1), "{data}: {results:?}");
+            assert!(format!("{:#}", refused[0]).contains(words), "{data}: {:#}", refused[0]);
+            assert_eq!(kind_of(refused[0]), Some(Kind::Configuration));
+        }
+    }
+    let registry = registry(&JobContext::open(&config).unwrap()).await;
+    assert!(registry.findings.is_empty() && registry.links.iter().all(|link| link.partner_id.is_some()));
+    assert_eq!((registry.links.len(), registry.subscriptions.len()), (ROUNDS, ROUNDS));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_taken_back_can_be_said_again() {
+    const JUNE: &str = "2026-06-20T00:00:00Z";
+    let folder = tempfile::tempdir().unwrap();
+    let context = context(folder.path());
+    import(&context, TEMPLATE).await.unwrap();
+    let link = r#"{"system":"gateway","external_id":"acme-sandbox","environment":"sandbox"}"#;
+    let change = r#"{"subscription_id":"sub-acme-1","plan_id":"maps-free"}"#;
+    for (event_type, data, added) in [
+        ("offboarded", "{}", true),
+        ("reactivated", "{}", true),
+        ("offboarded", "{}", true),
+        ("offboarded", "{}", false),
+        // The file said it, and says it again below.
+        ("identity.linked", link, false),
+        ("identity.unlinked", link, true),
+        ("identity.unlinked", link, false),
+        ("subscription.changed", change, true),
+        ("subscription.changed", change, false),
+    ] {
+        let at = match event_type {
+            "subscription.changed" => "2026-05-09T00:00:00Z",
+            "offboarded" | "reactivated" => JUNE,
+            _ => MAY,
+        };
+        let event = recorded(event_type, at, data);
+        assert_eq!(record_event(&context, &event).await.unwrap().is_new, added, "{event_type} {data}");
+    }
+    assert_eq!(import(&context, TEMPLATE).await.unwrap(), (0, 0), "the file says nothing new");
+    let registry = registry(&context).await;
+    assert_eq!(registry.findings, []);
+    assert_eq!(registry.partners.values().next().unwrap().offboarded_at, Some(parse_instant(JUNE).unwrap()));
+    let links: Vec<&str> = registry.links.iter().map(|link| link.external_id.as_str()).collect();
+    assert_eq!(links, ["acme-gw"], "the sandbox link ended where it began");
+    let plans: Vec<&str> = registry.subscriptions.values().map(|span| span.plan_id.as_str()).collect();
+    assert_eq!(plans, ["maps-pro", "maps-free"]);
+}
+
+/// Somebody leaves: what ran ends there, nothing starts until it is back, and a mistake is taken back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partner_leaves_by_hand() {
+    let folder = tempfile::tempdir().unwrap();
+    let context = context(folder.path());
+    import(&context, TEMPLATE).await.unwrap();
+    let day = |event_type: &str, day: &str, data: &str| recorded(event_type, &format!("2026-06-{day}T00:00:00Z"), data);
+    let again = r#"{"subscription_id":"sub-acme-2","plan_id":"maps-pro"}"#;
+    let change = r#"{"subscription_id":"sub-acme-1","plan_id":"maps-free"}"#;
+    for (event, words, ended) in [
+        // One that starts later would start for somebody who is gone.
+        (recorded("offboarded", "2026-04-30T00:00:00Z", "{}"), "while the partner is offboarded", ""),
+        (day("offboarded", "10", "{}"), "", "10"),
+        (day("reactivated", "10", "{}"), "", ""),
+        (day("offboarded", "12", r#"{"effective_at":"2026-06-15T00:00:00Z"}"#), "", "15"),
+        (day("subscription.changed", "16", change), "it was over by then", "15"),
+        (day("subscription.started", "20", again), "record reactivated at that instant or before", "15"),
+        (day("reactivated", "20", "{}"), "", "15"),
+        (day("subscription.started", "20", again), "", "15"),
+    ] {
+        match record_event(&context, &event).await {
+            Ok(result) => assert!(result.is_new && words.is_empty(), "{event:?}"),
+            Err(error) => assert!(!words.is_empty() && format!("{error:#}").contains(words), "{event:?}: {error:#}"),
+        }
+        let registry = registry(&context).await;
+        assert_eq!(registry.findings, [], "{event:?}");
+        let first = registry.subscriptions.values().find(|span| span.subscription_id.as_str() == "sub-acme-1").unwrap();
+        let ended_at = first.ended_at.map_or(String::new(), |at| at.format("%d").to_string());
+        assert_eq!(ended_at, ended, "{event:?}");
+    }
+}
+
+/// A consumer moves by hand from one partner to another: refused while the first one has it, and told where it says
+/// nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_moves_to_another_partner() {
+    let folder = tempfile::tempdir().unwrap();
+    let context = context(folder.path());
+    import(&context, TEMPLATE).await.unwrap();
+    let link = r#"{"system":"gateway","external_id":"acme-gw"}"#;
+    let event = |partner: &str, event_type: &str, at: &str, data: &str| Recorded {
+        partner: partner.into(),
+        ..recorded(event_type, &format!("{at}T00:00:00Z"), data)
+    };
+    let late = r#"{"system":"gateway","external_id":"acme-gw","valid_to":"2026-06-05T00:00:00Z"}"#;
+    for (event, words) in [
+        (event("bolt", "identity.linked", "2026-06-05", link), "consumer acme-gw would belong to nobody"),
+        (event("bolt", "identity.unlinked", "2026-06-05", link), "the consumer was not linked to the partner"),
+        (event("acme", "identity.unlinked", "2026-04-05", link), "the consumer was not linked to the partner"),
+        (event("acme", "identity.unlinked", "2026-06-09", late), ""),
+        (event("bolt", "identity.linked", "2026-06-04", link), "consumer acme-gw would belong to nobody"),
+        (event("bolt", "identity.linked", "2026-06-05", link), ""),
+    ] {
+        match record_event(&context, &event).await {
+            Ok(result) => assert!(result.is_new && words.is_empty(), "{event:?}"),
+            Err(error) => assert!(!words.is_empty() && format!("{error:#}").contains(words), "{event:?}: {error:#}"),
+        }
+    }
+    let registry = registry(&context).await;
+    let moved: Vec<String> = registry
+        .links
+        .iter()
+        .filter(|link| link.external_id == "acme-gw")
+        .map(|link| {
+            format!("{:?} {}..{:?}", link.partner_id, print_instant(link.valid_from), link.valid_to.map(print_instant))
+        })
+        .collect();
+    assert_eq!(
+        moved,
+        [
+            r#"Some(PartnerId("acme")) 2026-05-01T00:00:00Z..Some("2026-06-05T00:00:00Z")"#,
+            r#"Some(PartnerId("bolt")) 2026-06-05T00:00:00Z..None"#,
+        ]
+    );
 }

@@ -181,6 +181,8 @@ fn ingest_file(runtime: &Runtime, file: &Path, now: DateTime<Utc>) -> usize {
         decoder: Decoder::Native,
         gateway: door.gateway,
         environment_default: None,
+        generation: None,
+        begun_at: now,
         keys: door.keys,
         budget: Budget::default(),
     };

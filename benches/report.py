@@ -131,6 +131,21 @@ def usage():
     return text
 
 
+def commit():
+    about = read("commit")
+    if not about:
+        return "Not run.\n"
+    window, never, often = about["window"], about["never"], about["checkpoints"]
+    rows = [[f"commits {at * window} to {(at + 1) * window}, each", f"{bare:.1f}", f"{with_them:.1f}"]
+            for at, (bare, with_them) in enumerate(zip(never["windows_ms"], often["windows_ms"]))]
+    rows += [[name, f"{never[key]:.1f}", f"{often[key]:.1f}"] for name, key in (
+        ("start of a process", "start_ms"), ("compaction", "compact_ms"), ("start after it", "start_after_ms"),
+        (f"next {window} commits, each", "after_ms"))]
+    return (table(["", "no checkpoints, ms", f"one every {about['entries']} commits, ms"], rows) +
+            "\nA row and its offset a commit, one file each; every file and log entry waits for the disk (`fsync`). The time of"
+            "\nthe checkpoints is in that of the commits.\n")
+
+
 def rating(groups):
     ways = groups.get("rating", {})
     if not ways:
@@ -164,12 +179,13 @@ First figures, of one machine, to improve on. Written by `scripts/bench.sh`, whi
 | `decode` | lines of three gateways to Arrow, against sonic-rs and serde_json alone |
 | `encode` | Arrow to Parquet, as the lake writes it |
 | `ingest` | Kafka to committed tables, in CPU seconds, against its floors |
+| `commit` | what a commit costs as log and files grow, with checkpoints and without |
 | `usage` | hourly usage on the lake's files, against DuckDB |
 | `rating` | a line of each price model |
 
 `inputs` makes the data from the simulator, `raw` has the rivals' structs, `encoding` the floor of encoding, `figures`
 the clocks, `report.py` this page. They need the release profile, a second long compile; CI checks them and never builds
-them. Sizes are set by `TOLLBOOK_BENCH_EVENTS`, `_USAGE_ROWS`, `_ROUNDS`, `_LINES`, `_ROWS`.
+them. Sizes are set by `TOLLBOOK_BENCH_EVENTS`, `_USAGE_ROWS`, `_ROUNDS`, `_LINES`, `_ROWS`, `_COMMITS`.
 
 {machine}
 Other programs may have run on the machine: CPU seconds and ratios are worth more than seconds.
@@ -183,6 +199,9 @@ Other programs may have run on the machine: CPU seconds and ratios are worth mor
 ## Ingest
 
 {ingest()}
+## Commits
+
+{commit()}
 ## Hourly usage
 
 {usage()}

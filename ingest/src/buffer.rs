@@ -308,8 +308,9 @@ impl AccessLogBuilder {
         self.kafka_partition.append_value(message.partition);
         self.kafka_offset.append_value(message.offset);
         self.record_index.append_value(index);
-        self.kind.append_value("request");
-        self.corrects_event_id.append_null();
+        let (kind, corrects) = record.kind.columns();
+        self.kind.append_value(kind);
+        self.corrects_event_id.append_option(corrects);
         self.occurred_at.append_value(record.occurred_at.timestamp_micros());
         self.received_at.append_value(message.received_at.timestamp_micros());
         self.gateway.append_value(&door.gateway);

@@ -174,6 +174,16 @@ impl Committer {
         Ok(fenced)
     }
 
+    /// Writes a checkpoint of each table that has so many log entries since its last one; none with 0.
+    pub(crate) async fn checkpoint(&self, commits: u64) -> Result<(), IngestError> {
+        if commits > 0 {
+            for table in [self.table(), &rejected::TABLE] {
+                self.lake.checkpoint(table, commits).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Records that a file of this time has been read to its end.
     pub(crate) async fn file_passed(&self, file_ms: i64) -> Result<(), IngestError> {
         let expected = self.lake.txn(self.table(), FILE_WATERMARK).await?;

@@ -67,6 +67,14 @@ pub(crate) fn is_settled(ends: &Ends, readable: &Watermarks) -> bool {
     ends.iter().all(|(partition, end)| readable.get(partition).is_some_and(|(_, next)| next >= end))
 }
 
+/// Whether the topic can still be the one that is read: it has the partitions that are read, and none ends before the
+/// offset that is read next. Kafka never takes records back that it has shown, so a topic that ends earlier was deleted
+/// and made again, or lost its end. Reading on would wait until its offsets had come so far, and lose all before.
+fn is_what_is_read(stands: &Ends, readable: &Watermarks) -> bool {
+    readable.keys().eq(stands.keys())
+        && stands.iter().all(|(partition, next)| readable.get(partition).is_some_and(|(_, end)| next <= end))
+}
+
 impl KafkaSettings {
     pub(crate) fn failed(&self, doing: &'static str) -> impl FnOnce(KafkaError) -> IngestError + use<> {
         let (brokers, topic) = (self.brokers.clone(), self.topic.clone());
@@ -162,8 +170,8 @@ pub(crate) enum Handed {
     Ends(BTreeMap<i32, i64>),
     /// Everything that the topic held at this instant has been handed over.
     Passed(DateTime<Utc>),
-    /// The topic has other partitions than are read.
-    Repartitioned,
+    /// The topic is not as it is read: it has other partitions, or ends before what was read.
+    Changed,
 }
 
 /// What the thread needs to start.
@@ -182,13 +190,28 @@ pub(crate) struct Consuming {
 }
 
 impl Consuming {
-    /// Runs until it has caught up, is told to stop (then what it holds is handed over), or fails.
+    /// Runs until it has caught up, is told to stop, or fails; what it holds then is handed over.
     pub(crate) fn run(self, out: &Sender<Handed>) -> Result<(), IngestError> {
         let consumer = self.settings.consumer()?;
         self.settings.assign(&consumer, &self.assignment)?;
         let decoder = self.door.decoder;
         let mut buffers: BTreeMap<i32, Buffer> =
             self.assignment.iter().map(|(p, offset)| (*p, Buffer::new(*p, *offset, decoder))).collect();
+        let ended = self.read(&consumer, &mut buffers, out);
+        if ended.is_err() {
+            // Kafka may not have it any more: a topic that was deleted is an error too.
+            hand_over(&mut buffers, decoder, out)?;
+        }
+        ended
+    }
+
+    fn read(
+        &self,
+        consumer: &BaseConsumer,
+        buffers: &mut BTreeMap<i32, Buffer>,
+        out: &Sender<Handed>,
+    ) -> Result<(), IngestError> {
+        let decoder = self.door.decoder;
         let mut at_end: BTreeSet<i32> = BTreeSet::new();
         let mut sealed_at = Instant::now();
         let mut round: Option<Round> = None;
@@ -199,7 +222,7 @@ impl Consuming {
             match consumer.poll(POLL_TIMEOUT) {
                 None => {}
                 Some(Ok(message)) => {
-                    self.take(&message, &mut buffers)?;
+                    self.take(&message, buffers);
                     if let Some(round) = &mut round {
                         round.heard(message.partition(), Instant::now());
                     }
@@ -220,11 +243,11 @@ impl Consuming {
                     at_end.contains(partition) || buffers.get(partition).is_none_or(|b| b.next_offset() >= *high)
                 })
             });
-            let passed = self.passed(&consumer, &mut round, &buffers)?;
+            let passed = self.passed(consumer, &mut round, buffers)?;
             let bytes: usize = buffers.values().map(Buffer::bytes).sum();
             let due = bytes >= self.budget.batch_bytes_max || sealed_at.elapsed() >= self.budget.commit_interval;
             if due || caught_up || stopping || passed.is_some() {
-                hand_over(&mut buffers, decoder, out)?;
+                hand_over(buffers, decoder, out)?;
                 sealed_at = Instant::now();
             }
             if caught_up {
@@ -244,7 +267,7 @@ impl Consuming {
                 && let Some(clock) = &self.clock
             {
                 match self.ask(clock, asked.take()) {
-                    Ok((question, readable)) if readable.keys().eq(buffers.keys()) => {
+                    Ok((question, readable)) if is_what_is_read(&stands(buffers), &readable) => {
                         let ends: Ends = readable.iter().map(|(partition, (_, next))| (*partition, *next)).collect();
                         let _ = out.blocking_send(Handed::Ends(ends.clone()));
                         if is_settled(&question.ends, &readable) {
@@ -257,8 +280,9 @@ impl Consuming {
                         }
                     }
                     Ok(_) => {
-                        hand_over(&mut buffers, decoder, out)?;
-                        let _ = out.blocking_send(Handed::Repartitioned);
+                        hand_over(buffers, decoder, out)?;
+                        // Whoever begins again from the table looks what it is: partitions more, or another topic.
+                        let _ = out.blocking_send(Handed::Changed);
                         return Ok(());
                     }
                     // The broker is away: reading says so where it lasts, and the next question may be answered.
@@ -286,8 +310,7 @@ impl Consuming {
                 Ok(Some(asked_at))
             }
             Step::BeginAnew => {
-                let stands = buffers.iter().map(|(partition, buffer)| (*partition, buffer.next_offset())).collect();
-                self.settings.assign(consumer, &stands)?;
+                self.settings.assign(consumer, &stands(buffers))?;
                 Ok(None)
             }
         }
@@ -306,11 +329,7 @@ impl Consuming {
         Ok((asked, self.settings.watermarks()?))
     }
 
-    fn take(
-        &self,
-        message: &rdkafka::message::BorrowedMessage<'_>,
-        buffers: &mut BTreeMap<i32, Buffer>,
-    ) -> Result<(), IngestError> {
+    fn take(&self, message: &rdkafka::message::BorrowedMessage<'_>, buffers: &mut BTreeMap<i32, Buffer>) {
         // A record time that no calendar has (a producer may set any) must not stop the partition. The epoch stands
         // for "not known": it decides neither hour nor price.
         let time_ms = message.timestamp().to_millis().filter(|ms| (0..=MILLIS_MAX).contains(ms)).unwrap_or(0);
@@ -330,8 +349,12 @@ impl Consuming {
         if let Some(buffer) = buffers.get_mut(&partition) {
             buffer.push(&message, &self.door, decided);
         }
-        Ok(())
     }
+}
+
+/// The offset that each partition waits for.
+fn stands(buffers: &BTreeMap<i32, Buffer>) -> Ends {
+    buffers.iter().map(|(partition, buffer)| (*partition, buffer.next_offset())).collect()
 }
 
 fn hand_over(buffers: &mut BTreeMap<i32, Buffer>, decoder: Decoder, out: &Sender<Handed>) -> Result<(), IngestError> {
@@ -357,5 +380,27 @@ fn is_passing(error: &KafkaError, bounded: bool) -> bool {
             | RDKafkaErrorCode::Resolve,
         ) => true,
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_that_ends_before_what_was_read_is_another_one() {
+        for (name, stands, readable, is_it) in [
+            ("more to read", &[(0, 5), (1, 0)][..], &[(0, (0, 9)), (1, (0, 0))][..], true),
+            ("read to its end", &[(0, 5)], &[(0, (0, 5))], true),
+            ("retention has come behind what was read", &[(0, 5)], &[(0, (5, 5))], true),
+            ("made again, shorter", &[(0, 5)], &[(0, (0, 4))], false),
+            ("made again, empty", &[(0, 5)], &[(0, (0, 0))], false),
+            ("one of two is shorter", &[(0, 5), (1, 5)], &[(0, (0, 9)), (1, (0, 4))], false),
+            ("partitions were added", &[(0, 5)], &[(0, (0, 5)), (1, (0, 0))], false),
+            ("partitions are gone", &[(0, 5), (1, 0)], &[(0, (0, 5))], false),
+        ] {
+            let (stands, readable) = (stands.iter().copied().collect(), readable.iter().copied().collect());
+            assert_eq!(is_what_is_read(&stands, &readable), is_it, "{name}");
+        }
     }
 }

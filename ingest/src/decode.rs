@@ -40,6 +40,16 @@ impl Decoder {
         }
     }
 
+    /// The word of the configuration.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Nginx => "nginx",
+            Self::Kong => "kong",
+            Self::CloudEvents => "cloudevents",
+        }
+    }
+
     /// The table that it fills.
     #[must_use]
     pub fn table(self) -> &'static Table {

@@ -1,6 +1,6 @@
 //! What can go wrong between a topic and the lake.
 
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tollbook_lake::LakeError;
 use tollbook_schemas::error::{Classified, Kind};
 use tollbook_schemas::source::SourceError;
@@ -79,6 +79,19 @@ pub enum IngestError {
         /// End of the topic.
         high: i64,
     },
+    /// The topic has fewer partitions than were read from it.
+    #[error(
+        "{source_name} partition {partition} is gone, of which offset {frontier} would be read next: Kafka never takes \
+         partitions from a topic, so it was made again; set a new generation for it in tollbook.toml"
+    )]
+    PartitionGone {
+        /// Source.
+        source_name: String,
+        /// Partition.
+        partition: i32,
+        /// Next offset to read.
+        frontier: i64,
+    },
     /// A file cannot be read.
     #[error("{path} cannot be read; check the path and who may read it")]
     File {
@@ -96,6 +109,48 @@ pub enum IngestError {
         /// Cause.
         #[source]
         source: SourceError,
+    },
+    /// A file is packed.
+    #[error(
+        "{path} is packed with {packing}, and nothing of it was read; unpack it first ({unpack}) and give what comes out"
+    )]
+    FilePacked {
+        /// Path.
+        path: String,
+        /// By what.
+        packing: &'static str,
+        /// What unpacks it.
+        unpack: &'static str,
+    },
+    /// A file's bytes were read in another way.
+    #[error("{path} {was}; now it is given with {asked}, and nothing was read: {way_out}")]
+    FileKnown {
+        /// Path.
+        path: String,
+        /// What is known of its bytes.
+        was: String,
+        /// The way in which it is given.
+        asked: String,
+        /// What to do.
+        way_out: String,
+    },
+    /// Every record of a file was rejected.
+    #[error(
+        "nothing of {path} was accepted: all {rejected} records that {way} finds in it are rejected, most of them for \
+         {reason}, and the time up to which the data reach was not moved; if that is the wrong way to read it, give the \
+         right one and --generation {next}"
+    )]
+    NothingAccepted {
+        /// Path.
+        path: String,
+        /// The way in which it was read.
+        way: String,
+        /// How many.
+        rejected: i64,
+        /// The most frequent reason, with an example.
+        reason: String,
+        /// The generation that may be begun.
+        next: i64,
     },
     /// A file is not what it was when its hash was taken.
     #[error(
@@ -120,6 +175,15 @@ pub enum IngestError {
     ThreadEnded(String),
 }
 
+impl IngestError {
+    /// Whether Kafka does not have the offset that was asked for: then the topic is not what was read before.
+    pub(crate) fn is_out_of_range(&self) -> bool {
+        let Self::Kafka { source, .. } = self else { return false };
+        let code = source.rdkafka_error_code();
+        matches!(code, Some(RDKafkaErrorCode::OffsetOutOfRange | RDKafkaErrorCode::AutoOffsetReset))
+    }
+}
+
 impl From<arrow::error::ArrowError> for IngestError {
     fn from(error: arrow::error::ArrowError) -> Self {
         Self::Columns(Box::new(error))
@@ -130,10 +194,16 @@ impl Classified for IngestError {
     fn kind(&self) -> Kind {
         match self {
             Self::Kafka { .. } => Kind::Retry,
-            Self::NoTopic { .. } | Self::Property { .. } | Self::File { .. } | Self::FileName { .. } => {
-                Kind::Configuration
+            Self::NoTopic { .. }
+            | Self::Property { .. }
+            | Self::File { .. }
+            | Self::FileName { .. }
+            | Self::FilePacked { .. }
+            | Self::FileKnown { .. }
+            | Self::NothingAccepted { .. } => Kind::Configuration,
+            Self::MissingFrontier { .. } | Self::Lost { .. } | Self::Truncated { .. } | Self::PartitionGone { .. } => {
+                Kind::Data
             }
-            Self::MissingFrontier { .. } | Self::Lost { .. } | Self::Truncated { .. } => Kind::Data,
             Self::Lake(error) => error.kind(),
             Self::Rows(_) | Self::Columns(_) | Self::ThreadEnded(_) => Kind::Bug,
             Self::FileChanged { .. } => Kind::Data,

@@ -5,7 +5,13 @@
 //! are the same file under whatever name they come, so a file that was moved, or is named by another path, adds
 //! nothing. A file that grew is another file: give files that nobody writes to any more, such as rotated logs.
 //!
+//! The same bytes are read in one way (`file/known.rs`): by another decoder, or for another gateway or environment, they
+//! are refused. A file of which nothing was accepted is an error once it is committed, and does not say how far the data
+//! reach: it was most likely given in the wrong way, and may be read anew as a further generation.
+//!
 //! A run that is killed is taken up by the next: it goes on where the lake stands.
+
+mod known;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -22,8 +28,10 @@ use crate::commit::Committer;
 use crate::credential::KeyRing;
 use crate::decode::{Decoder, Door, Message, Rejection};
 use crate::error::IngestError;
-use crate::lines::{Hashed, LINE_BYTES_MAX, Line, Survey, next_line, survey};
+use crate::lines::{Hashed, LINE_BYTES_MAX, Line, Lines, Survey, packing, survey};
 use crate::run::{Budget, IngestReport, PartitionState, Progress};
+
+use known::Admitted;
 
 /// A file is one partition.
 const PARTITION: i32 = 0;
@@ -41,6 +49,11 @@ pub struct FileIngestor {
     pub gateway: String,
     /// Environment of records that say none, if given.
     pub environment_default: Option<String>,
+    /// Which reading of these bytes it is, from 1; the present one where it is not given. The next one begins only where
+    /// nothing of the one before was accepted.
+    pub generation: Option<u32>,
+    /// When this run began: told of the bytes where they are given again in another way.
+    pub begun_at: DateTime<Utc>,
     /// Keys for credentials.
     pub keys: KeyRing,
     /// Limits; lines are committed whenever their bytes reach it, the interval has no meaning here.
@@ -60,7 +73,8 @@ impl FileIngestor {
     /// Takes in what the lake does not have of the file yet. `received_at` is the file's own time.
     ///
     /// # Errors
-    /// [`IngestError`]; what was committed before stays and is not repeated by the next run.
+    /// [`IngestError`]; what was committed before stays and is not repeated by the next run. Where every record is
+    /// rejected, that is an error too.
     pub async fn run(
         &self,
         received_at: DateTime<Utc>,
@@ -68,7 +82,8 @@ impl FileIngestor {
     ) -> Result<FileReport, IngestError> {
         let path = self.path.clone();
         let survey = self.on_thread(move || survey_of(&path)).await?;
-        let door = self.door(&survey).await?;
+        let admitted = known::admit(self, &survey).await?;
+        let door = self.door(admitted.source.clone());
         let mut report = Progress::default();
         loop {
             let mut committer = Committer::new(self.lake.clone(), door.clone());
@@ -101,29 +116,37 @@ impl FileIngestor {
             }
             report.restarts_total += 1;
         }
-        let source = door.source.clone();
+        if report.accepted_total == 0 {
+            self.is_of_use(&admitted, survey.lines_total).await?;
+        }
+        let source = admitted.source;
         Committer::new(self.lake.clone(), door).file_passed(received_at.timestamp_millis()).await?;
         Ok(FileReport { source, report })
     }
 
-    /// The door of these bytes, under the name by which the lake knows them if it does.
-    async fn door(&self, survey: &Survey) -> Result<Door, IngestError> {
-        let path = self.path.to_string_lossy();
-        let suffix = format!("@{}", survey.sha256);
-        let pin = self.lake.pin(self.decoder.table()).await?;
-        let is_known = |source: &&Source| source.as_str().starts_with("file:") && source.as_str().ends_with(&suffix);
-        let known = pin.iter().map(|(source, ..)| source).find(is_known).cloned();
-        let source = match known {
-            Some(source) => source,
-            None => Source::file(&path, &survey.sha256)
-                .map_err(|source| IngestError::FileName { path: path.clone().into_owned(), source })?,
-        };
-        Ok(Door {
+    fn door(&self, source: Source) -> Door {
+        Door {
             source,
             decoder: self.decoder,
             gateway: self.gateway.clone(),
             environment_default: self.environment_default.clone(),
             keys: self.keys.clone(),
+        }
+    }
+
+    /// Whether a file that was read to its end says anything: one that is empty does, one that is all rejected does not.
+    async fn is_of_use(&self, admitted: &Admitted, lines_total: i64) -> Result<(), IngestError> {
+        let Admitted { source, generation } = admitted;
+        let counts = known::counts(&self.lake, source, self.decoder.table(), lines_total).await?;
+        if counts.accepted > 0 || counts.rejected == 0 {
+            return Ok(());
+        }
+        Err(IngestError::NothingAccepted {
+            path: self.path.display().to_string(),
+            way: known::way_of(self),
+            rejected: counts.rejected,
+            reason: known::most_frequent(&self.lake, source).await?,
+            next: generation + 1,
         })
     }
 
@@ -145,6 +168,7 @@ impl FileIngestor {
                 let landed = committer.commit(vec![sealed]).await?;
                 whole = report.count(&counts, &landed);
                 progress(report);
+                committer.checkpoint(self.budget.checkpoint_commits).await?;
                 if !whole {
                     break;
                 }
@@ -174,7 +198,13 @@ fn failed(path: &Path) -> impl Fn(std::io::Error) -> IngestError + use<> {
 }
 
 fn survey_of(path: &Path) -> Result<Survey, IngestError> {
-    survey(File::open(path).map_err(failed(path))?).map_err(failed(path))
+    let mut file = File::open(path).map_err(failed(path))?;
+    let mut head = Vec::new();
+    file.by_ref().take(8).read_to_end(&mut head).map_err(failed(path))?;
+    if let Some((packing, unpack)) = packing(&head) {
+        return Err(IngestError::FilePacked { path: path.display().to_string(), packing, unpack });
+    }
+    survey(head.as_slice().chain(file)).map_err(failed(path))
 }
 
 /// What the thread needs.
@@ -195,24 +225,22 @@ impl Reading {
         let failed = failed(&self.path);
         // Not a byte more than was hashed: what somebody appends meanwhile belongs to another file.
         let file = File::open(&self.path).map_err(&failed)?.take(self.survey.bytes_total);
-        let mut reader = BufReader::with_capacity(64 * 1024, Hashed::new(file));
+        let mut lines = Lines::new(BufReader::with_capacity(64 * 1024, Hashed::new(file)), LINE_BYTES_MAX);
         let mut buffer = Buffer::new(PARTITION, self.from, self.door.decoder);
-        let mut memory = Vec::new();
-        let mut number = 0_i64;
-        while let Some(line) = next_line(&mut reader, &mut memory, LINE_BYTES_MAX).map_err(&failed)? {
-            if number >= self.from {
-                self.take(number, &line, &mut buffer);
-                if buffer.bytes() >= self.batch_bytes_max {
-                    let sealed = buffer.seal(self.door.decoder)?;
-                    // Blocks while the committer is busy: that is the back-pressure.
-                    if out.blocking_send(sealed).is_err() {
-                        return Ok(());
-                    }
+        while let Some((number, line)) = lines.next_line().map_err(&failed)? {
+            if number < self.from {
+                continue;
+            }
+            self.take(number, &line, &mut buffer);
+            if buffer.bytes() >= self.batch_bytes_max {
+                let sealed = buffer.seal(self.door.decoder)?;
+                // Blocks while the committer is busy: that is the back-pressure.
+                if out.blocking_send(sealed).is_err() {
+                    return Ok(());
                 }
             }
-            number += 1;
         }
-        if reader.into_inner().sha256() != self.survey.sha256 {
+        if lines.into_inner().into_inner().sha256() != self.survey.sha256 {
             return Err(IngestError::FileChanged { path: self.path.display().to_string() });
         }
         if !buffer.is_empty() {

@@ -1,7 +1,8 @@
 //! A file as numbered lines: read once to know which bytes it holds, then line by line in bounded memory.
 //!
 //! A line ends at a line feed, or at the end of the file; a carriage return before it is no part of it. A line that
-//! is too long to be a record is cut, so that a file without line feeds cannot fill the memory.
+//! is too long to be a record is cut, so that a file without line feeds cannot fill the memory. A byte order mark at the
+//! start of the file, as Windows writes it, is no part of the first line.
 
 use std::io::{BufRead, ErrorKind, Read, Result};
 
@@ -66,7 +67,7 @@ impl<R: Read> Read for Hashed<R> {
 }
 
 /// One line.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Line<'a> {
     /// Nothing but blanks: no record.
     Blank,
@@ -76,43 +77,83 @@ pub(crate) enum Line<'a> {
     Cut(&'a [u8]),
 }
 
-/// Gives the next line; `None` at the end. `line` is the memory that is used again.
-pub(crate) fn next_line<'a>(
-    reader: &mut impl BufRead,
-    line: &'a mut Vec<u8>,
+/// What UTF-8 may begin with, to say that it is UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// The lines of a file, with their numbers from 0.
+pub(crate) struct Lines<R> {
+    reader: R,
     line_bytes_max: usize,
-) -> Result<Option<Line<'a>>> {
-    line.clear();
-    let (mut begun, mut cut) = (false, false);
-    loop {
-        let chunk = match reader.fill_buf() {
-            Ok(chunk) => chunk,
-            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
-        };
-        if chunk.is_empty() {
-            if begun {
+    /// Number of the next line.
+    next: i64,
+    /// Memory that is used again.
+    memory: Vec<u8>,
+}
+
+impl<R: BufRead> Lines<R> {
+    pub(crate) fn new(reader: R, line_bytes_max: usize) -> Self {
+        Self { reader, line_bytes_max, next: 0, memory: Vec::new() }
+    }
+
+    /// The reader, to ask it what went through it.
+    pub(crate) fn into_inner(self) -> R {
+        self.reader
+    }
+
+    /// Gives the next line; `None` at the end.
+    pub(crate) fn next_line(&mut self) -> Result<Option<(i64, Line<'_>)>> {
+        self.memory.clear();
+        let (mut begun, mut cut) = (false, false);
+        loop {
+            let chunk = match self.reader.fill_buf() {
+                Ok(chunk) => chunk,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            if chunk.is_empty() {
+                if begun {
+                    break;
+                }
+                return Ok(None);
+            }
+            begun = true;
+            let end = chunk.iter().position(|byte| *byte == b'\n');
+            let length = end.unwrap_or(chunk.len());
+            let room = self.line_bytes_max.saturating_sub(self.memory.len());
+            self.memory.extend_from_slice(&chunk[..length.min(room)]);
+            cut |= length > room;
+            self.reader.consume(length + usize::from(end.is_some()));
+            if end.is_some() {
                 break;
             }
-            return Ok(None);
         }
-        begun = true;
-        let end = chunk.iter().position(|byte| *byte == b'\n');
-        let length = end.unwrap_or(chunk.len());
-        let room = line_bytes_max.saturating_sub(line.len());
-        line.extend_from_slice(&chunk[..length.min(room)]);
-        cut |= length > room;
-        reader.consume(length + usize::from(end.is_some()));
-        if end.is_some() {
-            break;
-        }
+        let number = self.next;
+        self.next += 1;
+        let bytes = match self.memory.strip_prefix(BYTE_ORDER_MARK) {
+            Some(rest) if number == 0 => rest,
+            _ => &self.memory,
+        };
+        let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
+        let line = match bytes {
+            bytes if cut => Line::Cut(bytes),
+            bytes if bytes.trim_ascii().is_empty() => Line::Blank,
+            bytes => Line::Whole(bytes),
+        };
+        Ok(Some((number, line)))
     }
-    let bytes = line.strip_suffix(b"\r").unwrap_or(line);
-    Ok(Some(match bytes {
-        bytes if cut => Line::Cut(bytes),
-        bytes if bytes.trim_ascii().is_empty() => Line::Blank,
-        bytes => Line::Whole(bytes),
-    }))
+}
+
+/// How a file is packed whose first bytes these are, and what unpacks it; `None` where it is not. No line of JSON begins so.
+pub(crate) fn packing(head: &[u8]) -> Option<(&'static str, &'static str)> {
+    let packings: [(&[u8], _, _); 6] = [
+        (b"\x1f\x8b", "gzip", "gzip -dk"),
+        (b"\x28\xb5\x2f\xfd", "zstd", "zstd -dk"),
+        (b"\xfd7zXZ\0", "xz", "xz -dk"),
+        (b"BZh", "bzip2", "bzip2 -dk"),
+        (b"\x04\x22\x4d\x18", "lz4", "lz4 -dk"),
+        (b"PK\x03\x04", "zip", "unzip"),
+    ];
+    packings.into_iter().find(|(magic, ..)| head.starts_with(magic)).map(|(_, packing, unpack)| (packing, unpack))
 }
 
 #[cfg(test)]
@@ -135,14 +176,17 @@ mod tests {
             ("123456789\nx", &[Line::Cut(b"12345678"), Line::Whole(b"x")]),
             ("1234567890123456789", &[Line::Cut(b"12345678")]),
             ("          \n", &[Line::Cut(b"        ")]),
+            ("\u{feff}a\n\u{feff}b", &[Line::Whole(b"a"), Line::Whole("\u{feff}b".as_bytes())]),
+            ("\u{feff}\r\na", &[Line::Blank, Line::Whole(b"a")]),
+            ("\u{feff}", &[Line::Blank]),
+            ("\u{feff}123456\n", &[Line::Cut(b"12345")]),
         ] {
             // Chunks of three bytes: a line spans several of them.
-            let mut reader = BufReader::with_capacity(3, text.as_bytes());
-            let mut memory = Vec::new();
-            for line in expected {
-                assert_eq!(next_line(&mut reader, &mut memory, 8).unwrap().as_ref(), Some(line), "{text:?}");
+            let mut lines = Lines::new(BufReader::with_capacity(3, text.as_bytes()), 8);
+            for (number, line) in (0..).zip(expected) {
+                assert_eq!(lines.next_line().unwrap(), Some((number, *line)), "{text:?}");
             }
-            assert_eq!(next_line(&mut reader, &mut memory, 8).unwrap(), None, "{text:?}");
+            assert_eq!(lines.next_line().unwrap(), None, "{text:?}");
             let survey = survey(text.as_bytes()).unwrap();
             assert_eq!(usize::try_from(survey.lines_total).unwrap(), expected.len(), "{text:?}");
             assert_eq!(survey.sha256, sha256_hex(text.as_bytes()));

@@ -13,9 +13,15 @@
 //! | `bytes_basis` | `body`, `body_and_headers` or `declared` | `body` where it is absent |
 //! | `attributes` | object of texts and numbers | numbers are kept by their digits, never as floats |
 //!
-//! Unknown fields are ignored. Numbers are integers by grammar: `12.0` and `1e3` are refused. `kind` other than
-//! `request` is refused until corrections are metered, because a retraction that is kept and not applied would be
-//! billed.
+//! | `kind` | `request`, `retraction` or `amendment` | `request` where it is absent |
+//! | `corrects_event_id` | text, 1 to 200 bytes | id of the request that a correction is about; required there, refused elsewhere |
+//!
+//! Unknown fields are ignored. Numbers are integers by grammar: `12.0` and `1e3` are refused.
+//!
+//! A correction comes from the same gateway as its request and has an `event_id` of its own, so that it too may be
+//! delivered twice. A `retraction` needs nothing else but `occurred_at`; the request then counts as nothing. An
+//! `amendment` is a whole record that stands in place of the request, at its own `occurred_at`: what it leaves out is
+//! not taken over. Of several the last one holds, by the record's time in Kafka. It may overtake its request.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -25,7 +31,7 @@ use sonic_rs::{JsonValueTrait as _, LazyValue};
 use tollbook_schemas::period::parse_instant;
 
 use crate::decode::{Rejection, text_of};
-use crate::record::{AccessFormat, AccessRecord, is_event_id, object, occurred, status, without_query};
+use crate::record::{AccessFormat, AccessRecord, RecordKind, is_event_id, object, occurred, status, without_query};
 
 /// One record as it stands in the message.
 #[derive(Debug, Deserialize)]
@@ -34,6 +40,7 @@ struct Raw<'a> {
     event_id: Option<Cow<'a, str>>,
     occurred_at: Option<Cow<'a, str>>,
     kind: Option<Cow<'a, str>>,
+    corrects_event_id: Option<Cow<'a, str>>,
     host: Option<Cow<'a, str>>,
     route: Option<Cow<'a, str>>,
     product: Option<Cow<'a, str>>,
@@ -70,9 +77,7 @@ fn check(raw: Raw<'_>) -> Result<AccessRecord<'_>, Rejection> {
         .event_id
         .filter(|id| is_event_id(id))
         .ok_or_else(|| Rejection::new("event_id", "event_id is missing, empty or longer than 200 bytes"))?;
-    if raw.kind.as_deref().is_some_and(|kind| kind != "request") {
-        return Err(Rejection::new("kind", "kind is not request: corrections are not metered yet"));
-    }
+    let kind = kind(raw.kind.as_deref(), raw.corrects_event_id)?;
     let occurred_at = raw.occurred_at.ok_or_else(|| Rejection::new("occurred_at", "occurred_at is missing"))?;
     let occurred_at = parse_instant(&occurred_at)
         .map_err(|_| Rejection::new("occurred_at", "occurred_at is not an RFC 3339 instant"))?;
@@ -121,8 +126,27 @@ fn check(raw: Raw<'_>) -> Result<AccessRecord<'_>, Rejection> {
         user_agent: raw.user_agent,
         bytes_basis,
         attributes,
+        kind,
         ..AccessRecord::new(event_id, occurred_at, "start")
     })
+}
+
+fn kind<'a>(kind: Option<&str>, corrects: Option<Cow<'a, str>>) -> Result<RecordKind<'a>, Rejection> {
+    let corrected = |make: fn(Cow<'a, str>) -> RecordKind<'a>, corrects: Option<Cow<'a, str>>| {
+        corrects.filter(|id| is_event_id(id)).map(make).ok_or_else(|| {
+            Rejection::new("corrects_event_id", "corrects_event_id is missing, empty or longer than 200 bytes")
+        })
+    };
+    match kind.unwrap_or("request") {
+        "request" if corrects.is_some() => Err(Rejection::new(
+            "corrects_event_id",
+            "a request corrects nothing: kind must be retraction or amendment where corrects_event_id is given",
+        )),
+        "request" => Ok(RecordKind::Request),
+        "retraction" => corrected(RecordKind::Retraction, corrects),
+        "amendment" => corrected(RecordKind::Amendment, corrects),
+        _ => Err(Rejection::new("kind", "kind is not request, retraction or amendment")),
+    }
 }
 
 fn attribute<'a>((name, value): (Cow<'a, str>, LazyValue<'a>)) -> Result<(Cow<'a, str>, Cow<'a, str>), Rejection> {

@@ -14,10 +14,34 @@ use crate::decode::{Message, Rejection};
 /// A text that may be absent.
 pub(crate) type Text<'a> = Option<Cow<'a, str>>;
 
+/// What a record says: a request, or what corrects one by its event id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum RecordKind<'a> {
+    /// A request.
+    Request,
+    /// The request with this id was none: it counts as nothing.
+    Retraction(Cow<'a, str>),
+    /// This record stands in place of the request with this id.
+    Amendment(Cow<'a, str>),
+}
+
+impl RecordKind<'_> {
+    /// The words of the columns `kind` and `corrects_event_id`.
+    pub(crate) fn columns(&self) -> (&'static str, Option<&str>) {
+        match self {
+            Self::Request => ("request", None),
+            Self::Retraction(id) => ("retraction", Some(id)),
+            Self::Amendment(id) => ("amendment", Some(id)),
+        }
+    }
+}
+
 /// One accepted record, checked.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct AccessRecord<'a> {
     pub event_id: Cow<'a, str>,
+    /// Whether it is a request, or corrects one.
+    pub kind: RecordKind<'a>,
     pub occurred_at: DateTime<Utc>,
     pub host: Text<'a>,
     pub route: Text<'a>,
@@ -55,6 +79,7 @@ impl<'a> AccessRecord<'a> {
     pub(crate) fn new(event_id: Cow<'a, str>, occurred_at: DateTime<Utc>, time_basis: &'static str) -> Self {
         Self {
             event_id,
+            kind: RecordKind::Request,
             occurred_at,
             host: None,
             route: None,

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use tollbook_lake::Lake;
+use tollbook_lake::{CHECKPOINT_ENTRIES, Lake};
 
 use crate::buffer::{Counts, Sealed};
 use crate::commit::{Committer, Landed};
@@ -23,6 +23,10 @@ use crate::watermark::Clock;
 const OPEN_LOOKS: usize = 10;
 const OPEN_PAUSE: Duration = Duration::from_millis(300);
 
+/// Looks at a topic that contradicts the table, and the pause between two.
+const CONTRADICTED_LOOKS: usize = 4;
+const CONTRADICTED_PAUSE: Duration = Duration::from_millis(250);
+
 /// Limits of a run.
 #[derive(Debug, Clone, Copy)]
 pub struct Budget {
@@ -32,6 +36,9 @@ pub struct Budget {
     pub commit_interval: Duration,
     /// How often a service asks for the topic's ends, to record how far it has read.
     pub watermark_interval: Duration,
+    /// Commits to a table after which it gets a checkpoint; none with 0. Without checkpoints every commit costs more
+    /// than the one before, and so does every start of a process.
+    pub checkpoint_commits: u64,
 }
 
 impl Default for Budget {
@@ -40,6 +47,7 @@ impl Default for Budget {
             batch_bytes_max: 32 * 1024 * 1024,
             commit_interval: Duration::from_secs(10),
             watermark_interval: Duration::from_secs(60),
+            checkpoint_commits: CHECKPOINT_ENTRIES,
         }
     }
 }
@@ -226,10 +234,17 @@ impl Ingestor {
                 budget: self.budget,
                 stop: stop.clone(),
             };
-            if self.consume(consuming, &mut committer, &mut report, progress).await? {
-                return Ok(report);
+            match self.consume(consuming, &mut committer, &mut report, progress).await {
+                Ok(true) => return Ok(report),
+                Ok(false) => report.restarts_total += 1,
+                Err(error) => {
+                    // The topic may say better than librdkafka what is wrong with it.
+                    if error.is_out_of_range() {
+                        self.assignment(&committer).await?;
+                    }
+                    return Err(error);
+                }
             }
-            report.restarts_total += 1;
         }
     }
 
@@ -257,10 +272,12 @@ impl Ingestor {
                 }
                 Handed::Passed(asked_at) => {
                     committer.passed(&partitions, asked_at.timestamp_millis()).await?;
+                    // An idle service commits watermarks all the time.
+                    committer.checkpoint(self.budget.checkpoint_commits).await?;
                     continue;
                 }
                 Handed::CaughtUp => break,
-                Handed::Repartitioned => {
+                Handed::Changed => {
                     whole = false;
                     break;
                 }
@@ -269,6 +286,8 @@ impl Ingestor {
             let landed = committer.commit(sealed).await?;
             whole = report.count(&counts, &landed);
             progress(report);
+            // What landed is counted and told: were this to fail, nothing of it is undone.
+            committer.checkpoint(self.budget.checkpoint_commits).await?;
             if !whole {
                 break;
             }
@@ -280,9 +299,25 @@ impl Ingestor {
     }
 
     /// Where to read each partition from: the table's frontier, made by a genesis commit before anything is read; and
-    /// the topic's ends. The frontier is read first: another process may move it at any time, and compared with ends
-    /// that were fetched before, a healthy topic would look truncated.
+    /// the topic's ends. Where the two contradict each other it looks again for a while: a broker that has just become
+    /// the leader of a partition, or has not heard of it yet, may answer too low.
     async fn assignment(&self, committer: &Committer) -> Result<(BTreeMap<i32, i64>, Watermarks), IngestError> {
+        let mut looks = 0;
+        loop {
+            let (frontier, watermarks) = self.frontier_and_ends(committer).await?;
+            match self.contradiction(&frontier, &watermarks) {
+                None => return Ok((frontier, watermarks)),
+                Some(error) if looks == CONTRADICTED_LOOKS => return Err(error),
+                Some(_) => {}
+            }
+            looks += 1;
+            tokio::time::sleep(CONTRADICTED_PAUSE).await;
+        }
+    }
+
+    /// The frontier is read first: another process may move it at any time, and compared with ends that were fetched
+    /// before, a healthy topic would look truncated.
+    async fn frontier_and_ends(&self, committer: &Committer) -> Result<(BTreeMap<i32, i64>, Watermarks), IngestError> {
         let mut frontier = committer.frontier().await?;
         let mut watermarks = self.watermarks().await?;
         let starts = self.starts(&frontier, &watermarks)?;
@@ -291,21 +326,28 @@ impl Ingestor {
             frontier = committer.frontier().await?;
             watermarks = self.watermarks().await?;
         }
-        for (partition, (low, high)) in &watermarks {
-            let source_name = self.door.source.to_string();
-            let next = frontier.get(partition).copied().ok_or_else(|| IngestError::MissingFrontier {
-                source_name: source_name.clone(),
-                partition: *partition,
-            })?;
-            if next < *low {
-                return Err(IngestError::Lost { source_name, partition: *partition, frontier: next, low: *low });
-            }
-            if next > *high {
-                return Err(IngestError::Truncated { source_name, partition: *partition, frontier: next, high: *high });
-            }
-        }
-        frontier.retain(|partition, _| watermarks.contains_key(partition));
         Ok((frontier, watermarks))
+    }
+
+    /// What is wrong with a topic that is not what was read.
+    fn contradiction(&self, frontier: &BTreeMap<i32, i64>, watermarks: &Watermarks) -> Option<IngestError> {
+        let name = || self.door.source.to_string();
+        for (partition, next) in frontier {
+            let (partition, next) = (*partition, *next);
+            let wrong = match watermarks.get(&partition) {
+                None => IngestError::PartitionGone { source_name: name(), partition, frontier: next },
+                Some((low, _)) if next < *low => {
+                    IngestError::Lost { source_name: name(), partition, frontier: next, low: *low }
+                }
+                Some((_, high)) if next > *high => {
+                    IngestError::Truncated { source_name: name(), partition, frontier: next, high: *high }
+                }
+                Some(_) => continue,
+            };
+            return Some(wrong);
+        }
+        let unknown = watermarks.keys().find(|partition| !frontier.contains_key(partition));
+        unknown.map(|partition| IngestError::MissingFrontier { source_name: name(), partition: *partition })
     }
 
     /// First offsets of partitions that the table does not know.

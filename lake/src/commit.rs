@@ -143,6 +143,19 @@ impl Lake {
         self.change(def, Operation::Append, &batches, steps, |_| Ok(Vec::new())).await
     }
 
+    /// As [`Lake::append`], for what is columns already: batches of the table's declared schema.
+    ///
+    /// # Errors
+    /// [`LakeError`].
+    pub async fn append_batches(
+        &self,
+        def: &'static Table,
+        batches: &[RecordBatch],
+        steps: &[TxnStep],
+    ) -> Result<Outcome, LakeError> {
+        self.change(def, Operation::Append, batches, steps, |_| Ok(Vec::new())).await
+    }
+
     /// Adds the rows whose key the table does not have yet, in one commit; gives how many were added. Safe under
     /// concurrency: a counter of the table is compared and swapped, so two writers cannot both add one key.
     ///
@@ -181,7 +194,21 @@ impl Lake {
         steps: &[TxnStep],
     ) -> Result<Outcome, LakeError> {
         let batches = if rows.is_empty() { Vec::new() } else { vec![batch_of(def, rows)?] };
-        self.change(def, Operation::Replace, &batches, steps, |handle| handle.removes(values)).await
+        self.replace_batches(def, values, &batches, steps).await
+    }
+
+    /// As [`Lake::replace`], for what is columns already: batches of the table's declared schema.
+    ///
+    /// # Errors
+    /// [`LakeError`].
+    pub async fn replace_batches(
+        &self,
+        def: &'static Table,
+        values: Option<&[String]>,
+        batches: &[RecordBatch],
+        steps: &[TxnStep],
+    ) -> Result<Outcome, LakeError> {
+        self.change(def, Operation::Replace, batches, steps, |handle| handle.removes(values)).await
     }
 
     pub(crate) async fn change(

@@ -28,6 +28,9 @@ const PLANS_LOST_MAX: usize = 5;
 /// One commit rewrites about so many files' worth of the target size, so that a lost race costs little.
 const TARGETS_PER_COMMIT: u64 = 8;
 
+/// Entries after the last checkpoint that make a new one worth its writing where nothing was merged.
+const CHECKPOINT_ENTRIES_MIN: u64 = 50;
+
 /// What a compaction did to one table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Compacted {
@@ -122,7 +125,8 @@ impl Lake {
                 return Err(LakeError::Contention { table: def.name, app_id: MAINTENANCE.to_owned() });
             }
         }
-        let checkpoint = self.checkpoint(def, commits_total > 0).await?;
+        let entries_min = if commits_total > 0 { 1 } else { CHECKPOINT_ENTRIES_MIN };
+        let checkpoint = self.checkpoint(def, entries_min).await?;
         let (files_after, bytes_after) = self.size(def).await?;
         let version = self.version(def).await?;
         Ok(Compacted {

@@ -90,9 +90,13 @@ pub enum LakeError {
     /// A row does not fit its table.
     #[error("a row does not fit its table")]
     Row(#[from] RowError),
-    /// A query of a person cannot be planned, or would change something.
-    #[error("the query cannot be answered: only queries are, and only over what there is")]
-    Sql(#[source] Box<datafusion::error::DataFusionError>),
+    /// A query of a person cannot be answered: it is none, asks for what is not there, would change something, or does
+    /// with the values what cannot be done with them.
+    #[error("the query cannot be answered: {what} (`show tables` and `describe NAME` tell what can be asked)")]
+    Sql {
+        /// The last cause, with names that come near.
+        what: String,
+    },
     /// A query failed.
     #[error("the query over the lake failed")]
     Query(#[source] Box<datafusion::error::DataFusionError>),
@@ -103,6 +107,17 @@ pub enum LakeError {
         job: String,
         /// When it ends if it is not renewed.
         ends_at: String,
+    },
+    /// Another process holds the lock of some work.
+    #[error(
+        "{work} is running already: another process holds {path}; wait until it has ended, or end it (a process that was \
+         killed holds nothing)"
+    )]
+    LockHeld {
+        /// Work.
+        work: String,
+        /// File of the lock.
+        path: String,
     },
     /// Our lease was taken over.
     #[error(
@@ -139,13 +154,15 @@ impl From<datafusion::error::DataFusionError> for LakeError {
 impl Classified for LakeError {
     fn kind(&self) -> Kind {
         match self {
-            Self::Sql(_) | Self::Root { .. } | Self::Export { .. } => Kind::Configuration,
+            Self::Sql { .. } | Self::Root { .. } | Self::Export { .. } => Kind::Configuration,
             Self::Open { source, .. } if !is_of_the_store(source) => Kind::Data,
             Self::Open { .. } | Self::Write { .. } | Self::Commit { .. } => Kind::Retry,
             Self::Log { .. } | Self::Schema { .. } | Self::Compaction { .. } | Self::Past { .. } => Kind::Data,
             Self::Row(_) => Kind::Bug,
             Self::Query(_) => Kind::Data,
-            Self::LeaseHeld { .. } | Self::LeaseLost { .. } | Self::Contention { .. } => Kind::Conflict,
+            Self::LeaseHeld { .. } | Self::LeaseLost { .. } | Self::LockHeld { .. } | Self::Contention { .. } => {
+                Kind::Conflict
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ use parquet::arrow::ArrowWriter;
 
 use crate::error::LakeError;
 use crate::open::Lake;
+use crate::question::refused;
 use crate::read::planned;
 use crate::write::properties;
 
@@ -18,14 +19,14 @@ impl Lake {
     /// Gives the number of rows.
     ///
     /// # Errors
-    /// As [`Lake::query`]; [`LakeError::Export`] where the answer has no form in Parquet, or cannot be written.
+    /// As [`Lake::answer`]; [`LakeError::Export`] where the answer has no form in Parquet, or cannot be written.
     pub async fn write_parquet(
         &self,
         context: &SessionContext,
         sql: &str,
         file: impl Write + Send,
     ) -> Result<usize, LakeError> {
-        let mut batches = planned(context, sql).await?.execute_stream().await?;
+        let mut batches = planned(context, sql).await?.execute_stream().await.map_err(refused)?;
         let schema = batches.schema();
         let mut names = BTreeSet::new();
         if let Some(twice) = schema.fields().iter().find(|field| !names.insert(field.name())) {
@@ -36,7 +37,7 @@ impl Lake {
         let failed = |error: parquet::errors::ParquetError| LakeError::Export { what: error.to_string() };
         let mut writer = ArrowWriter::try_new(file, schema, Some(properties())).map_err(failed)?;
         let mut rows = 0;
-        while let Some(batch) = batches.try_next().await? {
+        while let Some(batch) = batches.try_next().await.map_err(refused)? {
             rows += batch.num_rows();
             writer.write(&batch).map_err(failed)?;
         }

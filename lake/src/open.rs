@@ -26,8 +26,10 @@ pub struct Lake {
 pub(crate) struct Inner {
     root: Url,
     root_text: String,
+    /// The root as a folder of this machine.
+    pub(crate) folder: std::path::PathBuf,
     /// Root of the file system, for deltalake.
-    store: Arc<dyn ObjectStore>,
+    pub(crate) store: Arc<dyn ObjectStore>,
     /// The same store seen from the lake's root, for scans.
     pub(crate) scan_store: Arc<dyn ObjectStore>,
     handles: Mutex<HashMap<&'static str, Arc<Mutex<Handle>>>>,
@@ -40,6 +42,8 @@ pub(crate) struct Handle {
     pub(crate) txns: BTreeMap<String, i64>,
     /// Version that `txns` belongs to.
     pub(crate) txns_version: Option<u64>,
+    /// The newest checkpoint that is known; there may be newer ones.
+    pub(crate) checkpoint_at: Option<u64>,
 }
 
 impl std::fmt::Debug for Lake {
@@ -68,8 +72,8 @@ impl Lake {
         let prefix = object_store::path::Path::from_absolute_path(&folder).map_err(|e| wrong(e.to_string()))?;
         let store: Arc<dyn ObjectStore> = Arc::new(crate::durable_store::DurableStore::new());
         let scan_store: Arc<dyn ObjectStore> = Arc::new(PrefixStore::new(store.clone(), prefix));
-        let inner =
-            Inner { root: url, root_text: root.to_owned(), store, scan_store, handles: Mutex::new(HashMap::new()) };
+        let handles = Mutex::new(HashMap::new());
+        let inner = Inner { root: url, root_text: root.to_owned(), folder, store, scan_store, handles };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -86,17 +90,9 @@ impl Lake {
             return Ok(handle.clone());
         }
         let failed = |source: DeltaTableError| LakeError::Open { table: def.name, source: Box::new(source) };
-        let url = self
-            .inner
-            .root
-            .join(&format!("{}/", def.name))
-            .map_err(|error| LakeError::Root { root: self.inner.root_text.clone(), reason: error.to_string() })?;
-        let builder = DeltaTableBuilder::from_url(url.clone())
-            .map_err(failed)?
-            .with_storage_backend(self.inner.store.clone(), url.clone());
-        let mut table = builder.build().map_err(failed)?;
+        let mut table = self.table_over(def, self.inner.store.clone())?;
         // The log's reader wants the folder to be there before it looks for a log in it.
-        if let Ok(folder) = url.to_file_path() {
+        if let Ok(folder) = table.table_url().to_file_path() {
             crate::durable_store::make_folder(&folder)
                 .map_err(|error| LakeError::Root { root: self.inner.root_text.clone(), reason: error.to_string() })?;
         }
@@ -105,10 +101,22 @@ impl Lake {
         }
         table.load().await.map_err(failed)?;
         check_schema(&table, def)?;
-        let handle = Handle { table, def, txns: BTreeMap::new(), txns_version: None };
+        let handle = Handle { table, def, txns: BTreeMap::new(), txns_version: None, checkpoint_at: None };
         let handle = Arc::new(Mutex::new(handle));
         handles.insert(def.name, handle.clone());
         Ok(handle)
+    }
+
+    /// A table as deltalake knows it, not read yet, over a store of the whole file system.
+    pub(crate) fn table_over(&self, def: &'static Table, store: Arc<dyn ObjectStore>) -> Result<DeltaTable, LakeError> {
+        let failed = |source: DeltaTableError| LakeError::Open { table: def.name, source: Box::new(source) };
+        let url = self
+            .inner
+            .root
+            .join(&format!("{}/", def.name))
+            .map_err(|error| LakeError::Root { root: self.inner.root_text.clone(), reason: error.to_string() })?;
+        let builder = DeltaTableBuilder::from_url(url.clone()).map_err(failed)?.with_storage_backend(store, url);
+        builder.build().map_err(failed)
     }
 
     /// The newest version of a table, for reports; never evidence.
@@ -163,6 +171,17 @@ impl Handle {
     pub(crate) async fn reload(&mut self) -> Result<(), LakeError> {
         let def = self.def;
         self.table.update_state().await.map_err(|source| LakeError::Open { table: def.name, source: Box::new(source) })
+    }
+
+    /// Reads the newest checkpoint and what came since, as a process that starts does. deltalake's own update keeps one
+    /// batch of files for each commit that it has seen, and goes through all of them at every commit to come.
+    pub(crate) async fn load_anew(&mut self) -> Result<(), LakeError> {
+        let before = self.table.state.take();
+        let loaded = self.reload().await;
+        if loaded.is_err() {
+            self.table.state = before;
+        }
+        loaded
     }
 }
 

@@ -17,6 +17,7 @@ use url::Url;
 use crate::error::LakeError;
 use crate::open::Lake;
 use crate::past::{INGESTED, PinnedTables};
+use crate::question::refused;
 use crate::scan::{STORE_URL, Scan};
 
 impl Lake {
@@ -146,11 +147,11 @@ impl Lake {
     /// Runs one query for people: an answer without rows has one empty batch, which tells its columns.
     ///
     /// # Errors
-    /// [`LakeError::Sql`] where it cannot be planned; else as [`Lake::query`].
+    /// [`LakeError::Sql`] where what was asked cannot be answered; else as [`Lake::query`].
     pub async fn answer(&self, context: &SessionContext, sql: &str) -> Result<Vec<RecordBatch>, LakeError> {
         let rows = planned(context, sql).await?;
         let schema = Arc::new(rows.schema().as_arrow().clone());
-        let mut batches = rows.collect().await?;
+        let mut batches = rows.collect().await.map_err(refused)?;
         if batches.is_empty() {
             batches.push(RecordBatch::new_empty(schema));
         }
@@ -183,7 +184,7 @@ async fn register_views(context: &SessionContext) -> Result<(), LakeError> {
 /// `copy … to` write one, and `drop table` seem to have done something.
 pub(crate) async fn planned(context: &SessionContext, sql: &str) -> Result<DataFrame, LakeError> {
     let only_reads = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
-    context.sql_with_options(sql, only_reads).await.map_err(|error| LakeError::Sql(Box::new(error)))
+    context.sql_with_options(sql, only_reads).await.map_err(refused)
 }
 
 /// The SQL condition that a row was known at a pin.
@@ -196,7 +197,20 @@ pub fn pin_condition(pin: &Pin) -> String {
             format!("(source = {source} and kafka_partition = {partition} and kafka_offset < {next})")
         })
         .collect();
-    if known.is_empty() { "false".to_owned() } else { format!("({})", known.join(" or ")) }
+    any_of(&known)
+}
+
+/// Conditions of which one must hold, as a tree of little depth: the planner walks a chain by recursion, and a lake of
+/// some hundred files would take more stack than a thread has.
+fn any_of(conditions: &[String]) -> String {
+    match conditions {
+        [] => "false".to_owned(),
+        [one] => one.clone(),
+        many => {
+            let (one, other) = many.split_at(many.len() / 2);
+            format!("({} or {})", any_of(one), any_of(other))
+        }
+    }
 }
 
 /// A text as an SQL literal.

@@ -14,6 +14,7 @@ use chrono::{DateTime, Utc};
 use deltalake_core::DeltaTableError;
 use futures::TryStreamExt as _;
 use object_store::{ObjectStore, ObjectStoreExt as _};
+use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tollbook_schemas::source::Source;
 use tollbook_schemas::tables::Table;
@@ -47,6 +48,7 @@ impl Handle {
                 match last_checkpoint(&store, version, def).await? {
                     Some((at, txns)) => {
                         self.txns = txns;
+                        self.checkpoint_at = self.checkpoint_at.max(Some(at));
                         at + 1
                     }
                     None => 0,
@@ -138,7 +140,7 @@ fn failed(def: &'static Table, error: object_store::Error) -> LakeError {
 }
 
 /// The newest classic checkpoint at or before a version, with its transactions.
-pub(crate) async fn last_checkpoint(
+async fn last_checkpoint(
     store: &dyn ObjectStore,
     version: u64,
     def: &'static Table,
@@ -146,7 +148,7 @@ pub(crate) async fn last_checkpoint(
     let Some((at, location)) = newest_checkpoint(store, version, def).await? else { return Ok(None) };
     let failed = |error| failed(def, error);
     let bytes = store.get(&location).await.map_err(failed)?.bytes().await.map_err(failed)?;
-    let txns = read_checkpoint(bytes)
+    let txns = txns_of_checkpoint(bytes)
         .map_err(|what| LakeError::Log { table: def.name, what: format!("checkpoint {at}: {what}") })?;
     Ok(Some((at, txns)))
 }
@@ -169,12 +171,22 @@ pub(crate) async fn newest_checkpoint(
         .max_by_key(|(at, _)| *at))
 }
 
-fn read_checkpoint(bytes: Bytes) -> Result<BTreeMap<String, i64>, String> {
-    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|error| error.to_string())?;
-    let reader = reader.build().map_err(|error| error.to_string())?;
+/// Some columns of a checkpoint; those that it does not have are left out.
+pub(crate) fn checkpoint_batches(
+    bytes: Bytes,
+    columns: &[&str],
+) -> Result<impl Iterator<Item = Result<RecordBatch, String>> + use<>, String> {
+    let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|error| error.to_string())?;
+    let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
+    let reader = builder.with_projection(mask).build().map_err(|error| error.to_string())?;
+    Ok(reader.map(|batch| batch.map_err(|error| error.to_string())))
+}
+
+/// The transactions that a checkpoint has.
+pub(crate) fn txns_of_checkpoint(bytes: Bytes) -> Result<BTreeMap<String, i64>, String> {
     let mut txns = BTreeMap::new();
-    for batch in reader {
-        let batch: RecordBatch = batch.map_err(|error| error.to_string())?;
+    for batch in checkpoint_batches(bytes, &["txn"])? {
+        let batch = batch?;
         let Some(column) = batch.column_by_name("txn") else { continue };
         let txn = column.as_struct_opt().ok_or("txn is not a struct")?;
         let app_ids = txn.column_by_name("appId").and_then(|c| c.as_string_opt::<i32>()).ok_or("no appId")?;

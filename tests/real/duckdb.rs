@@ -55,7 +55,7 @@ fn duckdb_and_polars_read_what_we_read() {
                 for table in SUMS.map(|(table, _)| table) {
                     let table = by_name(table).unwrap();
                     lake.compact(table, 128 << 20).await.unwrap();
-                    lake.checkpoint(table, true).await.unwrap();
+                    lake.checkpoint(table, 1).await.unwrap();
                     let log = std::fs::read_dir(root.join(table.name).join("_delta_log")).unwrap();
                     let names = log.map(|entry| entry.unwrap().file_name().into_string().unwrap());
                     assert!(names.into_iter().any(|name| name.ends_with(".checkpoint.parquet")), "{}", table.name);

@@ -148,13 +148,21 @@ impl Run {
         self.child.wait().unwrap().signal() == Some(9)
     }
 
+    /// Sends a signal by its name.
+    ///
+    /// # Panics
+    /// When it cannot be sent.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.id().to_string()]).status().unwrap();
+        assert!(sent.success(), "{name} was not sent");
+    }
+
     /// Asks it to end, as a service manager does, and waits for it.
     ///
     /// # Panics
     /// When it ends with an error, or not at all.
     pub fn terminate(&mut self, patience: Duration) {
-        let asked = Command::new("kill").args(["-TERM", &self.id().to_string()]).status().unwrap();
-        assert!(asked.success(), "the signal was not sent");
+        self.signal("TERM");
         let begun = Instant::now();
         while begun.elapsed() < patience {
             if let Some(status) = self.ended() {

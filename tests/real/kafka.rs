@@ -127,6 +127,23 @@ impl Kafka {
         assert!(made.iter().all(Result::is_ok), "{topic} cannot be made: {made:?}");
     }
 
+    /// Deletes a topic and makes it again, with one partition.
+    pub fn remake_topic(&self, topic: &str) {
+        let admin: AdminClient<DefaultClientContext> =
+            ClientConfig::new().set("bootstrap.servers", &self.brokers).create().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(15)));
+        let deleted = runtime.block_on(admin.delete_topics(&[topic], &options)).unwrap();
+        assert!(deleted.iter().all(Result::is_ok), "{topic} cannot be deleted: {deleted:?}");
+        let new = [NewTopic::new(topic, 1, TopicReplication::Fixed(1))];
+        let begun = Instant::now();
+        // The name is free a moment after the answer.
+        while runtime.block_on(admin.create_topics(&new, &options)).unwrap().iter().any(Result::is_err) {
+            assert!(begun.elapsed() < PATIENCE, "{topic} cannot be made again");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
     /// Adds partitions to a topic, up to this many.
     pub fn grow_topic(&self, topic: &str, partitions: usize) {
         let admin: AdminClient<DefaultClientContext> =

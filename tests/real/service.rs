@@ -81,3 +81,50 @@ fn a_service_tells_how_far_it_has_read_and_reads_new_partitions() {
     reaches_now(&folder, &mut service, &ledger);
     service.terminate(PATIENCE);
 }
+
+/// Reading on would wait for offsets that mean other records, and lose all before them.
+#[test]
+fn a_service_ends_when_its_topic_was_deleted_and_made_again() {
+    const REMADE: &str = "remade";
+    let Some(kafka) = Kafka::shared() else { return };
+    kafka.make_topic(REMADE, 1);
+    let mut ledger = Ledger::new(6, 1);
+    let folder = Folder::new(kafka.brokers(), REMADE);
+    let producer = kafka.producer(REMADE, None);
+    let send = |ledger: &mut Ledger, producer: &Producer, messages: usize| {
+        for _ in 0..messages {
+            let (partition, payload) = ledger.message_to(0);
+            producer.send(partition, payload.as_deref());
+        }
+        producer.flush();
+    };
+    send(&mut ledger, &producer, 300);
+    let mut service = folder.service();
+    reaches_now(&folder, &mut service, &ledger);
+    // A second one ends at once: the first has the lock.
+    let mut second = folder.service();
+    assert_eq!(ends(&mut second).code(), Some(5), "{}", second.errors());
+    // While it looks away: while there is no topic, it would rightly tell that.
+    service.signal("STOP");
+    drop(producer);
+    kafka.remake_topic(REMADE);
+    send(&mut Ledger::new(7, 1), &kafka.producer(REMADE, None), 20);
+    service.signal("CONT");
+    let status = ends(&mut service);
+    let told = service.errors();
+    assert_eq!(status.code(), Some(3), "{told}");
+    assert!(told.contains("the topic ends at 20") && told.contains("set a new generation"), "{told}");
+    let differences = Catch::read(&folder.lake(), &folder.source()).against(&ledger);
+    assert_eq!(differences, Default::default(), "tables and ledger differ");
+}
+
+fn ends(run: &mut Run) -> std::process::ExitStatus {
+    let begun = Instant::now();
+    loop {
+        if let Some(status) = run.ended() {
+            return status;
+        }
+        assert!(begun.elapsed() < PATIENCE, "it goes on: {}", run.errors());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

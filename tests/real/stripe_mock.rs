@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tollbook::jobs;
 use tollbook_billing::stripe::STRIPE_VERSION;
+use tollbook_schemas::id::ProfileVersionId;
+use tollbook_schemas::tables::billing::BILLING_PROFILE;
 use tollbook_simulate::stripe_double::{Fault, FaultKind, LoggedRequest};
 
 use crate::month::{Issued, KEY};
@@ -79,6 +81,7 @@ async fn requests_of_billing() -> anyhow::Result<Vec<LoggedRequest>> {
     // Answers that never come, for each kind of write: what is asked to find out what happened must fit as well.
     for endpoint in [
         "POST /v1/customers",
+        "POST /v1/customers/{id}",
         "POST /v1/invoices",
         "POST /v1/invoices/{id}/add_lines",
         "POST /v1/invoices/{id}/finalize",
@@ -86,6 +89,22 @@ async fn requests_of_billing() -> anyhow::Result<Vec<LoggedRequest>> {
         double.inject(Fault { endpoint, nth: 1, kind: FaultKind::ExecuteThenDrop })?;
         double.inject(Fault { endpoint, nth: 2, kind: FaultKind::Status500After })?;
     }
+    // Sent once, some invoices stay drafts; their partners then change their profiles, and lose or get a tax id.
+    let mut once = context.clone();
+    if let Some(stripe) = &mut once.configuration.stripe {
+        stripe.sends_max = Some(1);
+    }
+    jobs::bill::push_month(&once, month).await?;
+    let mut profiles = context.lake.rows(&BILLING_PROFILE, None).await?;
+    for (at, profile) in profiles.iter_mut().enumerate() {
+        let recorded = profile.instant("recorded_at").unwrap() + chrono::TimeDelta::seconds(1);
+        let tax_id = (at % 2 == 0).then(|| format!("DE{at:09}"));
+        let version = ProfileVersionId::derive([format!("later {at}")]);
+        let changed =
+            profile.clone().with("profile_version_id", version.as_str()).with("legal_name", "Renamed & Söhne");
+        *profile = changed.with("tax_id", tax_id).with("recorded_at", recorded);
+    }
+    context.lake.append_missing(&BILLING_PROFILE, &profiles).await?;
     for _ in 0..4 {
         jobs::bill::push_month(context, month).await?;
     }
@@ -128,7 +147,13 @@ fn every_request_of_billing_fits_stripes_schema() {
     }
     println!("stripe-mock: {:4} in all; {:.1?}", sent.values().sum::<usize>(), begun.elapsed());
     assert!(refused.is_empty(), "{} requests do not fit, the first:\n{}", refused.len(), refused[0]);
-    for endpoint in ["POST /v1/customers", "POST /v1/invoices", "POST /v1/invoices/{id}/add_lines"] {
+    for endpoint in [
+        "POST /v1/customers",
+        "POST /v1/customers/{id}",
+        "GET /v1/customers/{id}",
+        "POST /v1/invoices",
+        "POST /v1/invoices/{id}/add_lines",
+    ] {
         assert!(sent.contains_key(endpoint), "billing made no {endpoint}: the test has lost its subject");
     }
 

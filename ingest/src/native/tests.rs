@@ -27,6 +27,19 @@ fn a_whole_record_is_read_exactly() {
     assert_eq!(attributes, [("big", "123456789012345678901234567890"), ("tokens", "0.125"), ("user", "u1")]);
 }
 
+#[test]
+fn corrections_name_the_request_that_they_correct() {
+    for (kind, columns) in [
+        ("", ("request", None)),
+        (r#","kind":"request""#, ("request", None)),
+        (r#","kind":"retraction","corrects_event_id":"e1""#, ("retraction", Some("e1"))),
+        (r#","kind":"amendment","corrects_event_id":"e1","status":404"#, ("amendment", Some("e1"))),
+    ] {
+        let text = format!(r#"{{"event_id":"c1","occurred_at":"2026-06-01T00:00:00Z"{kind}}}"#);
+        assert_eq!((FORMAT.read)(&text).unwrap().kind.columns(), columns, "{text}");
+    }
+}
+
 /// Each row puts one field into a record that is good otherwise.
 #[test]
 fn bad_records_are_rejected_with_a_reason() {
@@ -47,7 +60,13 @@ fn bad_records_are_rejected_with_a_reason() {
         (r#""event_id":"e","occurred_at":"2026-06-01T00:00:00Z","response_bytes":99999999999999999999"#, "wrong_type"),
         (r#""event_id":"e","occurred_at":"2026-06-01T00:00:00Z","response_bytes":1e3"#, "wrong_type"),
         (r#""event_id":"e","occurred_at":"2026-06-01T00:00:00Z","attributes":{"a":[1]}"#, "wrong_type"),
-        (r#""event_id":"e","occurred_at":"2026-06-01T00:00:00Z","kind":"retraction""#, "kind"),
+        (r#""event_id":"e","occurred_at":"2026-06-01T00:00:00Z","kind":"reversal""#, "kind"),
+        (r#""event_id":"e","occurred_at":"2026-06-01T00:00:00Z","kind":"retraction""#, "corrects_event_id"),
+        (
+            r#""event_id":"e","occurred_at":"2026-06-01T00:00:00Z","kind":"amendment","corrects_event_id":"""#,
+            "corrects_event_id",
+        ),
+        (r#""event_id":"e","occurred_at":"2026-06-01T00:00:00Z","corrects_event_id":"d""#, "corrects_event_id"),
     ] {
         let text = format!("{{{field}}}");
         let records = decode_bytes(Some(text.as_bytes()));

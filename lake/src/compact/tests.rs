@@ -108,9 +108,9 @@ async fn a_cold_reader_needs_no_entry_before_the_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
     let lake = open(folder.path());
     ingest(&lake, 0, 6).await;
-    assert_eq!(lake.checkpoint(EVENTS, false).await.unwrap(), None, "too few entries");
-    let at = lake.checkpoint(EVENTS, true).await.unwrap().unwrap();
-    assert_eq!(lake.checkpoint(EVENTS, true).await.unwrap(), None, "nothing came since");
+    assert_eq!(lake.checkpoint(EVENTS, CHECKPOINT_ENTRIES_MIN).await.unwrap(), None, "too few entries");
+    let at = lake.checkpoint(EVENTS, 1).await.unwrap().unwrap();
+    assert_eq!(lake.checkpoint(EVENTS, 1).await.unwrap(), None, "nothing came since");
     ingest(&lake, 6, 8).await;
     let (rows, txns) = (events(&lake).await, lake.txns(EVENTS).await.unwrap());
     for entry in 0..=at {
@@ -316,31 +316,4 @@ fn a_fingerprint_knows_a_row_that_is_lost_doubled_or_changed_but_no_order() {
     for other in [&[1, 2][..], &[1, 2, 2], &[1, 2, 4], &[1, 2, 3, 3]] {
         assert_ne!(of(&[1, 2, 3]), of(other), "{other:?}");
     }
-}
-
-/// Prints what a commit costs as the log grows, and after a compaction.
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "measures; run it with --ignored --nocapture"]
-async fn what_a_commit_costs() {
-    let folder = tempfile::tempdir().unwrap();
-    let lake = open(folder.path());
-    for from in (0..300).step_by(50) {
-        let begun = std::time::Instant::now();
-        ingest(&lake, from, from + 50).await;
-        println!("commits {from} to {}: {:?} each", from + 50, begun.elapsed() / 50);
-    }
-    for name in ["before", "after"] {
-        let begun = std::time::Instant::now();
-        let cold = open(folder.path());
-        cold.txns(EVENTS).await.unwrap();
-        println!("cold open {name}: {:?}", begun.elapsed());
-        if name == "before" {
-            let begun = std::time::Instant::now();
-            println!("{:?}", lake.compact(EVENTS, TARGET).await.unwrap());
-            println!("compact: {:?}", begun.elapsed());
-        }
-    }
-    let begun = std::time::Instant::now();
-    ingest(&lake, 300, 350).await;
-    println!("commits 300 to 350: {:?} each", begun.elapsed() / 50);
 }

@@ -164,7 +164,11 @@ async fn revenue_is_summed_by_currency_beyond_64_bits() {
     let found = asked(&lake, &context, "select * from revenue_monthly order by period, currency").await.unwrap();
     assert_eq!(
         found,
-        ["2026-05 EUR 1 7 0 0", "2026-06 EUR 2 18446744073709551614 1 9223372036854775807", "2026-06 USD 1 5 1 5"]
+        [
+            "2026-05 EUR 1 7 0 0 0 0 0",
+            "2026-06 EUR 2 18446744073709551614 1 9223372036854775807 0 0 0",
+            "2026-06 USD 1 5 1 5 0 0 0"
+        ]
     );
 }
 
@@ -360,7 +364,7 @@ async fn tables_are_read_as_a_run_left_them() {
     told(written.unwrap_err(), "are gone");
     assert_eq!(asked(&lake, &then, EVENT_COUNT).await.unwrap(), ["5 4"], "other tables are still read");
 
-    let at = lake.checkpoint(&PARTNER, true).await.unwrap().unwrap();
+    let at = lake.checkpoint(&PARTNER, 1).await.unwrap().unwrap();
     for entry in 0..=at {
         std::fs::remove_file(vacuumed.join(format!("_delta_log/{entry:020}.json"))).unwrap();
     }

@@ -5,12 +5,13 @@
 //! record that name different environments, leave the row unattributed, with the reason, counted, never billed (I9).
 //!
 //! The view `attributed` has, beside the columns of `access_log`: `delivery` (1 for the delivery that counts, more for
-//! repeated ones: I2), `partner_id`, `environment`, `unattributed_reason`, `product_id`, `slice_start`, `slice_end`.
+//! repeated ones, 0 for those in whose place a correction stands: I2), `partner_id`, `environment`,
+//! `unattributed_reason`, `product_id`, `partner_is_internal`, `partner_is_test`, `slice_start`, `slice_end`.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use arrow::array::{RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::array::{BooleanArray, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use chrono::{DateTime, Utc};
 use datafusion::datasource::MemTable;
@@ -19,37 +20,44 @@ use tollbook_lake::as_text;
 use tollbook_schemas::catalog::Catalog;
 use tollbook_schemas::period::Period;
 use tollbook_schemas::registry::{IdentityLink, LinkSystem, Registry};
+use tollbook_schemas::tables::Row;
 
+use crate::contested;
 use crate::error::AggregateError;
+use crate::id_index::REQUEST_ID_SQL;
 use crate::segments::segments;
 
 /// Stands for "for ever" in the joins; no record can be later (ingest refuses years past 2199).
-const FAR: DateTime<Utc> = DateTime::from_timestamp(7_258_118_400, 0).unwrap();
+pub(crate) const FAR: DateTime<Utc> = DateTime::from_timestamp(7_258_118_400, 0).unwrap();
 const LONG_AGO: DateTime<Utc> = DateTime::from_timestamp(0, 0).unwrap();
 
-/// Registers the small tables and the view with a session that has `access_log` already.
+/// Registers the small tables and the view with a session that has `access_log` and [`crate::arrival`]'s table already.
 ///
-/// `condition` selects the rows that exist for this purpose (the pin, and days to look at).
+/// `condition` selects the rows that exist for this purpose (the pin, and whole hours to look at); `contested` has the
+/// rows of `contested_request` of that pin and those hours.
 pub(crate) async fn register(
     context: &SessionContext,
     registry: &Registry,
     catalog: &Catalog,
     range: Period,
     condition: &str,
+    contested: &[Row],
 ) -> Result<(), AggregateError> {
     register_links(context, "credential_link", LinkSystem::Credential, registry)?;
     register_links(context, "consumer_link", LinkSystem::Consumer, registry)?;
     register_spans(context, registry, catalog, range)?;
+    register_flags(context, registry)?;
+    contested::register(context, contested)?;
     context.sql(&view(catalog, condition)).await?;
     Ok(())
 }
 
-fn instants(values: Vec<DateTime<Utc>>) -> TimestampMicrosecondArray {
+pub(crate) fn instants(values: Vec<DateTime<Utc>>) -> TimestampMicrosecondArray {
     let micros: Vec<i64> = values.iter().map(DateTime::timestamp_micros).collect();
     TimestampMicrosecondArray::from(micros).with_timezone("UTC")
 }
 
-fn instant_field(name: &str) -> Field {
+pub(crate) fn instant_field(name: &str) -> Field {
     Field::new(name, DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), false)
 }
 
@@ -107,6 +115,27 @@ fn register_spans(
     Ok(())
 }
 
+/// Partners that a meter may leave out.
+fn register_flags(context: &SessionContext, registry: &Registry) -> Result<(), AggregateError> {
+    let flagged: Vec<_> =
+        registry.partners.iter().filter(|(_, partner)| partner.is_internal || partner.is_test).collect();
+    let schema = Arc::new(Schema::new(vec![
+        Field::new("flagged_id", DataType::Utf8, false),
+        Field::new("is_internal", DataType::Boolean, false),
+        Field::new("is_test", DataType::Boolean, false),
+    ]));
+    let batch = RecordBatch::try_new(
+        schema.clone(),
+        vec![
+            Arc::new(flagged.iter().map(|(id, _)| Some(id.as_str())).collect::<StringArray>()),
+            Arc::new(flagged.iter().map(|(_, partner)| Some(partner.is_internal)).collect::<BooleanArray>()),
+            Arc::new(flagged.iter().map(|(_, partner)| Some(partner.is_test)).collect::<BooleanArray>()),
+        ],
+    )?;
+    context.register_table("partner_flag", Arc::new(MemTable::try_new(schema, vec![vec![batch]])?))?;
+    Ok(())
+}
+
 /// The product of a row: the gateway's hint where it names a product of the catalog, else the longest route prefix of
 /// its path, else `unmapped`. The path is what the client wrote (`/maps/../reports/1`); the hint is the gateway's word.
 fn product_case(catalog: &Catalog) -> String {
@@ -131,13 +160,30 @@ fn view(catalog: &Catalog, condition: &str) -> String {
     let product = product_case(catalog);
     format!(
         "create view attributed as
-with delivered as (
-  select *,
-    row_number() over (
-      partition by gateway, event_id, date_trunc('hour', occurred_at)
-      order by source, kafka_partition, kafka_offset, record_index) as delivery
+with arrived as (
+  select *, {REQUEST_ID_SQL} as request_id, coalesce(arrival_of_repeated, 1) as arrival
   from access_log
-  where kind = 'request' and {condition}
+  left join (select ranked_source, ranked_partition, ranked_offset, ranked_index, arrival as arrival_of_repeated from ranked)
+    on ranked_partition = kafka_partition and ranked_offset = kafka_offset and ranked_index = record_index
+    and ranked_source = source
+  where {condition}
+),
+judged as (
+  select a.*, c.superseded, c.event_id is not null as is_contested,
+    a.source = c.counted_source and a.kafka_partition = c.counted_partition
+      and a.kafka_offset = c.counted_offset and a.record_index = c.counted_index as is_counted
+  from arrived a
+  left join contested c
+    on c.gateway = a.gateway and c.event_id = a.request_id and c.hour = date_trunc('hour', a.occurred_at)
+),
+delivered as (
+  select *,
+    case when not is_contested then arrival
+      when coalesce(is_counted, false) then 1
+      when superseded then 0
+      else arrival + 1 end as delivery
+  from judged
+  where kind = 'request' or coalesce(is_counted, false)
 ),
 linked as (
   select d.*,
@@ -174,9 +220,11 @@ owned as (
   from decided
 )
 select o.*,
+  coalesce(f.is_internal, false) as partner_is_internal, coalesce(f.is_test, false) as partner_is_test,
   greatest(date_trunc('hour', o.occurred_at), coalesce(s.span_start, {long_ago})) as slice_start,
   least(date_trunc('hour', o.occurred_at) + interval '1 hour', coalesce(s.span_end, {far})) as slice_end
 from owned o
+left join partner_flag f on f.flagged_id = o.partner_id
 left join partner_span s
   on s.partner_id = o.partner_id and o.occurred_at >= s.span_start and o.occurred_at < s.span_end",
         long_ago = instant_sql(LONG_AGO),

@@ -1,6 +1,7 @@
 //! What can go wrong between the rows and the usage.
 
 use tollbook_lake::LakeError;
+use tollbook_schemas::catalog::Problem;
 use tollbook_schemas::error::{Classified, Kind};
 use tollbook_schemas::id::MeterId;
 use tollbook_schemas::tables::RowError;
@@ -8,16 +9,9 @@ use tollbook_schemas::tables::RowError;
 /// An error of aggregation.
 #[derive(Debug, thiserror::Error)]
 pub enum AggregateError {
-    /// An expression of a meter cannot be planned.
-    #[error("meter {meter}: {field} cannot be used as SQL over access_log: {reason}")]
-    Meter {
-        /// Meter.
-        meter: MeterId,
-        /// Which expression.
-        field: String,
-        /// The planner's words.
-        reason: String,
-    },
+    /// An expression of a meter cannot be used.
+    #[error("{0}")]
+    Meter(Box<Problem>),
     /// A quantity does not fit.
     #[error("meter {meter}: a quantity has more than 26 digits before the point; no invoice can be right with it")]
     Overflow {
@@ -64,7 +58,7 @@ impl From<arrow::error::ArrowError> for AggregateError {
 impl Classified for AggregateError {
     fn kind(&self) -> Kind {
         match self {
-            Self::Meter { .. } => Kind::Configuration,
+            Self::Meter(_) => Kind::Configuration,
             Self::Overflow { .. } | Self::Stored { .. } | Self::Period(_) => Kind::Data,
             Self::Contention(_) => Kind::Conflict,
             Self::Lake(error) => error.kind(),

@@ -14,10 +14,12 @@ use tollbook_schemas::pin::Pin;
 use tollbook_schemas::registry::Registry;
 use tollbook_schemas::tables::access_log;
 
+use crate::arrival;
 use crate::attribution::{self, instant_sql};
+use crate::contested::contested_at;
 use crate::error::AggregateError;
 use crate::exact::text_at;
-use crate::usage::meter_condition;
+use crate::usage::counted_sql;
 
 /// The requests of one slice that came from one partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,19 +60,20 @@ pub async fn explain(
         instant_sql(span.start),
         instant_sql(span.end)
     );
-    attribution::register(&context, registry, catalog, span, &hours).await?;
-    let valued = meter.value.as_ref().map(|sql| format!(" and ({sql}) is not null")).unwrap_or_default();
+    arrival::register(lake, &context, pin, &hours, None).await?;
+    let contested = contested_at(lake, pin).await?;
+    attribution::register(&context, registry, catalog, span, &hours, &contested).await?;
     let sql = format!(
         "select slice_start, slice_end, source, kafka_partition, min(kafka_offset), max(kafka_offset), count(*)
-         from attributed
-         where delivery = 1 and environment = 'production' and partner_id = {partner}
-           and occurred_at >= {from} and occurred_at < {to} and {condition}{valued}
+         from ({counted})
+         where environment = 'production' and partner_id = {partner}
+           and occurred_at >= {from} and occurred_at < {to}
          group by slice_start, slice_end, source, kafka_partition
          order by slice_start, slice_end, source, kafka_partition",
         partner = as_text(partner.as_str()),
         from = instant_sql(span.start),
         to = instant_sql(span.end),
-        condition = meter_condition(meter),
+        counted = counted_sql(meter),
     );
     let mut evidence = Vec::new();
     for batch in lake.query(&context, &sql).await? {

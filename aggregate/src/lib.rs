@@ -2,16 +2,21 @@
 // A wrong cast or a panic here is a wrong invoice or lost offsets. Tests may.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::as_conversions))]
 
+mod arrival;
 mod attribution;
+mod contested;
 mod error;
 mod exact;
 mod explain;
+mod frontier;
 mod funnel;
+mod id_index;
 mod meters;
 mod milestones;
 mod reach;
 mod registry;
 mod segments;
+mod touched;
 mod usage;
 
 pub use error::AggregateError;

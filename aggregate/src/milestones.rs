@@ -13,7 +13,9 @@ use tollbook_schemas::pin::Pin;
 use tollbook_schemas::registry::{Partner, Registry};
 use tollbook_schemas::tables::{Row, Table, Value, access_log, derived};
 
+use crate::arrival;
 use crate::attribution::{self, instant_sql};
+use crate::contested::contested_at;
 use crate::error::AggregateError;
 use crate::exact::text_at;
 use crate::funnel::{Funnel, PartnerMilestones, fold_funnel};
@@ -161,7 +163,9 @@ async fn activity(
     let condition = format!("{} and occurred_at <= {}", pin_condition(pin), instant_sql(as_of));
     // Spans do not matter here: an empty range cuts nothing.
     let nothing = Period { start: as_of, end: as_of };
-    attribution::register(&context, registry, catalog, nothing, &condition).await?;
+    arrival::register(lake, &context, pin, &condition, None).await?;
+    let contested = contested_at(lake, pin).await?;
+    attribution::register(&context, registry, catalog, nothing, &condition, &contested).await?;
     let since = |days: i64| format!("occurred_at > {}", instant_sql(as_of - Duration::days(days)));
     let success = "status between 200 and 299";
     let sql = format!(

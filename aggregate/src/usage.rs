@@ -1,50 +1,69 @@
-//! The refresh of `usage`: what arrived since the frontier → the UTC days that it touches → exactly those days
+//! The refresh of `usage`: what arrived since the frontier → the UTC hours that it touches → exactly those hours
 //! computed anew from all their rows → one commit that replaces them and carries the new frontier.
 //!
-//! Cost follows what changed, not history; late rows need no special case; a crash leaves the old usage or the new
-//! one. A change of the registry or of the catalog touches every day. Running it again with nothing new commits
-//! nothing. Quantities are summed in 256 bits, so that a sum cannot wrap (DataFusion's own 128-bit sum does): at most
-//! 2^63 rows of at most 38 digits stay below 58 digits, and 76 fit.
+//! Cost follows what changed, not history; late rows, corrections and requests that come again in another hour need no
+//! special case; a crash leaves the old usage or the new one. A change of the registry touches the hours that it
+//! changes, one of the catalog every hour. Running it again with nothing new commits nothing. Quantities are summed in
+//! 256 bits, so that a sum cannot wrap (DataFusion's own 128-bit sum does): at most 2^63 rows of at most 38 digits stay
+//! below 58 digits, and 76 fit.
+//!
+//! The id index and `contested_request` are filled first, each by commits of its own. They do not depend on what usage
+//! is yet: a run that dies between leaves them ahead, and the next one finds the same rows new for usage and decides
+//! the same.
+
+mod metered;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use arrow::array::{Array as _, AsArray as _, RecordBatch};
-use arrow::datatypes::{Date32Type, Decimal256Type, Int64Type, TimestampMicrosecondType};
-use chrono::{DateTime, Days, NaiveDate, Utc};
+use arrow::array::{AsArray as _, RecordBatch};
+use arrow::datatypes::Int64Type;
+use chrono::{DateTime, NaiveDate, Utc};
 use datafusion::common::ScalarValue;
 use datafusion::datasource::MemTable;
 use datafusion::execution::context::SessionContext;
 use tollbook_lake::{Lake, Outcome, TxnStep, pin_condition};
-use tollbook_schemas::catalog::{Aggregation, Catalog, Meter};
-use tollbook_schemas::decimal::Decimal;
+use tollbook_schemas::catalog::Catalog;
 use tollbook_schemas::id::MeterId;
-use tollbook_schemas::period::{Period, PeriodError};
+use tollbook_schemas::period::Period;
 use tollbook_schemas::pin::Pin;
 use tollbook_schemas::registry::Registry;
-use tollbook_schemas::source::Source;
-use tollbook_schemas::tables::derived::USAGE;
-use tollbook_schemas::tables::{Row, Table, access_log, partner_event};
+use tollbook_schemas::tables::derived::{CONTESTED_REQUEST, USAGE};
+use tollbook_schemas::tables::{Row, Table, access_log, batch_of, partner_event};
 
+use crate::arrival;
 use crate::attribution;
+use crate::contested::{RequestId, Verdict, decide_candidates, rows_of_verdict};
 use crate::error::AggregateError;
 use crate::exact::{exact_decimal, text_at};
+use crate::frontier::{declared, frontier, steps};
+use crate::id_index::{candidates, fill_index, row_hash};
 use crate::meters::check_meters;
+use crate::registry::read_registry;
+pub(crate) use metered::counted_sql;
+use metered::{base_sql, meter_sql, rows_of_meter};
 
-/// Rows of one pass: days are taken together up to this many, which bounds memory.
+use crate::touched::{AN_HOUR, Hour, changed_links, hours_of_links, hours_of_rows, in_ranges, ranges, recut_hours};
+
+/// Rows of one pass: hours are taken together up to this many, which bounds memory.
 const PASS_ROWS_MAX: i64 = 2_000_000;
 const ATTEMPTS_MAX: usize = 5;
 
 /// What a refresh did, and what the days it touched hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UsageReport {
-    /// Days computed anew.
-    pub days_total: usize,
+    /// Hours computed anew.
+    pub hours_total: usize,
     /// Usage rows written.
     pub usage_rows_total: usize,
-    /// Deliveries in those days.
+    /// Deliveries in those hours, but for corrections that do not count.
     pub records_total: i64,
     /// Deliveries of requests that had been delivered before (I2).
     pub duplicates_total: i64,
+    /// Deliveries of requests in whose place a correction stands.
+    pub corrected_total: i64,
+    /// Ids whose deliveries contradict each other or were corrected, among those that arrived: see
+    /// `contested_request` (I9).
+    pub contested_total: usize,
     /// Requests that are nobody's, by reason (I9).
     pub unattributed: BTreeMap<String, i64>,
     /// Meter values that are no exact decimal, and count as nothing, by meter (I9).
@@ -53,24 +72,12 @@ pub struct UsageReport {
     pub pin: Pin,
 }
 
-/// App id under which `usage` keeps how far it has taken one partition of an ingested table.
-fn frontier_app_id(def: &Table, source: &Source, partition: i32) -> String {
-    format!("{} {}", def.name, source.app_id(partition))
-}
-
 /// What `usage` was last computed from: the pin of its frontier over one ingested table.
 ///
 /// # Errors
 /// [`AggregateError`].
 pub async fn usage_pin(lake: &Lake, def: &Table) -> Result<Pin, AggregateError> {
-    let prefix = format!("{} ", def.name);
-    let mut pin = Pin::new();
-    for (app_id, next) in lake.txns(&USAGE).await? {
-        if let Some((source, partition)) = app_id.strip_prefix(&prefix).and_then(Source::split_app_id) {
-            pin.set(source, partition, next);
-        }
-    }
-    Ok(pin)
+    frontier(lake, &USAGE, def).await
 }
 
 /// Whether `usage` was computed with just this catalog: another may meter the same rows otherwise, and prices of one
@@ -136,115 +143,187 @@ async fn refresh_once(
     let txns = lake.txns(&USAGE).await?;
     let known = usage_pin(lake, &access_log::TABLE).await?;
     let pin = lake.pin(&access_log::TABLE).await?;
-    let mut report = UsageReport { pin: pin.clone(), ..UsageReport::default() };
-    let mut steps = Vec::new();
-    let mut step = |app_id: String, next: i64| {
-        let expected = txns.get(&app_id).copied();
-        if expected != Some(next) {
-            steps.push(TxnStep { app_id, expected, next });
-        }
-    };
-    pin.iter().for_each(|(source, p, next)| step(frontier_app_id(&access_log::TABLE, source, p), next));
     let events_known = usage_pin(lake, &partner_event::TABLE).await?;
-    events_pin.iter().for_each(|(source, p, next)| step(frontier_app_id(&partner_event::TABLE, source, p), next));
-    step(CATALOG.to_owned(), catalog_version(catalog));
-    // It may fall back: a topic that was added to the configuration may hold anything until it is read.
-    step(REACH.to_owned(), reach.map_or(0, |reach| reach.timestamp_millis()));
-    if steps.is_empty() {
+    let mut commit_steps = steps(&known, &pin, &access_log::TABLE);
+    commit_steps.extend(steps(&events_known, events_pin, &partner_event::TABLE));
+    // The reach may fall back: a topic that was added to the configuration may hold anything until it is read.
+    for (app_id, next) in
+        [(CATALOG, catalog_version(catalog)), (REACH, reach.map_or(0, |reach| reach.timestamp_millis()))]
+    {
+        let expected = txns.get(app_id).copied();
+        if expected != Some(next) {
+            commit_steps.push(TxnStep { app_id: app_id.to_owned(), expected, next });
+        }
+    }
+    let mut report = UsageReport { pin: pin.clone(), ..UsageReport::default() };
+    if commit_steps.is_empty() {
         return Ok(Some(report));
     }
-    let whole = events_known != *events_pin || txns.get(CATALOG) != Some(&catalog_version(catalog));
+    let Some(contested) = refresh_contested(lake, &pin, &known).await? else { return Ok(None) };
+    report.contested_total = contested.arrived.len();
+
     let context = lake.empty_session()?;
     lake.register(&context, &access_log::TABLE, None).await?;
-    let days = touched_days(lake, &context, &pin, (!whole).then_some(&known)).await?;
+    let all_rows = pin_condition(&pin);
+    let whole = txns.get(CATALOG) != Some(&catalog_version(catalog));
+    let hours = if whole {
+        hours_of_rows(lake, &context, &all_rows).await?
+    } else {
+        let new_rows = format!("{all_rows} and not {}", pin_condition(&known));
+        let mut touched: BTreeSet<Hour> = hours_of_rows(lake, &context, &new_rows).await?.into_keys().collect();
+        touched.extend(contested.arrived.values().flat_map(|verdict| &verdict.hours));
+        if events_known != *events_pin {
+            let before = read_registry(lake, &events_known, None).await?;
+            let links = changed_links(&before, registry);
+            touched.extend(hours_of_links(lake, &context, &links, &all_rows).await?);
+            if let Some(range) = range_of_rows(lake, &context, &all_rows).await? {
+                touched.extend(recut_hours(&before, registry, catalog, range)?);
+            }
+        }
+        // How many rows there are decides how many hours fit into a pass.
+        let within = format!("{all_rows} and {}", in_ranges("occurred_at", &ranges(touched)));
+        hours_of_rows(lake, &context, &within).await?
+    };
     let mut rows = Vec::new();
-    for pass in passes(&days) {
-        rows.extend(compute(lake, registry, catalog, &pin, &pass, &mut report).await?);
+    for pass in passes(&hours) {
+        rows.extend(compute(lake, registry, catalog, &pin, &pass, &contested.rows, &mut report).await?);
     }
-    report.days_total = days.len();
+    report.hours_total = hours.len();
     report.usage_rows_total = rows.len();
     // Every refresh moves this one, so that of two at once the second always meets the first.
     let refresh = txns.get(USAGE_REFRESH).copied();
-    steps.push(TxnStep { app_id: USAGE_REFRESH.to_owned(), expected: refresh, next: refresh.unwrap_or(0) + 1 });
-    let values: Vec<String> = days.iter().map(|(day, _)| day.to_string()).collect();
+    commit_steps.push(TxnStep { app_id: USAGE_REFRESH.to_owned(), expected: refresh, next: refresh.unwrap_or(0) + 1 });
+    let mut batches = if rows.is_empty() { Vec::new() } else { vec![batch_of(&USAGE, &rows)?] };
+    let days: BTreeSet<NaiveDate> = hours.keys().map(DateTime::date_naive).collect();
+    if !whole {
+        batches.extend(rows_that_stay(lake, &days, &ranges(hours.into_keys())).await?);
+    }
+    let values: Vec<String> = days.iter().map(NaiveDate::to_string).collect();
     let replaced = if whole { None } else { Some(values.as_slice()) };
-    match lake.replace(&USAGE, replaced, &rows, &steps).await? {
+    match lake.replace_batches(&USAGE, replaced, &batches, &commit_steps).await? {
         Outcome::Committed => Ok(Some(report)),
         Outcome::Already | Outcome::Fenced { .. } => Ok(None),
     }
 }
 
-/// The days that rows since the frontier touch (all days where it is `None`), each with its number of rows.
-async fn touched_days(
-    lake: &Lake,
-    context: &SessionContext,
-    pin: &Pin,
-    known: Option<&Pin>,
-) -> Result<Vec<(NaiveDate, i64)>, AggregateError> {
-    let new = match known {
-        None => String::new(),
-        Some(known) => format!(
-            " and event_date in (select distinct event_date from access_log where {} and not {})",
-            pin_condition(pin),
-            pin_condition(known)
-        ),
-    };
-    let sql = format!(
-        "select event_date, count(*) as row_count from access_log where {}{new} group by event_date order by event_date",
-        pin_condition(pin)
-    );
-    let mut days = Vec::new();
-    for batch in lake.query(context, &sql).await? {
-        let dates = batch.column(0).as_primitive::<Date32Type>();
-        let counts = batch.column(1).as_primitive::<Int64Type>();
-        for row in 0..batch.num_rows() {
-            let date = Date32Type::to_naive_date_opt(dates.value(row)).ok_or(PeriodError::OutOfRange)?;
-            days.push((date, counts.value(row)));
-        }
-    }
-    Ok(days)
+/// Contested requests as of a pin.
+struct Contested {
+    /// Those among the deliveries that are new for usage.
+    arrived: BTreeMap<RequestId, Verdict>,
+    /// All rows of the table.
+    rows: Vec<Row>,
 }
 
-/// Days grouped so that one pass holds a bounded number of rows.
-fn passes(days: &[(NaiveDate, i64)]) -> Vec<Vec<NaiveDate>> {
-    let mut passes: Vec<Vec<NaiveDate>> = Vec::new();
+/// Brings the id index and `contested_request` up to a pin; `None` where another refresh is ahead or came between.
+async fn refresh_contested(lake: &Lake, pin: &Pin, usage_known: &Pin) -> Result<Option<Contested>, AggregateError> {
+    fill_index(lake, pin).await?;
+    let txns = lake.txns(&CONTESTED_REQUEST).await?;
+    let known = frontier(lake, &CONTESTED_REQUEST, &access_log::TABLE).await?;
+    let is_ahead = |(source, partition, next)| pin.next_offset(source, partition).is_none_or(|end| next > end);
+    if known.iter().any(is_ahead) {
+        return Ok(None);
+    }
+    let mut rows = lake.rows(&CONTESTED_REQUEST, None).await?;
+    let context = lake.empty_session()?;
+    context.register_udf(row_hash());
+    lake.register(&context, &access_log::TABLE, None).await?;
+    let all_rows = pin_condition(pin);
+    let is_first = known.iter().next().is_none() || usage_known.iter().next().is_none();
+    let new_rows = format!("{all_rows} and not ({} and {})", pin_condition(usage_known), pin_condition(&known));
+    let found = candidates(lake, &context, (!is_first).then_some(&*new_rows)).await?;
+    let arrived = decide_candidates(lake, &context, found, &all_rows).await?;
+    let id_of = |row: &Row| Some((row.text("gateway")?.to_owned(), row.text("event_id")?.to_owned()));
+    rows.retain(|row| id_of(row).is_none_or(|id| !arrived.contains_key(&id)));
+    rows.extend(arrived.iter().flat_map(|(id, verdict)| rows_of_verdict(id, verdict)));
+    let mut commit_steps = steps(&known, pin, &access_log::TABLE);
+    if commit_steps.is_empty() {
+        // The table knows these rows: what it says of them was decided before.
+        return Ok((lake.txns(&CONTESTED_REQUEST).await? == txns).then_some(Contested { arrived, rows }));
+    }
+    // Two at once that took other partitions would each miss pairs between them: the second meets this one.
+    let refresh = txns.get(USAGE_REFRESH).copied();
+    commit_steps.push(TxnStep { app_id: USAGE_REFRESH.to_owned(), expected: refresh, next: refresh.unwrap_or(0) + 1 });
+    let days: BTreeSet<NaiveDate> = arrived.values().flat_map(|verdict| &verdict.hours).map(Hour::date_naive).collect();
+    let values: Vec<String> = days.iter().map(NaiveDate::to_string).collect();
+    let of_days: Vec<Row> =
+        rows.iter().filter(|row| row.date("event_date").is_some_and(|day| days.contains(&day))).cloned().collect();
+    match lake.replace(&CONTESTED_REQUEST, Some(&values), &of_days, &commit_steps).await? {
+        Outcome::Committed => Ok(Some(Contested { arrived, rows })),
+        Outcome::Already | Outcome::Fenced { .. } => Ok(None),
+    }
+}
+
+/// From the first hour with a row to the end of the last one.
+async fn range_of_rows(
+    lake: &Lake,
+    context: &SessionContext,
+    condition: &str,
+) -> Result<Option<Period>, AggregateError> {
+    let hours = hours_of_rows(lake, context, condition).await?;
+    let (first, last) = (hours.keys().next(), hours.keys().next_back());
+    Ok(first.zip(last).map(|(first, last)| Period { start: *first, end: *last + AN_HOUR }))
+}
+
+/// Usage of some days outside the hours that are computed anew.
+async fn rows_that_stay(
+    lake: &Lake,
+    days: &BTreeSet<NaiveDate>,
+    computed: &[Period],
+) -> Result<Vec<RecordBatch>, AggregateError> {
+    let context = lake.empty_session()?;
+    lake.register(&context, &USAGE, Some(&dates(days))).await?;
+    let sql = format!("select * from usage where not {}", in_ranges("slice_start", computed));
+    lake.query(&context, &sql).await?.iter().map(|batch| declared(&USAGE, batch)).collect()
+}
+
+/// Days as values of a partition column.
+fn dates(days: &BTreeSet<NaiveDate>) -> Vec<ScalarValue> {
+    let epoch = DateTime::UNIX_EPOCH.date_naive();
+    let date = |day: &NaiveDate| i32::try_from(day.signed_duration_since(epoch).num_days()).ok();
+    days.iter().map(|day| ScalarValue::Date32(date(day))).collect()
+}
+
+/// Hours grouped so that one pass holds a bounded number of rows.
+fn passes(hours: &BTreeMap<Hour, i64>) -> Vec<Vec<Hour>> {
+    let mut passes: Vec<Vec<Hour>> = Vec::new();
     let mut rows = PASS_ROWS_MAX;
-    for (day, count) in days {
+    for (hour, count) in hours {
         if rows + count > PASS_ROWS_MAX || passes.is_empty() {
             passes.push(Vec::new());
             rows = 0;
         }
         rows += count;
         if let Some(pass) = passes.last_mut() {
-            pass.push(*day);
+            pass.push(*hour);
         }
     }
     passes
 }
 
-/// Usage of some days, from all their rows.
+/// Usage of some hours, from all their rows.
 async fn compute(
     lake: &Lake,
     registry: &Registry,
     catalog: &Catalog,
     pin: &Pin,
-    days: &[NaiveDate],
+    hours: &[Hour],
+    contested: &[Row],
     report: &mut UsageReport,
 ) -> Result<Vec<Row>, AggregateError> {
-    let (Some(first), Some(last)) = (days.first(), days.last()) else { return Ok(Vec::new()) };
+    let (Some(first), Some(last)) = (hours.first(), hours.last()) else { return Ok(Vec::new()) };
     let context = lake.empty_session()?;
     context.register_udf(exact_decimal());
-    let epoch = DateTime::UNIX_EPOCH.date_naive();
-    let scalar = |day: &NaiveDate| {
-        let days = day.signed_duration_since(epoch).num_days();
-        ScalarValue::Date32(i32::try_from(days).ok())
-    };
-    let values: Vec<ScalarValue> = days.iter().map(scalar).collect();
-    lake.register(&context, &access_log::TABLE, Some(&values)).await?;
-    let midnight = |day: NaiveDate| day.and_time(chrono::NaiveTime::MIN).and_utc();
-    let end = last.checked_add_days(Days::new(1)).ok_or(PeriodError::OutOfRange)?;
-    let range = Period::new(midnight(*first), midnight(end))?;
-    attribution::register(&context, registry, catalog, range, &pin_condition(pin)).await?;
+    let days = hours.iter().map(DateTime::date_naive).collect();
+    lake.register(&context, &access_log::TABLE, Some(&dates(&days))).await?;
+    let range = Period::new(*first, *last + AN_HOUR)?;
+    let condition = format!("{} and {}", pin_condition(pin), in_ranges("occurred_at", &ranges(hours.iter().copied())));
+    let contested: Vec<Row> = contested
+        .iter()
+        .filter(|row| row.instant("hour").is_some_and(|hour| hours.binary_search(&hour).is_ok()))
+        .cloned()
+        .collect();
+    arrival::register(lake, &context, pin, &condition, Some(&dates(&days))).await?;
+    attribution::register(&context, registry, catalog, range, &condition, &contested).await?;
     let base = lake.query(&context, &base_sql(catalog)).await?;
     let Some(schema) = base.first().map(RecordBatch::schema) else { return Ok(Vec::new()) };
     context.register_table("base", std::sync::Arc::new(MemTable::try_new(schema, vec![base])?))?;
@@ -258,139 +337,24 @@ async fn compute(
     Ok(rows)
 }
 
-/// Whether a row of `attributed` counts for a meter; what is not known does not.
-pub(crate) fn meter_condition(meter: &Meter) -> String {
-    let product = meter.product.as_ref().map(|id| format!("product_id = {}", tollbook_lake::as_text(id.as_str())));
-    let filter = meter.filter.as_ref().map(|sql| format!("({sql})"));
-    let conditions: Vec<String> = product.into_iter().chain(filter).collect();
-    let condition = if conditions.is_empty() { "true".to_owned() } else { conditions.join(" and ") };
-    format!("coalesce({condition}, false)")
-}
-
-/// One scan evaluates every expression of every meter: `m0_filter`, `m0_value`, `m0_d0`…
-fn base_sql(catalog: &Catalog) -> String {
-    let mut columns =
-        vec!["partner_id, environment, unattributed_reason, product_id, slice_start, slice_end, delivery".to_owned()];
-    for (at, meter) in catalog.meters.values().enumerate() {
-        columns.push(format!("{} as m{at}_filter", meter_condition(meter)));
-        if let Some(value) = &meter.value {
-            columns.push(format!("cast(({value}) as varchar) as m{at}_value"));
-        }
-        for (dimension, sql) in meter.group_by.values().enumerate() {
-            columns.push(format!("cast(({sql}) as varchar) as m{at}_d{dimension}"));
-        }
-    }
-    format!("select {} from attributed", columns.join(", "))
-}
-
 async fn count_base(lake: &Lake, context: &SessionContext, report: &mut UsageReport) -> Result<(), AggregateError> {
-    let sql = "select unattributed_reason, count(*), count(*) filter (where delivery > 1) from base group by 1";
+    let sql = "select unattributed_reason, count(*), count(*) filter (where delivery > 1),
+                 count(*) filter (where delivery = 1) from base group by 1";
     for batch in lake.query(context, sql).await? {
         let (all, repeated) =
             (batch.column(1).as_primitive::<Int64Type>(), batch.column(2).as_primitive::<Int64Type>());
+        let counted = batch.column(3).as_primitive::<Int64Type>();
         for row in 0..batch.num_rows() {
             report.records_total += all.value(row);
             report.duplicates_total += repeated.value(row);
+            report.corrected_total += all.value(row) - repeated.value(row) - counted.value(row);
             if let Some(reason) = text_at(batch.column(0), row) {
-                *report.unattributed.entry(reason.to_owned()).or_default() += all.value(row) - repeated.value(row);
+                *report.unattributed.entry(reason.to_owned()).or_default() += counted.value(row);
             }
         }
     }
     Ok(())
 }
 
-/// Columns before the dimensions in the answer of [`meter_sql`].
-const DIMENSIONS_AT: usize = 11;
-
-/// Usage of one meter from `base`: keys, quantity (sums only), distinct values (unique only), counts, dimensions.
-fn meter_sql(at: usize, meter: &Meter) -> String {
-    let keys = "partner_id, environment, unattributed_reason, product_id, slice_start, slice_end";
-    let dimensions: String = (0..meter.group_by.len()).map(|dimension| format!(", m{at}_d{dimension}")).collect();
-    let value = format!("m{at}_value");
-    let (quantity, distinct, invalid) = match meter.aggregation {
-        Aggregation::Count => ("null".to_owned(), "null".to_owned(), "cast(0 as bigint)".to_owned()),
-        Aggregation::Sum => (
-            format!("sum(cast(exact_decimal({value}) as decimal(76, 12))) filter (where delivery = 1)"),
-            "null".to_owned(),
-            format!("count(*) filter (where delivery = 1 and exact_decimal({value}) is null)"),
-        ),
-        Aggregation::Unique => (
-            "null".to_owned(),
-            format!("array_agg(distinct {value}) filter (where delivery = 1)"),
-            "cast(0 as bigint)".to_owned(),
-        ),
-    };
-    // What has no value does not count for a meter of values.
-    let valued = meter.value.as_ref().map(|_| format!(" and {value} is not null")).unwrap_or_default();
-    format!(
-        "select {keys}, {quantity} as quantity, {distinct} as distinct_values, {invalid} as invalid_count, \
-         count(*) filter (where delivery = 1) as event_count, count(*) filter (where delivery > 1) as duplicate_count\
-         {dimensions} from base where m{at}_filter{valued} group by {keys}{dimensions}"
-    )
-}
-
-fn rows_of_meter(
-    id: &MeterId,
-    meter: &Meter,
-    batch: &RecordBatch,
-    rows: &mut Vec<Row>,
-    report: &mut UsageReport,
-) -> Result<(), AggregateError> {
-    let overflow = || AggregateError::Overflow { meter: id.clone() };
-    let instant = |column: usize, row: usize| {
-        let micros = batch.column(column).as_primitive::<TimestampMicrosecondType>().value(row);
-        DateTime::from_timestamp_micros(micros).ok_or(PeriodError::OutOfRange)
-    };
-    let count = |column: usize, row: usize| batch.column(column).as_primitive::<Int64Type>().value(row);
-    for row in 0..batch.num_rows() {
-        let (slice_start, slice_end): (DateTime<Utc>, DateTime<Utc>) = (instant(4, row)?, instant(5, row)?);
-        let events = count(9, row);
-        let invalid = count(8, row);
-        if invalid > 0 {
-            *report.invalid_values.entry(id.clone()).or_default() += invalid;
-        }
-        let (quantity, state) = match meter.aggregation {
-            Aggregation::Count => (Decimal::whole(events), "{}".to_owned()),
-            Aggregation::Sum => {
-                let sums = batch.column(6).as_primitive::<Decimal256Type>();
-                let sum = if sums.is_null(row) { Some(0) } else { sums.value(row).to_i128() };
-                let sum = Decimal::from_unscaled(sum.ok_or_else(overflow)?).map_err(|_| overflow())?;
-                (sum, serde_json::json!({ "sum": sum.to_string() }).to_string())
-            }
-            Aggregation::Unique => {
-                let list = batch.column(7).as_list::<i32>();
-                let values = if list.is_null(row) { None } else { Some(list.value(row)) };
-                let values: BTreeSet<String> = values
-                    .iter()
-                    .flat_map(|values| (0..values.len()).filter_map(|at| text_at(values, at).map(str::to_owned)))
-                    .collect();
-                let quantity = Decimal::whole(i64::try_from(values.len()).map_err(|_| overflow())?);
-                (quantity, serde_json::json!({ "values": values }).to_string())
-            }
-        };
-        let dimensions: BTreeMap<String, String> = meter
-            .group_by
-            .keys()
-            .enumerate()
-            .filter_map(|(at, name)| Some((name.clone(), text_at(batch.column(DIMENSIONS_AT + at), row)?.to_owned())))
-            .collect();
-        let text = |column: usize| text_at(batch.column(column), row).map(str::to_owned);
-        rows.push(
-            Row::new()
-                .with("meter_id", id.as_str())
-                .with("partner_id", text(0))
-                .with("environment", text(1))
-                .with("unattributed_reason", text(2))
-                .with("product_id", text(3))
-                .with("dimensions", dimensions)
-                .with("slice_start", slice_start)
-                .with("slice_end", slice_end)
-                .with("quantity", quantity)
-                .with("state", state)
-                .with("event_count", events)
-                .with("duplicate_count", count(10, row))
-                .with("event_date", slice_start.date_naive()),
-        );
-    }
-    Ok(())
-}
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@
 
 pub mod access_log;
 pub mod billing;
+pub mod catalog;
 pub mod derived;
 pub mod partner_event;
 pub mod rejected;
@@ -143,6 +144,9 @@ pub const ALL: &[&Table] = &[
     &derived::IDENTITY_LINK,
     &derived::SUBSCRIPTION,
     &billing::BILLING_PROFILE,
+    &catalog::CATALOG_FILE,
+    &derived::ID_INDEX,
+    &derived::CONTESTED_REQUEST,
     &derived::USAGE,
     &derived::FUNNEL,
     &derived::PARTNER_360,

@@ -48,8 +48,8 @@ pub const VIEWS: &[View] = &[
             column("total_minor", "Total, in minor units"),
             column(
                 "status",
-                "The furthest step of its life, as in bill register: issued, sent, finalised, payment_failed, paid or \
-                 nothing_due",
+                "The furthest step of its life, as in bill register: issued, sent, finalised, payment_failed, paid, \
+                 nothing_due, uncollectible or voided",
             ),
             column("last_event_at", "When the last event of its life was recorded"),
             column("stripe_id", "Invoice at Stripe; null before Stripe has it, and where nothing is due"),
@@ -66,10 +66,16 @@ pub const VIEWS: &[View] = &[
         columns: &[
             column("period", "Month of the billing period, such as 2026-06"),
             column("currency", "Currency of both amounts; currencies are never added"),
-            column("invoice_count", "Issued invoices, those of 0 included"),
+            column("invoice_count", "Issued invoices, those of 0 included and those voided at Stripe not"),
             column("issued_minor", "Sum of their totals, in minor units"),
             column("paid_invoice_count", "Of these, paid as far as bill sync has seen"),
             column("paid_minor", "What Stripe collected, in minor units"),
+            column(
+                "uncollectible_minor",
+                "Of issued_minor, what was marked uncollectible at Stripe and not paid since",
+            ),
+            column("voided_invoice_count", "Issued invoices that were voided at Stripe, as far as bill sync has seen"),
+            column("voided_minor", "Sum of their totals, in minor units; no part of issued_minor"),
         ],
     },
     View {
@@ -102,6 +108,23 @@ pub const VIEWS: &[View] = &[
             column("calls_30d_total", "Production requests of the last 30 days, duplicates dropped"),
             column("successful_calls_30d_total", "Production 2xx of the last 30 days"),
             column("trend", "growing, steady, declining, dormant or new: last 14 days against the 14 before"),
+        ],
+    },
+    View {
+        name: "run_history",
+        doc: "One run of one job, with its place in the order in which runs ended, by no clock",
+        sql: include_str!("views/run_history.sql"),
+        columns: &[
+            column(
+                "sequence",
+                "Place in that order: a later run has more, with gaps; runs that ended at once may share it",
+            ),
+            column("run_id", "Run, as --as-of-run takes it"),
+            column("job", "Command, such as aggregate or bill issue"),
+            column("started_at", "Start by the wall clock; in a demo by its clock, which stands still"),
+            column("duration_ms", "Duration in milliseconds"),
+            column("result", "ok, or the kind of the error"),
+            column("counts", "What it made, JSON"),
         ],
     },
     View {

@@ -70,10 +70,14 @@ pub const INVOICE_LINE: Table = Table {
         must("plan_version", Kind::Int32, "Version of the plan whose prices applied"),
         must("price_id", Kind::Text, "Price of the plan"),
         may("meter_id", Kind::Text, "Meter; null for a flat price"),
-        must("price_model", Kind::Text, "flat, per_unit or graduated"),
+        must("price_model", Kind::Text, "Model of the price, such as graduated"),
         must("description", Kind::Text, "What the customer reads"),
         must("quantity", Kind::Decimal, "Quantity that was priced"),
-        must("working", Kind::Text, "How the amount came about, JSON: unit price or tiers with their parts"),
+        must(
+            "working",
+            Kind::Text,
+            "How the amount came about, JSON: unit price, tiers with their parts, or components",
+        ),
         must("amount_minor", Kind::Int, "Amount, rounded once, in minor units"),
         must("currency", Kind::Text, "Currency of the amount"),
         must("period_start", Kind::Instant, "First instant that it bills"),
@@ -117,12 +121,13 @@ pub const INVOICE_EVENT: Table = Table {
         must(
             "kind",
             Kind::Text,
-            "drafted, withdrawn, issued, frozen, answered, finalised, paid, payment_failed or nothing_due",
+            "drafted, withdrawn, issued, frozen, answered, finalised, paid, payment_failed, nothing_due, uncollectible or \
+             voided",
         ),
         must(
             "step",
             Kind::Text,
-            "customer, create, lines-N, finalise for a Stripe call; draft, issue or sync otherwise",
+            "customer, customer-VERSION, create, lines-N, finalise for a Stripe call; draft, issue or sync otherwise",
         ),
         must("generation", Kind::Int32, "How often the step was frozen anew; part of the idempotency key"),
         must("at", Kind::Instant, "When the step was taken"),

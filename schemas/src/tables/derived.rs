@@ -45,9 +45,9 @@ pub const IDENTITY_LINK: Table = Table {
 /// Subscriptions.
 pub const SUBSCRIPTION: Table = Table {
     name: "subscription",
-    doc: "One subscription of a partner to a plan, as folded from partner_event",
+    doc: "One subscription of a partner on one plan, as folded from partner_event; a change of plan begins another row",
     written_by: "tollbook aggregate",
-    key: &["subscription_id"],
+    key: &["subscription_id", "started_at"],
     partition_by: None,
     append_only: false,
     columns: &[
@@ -55,8 +55,56 @@ pub const SUBSCRIPTION: Table = Table {
         must("partner_id", Kind::Text, "Subscriber"),
         must("plan_id", Kind::Text, "Plan of the catalog"),
         must("time_zone", Kind::Text, "IANA zone whose months are the billing periods"),
-        must("started_at", Kind::Instant, "First instant"),
-        may("ended_at", Kind::Instant, "First instant after it; null while it runs"),
+        must("started_at", Kind::Instant, "First instant on the plan"),
+        may(
+            "ended_at",
+            Kind::Instant,
+            "First instant after it, of the subscription or of its next plan; null while it runs",
+        ),
+    ],
+};
+
+/// Every delivery's id, small: where an id was seen before.
+pub const ID_INDEX: Table = Table {
+    name: "id_index",
+    doc: "The id of one delivery of a request or correction as a hash, by day: where the same id was seen before",
+    written_by: "tollbook aggregate",
+    key: &["request_hash", "hour", "content_hash", "is_correction"],
+    partition_by: Some("event_date"),
+    append_only: false,
+    columns: &[
+        must("request_hash", Kind::Int, "64-bit hash of gateway and id; two ids can share one, so rows confirm it"),
+        must("hour", Kind::Instant, "UTC hour of occurred_at"),
+        must("content_hash", Kind::Int, "64-bit hash of what decides price, owner and time of the request"),
+        must("is_correction", Kind::Flag, "Whether it is a retraction or amendment of that id, not the request"),
+        must("event_date", Kind::Date, "UTC date of hour"),
+    ],
+};
+
+/// Requests whose deliveries do not agree.
+pub const CONTESTED_REQUEST: Table = Table {
+    name: "contested_request",
+    doc: "One UTC hour of a request id whose deliveries contradict each other or were corrected, and which one counts",
+    written_by: "tollbook aggregate",
+    key: &["gateway", "event_id", "hour"],
+    partition_by: Some("event_date"),
+    append_only: false,
+    columns: &[
+        must("gateway", Kind::Text, "Configured id of the gateway"),
+        must("event_id", Kind::Text, "Id of the request"),
+        must("hour", Kind::Instant, "UTC hour of some of its deliveries"),
+        must(
+            "reasons",
+            Kind::Text,
+            "Sorted: amended, content (deliveries differ), hour (in several hours), orphan (a correction of nothing), retracted",
+        ),
+        must("delivery_count", Kind::Int, "Deliveries of the id in all hours, corrections among them"),
+        must("superseded", Kind::Flag, "Whether a correction took the place of the request"),
+        may("counted_source", Kind::Text, "Source of the one delivery that counts; null where none does"),
+        may("counted_partition", Kind::Int32, "Its partition"),
+        may("counted_offset", Kind::Int, "Its offset"),
+        may("counted_index", Kind::Int32, "Its place inside the message"),
+        must("event_date", Kind::Date, "UTC date of hour"),
     ],
 };
 
@@ -86,9 +134,16 @@ pub const USAGE: Table = Table {
         ),
         must("slice_end", Kind::Instant, "First instant after it"),
         must("quantity", Kind::Decimal, "Exact quantity in the meter's unit"),
-        must("state", Kind::Text, "Mergeable form, JSON: {} for count, {\"sum\"} for sum, {\"values\"} for unique"),
+        must("state", Kind::Text, "Mergeable form, JSON: {\"sum\"}, {\"values\"}… as schemas/src/meter/state.rs tells"),
         must("event_count", Kind::Int, "Requests that counted"),
         must("duplicate_count", Kind::Int, "Deliveries of the same (gateway, event_id) that were dropped"),
+        must(
+            "invalid_count",
+            Kind::Int,
+            "Requests that counted, but whose value is no exact decimal, or is negative where that is not allowed: it \
+             is in no sum",
+        ),
+        must("excluded", Kind::TextMap, "Requests left out by each of the meter's rules, by the rule and its version"),
         must("event_date", Kind::Date, "UTC date of slice_start"),
     ],
 };

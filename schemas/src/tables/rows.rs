@@ -340,6 +340,8 @@ mod tests {
             .with("state", "{}")
             .with("event_count", 7_i64)
             .with("duplicate_count", 0_i64)
+            .with("invalid_count", 0_i64)
+            .with("excluded", BTreeMap::from([("retries.v1".to_owned(), "2".to_owned())]))
             .with("event_date", now.date_naive());
         let batch = batch_of(&derived::USAGE, std::slice::from_ref(&row)).unwrap();
         assert_eq!(rows_of(&derived::USAGE, &batch).unwrap(), vec![row]);

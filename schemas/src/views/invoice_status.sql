@@ -9,6 +9,8 @@ with life as (
         max(at) as last_event_at,
         bool_or(kind = 'issued') as is_issued,
         bool_or(kind = 'paid') as is_paid,
+        bool_or(kind = 'voided') as is_voided,
+        bool_or(kind = 'uncollectible') as is_uncollectible,
         bool_or(kind = 'payment_failed') as is_payment_failed,
         bool_or(kind = 'finalised') as is_finalised,
         bool_or(kind = 'nothing_due') as is_nothing_due,
@@ -35,6 +37,8 @@ select
     invoice.total_minor,
     case
         when life.is_paid then 'paid'
+        when life.is_voided then 'voided'
+        when life.is_uncollectible then 'uncollectible'
         when life.is_payment_failed then 'payment_failed'
         when life.is_finalised then 'finalised'
         when life.is_nothing_due then 'nothing_due'

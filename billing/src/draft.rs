@@ -26,7 +26,7 @@ use tollbook_schemas::period::Month;
 use tollbook_schemas::registry::{Environment, Finding, Registry};
 
 use crate::document::{Body, Document, FORMAT, IssuedBy, sum_of};
-use crate::profile::{Profile, profile_at};
+use crate::profile::{Profile, Profiles, TERMS_DAYS_MAX};
 use crate::usage::UsageSlice;
 
 use span::Span;
@@ -43,7 +43,7 @@ pub struct DraftInput<'a> {
     /// Catalog.
     pub catalog: &'a Catalog,
     /// Billing profiles, all versions.
-    pub profiles: &'a [Profile],
+    pub profiles: &'a Profiles,
     /// What was known, as JSON.
     pub pin_json: &'a str,
     /// Instant at which a billing profile must be in force.
@@ -128,12 +128,19 @@ fn documents_of(
     if spans.is_empty() {
         return Ok(Vec::new());
     }
-    let profile = profile_at(input.profiles, partner_id, input.as_of).ok_or_else(|| {
+    let profile = input.profiles.at(partner_id, input.as_of)?.ok_or_else(|| {
         format!(
             "no billing profile is in force; import one with `tollbook partner import` and draft {} again",
             input.month
         )
     })?;
+    if profile.payment_terms_days > TERMS_DAYS_MAX {
+        return Err(format!(
+            "billing profile {} has payment_terms_days {}, more than {TERMS_DAYS_MAX}; import it again with \
+             `tollbook partner import`",
+            profile.profile_version_id, profile.payment_terms_days
+        ));
+    }
     let mut by_document: BTreeMap<(&IssuerId, Currency), Vec<&Span<'_>>> = BTreeMap::new();
     for span in &spans {
         by_document.entry((&span.version.issuer, span.version.currency)).or_default().push(span);

@@ -35,10 +35,14 @@ pub enum EventKind {
     PaymentFailed,
     /// Its total is 0: nothing goes to Stripe.
     NothingDue,
+    /// A person gave up collecting it at Stripe; it may be paid all the same.
+    Uncollectible,
+    /// A person voided it at Stripe: it will never be paid.
+    Voided,
 }
 
 impl EventKind {
-    const WORDS: [(Self, &'static str); 9] = [
+    const WORDS: [(Self, &'static str); 11] = [
         (Self::Drafted, "drafted"),
         (Self::Withdrawn, "withdrawn"),
         (Self::Issued, "issued"),
@@ -48,6 +52,8 @@ impl EventKind {
         (Self::Paid, "paid"),
         (Self::PaymentFailed, "payment_failed"),
         (Self::NothingDue, "nothing_due"),
+        (Self::Uncollectible, "uncollectible"),
+        (Self::Voided, "voided"),
     ];
 
     /// The word in the table.

@@ -6,6 +6,7 @@
 //! txn `number/<issuer>` (the issuer's next free number) are one commit on `invoice_event`, so numbers have no gap and
 //! a number is given once, however many issue at the same time. A slot with an issued invoice is closed (I5).
 
+mod changed;
 mod slots;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +16,7 @@ use tollbook_lake::{Lake, Outcome, TxnStep, rows_app_id};
 use tollbook_schemas::catalog::Catalog;
 use tollbook_schemas::id::{InvoiceId, IssuerId, PartnerId, SubscriptionId};
 use tollbook_schemas::money::Money;
-use tollbook_schemas::period::Month;
+use tollbook_schemas::period::{Month, print_instant};
 use tollbook_schemas::tables::Row;
 use tollbook_schemas::tables::billing::{BILLED_USAGE, INVOICE, INVOICE_EVENT, INVOICE_LINE};
 
@@ -24,6 +25,7 @@ use crate::draft::{Drafted, order_of};
 use crate::error::BillingError;
 use crate::event::{EventKind, InvoiceEvent, events_of};
 
+pub use changed::{ChangedSinceIssue, changed_since_issue};
 pub use slots::{Slot, Slots};
 
 /// The step of events about drafts.
@@ -43,22 +45,48 @@ pub struct DraftCounts {
     /// Documents that were the current draft already.
     pub unchanged: usize,
     /// Drafts that may not be issued any more.
-    pub withdrawn: usize,
-    /// Partners whose slot holds an issued invoice: what changed since needs an adjustment.
+    pub withdrawn: Vec<(PartnerId, InvoiceId)>,
+    /// Partners whose slot holds an issued invoice.
     pub already_issued: Vec<(PartnerId, InvoiceId)>,
+    /// Issued invoices of the month that would be others today: nothing of that is billed.
+    pub changed_since_issue: Vec<ChangedSinceIssue>,
     /// Documents that would bill a subscription a second time for the month, in another slot (its plan moved to
     /// another issuer or currency), and the invoice that billed it: never written.
     pub billed_elsewhere: Vec<(PartnerId, InvoiceId)>,
 }
 
-/// What `usage` is now: only documents that were rated from just this are issued.
+/// What `usage` is now: only documents that were rated from just this, with the present catalog, are issued.
 #[derive(Debug, Clone, Copy)]
 pub struct UsageState<'a> {
     /// Its pin, as documents carry it.
     pub pin_json: &'a str,
-    /// How far the data behind it reach: a period that ends later is not complete.
-    pub reach: DateTime<Utc>,
+    /// How far the data behind it reach: a period that ends later is not complete. None where nobody knows.
+    pub reach: Option<DateTime<Utc>>,
+    /// The instant from which is looked: a period that ends later has not ended.
+    pub as_of: DateTime<Utc>,
+    /// Why invoices are issued although their period is not complete; none where they are not.
+    pub accept_incomplete: Option<&'a str>,
+    /// Partners of which lifecycle events are known that `usage` and drafts do not know yet: their drafts are stale.
+    /// A subscription may have been cancelled, and its customer must not be charged for what is known to be over.
+    pub overtaken: &'a BTreeSet<PartnerId>,
 }
+
+impl UsageState<'_> {
+    /// What the `issued` event of a document says, where its period is not complete; `Err` where it may not be issued.
+    fn completeness(&self, document: &Document) -> Result<Option<String>, Incomplete> {
+        if self.reach.is_some_and(|reach| document.body.period_end <= reach) {
+            return Ok(None);
+        }
+        let reason = self.accept_incomplete.ok_or(Incomplete)?;
+        Ok(Some(match self.reach {
+            Some(reach) => format!("issued although the data reach only to {}: {reason}", print_instant(reach)),
+            None => format!("issued although it is not known how far the data reach: {reason}"),
+        }))
+    }
+}
+
+/// The data do not reach to the end of a period.
+struct Incomplete;
 
 /// One issued invoice.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +101,8 @@ pub struct IssuedInvoice {
     pub number: String,
     /// Total.
     pub total: Money,
+    /// In words, that the data did not reach to the end of its period, and why it was issued all the same.
+    pub incomplete: Option<String>,
 }
 
 /// What [`issue`] did.
@@ -82,9 +112,12 @@ pub struct Issued {
     pub invoices: Vec<IssuedInvoice>,
     /// Invoices of the month that were issued before.
     pub already_issued: usize,
-    /// Drafts whose period has not ended, or ends after what the data reach; they are left as they are.
+    /// Drafts whose period has not ended; they are left as they are.
     pub not_ended: Vec<(PartnerId, InvoiceId)>,
-    /// Drafts of another state of `usage` than the present one: they must be drafted again first.
+    /// Drafts whose period has ended, but the data do not reach to its end; they are left, with that end.
+    pub incomplete: Vec<(PartnerId, DateTime<Utc>)>,
+    /// Drafts of another state of `usage` than the present one, of another catalog, or of partners of which newer
+    /// lifecycle events are known: they must be drafted again first.
     pub stale: Vec<(PartnerId, InvoiceId)>,
     /// Drafts of a subscription that another slot's invoice has billed for the month.
     pub billed_elsewhere: Vec<(PartnerId, InvoiceId)>,
@@ -99,6 +132,7 @@ pub async fn draft_into(lake: &Lake, drafted: &Drafted, at: DateTime<Utc>) -> Re
     let mut counts = DraftCounts::default();
     let mut open = Vec::new();
     let months_documents = read_documents(lake, drafted.month).await?;
+    counts.changed_since_issue = changed_since_issue(drafted, &months_documents, &slots);
     let billed = billed_subscriptions(&months_documents, &slots);
     for document in &drafted.documents {
         let partner_id = document.body.partner_id.clone();
@@ -135,7 +169,7 @@ pub async fn draft_into(lake: &Lake, drafted: &Drafted, at: DateTime<Utc>) -> Re
         }
         if let Some((generation, true)) = slots.draft_generation(&document.invoice_id) {
             events.push(InvoiceEvent::of(document, EventKind::Withdrawn, DRAFT, generation, at));
-            counts.withdrawn += 1;
+            counts.withdrawn.push((document.body.partner_id.clone(), document.invoice_id.clone()));
         }
     }
     let rows: Vec<Row> = events.iter().map(InvoiceEvent::to_row).collect();
@@ -143,7 +177,8 @@ pub async fn draft_into(lake: &Lake, drafted: &Drafted, at: DateTime<Utc>) -> Re
     Ok(counts)
 }
 
-/// Issues the current drafts of a month whose period has ended and is complete. Running twice changes nothing.
+/// Issues the current drafts of a month whose period has ended and is complete, or accepted as it is. Running twice
+/// changes nothing.
 ///
 /// # Errors
 /// [`BillingError::Conflict`] when others won the number sequence again and again; [`BillingError::Stored`] when the
@@ -183,6 +218,7 @@ pub async fn issue(
         issued.invoices.extend(of_issuer.invoices);
         issued.already_issued += of_issuer.already_issued;
         issued.not_ended.extend(of_issuer.not_ended);
+        issued.incomplete.extend(of_issuer.incomplete);
         issued.stale.extend(of_issuer.stale);
         issued.billed_elsewhere.extend(of_issuer.billed_elsewhere);
     }
@@ -233,21 +269,32 @@ async fn issue_of(
             issued.already_issued += usize::from(invoice.invoice_id == document.invoice_id);
         } else if slots.current_draft(&document.slot_id) == Some(&document.invoice_id) {
             let named = || (document.body.partner_id.clone(), document.invoice_id.clone());
-            if document.body.period_end > at.min(usage.reach) {
+            let completeness = usage.completeness(document);
+            if document.body.period_end > at.min(usage.as_of) {
                 issued.not_ended.push(named());
-            } else if document.body.pin != usage.pin_json {
-                issued.stale.push(named());
-            } else if billed_before(document, &billed).is_some() {
-                issued.billed_elsewhere.push(named());
+            } else if let Ok(incomplete) = completeness {
+                // Drafted at prices that were corrected since, or before a cancellation that is known by now: nobody's
+                // invoice, however right it was when it was drafted.
+                if document.body.pin != usage.pin_json
+                    || document.body.catalog_sha256 != catalog.sha256
+                    || usage.overtaken.contains(&document.body.partner_id)
+                {
+                    issued.stale.push(named());
+                } else if billed_before(document, &billed).is_some() {
+                    issued.billed_elsewhere.push(named());
+                } else {
+                    due.push((document, incomplete));
+                }
             } else {
-                due.push(document);
+                issued.incomplete.push((document.body.partner_id.clone(), document.body.period_end));
             }
         }
     }
     if due.is_empty() {
         return Ok(Some(issued));
     }
-    due.sort_by(|a, b| order_of(a).cmp(&order_of(b)));
+    due.sort_by(|(a, _), (b, _)| order_of(a).cmp(&order_of(b)));
+    let due_total = count_of(due.len());
     let issuer = catalog.issuers.get(issuer_id).ok_or_else(|| {
         BillingError::configuration(
             format!("the catalog has no issuer {issuer_id}, whose drafts are due"),
@@ -255,12 +302,13 @@ async fn issue_of(
         )
     })?;
     let mut rows = Vec::new();
-    for (sequence, document) in (next_free..).zip(&due) {
+    for (sequence, (document, incomplete)) in (next_free..).zip(due) {
         let number = format!("{}{sequence:06}", issuer.number_prefix);
         let mut event = InvoiceEvent::of(document, EventKind::Issued, ISSUE, 0, at);
         event.issuer_id = Some(issuer_id.clone());
         event.number = Some(number.clone());
         event.number_sequence = Some(sequence);
+        event.detail.clone_from(&incomplete);
         rows.push(event.to_row());
         issued.invoices.push(IssuedInvoice {
             invoice_id: document.invoice_id.clone(),
@@ -268,9 +316,10 @@ async fn issue_of(
             issuer_id: issuer_id.clone(),
             number,
             total: document.total(),
+            incomplete,
         });
     }
-    let step = TxnStep { app_id, expected, next: next_free.saturating_add(count_of(due.len())) };
+    let step = TxnStep { app_id, expected, next: next_free.saturating_add(due_total) };
     let next = events_expected.unwrap_or(0).saturating_add(1);
     let events_step = TxnStep { app_id: events_app_id, expected: events_expected, next };
     match lake.append(&INVOICE_EVENT, &rows, &[step, events_step]).await? {
@@ -281,7 +330,7 @@ async fn issue_of(
 }
 
 /// Which invoice of the month has billed each subscription.
-fn billed_subscriptions<'a>(
+pub(crate) fn billed_subscriptions<'a>(
     documents: &'a BTreeMap<InvoiceId, Document>,
     slots: &Slots,
 ) -> BTreeMap<&'a SubscriptionId, &'a Document> {
@@ -293,7 +342,10 @@ fn billed_subscriptions<'a>(
 }
 
 /// The invoice of another slot that billed a subscription of this document.
-fn billed_before<'a>(document: &Document, billed: &BTreeMap<&SubscriptionId, &'a Document>) -> Option<&'a InvoiceId> {
+pub(crate) fn billed_before<'a>(
+    document: &Document,
+    billed: &BTreeMap<&SubscriptionId, &'a Document>,
+) -> Option<&'a InvoiceId> {
     let others = document.body.lines.iter().filter_map(|line| billed.get(&line.subscription_id));
     others.filter(|other| other.slot_id != document.slot_id).map(|other| &other.invoice_id).next()
 }

@@ -28,7 +28,13 @@ impl<'a> Stored<'a> {
     }
 
     pub(crate) fn small(&self, column: &str) -> Result<u32, BillingError> {
-        self.need(column, self.row.int(column).and_then(|int| u32::try_from(int).ok()))
+        let found = self.int(column)?;
+        u32::try_from(found).map_err(|_| {
+            BillingError::stored(
+                self.table.name,
+                format!("{column} is {found}, which is no number from 0 to {}", u32::MAX),
+            )
+        })
     }
 
     pub(crate) fn instant(&self, column: &str) -> Result<DateTime<Utc>, BillingError> {

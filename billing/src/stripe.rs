@@ -26,8 +26,6 @@ mod send;
 mod sync;
 #[cfg(test)]
 mod testing;
-#[cfg(test)]
-pub(crate) use testing::document as document_of_lines;
 mod transport;
 
 pub use ledger::{Ledger, State, Step};

@@ -1,16 +1,18 @@
 //! Usage as billing reads it: one row of `usage`, and what a set of rows of one meter comes to.
 //!
-//! Counts and sums add up. A `unique` meter keeps its distinct values in `state`, so that a value seen in two hours
-//! counts once; its quantity over a period is the number of distinct values, not the sum of the rows.
+//! The states of the rows merge ([`MeterState`]); the quantity of a period is made of the merged state, never of the
+//! quantities of the rows: a value seen in two hours is one distinct value, and an average is no sum. A meter whose
+//! values stand for levels (`latest`, `time_weighted`) has one level for each combination of its dimensions, and their
+//! quantities add up; every other meter merges over its dimensions.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use serde::Deserialize;
 use tollbook_schemas::catalog::Aggregation;
 use tollbook_schemas::decimal::{Decimal, DecimalError};
 use tollbook_schemas::digest::{sha256_hex, sha256_parts};
 use tollbook_schemas::id::{MeterId, PartnerId};
+use tollbook_schemas::meter::{MeterState, StateError, quantity};
 use tollbook_schemas::period::{Period, print_instant};
 use tollbook_schemas::registry::Environment;
 use tollbook_schemas::tables::derived::USAGE;
@@ -108,16 +110,19 @@ impl UsageSlice {
 /// Why rows do not come to a quantity.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UsageError {
-    /// The sum does not fit.
+    /// A count does not fit.
     #[error("the usage of meter {0} does not fit 26 digits")]
     Overflow(MeterId, #[source] DecimalError),
-    /// The state of a `unique` meter is not as written.
-    #[error("the usage state of meter {meter_id} at {slice} is not {{\"values\":[…]}}; aggregate that hour again")]
+    /// A state is not as written, or the states do not come to a quantity.
+    #[error("the usage of meter {meter_id} in {span} comes to no quantity")]
     State {
         /// Meter.
         meter_id: MeterId,
-        /// Slice.
-        slice: Period,
+        /// Slice, or the whole span.
+        span: Period,
+        /// Why.
+        #[source]
+        source: StateError,
     },
 }
 
@@ -134,39 +139,54 @@ pub struct Folded {
     pub usage_sha256: String,
 }
 
-#[derive(Deserialize)]
-struct Distinct {
-    values: Vec<serde_json::Value>,
-}
-
-/// Folds rows of one meter and partner.
+/// Folds rows of one meter and partner over a span of time. `earlier` are the rows before the span: what they hold at
+/// its begin goes on into it, where the meter's aggregation carries over.
 ///
 /// # Errors
 /// [`UsageError`].
-pub fn fold(meter_id: &MeterId, aggregation: Aggregation, slices: &[&UsageSlice]) -> Result<Folded, UsageError> {
+pub fn fold(
+    meter_id: &MeterId,
+    aggregation: Aggregation,
+    slices: &[&UsageSlice],
+    span: Period,
+    earlier: &[&UsageSlice],
+) -> Result<Folded, UsageError> {
     let mut slices = slices.to_vec();
     slices.sort_by(|a, b| a.key().cmp(&b.key()));
     let overflow = |error| UsageError::Overflow(meter_id.clone(), error);
     let too_many = || overflow(DecimalError::Overflow("counting"));
-    let mut sum = Decimal::ZERO;
-    let mut distinct = BTreeSet::new();
+    let wrong = |span, source| UsageError::State { meter_id: meter_id.clone(), span, source };
+    let state_of = |slice: &UsageSlice| {
+        MeterState::from_json(aggregation, &slice.state).map_err(|error| wrong(slice.slice, error))
+    };
+    let nothing = BTreeMap::new();
+    let is_level = matches!(aggregation, Aggregation::Latest | Aggregation::TimeWeighted);
+    let series_of = |slice: &UsageSlice| if is_level { slice.dimensions.clone() } else { nothing.clone() };
+    let mut series: BTreeMap<BTreeMap<String, String>, (MeterState, i64)> = BTreeMap::new();
     let mut event_count = 0_i64;
     for slice in &slices {
         event_count = event_count.checked_add(slice.event_count).ok_or_else(too_many)?;
-        if aggregation == Aggregation::Unique {
-            let state: Distinct = serde_json::from_str(&slice.state)
-                .map_err(|_| UsageError::State { meter_id: meter_id.clone(), slice: slice.slice })?;
-            distinct.extend(state.values.iter().map(serde_json::Value::to_string));
-        } else {
-            sum = sum.checked_add(slice.quantity).map_err(overflow)?;
+        let (state, events) = series.entry(series_of(slice)).or_insert_with(|| (MeterState::empty(aggregation), 0));
+        state.merge(state_of(slice)?).map_err(|error| wrong(slice.slice, error))?;
+        *events = events.checked_add(slice.event_count).ok_or_else(too_many)?;
+    }
+    // What held before, by series; a series that is not heard of in the span still holds its level.
+    let mut before: BTreeMap<BTreeMap<String, String>, MeterState> = BTreeMap::new();
+    if aggregation.carries_over() {
+        for slice in earlier {
+            let held = before.entry(series_of(slice)).or_insert_with(|| MeterState::empty(aggregation));
+            held.merge(state_of(slice)?).map_err(|error| wrong(slice.slice, error))?;
+            series.entry(series_of(slice)).or_insert_with(|| (MeterState::empty(aggregation), 0));
         }
     }
-    let quantity = match aggregation {
-        Aggregation::Unique => Decimal::whole(i64::try_from(distinct.len()).map_err(|_| too_many())?),
-        Aggregation::Count | Aggregation::Sum => sum,
-    };
+    let mut sum = Decimal::ZERO;
+    for (key, (state, events)) in &series {
+        let held = before.get(key).and_then(MeterState::last_level);
+        let quantity = quantity(aggregation, state, *events, span, held).map_err(|error| wrong(span, error))?;
+        sum = sum.checked_add(quantity).map_err(overflow)?;
+    }
     Ok(Folded {
-        quantity,
+        quantity: sum,
         event_count,
         slice_count: i64::try_from(slices.len()).map_err(|_| too_many())?,
         usage_sha256: sha256_hex(&sha256_parts(slices.iter().flat_map(|slice| slice.parts()))),

@@ -1,5 +1,6 @@
 //! Pushing against the Stripe double: the happy path, every fault at every step, crashes, and what must not happen.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -34,12 +35,17 @@ payment_terms_days = 14
 
 const KEY: &str = "sk_test_double";
 const CUSTOMERS: &str = "POST /v1/customers";
+const UPDATE: &str = "POST /v1/customers/{id}";
 const CREATE: &str = "POST /v1/invoices";
 const ADD_LINES: &str = "POST /v1/invoices/{id}/add_lines";
 const FINALISE: &str = "POST /v1/invoices/{id}/finalize";
 
 fn at(text: &str) -> DateTime<Utc> {
     parse_instant(text).unwrap()
+}
+
+fn catalog() -> Catalog {
+    Catalog::parse(&[CatalogFile { path: "c.toml".into(), text: CATALOG.into() }]).unwrap()
 }
 
 fn month() -> Month {
@@ -68,7 +74,7 @@ fn document(partner: &str, currency: &str, line_count: u32) -> Document {
     let lines: Vec<Line> = (1..=line_count.max(1)).map(line).collect();
     let total_minor = lines.iter().map(|line| line.amount_minor).sum();
     let body = Body {
-        catalog_sha256: "c".into(),
+        catalog_sha256: catalog().sha256,
         currency: Currency::parse(currency).unwrap(),
         format: FORMAT,
         issuer: IssuedBy {
@@ -104,6 +110,18 @@ fn profile_row(partner: &str) -> Row {
         .with("recorded_at", at("2026-01-01T00:00:00Z"))
 }
 
+/// A later version of a partner's profile: everything that Stripe shows of it is another.
+fn moved(partner: &str, version: &str, from: &str) -> Row {
+    profile_row(partner)
+        .with("profile_version_id", ProfileVersionId::derive([partner, version]).as_str())
+        .with("effective_from", at(from))
+        .with("legal_name", format!("{partner} {version}"))
+        .with("address", format!("Lane {version}\n10115 Berlin"))
+        .with("tax_id", format!("DE{version}"))
+        .with("billing_email", format!("{version}@{partner}.example"))
+        .with("recorded_at", at("2026-07-02T00:00:00Z"))
+}
+
 /// A lake with issued invoices, a double, and one clock for both.
 struct World {
     _folder: tempfile::TempDir,
@@ -128,10 +146,15 @@ impl World {
         lake.append_missing(&BILLING_PROFILE, &profiles).await.unwrap();
         let drafted = Drafted { month: month(), documents, blocked: Vec::new(), without: Vec::new() };
         draft_into(&lake, &drafted, start).await.unwrap();
-        let files = [CatalogFile { path: "c.toml".into(), text: CATALOG.into() }];
         let pin_json = drafted.documents.first().map_or_else(String::new, |document| document.body.pin.clone());
-        let usage = UsageState { pin_json: &pin_json, reach: start };
-        issue(&lake, &Catalog::parse(&files).unwrap(), month(), usage, start).await.unwrap();
+        let usage = UsageState {
+            pin_json: &pin_json,
+            reach: Some(start),
+            as_of: start,
+            accept_incomplete: None,
+            overtaken: &BTreeSet::new(),
+        };
+        issue(&lake, &catalog(), month(), usage, start).await.unwrap();
         let mut settings = PushSettings::of("test");
         settings.retry.base_ms = 2;
         settings.retry.max_ms = 8;
@@ -174,6 +197,32 @@ impl World {
 
     fn write_count(&self) -> usize {
         self.double.requests().iter().filter(|request| request.method == "POST").count()
+    }
+
+    async fn import(&self, rows: &[Row]) {
+        assert_eq!(self.lake.append_missing(&BILLING_PROFILE, rows).await.unwrap(), rows.len());
+    }
+
+    async fn read(&self, path: &str) -> serde_json::Value {
+        serde_json::from_slice(&self.transport().get(path).await.unwrap().body).unwrap()
+    }
+
+    /// The customers as `name, e-mail, address, tax id`, the oldest first.
+    async fn customers(&self) -> Vec<String> {
+        let customers = self.read("/v1/customers?limit=100").await;
+        let told = customers["data"].as_array().unwrap().iter().rev().map(|customer| {
+            let text = |path: &str| customer.pointer(path).and_then(|text| text.as_str()).unwrap_or("-").to_owned();
+            let tax_id = text("/invoice_settings/custom_fields/0/value");
+            let (line1, line2) = (text("/address/line1"), text("/address/line2"));
+            format!("{}, {}, {line1}, {line2}, {tax_id}", text("/name"), text("/email"))
+        });
+        told.collect()
+    }
+
+    /// The bodies that customers were updated with, in order.
+    fn updates(&self) -> Vec<Vec<u8>> {
+        let requests = self.double.requests();
+        requests.iter().filter(|request| request.endpoint == Some(UPDATE)).map(|request| request.body.clone()).collect()
     }
 
     async fn events(&self) -> Vec<InvoiceEvent> {
@@ -469,11 +518,175 @@ async fn a_customer_is_made_once_for_all_months_and_currencies() {
     let world = World::new(three()).await;
     world.push().await;
     assert_eq!(world.double.counts()[CUSTOMERS], 2);
-    let customers: std::collections::BTreeSet<_> = world
+    let customers: BTreeSet<_> = world
         .double
         .invoices()
         .iter()
         .map(|i| (i.metadata["tollbook_partner_id"].clone(), i.customer.clone()))
         .collect();
     assert_eq!(customers.len(), 2, "one customer for each partner");
+}
+
+/// A world whose customer was made, and whose invoice is a draft at Stripe still.
+async fn before_finalising() -> World {
+    let mut world = World::new(vec![document("acme", "EUR", 2), document("acme", "USD", 1)]).await;
+    let sends_max = std::mem::replace(&mut world.settings.retry.sends_max, 1);
+    world.inject(FINALISE, 1, FaultKind::RefuseBefore);
+    world.inject(FINALISE, 2, FaultKind::RefuseBefore);
+    assert_eq!(world.push().await.unfinished.len(), 2);
+    world.settings.retry.sends_max = sends_max;
+    assert_eq!(world.customers().await, ["acme & Söhne, bills+june@acme.example, Road 1, -, -"]);
+    world
+}
+
+const MOVED: &str = "acme v2, v2@acme.example, Lane v2, 10115 Berlin, DEv2";
+
+#[tokio::test]
+async fn a_changed_profile_is_at_stripe_before_the_invoice_is_final() {
+    let world = before_finalising().await;
+    // A version that begins later is not in force, and another partner's is not this one's.
+    world.import(&[moved("acme", "v2", "2026-07-01T00:00:00Z"), moved("acme", "v9", "2026-09-01T00:00:00Z")]).await;
+    world.import(&[moved("bolt", "v5", "2026-07-01T00:00:00Z")]).await;
+    let report = world.push().await;
+    assert_eq!((report.finalised.len(), report.write_request_count), (2, 3), "{report:?}");
+    assert_eq!(world.customers().await, [MOVED]);
+    for invoice in world.double.invoices() {
+        let invoice = world.read(&format!("/v1/invoices/{}", invoice.id)).await;
+        assert_eq!(
+            (&invoice["customer_name"], &invoice["customer_email"]),
+            (&"acme v2".into(), &"v2@acme.example".into())
+        );
+        assert_eq!(invoice["customer_address"]["line1"], "Lane v2");
+    }
+    let events = world.events().await;
+    let frozen = events.iter().find(|event| event.step.starts_with("customer-")).unwrap();
+    let version = ProfileVersionId::derive(["acme", "v2"]);
+    assert_eq!(frozen.step, format!("customer-{version}"));
+    let key = format!("test:{}:customer-{version}:g0", frozen.invoice_id);
+    assert!(events.iter().any(|event| event.idempotency_key.as_deref() == Some(&key)), "{key}");
+    world.assert_all_final("moved").await;
+
+    // The next month's invoice, after a version that takes the tax id back: one request brings it all.
+    let mut back = moved("acme", "v3", "2026-07-01T00:00:00Z").with("address", "Lane v3");
+    back = back.with("tax_id", None::<String>).with("recorded_at", at("2026-07-03T00:00:00Z"));
+    world.import(&[back]).await;
+    assert_eq!(world.push().await.write_request_count, 0, "no invoice waits: nothing is sent");
+    let (july, now) = ("2026-07".parse::<Month>().unwrap(), at("2026-08-02T00:00:00Z"));
+    let mut body = document("acme", "EUR", 1).body;
+    (body.month, body.period_start, body.period_end) = (july, body.period_end, at("2026-08-01T00:00:00Z"));
+    let documents = vec![Document::close(body).unwrap()];
+    let drafted = Drafted { month: july, documents, blocked: Vec::new(), without: Vec::new() };
+    draft_into(&world.lake, &drafted, now).await.unwrap();
+    let usage = UsageState {
+        pin_json: "{}",
+        reach: Some(now),
+        as_of: now,
+        accept_incomplete: None,
+        overtaken: &BTreeSet::new(),
+    };
+    issue(&world.lake, &catalog(), july, usage, now).await.unwrap();
+    world.pass_hours(31 * 24);
+    let push_july =
+        async || push(&world.lake, &world.transport(), &world.settings, july, &|| world.now()).await.unwrap();
+    let report = push_july().await;
+    assert_eq!((report.finalised.len(), report.write_request_count), (1, 4), "{report:?}");
+    assert_eq!(world.customers().await, ["acme v3, v3@acme.example, Lane v3, -, -"]);
+    let rows = world.events().await.len();
+    assert_eq!((push_july().await.write_request_count, world.events().await.len()), (0, rows));
+    assert_eq!(world.double.oracle(), []);
+}
+
+/// Whatever becomes of the update, the customer has the version once, and the invoice waits for it.
+#[tokio::test]
+async fn an_update_of_unknown_outcome_is_resent_or_looked_for() {
+    for (hours, kind, generation, updates) in [
+        (1, FaultKind::ExecuteThenDrop, 0, 2),
+        (1, FaultKind::RefuseBefore, 0, 2),
+        // Its 500 is kept under the key: seen at Stripe to have been carried out.
+        (1, FaultKind::Status500After, 0, 2),
+        // Seen at Stripe: not sent again.
+        (30, FaultKind::ExecuteThenDrop, 0, 1),
+        (30, FaultKind::RefuseBefore, 1, 2),
+    ] {
+        let context = format!("{kind:?}, resumed after {hours} h");
+        let mut world = before_finalising().await;
+        world.import(&[moved("acme", "v2", "2026-07-01T00:00:00Z")]).await;
+        world.settings.retry.sends_max = 1;
+        world.inject(UPDATE, 1, kind);
+        let report = world.push().await;
+        assert_eq!((report.finalised.len(), report.unfinished.len()), (0, 2), "{context}: {report:?}");
+        assert!(report.unfinished[0].reason.starts_with("customer-prf_"), "{context}: {report:?}");
+        world.pass_hours(hours);
+        world.settings.retry.sends_max = 4;
+        let report = world.push().await;
+        assert_eq!(report.finalised.len(), 2, "{context}: {report:?}");
+        assert_eq!(world.customers().await, [MOVED], "{context}");
+        let events = world.events().await;
+        let answered = |e: &&InvoiceEvent| e.kind == EventKind::Answered && e.step.starts_with("customer-");
+        let done = events.iter().filter(answered).find(|event| event.stripe_id.is_some()).unwrap();
+        let sent = world.updates();
+        assert_eq!((done.generation, sent.len()), (generation, updates), "{context}");
+        assert!(sent.iter().all(|body| *body == sent[0]), "{context}: the same bytes");
+        world.assert_all_final(&context).await;
+    }
+}
+
+/// An earlier version may be under way still when a later one comes: it is settled first, so that it cannot undo the
+/// later one.
+#[tokio::test]
+async fn a_version_that_is_under_way_is_settled_before_the_next() {
+    for (hours, order) in [(1, vec!["v2", "v2", "v3"]), (30, vec!["v2", "v3"])] {
+        let mut world = before_finalising().await;
+        world.import(&[moved("acme", "v2", "2026-07-01T00:00:00Z")]).await;
+        world.settings.retry.sends_max = 1;
+        world.inject(UPDATE, 1, FaultKind::RefuseBefore);
+        world.push().await;
+        world.import(&[moved("acme", "v3", "2026-07-02T00:00:00Z")]).await;
+        world.pass_hours(hours);
+        let report = world.push().await;
+        assert_eq!(report.finalised.len(), 2, "{report:?}");
+        let name = |body: &Vec<u8>| {
+            let body = String::from_utf8_lossy(body).into_owned();
+            body.split('&').find_map(|pair| pair.strip_prefix("name=acme+")).unwrap().to_owned()
+        };
+        assert_eq!(world.updates().iter().map(name).collect::<Vec<_>>(), order);
+        assert_eq!(world.customers().await, ["acme v3, v3@acme.example, Lane v3, 10115 Berlin, DEv3"]);
+        world.assert_all_final("two versions").await;
+    }
+}
+
+/// An address that Stripe refuses holds up its partner alone; importing the profile again mends it, and nothing goes
+/// back to an earlier version.
+#[tokio::test]
+async fn a_refused_profile_holds_up_its_partner_until_a_better_one_is_imported() {
+    let world = before_finalising().await;
+    let refused = moved("acme", "v2", "2026-07-01T00:00:00Z").with("billing_email", "secret-address");
+    world.import(&[refused]).await;
+    for _ in 0..2 {
+        let report = world.push().await;
+        assert_eq!((report.finalised.len(), report.failed.len()), (0, 2), "{report:?}");
+        assert!(report.failed[0].reason.contains("400 email_invalid about email"), "{report:?}");
+        let details: Vec<_> = world.events().await.into_iter().filter_map(|event| event.detail).collect();
+        assert!(!format!("{report:?} {details:?}").contains("secret-address"), "contact data: {report:?} {details:?}");
+    }
+    world.import(&[moved("acme", "v3", "2026-07-01T00:00:00Z").with("recorded_at", at("2026-07-02T01:00:00Z"))]).await;
+    world.pass_hours(2);
+    assert_eq!(world.push().await.finalised.len(), 2);
+    assert_eq!(world.customers().await, ["acme v3, v3@acme.example, Lane v3, 10115 Berlin, DEv3"]);
+    world.assert_all_final("mended").await;
+}
+
+/// What cannot be used of one partner's profiles holds up that partner alone.
+#[tokio::test]
+async fn a_profile_that_cannot_be_read_holds_up_its_partner_alone() {
+    let world = World::new(vec![document("acme", "EUR", 1), document("bolt", "EUR", 1)]).await;
+    world.import(&[moved("acme", "v2", "2026-07-01T00:00:00Z").with("payment_terms_days", -1)]).await;
+    let report = world.push().await;
+    assert_eq!((report.finalised.len(), report.failed.len()), (1, 1), "{report:?}");
+    assert!(report.failed[0].reason.contains("payment_terms_days is -1"), "{report:?}");
+    assert!(!report.failed[0].reason.contains("@acme"), "no contact data: {report:?}");
+    world.import(&[moved("acme", "v3", "2026-07-02T00:00:00Z")]).await;
+    assert_eq!(world.push().await.finalised.len(), 1);
+    assert_eq!(world.updates().len(), 0, "a customer is made with the version that holds");
+    world.assert_all_final("mended").await;
 }

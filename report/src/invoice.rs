@@ -41,6 +41,21 @@ pub struct TierPart {
     pub exact: String,
 }
 
+/// One component of a line that has more than a price: packages, the units of a tier, a minimum, a discount.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ComponentPart {
+    /// What it is, such as `tier 2 units`.
+    pub name: String,
+    /// Units, packages or events that it prices, where it prices some.
+    pub quantity: Option<String>,
+    /// Price of each of them, where that is a decimal.
+    pub unit_price: Option<Decimal>,
+    /// The price in per cent, for a component that takes a part of an amount.
+    pub percent: Option<Decimal>,
+    /// Exact share, in major units; a reduction is negative.
+    pub exact: String,
+}
+
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct InvoiceLine {
@@ -52,14 +67,20 @@ pub struct InvoiceLine {
     pub span_start: DateTime<Utc>,
     /// First instant after it.
     pub span_end: DateTime<Utc>,
-    /// Quantity that was priced.
+    /// Quantity that was counted.
     pub quantity: Decimal,
+    /// Quantity that was priced, after conversion, rounding and included units, where a price has such steps.
+    pub billable: Option<String>,
     /// Unit; none for a flat price.
     pub unit: Option<String>,
+    /// The word of the price's model, such as `volume`.
+    pub price_model: String,
     /// Price of one unit, for a price per unit.
     pub unit_price: Option<Decimal>,
-    /// Tiers, for a graduated price.
+    /// Tiers, for a graduated price without steps.
     pub tiers: Vec<TierPart>,
+    /// Components, for a price with steps or of another model than flat, per unit and graduated.
+    pub components: Vec<ComponentPart>,
     /// The amount before it was rounded, in major units.
     pub exact: String,
     /// Amount, rounded once.
@@ -103,6 +124,8 @@ pub struct InvoiceDocument {
     pub catalog_sha256: String,
     /// Version of the billing profile.
     pub profile_version_id: String,
+    /// In words, that it was issued before its data were complete, and why.
+    pub incomplete: Option<String>,
 }
 
 /// The page. It cannot fail: there is no chart on it.
@@ -170,9 +193,10 @@ fn lines_table(invoice: &InvoiceDocument) -> String {
          <th class=\"figure\">Price</th><th class=\"figure\">Amount</th></tr></thead>\n<tbody>\n",
     );
     for line in &invoice.lines {
-        line_row(&mut html, line, invoice);
-        for (at, tier) in line.tiers.iter().enumerate() {
-            tier_row(&mut html, tier, currency, at + 1 == line.tiers.len());
+        let parts = parts_of(line, currency);
+        line_row(&mut html, line, invoice, !parts.is_empty());
+        for (at, part) in parts.iter().enumerate() {
+            part_row(&mut html, part, at + 1 == parts.len());
         }
     }
     // Writing to a string cannot fail.
@@ -185,7 +209,7 @@ fn lines_table(invoice: &InvoiceDocument) -> String {
     html
 }
 
-fn line_row(html: &mut String, line: &InvoiceLine, invoice: &InvoiceDocument) {
+fn line_row(html: &mut String, line: &InvoiceLine, invoice: &InvoiceDocument, has_parts: bool) {
     let mut description = escape(&line.description);
     // A line that bills less than the whole period says which part.
     if (line.span_start, line.span_end) != (invoice.period_start, invoice.period_end) {
@@ -196,12 +220,12 @@ fn line_row(html: &mut String, line: &InvoiceLine, invoice: &InvoiceDocument) {
         Some(unit) => format!("{} {unit}", line.quantity),
         None => line.quantity.to_string(),
     };
-    let price = match (&line.unit_price, line.tiers.is_empty()) {
-        (Some(price), _) => in_currency(*price, line.amount.currency),
-        (None, false) => "by tier".to_owned(),
-        (None, true) => "flat".to_owned(),
+    let price = match &line.unit_price {
+        Some(price) => in_currency(*price, line.amount.currency),
+        None if !line.tiers.is_empty() => "by tier".to_owned(),
+        None => line.price_model.replace('_', " "),
     };
-    let class = if line.tiers.is_empty() { "" } else { " class=\"parts-follow\"" };
+    let class = if has_parts { " class=\"parts-follow\"" } else { "" };
     let _ = writeln!(
         html,
         "<tr{class}><td>{}</td><td>{description}</td><td class=\"figure\">{}</td><td class=\"figure\">{}</td>\
@@ -213,33 +237,70 @@ fn line_row(html: &mut String, line: &InvoiceLine, invoice: &InvoiceDocument) {
     );
 }
 
-fn tier_row(html: &mut String, tier: &TierPart, currency: Currency, is_last: bool) {
-    let range = match &tier.up_to {
-        Some(up_to) => format!("above {} up to {up_to}", tier.from),
-        None => format!("above {}", tier.from),
+/// How an amount was computed: a row below its line.
+struct Part {
+    name: String,
+    quantity: String,
+    price: String,
+    exact: String,
+}
+
+fn parts_of(line: &InvoiceLine, currency: Currency) -> Vec<Part> {
+    let tier = |tier: &TierPart| {
+        let name = match &tier.up_to {
+            Some(up_to) => format!("above {} up to {up_to}", tier.from),
+            None => format!("above {}", tier.from),
+        };
+        let mut price = in_currency(tier.unit_price, currency);
+        if tier.flat_price != Decimal::ZERO {
+            let _ = write!(price, " + {} once", in_currency(tier.flat_price, currency));
+        }
+        Part { name, quantity: tier.quantity.to_string(), price, exact: format!("({})", tier.exact) }
     };
-    let mut price = in_currency(tier.unit_price, currency);
-    if tier.flat_price != Decimal::ZERO {
-        let _ = write!(price, " + {} once", in_currency(tier.flat_price, currency));
-    }
+    let component = |component: &ComponentPart| Part {
+        name: component.name.replace('_', " "),
+        quantity: component.quantity.clone().unwrap_or_default(),
+        price: match (&component.percent, &component.unit_price) {
+            (Some(percent), _) => format!("{percent} %"),
+            (None, Some(price)) => in_currency(*price, currency),
+            (None, None) => String::new(),
+        },
+        exact: format!("({})", component.exact),
+    };
+    // What was priced is told where the steps before the price made another number of what was counted.
+    let is_other = |billable: &&String| **billable != line.quantity.to_string();
+    let priced = line.billable.as_ref().filter(is_other).map(|billable| Part {
+        name: "quantity priced, after conversion, rounding and included units".to_owned(),
+        quantity: billable.clone(),
+        price: String::new(),
+        exact: String::new(),
+    });
+    priced.into_iter().chain(line.tiers.iter().map(tier)).chain(line.components.iter().map(component)).collect()
+}
+
+fn part_row(html: &mut String, part: &Part, is_last: bool) {
     let _ = writeln!(
         html,
         "<tr class=\"part{}\"><td></td><td>{}</td><td class=\"figure\">{}</td><td class=\"figure\">{}</td>\
-         <td class=\"figure\">({})</td></tr>",
+         <td class=\"figure\">{}</td></tr>",
         if is_last { " last-part" } else { "" },
-        escape(&range),
-        escape(&tier.quantity.to_string()),
-        escape(&price),
-        escape(&tier.exact)
+        escape(&part.name),
+        escape(&part.quantity),
+        escape(&part.price),
+        escape(&part.exact)
     );
 }
 
 fn foot(page: &mut Page, invoice: &InvoiceDocument) {
     page.definition(
         "Each line is computed exactly and rounded once, half away from zero; the total is the sum of the printed \
-         lines. Amounts in brackets are the exact shares of tiers, before that rounding. Times and dates are UTC; a \
+         lines. Amounts in brackets show how a line was computed: the exact shares of its tiers and other components, \
+         before that rounding. Times and dates are UTC; a \
          period holds its first instant and not the one it ends before.",
     );
+    if let Some(incomplete) = &invoice.incomplete {
+        page.element("p", "incomplete", &format!("This invoice was {incomplete}."));
+    }
     page.raw("<div class=\"foot\">");
     for (name, value) in [
         ("Invoice", &invoice.invoice_id),

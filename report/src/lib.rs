@@ -19,9 +19,9 @@ mod roi;
 pub use completeness::{Completeness, RejectedCount, UnattributedCount};
 pub use error::ReportError;
 pub use funnel::{FunnelReport, FunnelStep, WeekCount, funnel_html, weeks_of};
-pub use invoice::{InvoiceDocument, InvoiceLine, Party, TierPart, invoice_html};
+pub use invoice::{ComponentPart, InvoiceDocument, InvoiceLine, Party, TierPart, invoice_html};
 pub use ratio::{Roi, roi_of};
 pub use roi::{
-    CostLine, CurrencySide, IssuedAmount, MonthSide, RecordedCost, RoiReport, TopCalls, TopRevenue, UsageDay,
+    Compared, CostLine, CurrencySide, IssuedAmount, MonthSide, RecordedCost, RoiReport, TopCalls, TopRevenue, UsageDay,
     UsageSeries, cost_lines, currency_sides, roi_html, top_revenue,
 };

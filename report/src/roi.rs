@@ -64,6 +64,19 @@ pub struct MonthSide {
     pub roi: Roi,
 }
 
+/// What the ratio of a currency is made from: the months that have both sides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Compared {
+    /// Issued invoices.
+    pub invoice_count: i64,
+    /// Their totals, in major units.
+    pub revenue: Decimal,
+    /// Of that, paid.
+    pub paid: Decimal,
+    /// Recorded costs.
+    pub cost: Decimal,
+}
+
 /// One currency.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CurrencySide {
@@ -77,8 +90,10 @@ pub struct CurrencySide {
     pub paid: Option<Decimal>,
     /// Costs of all months.
     pub cost: Option<Decimal>,
-    /// Months that have both sides: only these are in `roi`.
+    /// Months that have both sides: only these are in `compared` and `roi`.
     pub months_compared: i64,
+    /// Sums over the months that have both sides; none where no month has.
+    pub compared: Option<Compared>,
     /// Over the months that have both sides.
     pub roi: Roi,
 }

@@ -3,17 +3,19 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 
-use chrono::NaiveDate;
-use tollbook_schemas::catalog::{Catalog, Meter, Price};
+use chrono::{NaiveDate, NaiveTime, TimeDelta};
+use tollbook_schemas::catalog::{Aggregation, Catalog, Meter, Price};
 use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::id::MeterId;
 use tollbook_schemas::invariant::Invariant;
+use tollbook_schemas::period::Period;
 
 use super::UsageIndex;
 use super::span::Span;
 use crate::document::{BilledDay, Line};
+use crate::rating::usage::Group;
 use crate::rating::{Usage, rate};
-use crate::usage::{UsageSlice, fold};
+use crate::usage::{UsageError, UsageSlice, fold};
 
 pub(super) fn line_of(
     catalog: &Catalog,
@@ -26,19 +28,20 @@ pub(super) fn line_of(
         let subscription_id = &span.subscription.subscription_id;
         format!("price {} of subscription {subscription_id}", price.price_id)
     };
-    let (quantity, unit, days) = match &price.meter {
+    let (usage, unit, days) = match &price.meter {
         // A flat price is one period's worth.
-        None => (Decimal::whole(1), None, Vec::new()),
+        None => (Usage::of(Decimal::whole(1)), None, Vec::new()),
         Some(meter_id) => {
             let meter = catalog.meters.get(meter_id).ok_or_else(|| format!("the catalog has no meter {meter_id}"))?;
             let slices = slices_of(usage, span, meter_id)?;
-            let (quantity, days) =
-                measure(meter_id, meter, &slices).map_err(|e| format!("{}: {}", place(), told(&e)))?;
-            (quantity, Some(meter.unit.clone()), days)
+            let earlier = earlier_of(usage, span, meter_id);
+            let (usage, days) = measure(meter_id, meter, &slices, span.billed, &earlier)
+                .map_err(|e| format!("{}: {}", place(), told(&e)))?;
+            (usage, Some(meter.unit.clone()), days)
         }
     };
-    let rated = rate(&price.tariff, &Usage::of(quantity), span.version.currency)
-        .map_err(|error| format!("{}: {}", place(), told(&error)))?;
+    let rated =
+        rate(&price.tariff, &usage, span.version.currency).map_err(|error| format!("{}: {}", place(), told(&error)))?;
     Ok(Line {
         amount_minor: rated.amount.minor,
         description: price.description.clone(),
@@ -48,7 +51,7 @@ pub(super) fn line_of(
         plan_version: span.version.version,
         price_id: price.price_id.clone(),
         price_model: price.tariff.model.as_str().to_owned(),
-        quantity,
+        quantity: usage.quantity,
         span_end: span.billed.end,
         span_start: span.billed.start,
         subscription_id: span.subscription.subscription_id.clone(),
@@ -81,18 +84,33 @@ fn slices_of<'a>(usage: &UsageIndex<'a>, span: &Span<'_>, meter_id: &MeterId) ->
     Ok(inside)
 }
 
+/// The slices before the span.
+fn earlier_of<'a>(usage: &UsageIndex<'a>, span: &Span<'_>, meter_id: &MeterId) -> Vec<&'a UsageSlice> {
+    let all = usage.get(&(&span.subscription.partner_id, meter_id)).into_iter().flatten();
+    all.filter(|slice| slice.slice.end <= span.billed.start).copied().collect()
+}
+
 fn measure(
     meter_id: &MeterId,
     meter: &Meter,
     slices: &[&UsageSlice],
-) -> Result<(Decimal, Vec<BilledDay>), crate::usage::UsageError> {
+    span: Period,
+    earlier: &[&UsageSlice],
+) -> Result<(Usage, Vec<BilledDay>), UsageError> {
     let mut by_day: BTreeMap<NaiveDate, Vec<&UsageSlice>> = BTreeMap::new();
     for slice in slices {
         by_day.entry(slice.event_date).or_default().push(slice);
     }
     let mut days = Vec::new();
-    for (event_date, slices) in by_day {
-        let folded = fold(meter_id, meter.aggregation, &slices)?;
+    for (event_date, of_day) in by_day {
+        // What a level comes to over one day depends on what held at its begin.
+        let start = event_date.and_time(NaiveTime::MIN).and_utc();
+        let day = Period { start, end: start + TimeDelta::days(1) }.intersect(&span).unwrap_or(span);
+        let before: Vec<&UsageSlice> = match meter.aggregation.carries_over() {
+            true => earlier.iter().chain(slices).filter(|slice| slice.slice.end <= day.start).copied().collect(),
+            false => Vec::new(),
+        };
+        let folded = fold(meter_id, meter.aggregation, &of_day, day, &before)?;
         days.push(BilledDay {
             event_count: folded.event_count,
             event_date,
@@ -101,7 +119,24 @@ fn measure(
             usage_sha256: folded.usage_sha256,
         });
     }
-    Ok((fold(meter_id, meter.aggregation, slices)?.quantity, days))
+    let whole = fold(meter_id, meter.aggregation, slices, span, earlier)?;
+    let groups = match meter.aggregation {
+        // What does not add up over its dimensions cannot be priced by them.
+        Aggregation::Count | Aggregation::Sum if !meter.group_by.is_empty() => {
+            let mut by_values: BTreeMap<&BTreeMap<String, String>, Vec<&UsageSlice>> = BTreeMap::new();
+            for slice in slices {
+                by_values.entry(&slice.dimensions).or_default().push(slice);
+            }
+            let group = |(values, slices): (&BTreeMap<String, String>, Vec<&UsageSlice>)| {
+                let quantity = fold(meter_id, meter.aggregation, &slices, span, &[])?.quantity;
+                Ok(Group { values: values.clone(), quantity })
+            };
+            Some(by_values.into_iter().map(group).collect::<Result<Vec<_>, UsageError>>()?)
+        }
+        _ => None,
+    };
+    let event_count = u32::try_from(whole.event_count).ok();
+    Ok((Usage { event_count, groups, ..Usage::of(whole.quantity) }, days))
 }
 
 /// An error and its causes in one sentence.

@@ -2,7 +2,7 @@
 
 use tollbook_schemas::catalog::PlanVersion;
 use tollbook_schemas::id::MeterId;
-use tollbook_schemas::period::Period;
+use tollbook_schemas::period::{Period, print_instant};
 use tollbook_schemas::registry::Subscription;
 
 use super::DraftInput;
@@ -71,10 +71,20 @@ pub(super) fn span_of<'a>(input: &DraftInput<'a>, subscription: &'a Subscription
     Ok(Some(Span { subscription, version, month, billed }))
 }
 
-/// One meter may be billed once for one time.
+/// One meter may be billed once for one time, and one subscription in one document of a month.
 pub(super) fn check_overlaps(spans: &[Span<'_>]) -> Result<(), String> {
     for (index, one) in spans.iter().enumerate() {
         for other in &spans[index + 1..] {
+            let id = &one.subscription.subscription_id;
+            let document = |span: &Span<'_>| (span.version.issuer.clone(), span.version.currency);
+            // A second document of it would be taken for its month billed twice, and never be issued.
+            if *id == other.subscription.subscription_id && document(one) != document(other) {
+                return Err(format!(
+                    "subscription {id} changes at {} to a plan of another issuer or currency within the month; cancel \
+                     it at that instant with `tollbook partner record`, and start another one there",
+                    print_instant(other.billed.start)
+                ));
+            }
             let Some(both) = one.billed.intersect(&other.billed) else { continue };
             let Some(meter_id) = meters(one).find(|meter_id| meters(other).any(|m| m == *meter_id)) else { continue };
             return Err(format!(

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use tollbook_schemas::catalog::CatalogFile;
+use tollbook_schemas::catalog::{Aggregation, CatalogFile};
 use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::id::{PlanId, ProfileVersionId, SubscriptionId};
 use tollbook_schemas::period::{Period, parse_instant, parse_zone};
@@ -32,7 +32,8 @@ payment_terms_days = 30
 id = "calls"
 name = "Calls"
 unit = "call"
-aggregation = "count"
+aggregation = "sum"
+value = "attributes['calls']"
 
 [[meter]]
 id = "users"
@@ -126,7 +127,7 @@ pub(crate) fn at(text: &str) -> DateTime<Utc> {
     parse_instant(&text).unwrap()
 }
 
-/// Reads `partner plan start..end [zone]`, several, separated by `;`. Ids are s1, s2, …
+/// Reads `partner [id:]plan start..end [zone]`, several, separated by `;`. Ids are s1, s2, … where none is given.
 fn registry(text: &str) -> Registry {
     let mut registry = Registry::default();
     for (index, line) in text.split(';').map(str::trim).filter(|line| !line.is_empty()).enumerate() {
@@ -137,16 +138,18 @@ fn registry(text: &str) -> Registry {
             continue;
         }
         let (start, end) = words[2].split_once("..").unwrap();
-        let subscription_id = SubscriptionId::parse(format!("s{}", index + 1)).unwrap();
+        let next = format!("s{}", index + 1);
+        let (id, plan) = words[1].split_once(':').unwrap_or((&next, words[1]));
+        let subscription_id = SubscriptionId::parse(id).unwrap();
         let subscription = Subscription {
             subscription_id: subscription_id.clone(),
             partner_id,
-            plan_id: PlanId::parse(words[1]).unwrap(),
+            plan_id: PlanId::parse(plan).unwrap(),
             time_zone: words.get(3).map(|zone| parse_zone(zone).unwrap()),
             started_at: at(start),
             ended_at: (!end.is_empty()).then(|| at(end)),
         };
-        registry.subscriptions.insert(subscription_id, subscription);
+        registry.subscriptions.insert((subscription_id, at(start)), subscription);
     }
     registry
 }
@@ -161,8 +164,16 @@ fn usage(text: &str) -> Vec<UsageSlice> {
                 panic!("{line}")
             };
             let start = at(hour);
+            let aggregation = catalog().meters.get(&MeterId::parse(meter).unwrap()).map(|meter| meter.aggregation);
+            let mut event_count = 3;
             let (quantity, state) = match measure.parse::<Decimal>() {
-                Ok(quantity) => (quantity, "{}".to_owned()),
+                Ok(quantity) if aggregation == Some(Aggregation::Sum) => {
+                    (quantity, serde_json::json!({ "sum": quantity }).to_string())
+                }
+                Ok(quantity) => {
+                    event_count = measure.parse().unwrap();
+                    (quantity, "{}".to_owned())
+                }
                 Err(_) => {
                     let values: Vec<&str> = measure.split(',').collect();
                     let count = Decimal::whole(i64::try_from(values.len()).unwrap());
@@ -178,7 +189,7 @@ fn usage(text: &str) -> Vec<UsageSlice> {
                 slice: Period::new(start, start + chrono::TimeDelta::hours(1)).unwrap(),
                 quantity,
                 state,
-                event_count: 3,
+                event_count,
                 event_date: start.date_naive(),
             }
         })
@@ -207,7 +218,7 @@ pub(crate) fn catalog() -> Catalog {
 
 pub(crate) fn drafted(registry_text: &str, usage_text: &str) -> Drafted {
     let (registry, catalog, usage) = (registry(registry_text), catalog(), usage(usage_text));
-    let profiles = [profile("acme", "2026-01-01", "1"), profile("bolt", "2026-01-01", "1")];
+    let profiles = vec![profile("acme", "2026-01-01", "1"), profile("bolt", "2026-01-01", "1")].into();
     draft(&DraftInput {
         month: "2026-06".parse().unwrap(),
         usage: &usage,
@@ -292,6 +303,19 @@ fn a_month_comes_to_documents() {
             "acme calls production 2026-06-09T23:00 11; acme calls production 2026-06-10T00:00 12",
             "acme berlin 98.30 EUR: base 1 4900, calls 11 10, base 1 4900, calls 12 20",
         ),
+        // A change of plan within the month: each part under its own plan, flat prices in full.
+        (
+            "acme s1:pro 2026-01-01..2026-06-10; acme s1:seats 2026-06-10..",
+            "acme calls production 2026-06-09T23:00 11; acme calls production 2026-06-10T00:00 12;
+             acme users production 2026-06-09T23:00 a; acme users production 2026-06-10T00:00 b,c",
+            "acme berlin 54.10 EUR: base 1 4900, calls 11 10, users 2 500",
+        ),
+        // Between two of Berlin's months.
+        (
+            "acme s1:pro 2026-01-01..2026-05-31T22:00; acme s1:seats 2026-05-31T22:00..",
+            "",
+            "acme berlin 0.00 EUR: users 0 0",
+        ),
     ] {
         assert_eq!(told(&drafted(registry, usage)), expected, "{registry} with {usage}");
     }
@@ -304,6 +328,11 @@ fn who_cannot_be_billed_is_named_with_the_reason_and_others_go_on() {
         ("acme nosuch 2026-01-01..", "", "acme! subscription s1 is to plan nosuch, which the catalog does not have"),
         ("acme late 2026-01-01..", "", "acme! plan late has no version in force at 2026-05-31 22:00:00 UTC"),
         ("acme moved 2026-01-01..", "", "acme! the versions of plan moved have issuers in different time zones"),
+        (
+            "acme s1:pro 2026-01-01..2026-06-10; acme s1:jp 2026-06-10..",
+            "",
+            "acme! subscription s1 changes at 2026-06-10T00:00:00Z to a plan of another issuer or currency",
+        ),
         ("acme huge 2026-01-01..", "", "acme! the total does not fit 63 bits"),
         ("corp pro 2026-01-01..", "", "corp! no billing profile is in force; import one"),
         (
@@ -319,7 +348,7 @@ fn who_cannot_be_billed_is_named_with_the_reason_and_others_go_on() {
         (
             "acme seats 2026-01-01..",
             "acme users production 2026-06-10T00:00 5",
-            "acme! price users of subscription s1: the usage state",
+            "acme! price users of subscription s1: the usage of meter users in [2026-06-10T00:00:00Z, 2026-06-10T01:00:00Z) comes",
         ),
         (
             "acme pro 2026-01-01..",
@@ -351,13 +380,13 @@ fn the_profile_in_force_decides_and_a_correction_of_the_same_date_wins() {
     let partner_id = PartnerId::parse("acme").unwrap();
     let mut corrected = profile("acme", "2026-03-01", "2b");
     corrected.recorded_at = at("2026-03-05");
-    let profiles = [
+    let profiles = Profiles::from(vec![
         profile("acme", "2026-03-01", "2"),
         profile("acme", "2026-01-01", "1"),
         corrected,
         profile("acme", "2026-09-01", "3"),
-    ];
-    let at_of = |day| profile_at(&profiles, &partner_id, at(day)).map(|profile| profile.profile_version_id.clone());
+    ]);
+    let at_of = |day| profiles.at(&partner_id, at(day)).unwrap().map(|profile| profile.profile_version_id.clone());
     assert_eq!(at_of("2025-12-31"), None);
     assert_eq!(at_of("2026-02-01"), Some(ProfileVersionId::derive(["acme", "1"])));
     assert_eq!(at_of("2026-07-01"), Some(ProfileVersionId::derive(["acme", "2b"])));

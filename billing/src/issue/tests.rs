@@ -14,9 +14,12 @@ fn lake() -> (tempfile::TempDir, Lake) {
     (folder, lake)
 }
 
+static NOBODY: BTreeSet<PartnerId> = BTreeSet::new();
+
 /// Usage as the tests' drafts were rated from, with data up to an instant.
 fn usage(reach: &str) -> UsageState<'static> {
-    UsageState { pin_json: "{}", reach: at(reach) }
+    let as_of = at("2026-12-01");
+    UsageState { pin_json: "{}", reach: Some(at(reach)), as_of, accept_incomplete: None, overtaken: &NOBODY }
 }
 
 async fn issue_june(lake: &Lake) -> Issued {
@@ -44,10 +47,10 @@ async fn drafting_and_issuing_twice_changes_nothing() {
     let (_folder, lake) = lake();
     let june = drafted(BOTH, "acme calls production 2026-06-02T00:00 12");
     let counts = draft_into(&lake, &june, at("2026-07-02")).await.unwrap();
-    assert_eq!((counts.drafted, counts.unchanged, counts.withdrawn), (3, 0, 0));
+    assert_eq!((counts.drafted, counts.unchanged, counts.withdrawn.len()), (3, 0, 0));
     let rows = row_count(&lake).await;
     let counts = draft_into(&lake, &june, at("2026-07-03")).await.unwrap();
-    assert_eq!((counts.drafted, counts.unchanged, counts.withdrawn), (0, 3, 0));
+    assert_eq!((counts.drafted, counts.unchanged, counts.withdrawn.len()), (0, 3, 0));
     assert_eq!(row_count(&lake).await, rows);
 
     let issued = issue_june(&lake).await;
@@ -68,7 +71,7 @@ async fn the_last_draft_is_issued_also_when_an_earlier_document_comes_back() {
     // The same instant each time: a fixed clock must not confuse the order.
     for (document, expected) in [(&one, (1, 0)), (&two, (1, 1)), (&one, (1, 1)), (&one, (0, 0))] {
         let counts = draft_into(&lake, document, at("2026-07-02")).await.unwrap();
-        assert_eq!((counts.drafted, counts.withdrawn), expected);
+        assert_eq!((counts.drafted, counts.withdrawn.len()), expected);
     }
     assert_eq!(told(&issue_june(&lake).await), ["B-000001 acme 49.10 EUR"]);
 }
@@ -78,7 +81,8 @@ async fn a_draft_whose_partner_is_billed_no_more_is_never_issued() {
     let (_folder, lake) = lake();
     draft_into(&lake, &drafted(BOTH, ""), at("2026-07-02")).await.unwrap();
     let counts = draft_into(&lake, &drafted("acme; bolt pro 2026-01-01..", ""), at("2026-07-02")).await.unwrap();
-    assert_eq!((counts.unchanged, counts.withdrawn), (1, 2));
+    let withdrawn: Vec<&str> = counts.withdrawn.iter().map(|(partner_id, _)| partner_id.as_str()).collect();
+    assert_eq!((counts.unchanged, withdrawn), (1, vec!["acme", "acme"]));
     assert_eq!(told(&issue_june(&lake).await), ["B-000001 bolt 49.00 EUR"]);
 }
 
@@ -93,6 +97,11 @@ async fn an_issued_slot_is_closed_and_numbers_go_on() {
     let acme = PartnerId::parse("acme").unwrap();
     assert_eq!(counts.already_issued, [(acme, first.invoices[0].invoice_id.clone())]);
     assert_eq!(row_count(&lake).await, rows, "nothing is written for a closed slot");
+    // Told, with what it comes to: 89 calls of 0.10 above the first ten.
+    let [changed] = &counts.changed_since_issue[..] else { panic!("{counts:?}") };
+    assert_eq!((changed.number.as_str(), changed.difference_minor(), changed.line_count), ("B-000001", 890, 1));
+    let counts = draft_into(&lake, &drafted(ACME, ""), at("2026-07-04")).await.unwrap();
+    assert_eq!((counts.already_issued.len(), counts.changed_since_issue.len()), (1, 0));
     draft_into(&lake, &drafted(BOTH, ""), at("2026-07-04")).await.unwrap();
     let second = issue_june(&lake).await;
     assert_eq!(told(&second), ["B-000002 bolt 49.00 EUR", "T-000001 acme 1000 JPY"]);
@@ -104,9 +113,17 @@ async fn nothing_is_issued_before_its_period_has_ended() {
     let (_folder, lake) = lake();
     draft_into(&lake, &drafted(ACME, ""), at("2026-06-20")).await.unwrap();
     // Berlin's June ends at 22:00 UTC.
-    for (instant, issued, not_ended) in [("2026-06-30T21:59", 0, 1), ("2026-06-30T22:00", 1, 0)] {
-        let found = issue(&lake, &catalog(), month(), usage(instant), at(instant)).await.unwrap();
-        assert_eq!((found.invoices.len(), found.not_ended.len()), (issued, not_ended), "{instant}");
+    let because = Some("flat plans only");
+    for (now, as_of, accept_incomplete, issued, not_ended) in [
+        ("2026-06-30T21:59", "2026-12-01", None, 0, 1),
+        // Nobody can accept a month that goes on, by the clock or by the instant from which is looked.
+        ("2026-06-30T21:59", "2026-12-01", because, 0, 1),
+        ("2026-07-20", "2026-06-30T21:59", because, 0, 1),
+        ("2026-06-30T22:00", "2026-06-30T22:00", None, 1, 0),
+    ] {
+        let state = UsageState { as_of: at(as_of), accept_incomplete, ..usage("2026-07-02") };
+        let found = issue(&lake, &catalog(), month(), state, at(now)).await.unwrap();
+        assert_eq!((found.invoices.len(), found.not_ended.len()), (issued, not_ended), "{now} as of {as_of}");
     }
 }
 
@@ -143,12 +160,37 @@ async fn nothing_is_issued_that_usage_does_not_hold_up() {
         async move { issue(&lake, &catalog(), month(), usage, at("2026-07-03")).await.unwrap() }
     };
     // The calendar is past June, but the data are not.
-    let early = try_with(UsageState { pin_json: "{}", reach: at("2026-06-28") }).await;
-    assert_eq!((early.invoices.len(), early.not_ended.len()), (0, 1));
-    // Rows came after the draft was rated.
-    let stale = try_with(UsageState { pin_json: "{\"new\":1}", reach: at("2026-07-02") }).await;
+    for reach in [Some(at("2026-06-28")), Some(at("2026-06-30T21:59")), None] {
+        let early = try_with(UsageState { reach, ..usage("2026-07-02") }).await;
+        assert_eq!((early.invoices.len(), early.not_ended.len()), (0, 0));
+        assert_eq!(early.incomplete, [(PartnerId::parse("acme").unwrap(), at("2026-06-30T22:00"))]);
+    }
+    // Rows came after the draft was rated: whoever accepts what is missing does not accept that.
+    for accept_incomplete in [None, Some("late")] {
+        let new = UsageState { pin_json: "{\"new\":1}", accept_incomplete, ..usage("2026-07-02") };
+        let stale = try_with(new).await;
+        assert_eq!((stale.invoices.len(), stale.stale.len()), (0, 1));
+    }
+    // A cancellation, or whatever else, is known of acme, and not to usage.
+    let overtaken: &'static BTreeSet<PartnerId> = Box::leak(Box::new([PartnerId::parse("acme").unwrap()].into()));
+    let stale = try_with(UsageState { overtaken, ..usage("2026-07-02") }).await;
+    assert_eq!((stale.invoices.len(), stale.stale.len()), (0, 1));
+    // A price was corrected after the draft.
+    let mut corrected = catalog();
+    corrected.sha256 = "another".to_owned();
+    let stale = issue(&lake, &corrected, month(), usage("2026-07-02"), at("2026-07-03")).await.unwrap();
     assert_eq!((stale.invoices.len(), stale.stale.len()), (0, 1));
     assert_eq!(issue_june(&lake).await.invoices.len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_known_of_one_partner_holds_up_no_other() {
+    let (_folder, lake) = lake();
+    draft_into(&lake, &drafted(BOTH, ""), at("2026-07-02")).await.unwrap();
+    let overtaken = BTreeSet::from([PartnerId::parse("acme").unwrap()]);
+    let state = UsageState { overtaken: &overtaken, ..usage("2026-07-03") };
+    let issued = issue(&lake, &catalog(), month(), state, at("2026-07-03")).await.unwrap();
+    assert_eq!((told(&issued), issued.stale.len()), (vec!["B-000001 bolt 49.00 EUR".to_owned()], 2));
 }
 
 #[tokio::test]
@@ -161,4 +203,30 @@ async fn a_subscription_is_billed_once_for_a_month_whatever_slot_its_document_fa
     let counts = draft_into(&lake, &moved, at("2026-07-04")).await.unwrap();
     assert_eq!((counts.drafted, counts.billed_elsewhere.len()), (0, 1));
     assert!(issue_june(&lake).await.invoices.is_empty());
+}
+
+/// What is issued before its data are there says so for good, in the event that made it an invoice.
+#[tokio::test]
+async fn what_is_issued_although_data_are_missing_says_so() {
+    for (reach, told) in [
+        (Some(at("2026-06-28")), Some("issued although the data reach only to 2026-06-28T00:00:00Z: flat plans only")),
+        (None, Some("issued although it is not known how far the data reach: flat plans only")),
+        // Accepting what is not there changes nothing where everything is.
+        (Some(at("2026-06-30T22:00")), None),
+    ] {
+        let (_folder, lake) = lake();
+        draft_into(&lake, &drafted(ACME, ""), at("2026-07-02")).await.unwrap();
+        let state = UsageState { reach, accept_incomplete: Some("flat plans only"), ..usage("2026-07-02") };
+        let issued = issue(&lake, &catalog(), month(), state, at("2026-07-03")).await.unwrap();
+        assert_eq!(issued.invoices[0].incomplete.as_deref(), told);
+        let events = events_of(&lake.rows(&INVOICE_EVENT, Some("kind = 'issued'")).await.unwrap()).unwrap();
+        assert_eq!(events.iter().map(|event| event.detail.as_deref()).collect::<Vec<_>>(), [told]);
+        let rows = row_count(&lake).await;
+        // Issued again when the data are there: it stays what it was.
+        assert_eq!(issue_june(&lake).await.already_issued, 1);
+        assert_eq!(row_count(&lake).await, rows);
+        let documents = read_documents(&lake, month()).await.unwrap();
+        let register = crate::register::register(&documents, &events, &drafted(ACME, ""), at("2026-07-03")).unwrap();
+        assert_eq!(register[0].note.as_deref(), told);
+    }
 }

@@ -28,6 +28,7 @@ pub(crate) struct Object {
     /// Our ids, from its metadata.
     pub(crate) namespace: Option<String>,
     pub(crate) partner_id: Option<String>,
+    pub(crate) profile_version_id: Option<String>,
     pub(crate) invoice_id: Option<String>,
     pub(crate) document_sha256: Option<String>,
     pub(crate) line_id: Option<String>,
@@ -51,6 +52,7 @@ impl Object {
             deleted: value.get("deleted").and_then(Value::as_bool).unwrap_or(false),
             namespace: ours(metadata::NAMESPACE),
             partner_id: ours(metadata::PARTNER),
+            profile_version_id: ours(metadata::PROFILE),
             invoice_id: ours(metadata::INVOICE),
             document_sha256: ours(metadata::DOCUMENT_SHA256),
             line_id: ours(metadata::LINE),
@@ -91,6 +93,7 @@ pub(crate) struct Refusal {
     pub(crate) code: Option<String>,
     pub(crate) kind: Option<String>,
     pub(crate) message: Option<String>,
+    pub(crate) param: Option<String>,
 }
 
 impl Refusal {
@@ -99,13 +102,24 @@ impl Refusal {
         let value: Value = serde_json::from_slice(body).ok()?;
         let error = value.get("error")?;
         let text = |name: &str| error.get(name).and_then(Value::as_str).map(|text| text.chars().take(300).collect());
-        Some(Self { code: text("code"), kind: text("type"), message: text("message") })
+        Some(Self { code: text("code"), kind: text("type"), message: text("message"), param: text("param") })
     }
 
     /// In one sentence.
     pub(crate) fn told(&self) -> String {
-        let code = self.code.as_deref().or(self.kind.as_deref()).unwrap_or("no code");
-        format!("{code}: {}", self.message.as_deref().unwrap_or("no message"))
+        format!("{}: {}", self.word(), self.message.as_deref().unwrap_or("no message"))
+    }
+
+    /// In one sentence, without Stripe's own: of a customer it repeats what was sent, such as the address.
+    pub(crate) fn told_without_contact_data(&self) -> String {
+        match &self.param {
+            Some(param) => format!("{} about {param}", self.word()),
+            None => self.word().to_owned(),
+        }
+    }
+
+    fn word(&self) -> &str {
+        self.code.as_deref().or(self.kind.as_deref()).unwrap_or("no code")
     }
 }
 

@@ -5,15 +5,18 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use tollbook_schemas::id::InvoiceId;
+use tollbook_schemas::id::{InvoiceId, ProfileVersionId};
 
+use super::requests::profile_version_in;
 use crate::event::{EventKind, InvoiceEvent};
 
 /// A step at Stripe, in the order in which they are taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Step {
     /// Make the customer.
     Customer,
+    /// Bring the customer to a version of its partner's profile.
+    CustomerProfile(ProfileVersionId),
     /// Make the draft.
     Create,
     /// Add the n-th hundred of lines.
@@ -30,7 +33,10 @@ impl Step {
             "customer" => Some(Self::Customer),
             "create" => Some(Self::Create),
             "finalise" => Some(Self::Finalise),
-            _ => text.strip_prefix("lines-").and_then(|batch| batch.parse().ok()).map(Self::Lines),
+            _ => match text.strip_prefix("customer-") {
+                Some(version) => ProfileVersionId::parse(version).ok().map(Self::CustomerProfile),
+                None => text.strip_prefix("lines-").and_then(|batch| batch.parse().ok()).map(Self::Lines),
+            },
         }
     }
 }
@@ -39,6 +45,7 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Customer => f.write_str("customer"),
+            Self::CustomerProfile(version) => write!(f, "customer-{version}"),
             Self::Create => f.write_str("create"),
             Self::Lines(batch) => write!(f, "lines-{batch}"),
             Self::Finalise => f.write_str("finalise"),
@@ -65,6 +72,10 @@ pub enum State {
     Paid,
     /// Its total is 0.
     NothingDue,
+    /// Final, and a person gave up collecting it at Stripe.
+    Uncollectible,
+    /// Final, and voided at Stripe by a person.
+    Voided,
 }
 
 impl State {
@@ -80,6 +91,8 @@ impl State {
             Self::PaymentFailed => "payment_failed",
             Self::Paid => "paid",
             Self::NothingDue => "nothing_due",
+            Self::Uncollectible => "uncollectible",
+            Self::Voided => "voided",
         }
     }
 }
@@ -115,6 +128,10 @@ pub struct Ledger {
     pub paid: Option<InvoiceEvent>,
     /// Whether nothing is due.
     pub nothing_due: bool,
+    /// Whether a person gave up collecting it.
+    pub uncollectible: bool,
+    /// Whether it was voided.
+    pub voided: bool,
     draft: Option<(u32, bool)>,
     failed_attempts: BTreeMap<u32, InvoiceEvent>,
     steps: BTreeMap<Step, BTreeMap<u32, Attempt>>,
@@ -148,6 +165,8 @@ impl Ledger {
             EventKind::Finalised => self.finalised = Some(event.clone()),
             EventKind::Paid => self.paid = Some(event.clone()),
             EventKind::NothingDue => self.nothing_due = true,
+            EventKind::Uncollectible => self.uncollectible = true,
+            EventKind::Voided => self.voided = true,
             EventKind::PaymentFailed => {
                 self.failed_attempts.insert(event.generation, event.clone());
             }
@@ -167,6 +186,10 @@ impl Ledger {
     pub fn state(&self) -> State {
         if self.paid.is_some() {
             State::Paid
+        } else if self.voided {
+            State::Voided
+        } else if self.uncollectible {
+            State::Uncollectible
         } else if !self.failed_attempts.is_empty() {
             State::PaymentFailed
         } else if self.finalised.is_some() {
@@ -186,21 +209,21 @@ impl Ledger {
 
     /// The answer that carried a step out.
     #[must_use]
-    pub fn done(&self, step: Step) -> Option<&InvoiceEvent> {
-        self.steps.get(&step)?.values().rev().filter_map(|attempt| attempt.answered.as_ref()).find(|a| is_success(a))
+    pub fn done(&self, step: &Step) -> Option<&InvoiceEvent> {
+        self.steps.get(step)?.values().rev().filter_map(|attempt| attempt.answered.as_ref()).find(|a| is_success(a))
     }
 
     /// The id of the invoice at Stripe.
     #[must_use]
     pub fn stripe_invoice(&self) -> Option<&str> {
-        self.done(Step::Create)?.stripe_id.as_deref()
+        self.done(&Step::Create)?.stripe_id.as_deref()
     }
 
     /// What Stripe refused last, in words, while nothing came after it.
     #[must_use]
     pub fn refusal(&self) -> Option<&str> {
         let (step, attempts) = self.steps.last_key_value()?;
-        if self.done(*step).is_some() {
+        if self.done(step).is_some() {
             return None;
         }
         attempts.values().next_back()?.answered.as_ref()?.detail.as_deref()
@@ -212,6 +235,29 @@ impl Ledger {
         self.failed_attempts.contains_key(&attempt)
     }
 
+    /// The versions of the partner's profile that the customer was given, of which this ledger has the steps.
+    pub(crate) fn profiles_given(&self) -> impl Iterator<Item = ProfileVersionId> {
+        let created = self.done(&Step::Customer).and_then(|answered| self.frozen(&Step::Customer, answered.generation));
+        let created = created.and_then(|frozen| profile_version_in(frozen.request_body.as_deref()?));
+        created.into_iter().chain(self.profile_steps().filter(|(step, _)| self.done(step).is_some()).map(|(_, id)| id))
+    }
+
+    /// The versions that the customer may be given yet: frozen, and neither answered nor seen.
+    pub(crate) fn profiles_under_way(&self) -> impl Iterator<Item = ProfileVersionId> {
+        let is_open = |step: &Step| {
+            let last = self.steps.get(step).and_then(BTreeMap::last_key_value);
+            self.done(step).is_none() && last.is_some_and(|(_, last)| last.answered.is_none())
+        };
+        self.profile_steps().filter(move |(step, _)| is_open(step)).map(|(_, id)| id)
+    }
+
+    fn profile_steps(&self) -> impl Iterator<Item = (&Step, ProfileVersionId)> {
+        self.steps.keys().filter_map(|step| match step {
+            Step::CustomerProfile(version) => Some((step, version.clone())),
+            _ => None,
+        })
+    }
+
     /// The Stripe accounts that requests were frozen for.
     pub(crate) fn account_keys(&self) -> impl Iterator<Item = &str> {
         let frozen = self.steps.values().flat_map(BTreeMap::values).filter_map(|attempt| attempt.frozen.as_ref());
@@ -219,27 +265,27 @@ impl Ledger {
     }
 
     /// The frozen request of a generation.
-    pub(crate) fn frozen(&self, step: Step, generation: u32) -> Option<&InvoiceEvent> {
-        self.steps.get(&step)?.get(&generation)?.frozen.as_ref()
+    pub(crate) fn frozen(&self, step: &Step, generation: u32) -> Option<&InvoiceEvent> {
+        self.steps.get(step)?.get(&generation)?.frozen.as_ref()
     }
 
     /// Whether a generation has a refusal on record.
-    pub(crate) fn refusal_at(&self, step: Step, generation: u32) -> bool {
-        let attempt = self.steps.get(&step).and_then(|attempts| attempts.get(&generation));
+    pub(crate) fn refusal_at(&self, step: &Step, generation: u32) -> bool {
+        let attempt = self.steps.get(step).and_then(|attempts| attempts.get(&generation));
         attempt.and_then(|attempt| attempt.answered.as_ref()).is_some_and(|answered| !is_success(answered))
     }
 
     /// The next generation of a step.
-    pub(crate) fn next_generation(&self, step: Step) -> u32 {
-        self.steps.get(&step).and_then(BTreeMap::last_key_value).map_or(0, |(generation, _)| generation + 1)
+    pub(crate) fn next_generation(&self, step: &Step) -> u32 {
+        self.steps.get(step).and_then(BTreeMap::last_key_value).map_or(0, |(generation, _)| generation + 1)
     }
 
     /// What to do about a step now.
-    pub(crate) fn plan(&self, step: Step, now: DateTime<Utc>, resend_for: TimeDelta) -> Plan {
+    pub(crate) fn plan(&self, step: &Step, now: DateTime<Utc>, resend_for: TimeDelta) -> Plan {
         if self.done(step).is_some() {
             return Plan::Done;
         }
-        let Some((_, last)) = self.steps.get(&step).and_then(BTreeMap::last_key_value) else { return Plan::Freeze };
+        let Some((_, last)) = self.steps.get(step).and_then(BTreeMap::last_key_value) else { return Plan::Freeze };
         match (&last.frozen, &last.answered) {
             (Some(frozen), None) if now - frozen.at <= resend_for => Plan::Resend(Box::new(frozen.clone())),
             (frozen, _) => Plan::Observe(frozen.clone().map(Box::new)),

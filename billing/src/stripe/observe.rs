@@ -54,6 +54,13 @@ impl Observer<'_> {
         Object::read(&answer.body).ok_or_else(|| ReadFailure::Unavailable("Stripe's invoice cannot be read".to_owned()))
     }
 
+    /// One customer, also one that was deleted.
+    pub(super) async fn one_customer(&self, customer: &str) -> Result<Object, ReadFailure> {
+        let answer = get(self.transport, self.retry, &requests::retrieve_customer(customer)).await?;
+        Object::read(&answer.body)
+            .ok_or_else(|| ReadFailure::Unavailable("Stripe's customer cannot be read".to_owned()))
+    }
+
     /// The customer of a partner: the oldest that carries our ids. The address only narrows the list down.
     pub(super) async fn customer(&self, email: &str, partner_id: &str) -> Result<Option<String>, ReadFailure> {
         let customers = self.list(|after| requests::list_customers(email, after)).await?;

@@ -1,6 +1,6 @@
 //! Pushing a month's invoices to Stripe, as one resumable batch.
 //!
-//! Steps are taken for the whole batch: customers, drafts, lines by the hundred, the gate, finalise. The requests of
+//! Steps are taken for the whole batch: customers, their profiles, drafts, lines by the hundred, the gate, finalise. The requests of
 //! a step are frozen in one commit, then sent, then their answers are written in one commit. A run that died anywhere
 //! is resumed by the next: what was frozen and not answered is sent again with the same bytes and key, or, when the
 //! key is too old to be remembered, looked for at Stripe first. Running twice sends no write and adds no row.
@@ -8,6 +8,7 @@
 //! An invoice whose total is 0 is not pushed; that nothing is due is recorded instead.
 
 mod phase;
+mod profiles;
 mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use futures::StreamExt;
 use tollbook_lake::Lake;
-use tollbook_schemas::id::{InvoiceId, PartnerId, ProfileVersionId};
+use tollbook_schemas::id::{InvoiceId, PartnerId};
 use tollbook_schemas::invariant::Invariant;
 use tollbook_schemas::period::Month;
 use tollbook_schemas::tables::Row;
@@ -31,7 +32,7 @@ use crate::document::Document;
 use crate::error::BillingError;
 use crate::event::{EventKind, InvoiceEvent, events_of};
 use crate::issue::read_documents;
-use crate::profile::Profile;
+use crate::profile::Profiles;
 
 use phase::{Unit, UnitResult};
 
@@ -67,7 +68,7 @@ struct Batch<'a> {
     month: Month,
     clock: &'a dyn Fn() -> DateTime<Utc>,
     jobs: Vec<Job>,
-    profiles: BTreeMap<ProfileVersionId, Profile>,
+    profiles: Profiles,
     ledgers: BTreeMap<InvoiceId, Ledger>,
     /// For each partner with customer steps at this account: the invoice whose step it is.
     customer_owners: BTreeMap<PartnerId, InvoiceId>,
@@ -94,20 +95,21 @@ pub async fn push(
         month,
         clock,
         jobs: Vec::new(),
-        profiles: BTreeMap::new(),
+        profiles: Profiles::default(),
         ledgers: BTreeMap::new(),
         customer_owners: BTreeMap::new(),
         report: PushReport::default(),
     };
     batch.load().await?;
     batch.customers().await?;
-    batch.each(Step::Create).await?;
+    batch.customer_profiles().await?;
+    batch.each(&Step::Create).await?;
     let calls_max = batch.jobs.iter().map(|job| job.document.body.lines.len().div_ceil(LINES_A_CALL)).max();
     for call in 0..u32::try_from(calls_max.unwrap_or(0)).unwrap_or(u32::MAX) {
-        batch.each(Step::Lines(call)).await?;
+        batch.each(&Step::Lines(call)).await?;
     }
     batch.gate().await?;
-    batch.each(Step::Finalise).await?;
+    batch.each(&Step::Finalise).await?;
     batch.confirm().await?;
     Ok(batch.finish())
 }
@@ -123,7 +125,7 @@ impl Batch<'_> {
 
     async fn read_events(&mut self) -> Result<(), BillingError> {
         // Calls are made after the month began; customers may have been made for any month before.
-        let condition = format!("event_month >= '{}' OR step = 'customer'", self.month);
+        let condition = format!("event_month >= '{}' OR step LIKE 'customer%'", self.month);
         let events = events_of(&self.lake.rows(&INVOICE_EVENT, Some(&condition)).await?)?;
         let account = self.transport.account_key();
         let mut owners: BTreeMap<&PartnerId, &InvoiceEvent> = BTreeMap::new();
@@ -186,10 +188,7 @@ impl Batch<'_> {
         if self.jobs.is_empty() {
             return Ok(());
         }
-        for row in self.lake.rows(&BILLING_PROFILE, None).await? {
-            let profile = Profile::from_row(&row)?;
-            self.profiles.insert(profile.profile_version_id.clone(), profile);
-        }
+        self.profiles = Profiles::read(&self.lake.rows(&BILLING_PROFILE, None).await?)?;
         Ok(())
     }
 
@@ -220,21 +219,24 @@ impl Batch<'_> {
     /// The customer of a partner at this account.
     fn customer_of(&self, partner_id: &PartnerId) -> Option<&str> {
         let owner = self.customer_owners.get(partner_id)?;
-        self.ledger(owner)?.done(Step::Customer)?.stripe_id.as_deref()
+        self.ledger(owner)?.done(&Step::Customer)?.stripe_id.as_deref()
     }
 
     fn live_jobs(&self) -> Vec<usize> {
         (0..self.jobs.len()).filter(|index| self.jobs[*index].is_live()).collect()
     }
 
-    async fn customers(&mut self) -> Result<(), BillingError> {
+    fn live_jobs_by_partner(&self) -> BTreeMap<PartnerId, Vec<usize>> {
         let mut by_partner: BTreeMap<PartnerId, Vec<usize>> = BTreeMap::new();
         for index in self.live_jobs() {
-            let partner_id = &self.jobs[index].document.body.partner_id;
-            if self.customer_of(partner_id).is_none() {
-                by_partner.entry(partner_id.clone()).or_default().push(index);
-            }
+            by_partner.entry(self.jobs[index].document.body.partner_id.clone()).or_default().push(index);
         }
+        by_partner
+    }
+
+    async fn customers(&mut self) -> Result<(), BillingError> {
+        let mut by_partner = self.live_jobs_by_partner();
+        by_partner.retain(|partner_id, _| self.customer_of(partner_id).is_none());
         let units = by_partner.into_iter().filter_map(|(partner_id, jobs)| {
             let first = self.jobs[*jobs.first()?].document.invoice_id.clone();
             let owner = self.customer_owners.get(&partner_id).cloned().unwrap_or(first);
@@ -244,19 +246,19 @@ impl Batch<'_> {
         self.run(units).await
     }
 
-    async fn each(&mut self, step: Step) -> Result<(), BillingError> {
+    async fn each(&mut self, step: &Step) -> Result<(), BillingError> {
         let mut units = Vec::new();
         for index in self.live_jobs() {
             let document = &self.jobs[index].document;
             let lines = document.body.lines.len().div_ceil(LINES_A_CALL);
-            if matches!(step, Step::Lines(call) if usize::try_from(call).is_ok_and(|call| call >= lines)) {
+            if matches!(step, Step::Lines(call) if usize::try_from(*call).is_ok_and(|call| call >= lines)) {
                 continue;
             }
             if self.ledger(&document.invoice_id).is_some_and(|ledger| ledger.done(step).is_some()) {
                 continue;
             }
             let group = self.customer_of(&document.body.partner_id).unwrap_or_default().to_owned();
-            units.push(Unit::new(document.invoice_id.clone(), step, group, vec![index]));
+            units.push(Unit::new(document.invoice_id.clone(), step.clone(), group, vec![index]));
         }
         self.run(units).await
     }
@@ -295,7 +297,7 @@ impl Batch<'_> {
         let mut indexes = self.live_jobs();
         indexes.retain(|index| {
             let plan =
-                self.ledger(&self.jobs[*index].document.invoice_id).map(|l| l.plan(Step::Finalise, now, resend_for));
+                self.ledger(&self.jobs[*index].document.invoice_id).map(|l| l.plan(&Step::Finalise, now, resend_for));
             !matches!(plan, Some(Plan::Done | Plan::Resend(_)))
         });
         let observer = self.observer();
@@ -359,7 +361,7 @@ impl Batch<'_> {
         }
         let generation = self
             .ledger(&document.invoice_id)
-            .and_then(|ledger| ledger.done(Step::Finalise))
+            .and_then(|ledger| ledger.done(&Step::Finalise))
             .map_or(0, |answered| answered.generation);
         let step = Step::Finalise.to_string();
         let mut event = InvoiceEvent::of(document, EventKind::Finalised, &step, generation, self.now());

@@ -11,9 +11,13 @@ use stripe_billing::invoice::{
 };
 use stripe_billing::invoice_line_item::ListInvoiceInvoiceLineItem;
 use stripe_client_core::{RequestBuilder, StripeRequest};
-use stripe_core::customer::{CreateCustomer, ListCustomer};
+use stripe_core::customer::{
+    CreateCustomer, CreateCustomerInvoiceSettings, CustomFieldParams, ListCustomer, OptionalFieldsCustomerAddress,
+    RetrieveCustomer, UpdateCustomer, UpdateCustomerInvoiceSettings,
+};
 use stripe_shared::InvoiceCollectionMethod;
 use tollbook_schemas::digest::sha256_hex;
+use tollbook_schemas::id::ProfileVersionId;
 
 use crate::document::{Document, Line};
 use crate::profile::Profile;
@@ -28,11 +32,16 @@ pub const LINES_MAX: usize = 250;
 const PAGE: i64 = 100;
 /// Characters of a description that Stripe prints without complaint.
 const DESCRIPTION_MAX: usize = 500;
+/// What stands before a tax id on Stripe's invoices.
+const TAX_ID: &str = "Tax id";
+/// Characters of the value of a custom field, by Stripe's own limit.
+const CUSTOM_FIELD_MAX: usize = 140;
 
 /// Metadata that finds our objects again.
 pub(crate) mod metadata {
     pub(crate) const NAMESPACE: &str = "tollbook_namespace";
     pub(crate) const PARTNER: &str = "tollbook_partner_id";
+    pub(crate) const PROFILE: &str = "tollbook_profile_version_id";
     pub(crate) const INVOICE: &str = "tollbook_invoice_id";
     pub(crate) const NUMBER: &str = "tollbook_number";
     pub(crate) const DOCUMENT_SHA256: &str = "tollbook_document_sha256";
@@ -93,13 +102,79 @@ pub(crate) fn document_sha256(document: &Document) -> String {
 
 /// One customer for each partner.
 pub(crate) fn create_customer(namespace: &str, profile: &Profile) -> Frozen {
-    let metadata =
-        pairs([(metadata::NAMESPACE, namespace.to_owned()), (metadata::PARTNER, profile.partner_id.to_string())]);
-    let request = CreateCustomer::new()
+    let mut request = CreateCustomer::new()
         .name(profile.legal_name.as_str())
         .email(profile.billing_email.as_str())
-        .metadata(metadata);
+        .address(address_of(profile))
+        .metadata(customer_metadata(namespace, profile));
+    if let Some(tax_id) = tax_id_of(profile) {
+        let mut settings = CreateCustomerInvoiceSettings::new();
+        settings.custom_fields = Some(vec![tax_id]);
+        request = request.invoice_settings(settings);
+    }
     frozen(request.build())
+}
+
+/// Brings a customer to a version of its partner's profile. What the version does not have is unset: a parameter that
+/// is left out would keep what an earlier version said.
+pub(crate) fn update_customer(namespace: &str, profile: &Profile, customer: &str) -> Frozen {
+    let mut address = address_of(profile);
+    address.line1.get_or_insert_default();
+    address.line2.get_or_insert_default();
+    let mut request = UpdateCustomer::new(customer)
+        .name(profile.legal_name.as_str())
+        .email(profile.billing_email.as_str())
+        .address(address)
+        .metadata(customer_metadata(namespace, profile));
+    let tax_id = tax_id_of(profile);
+    // async-stripe has no way to write "no custom fields": an empty list is left out of the form.
+    let unset = if tax_id.is_none() { "&invoice_settings[custom_fields]=" } else { "" };
+    if let Some(tax_id) = tax_id {
+        let mut settings = UpdateCustomerInvoiceSettings::new();
+        settings.custom_fields = Some(vec![tax_id]);
+        request = request.invoice_settings(settings);
+    }
+    let mut update = frozen(request.build());
+    update.body.extend_from_slice(unset.as_bytes());
+    update
+}
+
+fn customer_metadata(namespace: &str, profile: &Profile) -> HashMap<String, String> {
+    pairs([
+        (metadata::NAMESPACE, namespace.to_owned()),
+        (metadata::PARTNER, profile.partner_id.to_string()),
+        (metadata::PROFILE, profile.profile_version_id.to_string()),
+    ])
+}
+
+/// The address in the two lines that Stripe has; which of ours is a city, nobody knows.
+fn address_of(profile: &Profile) -> OptionalFieldsCustomerAddress {
+    let mut lines = profile.address.lines().map(str::trim).filter(|line| !line.is_empty()).peekable();
+    // Many an address begins with the name, which Stripe prints above it.
+    lines.next_if(|line| *line == profile.legal_name);
+    let mut address = OptionalFieldsCustomerAddress::new();
+    address.line1 = lines.next().map(str::to_owned);
+    address.line2 = Some(lines.collect::<Vec<_>>().join(", ")).filter(|rest| !rest.is_empty());
+    address.country = Some(profile.country.clone());
+    address
+}
+
+/// The tax id as it is printed. Stripe's own tax ids need a type that a profile does not have.
+fn tax_id_of(profile: &Profile) -> Option<CustomFieldParams> {
+    let tax_id = profile.tax_id.as_deref().map(str::trim).filter(|tax_id| !tax_id.is_empty())?;
+    Some(CustomFieldParams::new(TAX_ID, tax_id.chars().take(CUSTOM_FIELD_MAX).collect::<String>()))
+}
+
+/// The version of the profile that a frozen request gives a customer; none of one that was frozen before there was
+/// such a thing.
+pub(crate) fn profile_version_in(body: &[u8]) -> Option<ProfileVersionId> {
+    let id = field_of(body, &format!("metadata[{}]", metadata::PROFILE))?;
+    ProfileVersionId::parse(id).ok()
+}
+
+/// One customer.
+pub(crate) fn retrieve_customer(customer: &str) -> String {
+    read(RetrieveCustomer::new(customer).build())
 }
 
 /// A draft without lines, which Stripe never finalises by itself.

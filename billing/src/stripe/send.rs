@@ -1,5 +1,8 @@
 //! Sending frozen calls: few at a time, one in flight for each customer, and again where the table of `outcome` says
 //! that it is safe. Reads are sent again in the same way.
+//!
+//! Where no connection comes about, a few tries tell as much as many: the first call that meets it ends the run's calls,
+//! so that a month of invoices does not wait for each of them in turn. What was frozen is sent by the next run.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,11 +25,13 @@ pub struct RetrySettings {
     pub max_ms: u64,
     /// Sends of one call in one run.
     pub sends_max: u32,
+    /// Connections in a row that one call may be refused; then no call of the run is sent any more.
+    pub refused_max: u32,
 }
 
 impl Default for RetrySettings {
     fn default() -> Self {
-        Self { base_ms: 500, max_ms: 30_000, sends_max: 7 }
+        Self { base_ms: 500, max_ms: 30_000, sends_max: 7, refused_max: 3 }
     }
 }
 
@@ -97,18 +102,47 @@ pub(super) async fn send_all(
 }
 
 async fn send_one(transport: &Transport, retry: &RetrySettings, call: &Call) -> Sent {
-    let mut sends = 0_u32;
+    let (mut sends, mut refused) = (0_u32, 0_u32);
     loop {
+        let sent = |answer, outcome, sends| {
+            let send_count = usize::try_from(sends).unwrap_or(usize::MAX);
+            Sent { answer, outcome, send_count }
+        };
+        if transport.is_given_up() {
+            let answer = Err(not_tried());
+            let outcome = classify(&answer);
+            return sent(answer, outcome, sends);
+        }
         let answer = transport.post(&call.frozen.path, &call.frozen.body, &call.key).await;
         let outcome = classify(&answer);
-        let last = sends + 1 >= retry.sends_max;
+        let last = is_last(transport, retry, &answer, sends + 1, &mut refused);
         if last || !matches!(outcome, Outcome::Again(_)) {
-            let send_count = usize::try_from(sends).unwrap_or(usize::MAX).saturating_add(1);
-            return Sent { answer, outcome, send_count };
+            return sent(answer, outcome, sends + 1);
         }
         tokio::time::sleep(retry.wait(&call.key, sends)).await;
         sends += 1;
     }
+}
+
+/// Whether a call was sent often enough; gives connecting up where that was for want of a connection.
+fn is_last(
+    transport: &Transport,
+    retry: &RetrySettings,
+    answer: &Result<Answer, SendFailure>,
+    sends: u32,
+    refused: &mut u32,
+) -> bool {
+    let is_refused = matches!(answer, Err(SendFailure::NotSent(_)));
+    *refused = if is_refused { *refused + 1 } else { 0 };
+    let last = sends >= retry.sends_max || *refused >= retry.refused_max;
+    if last && is_refused {
+        transport.give_up();
+    }
+    last
+}
+
+fn not_tried() -> SendFailure {
+    SendFailure::NotSent("not tried any more, since no connection came about before".to_owned())
 }
 
 /// Why a read gave nothing.
@@ -124,9 +158,14 @@ pub(super) enum ReadFailure {
 
 /// Reads, again where that helps.
 pub(super) async fn get(transport: &Transport, retry: &RetrySettings, path: &str) -> Result<Answer, ReadFailure> {
-    let mut sends = 0_u32;
+    let (mut sends, mut refused) = (0_u32, 0_u32);
     loop {
+        if transport.is_given_up() {
+            return Err(ReadFailure::Unavailable(not_tried().to_string()));
+        }
         let answer = transport.get(path).await;
+        sends += 1;
+        let last = is_last(transport, retry, &answer, sends, &mut refused);
         let told = match classify(&answer) {
             Outcome::Done => match answer {
                 Ok(answer) => return Ok(answer),
@@ -136,8 +175,7 @@ pub(super) async fn get(transport: &Transport, retry: &RetrySettings, path: &str
             Outcome::Refused(told) | Outcome::Changed(told) => return Err(ReadFailure::Refused(told)),
             Outcome::Again(told) | Outcome::Observe(told) => told,
         };
-        sends += 1;
-        if sends >= retry.sends_max {
+        if last {
             return Err(ReadFailure::Unavailable(told));
         }
         tokio::time::sleep(retry.wait(path, sends - 1)).await;
@@ -158,7 +196,7 @@ mod tests {
 
     #[test]
     fn waits_double_up_to_the_longest_and_differ_by_key() {
-        let retry = RetrySettings { base_ms: 500, max_ms: 30_000, sends_max: 9 };
+        let retry = RetrySettings { base_ms: 500, max_ms: 30_000, sends_max: 9, refused_max: 3 };
         for sends in 0..70 {
             let wait = u64::try_from(retry.wait("k", sends).as_millis()).unwrap();
             let doubled = (500_u64 << sends.min(6)).min(30_000);

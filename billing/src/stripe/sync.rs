@@ -1,7 +1,8 @@
 //! Payments: what became of the invoices that are final at Stripe.
 //!
-//! Takes every invoice that is final there and not paid, reads it, and records payment and failed attempts, each
-//! once. Nothing is written to Stripe; running twice adds no row.
+//! Takes every invoice that is final there and neither paid nor voided, reads it, and records payment, failed attempts
+//! and what a person decided there (void, uncollectible), each once. Nothing is written to Stripe; running twice adds
+//! no row.
 
 use chrono::{DateTime, Utc};
 use futures::StreamExt;
@@ -33,7 +34,15 @@ pub struct SyncReport {
     pub open: usize,
     /// Paid before.
     pub already_paid: usize,
-    /// Settled at Stripe without payment (void, uncollectible), or of another account: a person decides.
+    /// Voided at Stripe, recorded now.
+    pub voided: Vec<Unpushed>,
+    /// Voided before.
+    pub already_voided: usize,
+    /// Marked uncollectible at Stripe, recorded now.
+    pub uncollectible: Vec<Unpushed>,
+    /// Marked before, and not paid since.
+    pub already_uncollectible: usize,
+    /// At another account, or of a status that a final invoice cannot have: a person must look.
     pub settled_otherwise: Vec<Unpushed>,
     /// Not readable now: run the command again.
     pub unfinished: Vec<Unpushed>,
@@ -49,7 +58,7 @@ pub async fn sync(
     settings: &PushSettings,
     clock: &dyn Fn() -> DateTime<Utc>,
 ) -> Result<SyncReport, BillingError> {
-    let condition = "kind IN ('finalised', 'paid', 'payment_failed')";
+    let condition = "kind IN ('finalised', 'paid', 'payment_failed', 'uncollectible', 'voided')";
     let events = events_of(&lake.rows(&INVOICE_EVENT, Some(condition)).await?)?;
     let mut report = SyncReport::default();
     let mut to_read: Vec<(InvoiceEvent, Ledger)> = Vec::new();
@@ -57,6 +66,8 @@ pub async fn sync(
         let Some(finalised) = ledger.finalised.clone() else { continue };
         if ledger.paid.is_some() {
             report.already_paid += 1;
+        } else if ledger.voided {
+            report.already_voided += 1;
         } else if finalised.stripe_account_key.as_deref() == Some(transport.account_key()) {
             to_read.push((finalised, ledger));
         } else {
@@ -107,6 +118,8 @@ fn settle(
         event.amount_minor = invoice.total;
         event
     };
+    // A person's decision is one, however often it was tried to collect before.
+    let once = |kind| InvoiceEvent { generation: 0, ..event(kind) };
     match invoice.status.as_deref() {
         Some("paid") => {
             report.paid.push(finalised.invoice_id.clone());
@@ -120,6 +133,18 @@ fn settle(
             }
             report.payment_failed.push(finalised.invoice_id.clone());
             Some(event(EventKind::PaymentFailed))
+        }
+        Some("void") => {
+            report.voided.push(of(finalised, "it was voided at Stripe and will not be paid".to_owned()));
+            Some(once(EventKind::Voided))
+        }
+        Some("uncollectible") if ledger.uncollectible => {
+            report.already_uncollectible += 1;
+            None
+        }
+        Some("uncollectible") => {
+            report.uncollectible.push(of(finalised, "it was marked uncollectible at Stripe".to_owned()));
+            Some(once(EventKind::Uncollectible))
         }
         status => {
             let told = format!("its status at Stripe is {}", status.unwrap_or("not told"));

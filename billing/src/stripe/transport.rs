@@ -5,6 +5,8 @@
 //! means (`outcome`). The key never appears in an error or in debug output.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -138,6 +140,7 @@ pub struct Transport {
     authorization: HeaderValue,
     account_key: String,
     timeout: Duration,
+    given_up: Arc<AtomicBool>,
 }
 
 impl fmt::Debug for Transport {
@@ -185,13 +188,23 @@ impl Transport {
         let mode = if key.0.contains("_live_") { "live" } else { "test" };
         let account_key =
             sha256_hex(&sha256_parts(["tollbook stripe account", &base_url, mode, named])).chars().take(12).collect();
-        Ok(Self { pool, base_url, authorization, account_key, timeout })
+        Ok(Self { pool, base_url, authorization, account_key, timeout, given_up: Arc::default() })
     }
 
     /// A short hash that tells Stripe accounts apart; it gives nothing of the key away.
     #[must_use]
     pub fn account_key(&self) -> &str {
         &self.account_key
+    }
+
+    /// No call of this transport, or of a copy of it, is to be sent any more: no connection came about, again and again.
+    pub(super) fn give_up(&self) {
+        self.given_up.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether connecting was given up.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.given_up.load(Ordering::Relaxed)
     }
 
     /// Sends a form with an idempotency key, once.

@@ -17,9 +17,12 @@ fn invoice() -> InvoiceDocument {
         span_start: start,
         span_end: end,
         quantity: decimal("1"),
+        billable: None,
         unit: None,
         unit_price: None,
+        price_model: "flat".to_owned(),
         tiers: Vec::new(),
+        components: Vec::new(),
         exact: "49".to_owned(),
         amount: money(minor),
     };
@@ -30,6 +33,10 @@ fn invoice() -> InvoiceDocument {
         unit_price: decimal(price),
         flat_price: decimal(flat),
         exact: exact.to_owned(),
+    };
+    let component = |name: &str, quantity: Option<&str>, price: Option<&str>, percent: Option<&str>, exact: &str| {
+        let (name, quantity, exact) = (name.to_owned(), quantity.map(str::to_owned), exact.to_owned());
+        ComponentPart { name, quantity, unit_price: price.map(decimal), percent: percent.map(decimal), exact }
     };
     let party = |name: &str| Party {
         legal_name: name.to_owned(),
@@ -69,11 +76,35 @@ fn invoice() -> InvoiceDocument {
                 span_start: parse_instant("2026-06-10T00:00:00Z").unwrap(),
                 ..line(3, "Routing calls", 17)
             },
+            InvoiceLine {
+                quantity: decimal("2500000000"),
+                billable: Some("2".to_owned()),
+                unit: Some("byte".to_owned()),
+                price_model: "volume".to_owned(),
+                components: vec![
+                    component("tier 2 units", Some("2"), Some("1.5"), None, "3"),
+                    component("tier 2 flat", None, None, None, "4"),
+                    component("percentage", Some("200"), None, Some("2.9"), "5.8"),
+                    component("fixed_fee", Some("3"), Some("0.125"), None, "0.375"),
+                    component("minimum", None, None, None, "10"),
+                    component("discount", None, None, None, "-1.3175"),
+                ],
+                ..line(4, "Traffic", 2_186)
+            },
+            // Everything is included: there is nothing to price, and it is not a flat price.
+            InvoiceLine {
+                quantity: decimal("7"),
+                billable: Some("0".to_owned()),
+                unit: Some("report".to_owned()),
+                price_model: "graduated_percentage".to_owned(),
+                ..line(5, "Reports", 0)
+            },
         ],
-        total: money(23_897),
+        total: money(26_083),
         pin: r#"{"access_log":{"demo/access/1":{"0":70000}}}"#.to_owned(),
         catalog_sha256: "abc123".to_owned(),
         profile_version_id: "prf_1".to_owned(),
+        incomplete: Some("issued although the data reach only to 2026-06-28T00:00:00Z: flat plans only".to_owned()),
     }
 }
 
@@ -100,7 +131,18 @@ fn the_page_says_who_what_and_why() {
         "(51.5534)",
         "0.005 EUR",
         "from 2026-06-10T00:00:00Z until before 2026-06-30T22:00:00Z",
-        "238.97 EUR",
+        "260.83 EUR",
+        "quantity priced, after conversion, rounding and included units</td><td class=\"figure\">2</td>",
+        ">tier 2 units</td><td class=\"figure\">2</td><td class=\"figure\">1.50 EUR</td><td class=\"figure\">(3)</td>",
+        ">tier 2 flat</td><td class=\"figure\"></td><td class=\"figure\"></td><td class=\"figure\">(4)</td>",
+        ">percentage</td><td class=\"figure\">200</td><td class=\"figure\">2.9 %</td><td class=\"figure\">(5.8)</td>",
+        ">fixed fee</td><td class=\"figure\">3</td><td class=\"figure\">0.125 EUR</td><td class=\"figure\">(0.375)</td>",
+        ">minimum</td><td class=\"figure\"></td><td class=\"figure\"></td><td class=\"figure\">(10)</td>",
+        "<tr class=\"part last-part\"><td></td><td>discount</td>",
+        "(-1.3175)",
+        ">2500000000 byte</td><td class=\"figure\">volume</td>",
+        ">7 report</td><td class=\"figure\">graduated percentage</td>",
+        "This invoice was issued although the data reach only to 2026-06-28T00:00:00Z: flat plans only.",
         "inv_1eb6f956af32422875a8",
         "abc123",
         "{&quot;access_log&quot;:{&quot;demo/access/1&quot;:{&quot;0&quot;:70000}}}",
@@ -116,9 +158,12 @@ fn what_is_not_there_is_not_printed() {
     let mut invoice = invoice();
     invoice.purchase_order = None;
     invoice.bill_to.tax_id = None;
+    invoice.incomplete = None;
+    invoice.lines.truncate(3);
     invoice.issuer.tax_id = None;
     invoice.issuer.address.insert(0, invoice.issuer.legal_name.clone());
     let html = invoice_html(&invoice);
     assert_eq!(html.matches("Nordwind APIs GmbH").count(), 1);
     assert!(!html.contains("Purchase order") && !html.contains("Tax id"));
+    assert!(!html.contains("This invoice was") && !html.contains("quantity priced"));
 }

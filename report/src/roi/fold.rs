@@ -7,7 +7,7 @@ use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::money::{Currency, Money};
 use tollbook_schemas::period::Month;
 
-use super::{CostLine, CurrencySide, IssuedAmount, MonthSide, RecordedCost, TopRevenue};
+use super::{Compared, CostLine, CurrencySide, IssuedAmount, MonthSide, RecordedCost, TopRevenue};
 use crate::amount::major;
 use crate::error::ReportError;
 use crate::ratio::{Roi, roi_of};
@@ -53,7 +53,8 @@ pub fn currency_sides(invoices: &[IssuedAmount], costs: &[RecordedCost]) -> Resu
 fn side_of(currency: Currency, months: BTreeMap<Month, Sums>) -> Result<CurrencySide, ReportError> {
     let (mut revenue, mut paid, mut cost) = (None, None, None);
     // A month with one side only would shift the ratio of all the others: it is shown, and left out of the total.
-    let (mut compared_revenue, mut compared_cost, mut months_compared) = (None, None, 0);
+    let (mut compared_revenue, mut compared_paid, mut compared_cost) = (None, None, None);
+    let (mut compared_invoice_count, mut months_compared) = (0, 0);
     let mut sides = Vec::new();
     for (month, sums) in months {
         for (whole, part) in [(&mut revenue, sums.revenue), (&mut paid, sums.paid)] {
@@ -62,7 +63,9 @@ fn side_of(currency: Currency, months: BTreeMap<Month, Sums>) -> Result<Currency
         sums.cost.map_or(Ok(()), |part| add(&mut cost, part, "costs"))?;
         if let (Some(month_revenue), Some(month_cost)) = (sums.revenue, sums.cost) {
             add(&mut compared_revenue, month_revenue, "totals of invoices")?;
+            add(&mut compared_paid, sums.paid.unwrap_or(Decimal::ZERO), "totals of invoices")?;
             add(&mut compared_cost, month_cost, "costs")?;
+            compared_invoice_count += sums.invoice_count;
             months_compared += 1;
         }
         sides.push(MonthSide {
@@ -79,7 +82,13 @@ fn side_of(currency: Currency, months: BTreeMap<Month, Sums>) -> Result<Currency
         0 => roi_of(revenue, cost),
         _ => roi_of(compared_revenue, compared_cost),
     };
-    Ok(CurrencySide { currency, months: sides, revenue, paid, cost, months_compared, roi })
+    let compared = match (compared_revenue, compared_paid, compared_cost) {
+        (Some(revenue), Some(paid), Some(cost)) => {
+            Some(Compared { invoice_count: compared_invoice_count, revenue, paid, cost })
+        }
+        _ => None,
+    };
+    Ok(CurrencySide { currency, months: sides, revenue, paid, cost, months_compared, compared, roi })
 }
 
 /// Costs by month, currency and pool.

@@ -108,14 +108,27 @@ fn currency(page: &mut Page, side: &CurrencySide) -> Result<(), ReportError> {
         })
         .collect();
     let invoices: i64 = side.months.iter().map(|month| month.invoice_count).sum();
+    // A ratio stands only beside the amounts that give it.
+    let compares_all = side.months.iter().all(|month| month.revenue.is_some() && month.cost.is_some());
+    let compared = side.compared.filter(|_| !compares_all);
     rows.push(vec![
         "all".to_owned(),
         invoices.to_string(),
         amount(side.revenue, side.currency),
         amount(side.paid, side.currency),
         amount(side.cost, side.currency),
-        side.roi.printed(),
+        compared.map_or_else(|| side.roi.printed(), |_| "see months compared".to_owned()),
     ]);
+    if let Some(compared) = compared {
+        rows.push(vec![
+            "months compared".to_owned(),
+            compared.invoice_count.to_string(),
+            in_currency(compared.revenue, side.currency),
+            in_currency(compared.paid, side.currency),
+            in_currency(compared.cost, side.currency),
+            side.roi.printed(),
+        ]);
+    }
     let columns = [
         Column::Words("month"),
         Column::Figure("invoices"),
@@ -125,6 +138,12 @@ fn currency(page: &mut Page, side: &CurrencySide) -> Result<(), ReportError> {
         Column::Words("ROI"),
     ];
     page.table(&columns, &rows);
+    if compared.is_some() {
+        page.definition(
+            "All: every month. Months compared: only those that have revenue and cost; the ROI of the currency is \
+             (revenue − cost) / cost of that row. A month with one side only is in all, and not in months compared.",
+        );
+    }
     Ok(())
 }
 

@@ -70,6 +70,41 @@ fn currencies_are_apart_and_a_missing_side_is_not_zero() {
     );
 }
 
+/// The cells of a table's row.
+fn cells(html: &str, first: &str) -> Vec<String> {
+    let row = html.split("<tr>").find(|row| row.contains(&format!(">{first}</")));
+    let row = row.unwrap_or_else(|| panic!("no row {first}"));
+    row.split("</td>")
+        .filter_map(|cell| Some(cell.rsplit_once('>')?.1.trim().to_owned()))
+        .filter(|c| !c.is_empty())
+        .collect()
+}
+
+#[test]
+fn a_ratio_stands_beside_the_amounts_that_give_it() {
+    let invoices = [
+        issued("a", "2026-05", 100_000, "EUR", true),
+        issued("a", "2026-06", 20_000, "EUR", true),
+        issued("b", "2026-06", 5_000, "EUR", false),
+    ];
+    let costs = [cost("2026-06", "200", "EUR", "staff"), cost("2026-07", "40", "EUR", "staff")];
+    let of = |invoices: &[IssuedAmount], costs: &[RecordedCost]| {
+        roi_html(&RoiReport { currencies: currency_sides(invoices, costs).unwrap(), ..report() }).unwrap()
+    };
+    let html = of(&invoices, &costs);
+    assert_eq!(cells(&html, "all"), ["all", "3", "1250.00 EUR", "1200.00 EUR", "240.00 EUR", "see months compared"]);
+    let compared = ["months compared", "2", "250.00 EUR", "200.00 EUR", "200.00 EUR", "25.00 %"];
+    assert_eq!(cells(&html, "months compared"), compared);
+    assert!(html.contains("(revenue − cost) / cost of that row"));
+    // Where every month has both sides, `all` is what is compared.
+    let html = of(&invoices[1..], &costs[..1]);
+    assert_eq!(cells(&html, "all"), ["all", "2", "250.00 EUR", "200.00 EUR", "200.00 EUR", "25.00 %"]);
+    assert!(!html.contains("months compared"));
+    // Where no month has, there is nothing to compare.
+    let html = of(&invoices[..1], &costs[..1]);
+    assert!(!html.contains("months compared") && html.contains("no month has both sides"));
+}
+
 #[test]
 fn costs_add_up_by_pool() {
     let costs = [

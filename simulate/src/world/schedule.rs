@@ -33,11 +33,13 @@ pub(super) fn partner(index: u32, part: Part, name: Name, dice: &mut Dice) -> Pa
         let to = cancelled_at.map_or(TRAFFIC_END, |at| at + 2 * DAY);
         production = Some(links.access(Environment::Production, Span { from: production_from, to }));
         // Some call before they subscribe: that is not billed either.
-        let started_at = match part.subscribed_early && part.early {
+        let agreed_at = match part.subscribed_early && part.early {
             true => registered_at + links.dice.between(20 * HOUR, 40 * HOUR),
             false => production_from + links.dice.pick(&[0, 0, 3 * HOUR + 7 * MINUTE]),
         };
         let zone = part.names_zone.then_some(part.zone);
+        // What was agreed in May begins with the first instant of June where it is billed: no earlier month is due.
+        let started_at = agreed_at.max(zone.unwrap_or(plan.issuer_zone).june().0);
         let id = format!("sub-{}", name.id);
         subscription = Some(Subscription { id, plan, zone, started_at, ended_at: cancelled_at });
     }

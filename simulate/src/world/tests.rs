@@ -1,3 +1,5 @@
+use std::cmp::Ordering;
+
 use super::*;
 use crate::calendar::{DAY, TRAFFIC_START, june, may};
 
@@ -66,8 +68,11 @@ fn every_situation_occurs_at_any_size() {
         assert_eq!(count(&|partner| partner.is_internal), 1);
         let late = |access: &Access| access.recorded_at > access.traffic.from;
         assert_eq!(count(&|partner| partner.production.as_ref().is_some_and(late)), 1);
-        // Some subscribe before June, and in a larger world some in its middle.
-        assert!(count(&|partner| partner.subscription.as_ref().is_some_and(|s| s.started_at < may(25, 0, 0))) > 0);
+        // No month before June is billed. Some subscribe as June begins, and in a larger world some in its middle.
+        let begins = |s: &Subscription| s.started_at.cmp(&s.billing_zone().june().0);
+        let count_of = |order| count(&|partner| partner.subscription.as_ref().is_some_and(|s| begins(s) == order));
+        assert_eq!(count_of(Ordering::Less), 0);
+        assert!(count_of(Ordering::Equal) >= 4, "{}", count_of(Ordering::Equal));
         let in_june = |s: &Subscription| s.started_at > june(5, 0, 0);
         assert!(partners < 12 || count(&|partner| partner.subscription.as_ref().is_some_and(in_june)) > 0);
     }

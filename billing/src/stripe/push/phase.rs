@@ -38,6 +38,11 @@ impl Unit {
     pub(super) fn new(owner: InvoiceId, step: Step, group: String, jobs: Vec<usize>) -> Self {
         Self { owner, step, group, jobs, must_observe: false }
     }
+
+    /// Whether its requests, and so what Stripe says of them, hold contact data.
+    fn is_about_a_customer(&self) -> bool {
+        matches!(self.step, Step::Customer | Step::CustomerProfile(_))
+    }
 }
 
 /// What became of a unit.
@@ -127,9 +132,11 @@ impl Batch<'_> {
     fn event(&self, unit: &Unit, kind: EventKind, generation: u32, at: DateTime<Utc>) -> InvoiceEvent {
         let step = unit.step.to_string();
         let job = unit.jobs.iter().map(|index| &self.jobs[*index].document).find(|d| d.invoice_id == unit.owner);
-        let mut event = match (job, self.ledger(&unit.owner).and_then(|ledger| ledger.frozen(unit.step, 0))) {
+        let first =
+            |ledger: &'_ Ledger| ledger.frozen(&unit.step, 0).or_else(|| ledger.frozen(&Step::Customer, 0)).cloned();
+        let mut event = match (job, self.ledger(&unit.owner).and_then(first)) {
             (Some(document), _) => InvoiceEvent::of(document, kind, &step, generation, at),
-            // The customer of a partner may be a step of an earlier month's invoice.
+            // The customer of a partner may be a step of an earlier month's invoice, and with it its profile.
             (None, Some(first)) => first.next(kind, &step, generation, at),
             (None, None) => InvoiceEvent::of(&self.jobs[unit.jobs[0]].document, kind, &step, generation, at),
         };
@@ -140,8 +147,8 @@ impl Batch<'_> {
 
     async fn turn(&self, unit: &Unit) -> Result<Turn, BillingError> {
         let ledger = self.ledger(&unit.owner);
-        let next_generation = ledger.map_or(0, |ledger| ledger.next_generation(unit.step));
-        let plan = ledger.map_or(Plan::Freeze, |l| l.plan(unit.step, self.now(), self.settings.resend_for()));
+        let next_generation = ledger.map_or(0, |ledger| ledger.next_generation(&unit.step));
+        let plan = ledger.map_or(Plan::Freeze, |l| l.plan(&unit.step, self.now(), self.settings.resend_for()));
         let frozen = match plan {
             Plan::Done => return Ok(Turn::Done),
             Plan::Freeze => {
@@ -158,10 +165,14 @@ impl Batch<'_> {
             // What is found belongs to the last generation, unless that one has a refusal on record already.
             Ok(Ok(Seen::Held(stripe_id, detail))) => {
                 let last = next_generation.saturating_sub(1);
-                let answered = ledger.is_some_and(|ledger| ledger.refusal_at(unit.step, last));
+                let answered = ledger.is_some_and(|ledger| ledger.refusal_at(&unit.step, last));
                 Ok(Turn::Adopt(if answered { next_generation } else { last }, stripe_id, detail))
             }
             Ok(Ok(Seen::Missing(frozen))) => Ok(Turn::Freeze(next_generation, frozen)),
+            // Stripe's words on a list by address may repeat the address.
+            Err(ReadFailure::Refused(_)) if unit.is_about_a_customer() => {
+                Ok(Turn::Settle(UnitResult::Failed("Stripe refused to show the customer".to_owned())))
+            }
             Ok(Err(told)) | Err(ReadFailure::Refused(told)) => Ok(Turn::Settle(UnitResult::Failed(told))),
             Err(ReadFailure::Unavailable(told)) => Ok(Turn::Settle(UnitResult::Unfinished(told))),
             Err(ReadFailure::Stop(error)) => Err(error),
@@ -173,21 +184,18 @@ impl Batch<'_> {
         let job = &self.jobs[unit.jobs[0]];
         let document = &job.document;
         let namespace = &self.settings.namespace;
-        match unit.step {
-            Step::Customer => {
-                let version = &document.body.profile_version_id;
-                let profile = self
-                    .profiles
-                    .get(version)
-                    .ok_or_else(|| format!("billing profile {version} is not in the lake any more; import it again"))?;
-                Ok(requests::create_customer(namespace, profile))
+        match &unit.step {
+            Step::Customer => Ok(requests::create_customer(namespace, self.profile_wanted(&unit.jobs)?)),
+            Step::CustomerProfile(version) => {
+                let customer = self.customer_of(&document.body.partner_id).ok_or("there is no customer yet")?;
+                Ok(requests::update_customer(namespace, self.profiles.version(version)?, customer))
             }
             Step::Create => {
                 let customer = self.customer_of(&document.body.partner_id).ok_or("there is no customer yet")?;
                 Ok(requests::create_invoice(namespace, document, &job.number, customer))
             }
             Step::Lines(call) => {
-                let mut lines = lines_of(job, call);
+                let mut lines = lines_of(job, *call);
                 if let Some(missing) = missing {
                     lines.retain(|line| missing.contains(&document.line_id(line.line_number)));
                 }
@@ -207,7 +215,18 @@ impl Batch<'_> {
         let job = &self.jobs[unit.jobs[0]];
         let document = &job.document;
         let body = frozen.and_then(|event| event.request_body.as_deref()).unwrap_or_default();
-        let held = match unit.step {
+        let held = match &unit.step {
+            Step::CustomerProfile(version) => {
+                let Some(customer) = self.customer_of(&document.body.partner_id) else {
+                    return Ok(Err("there is no customer yet".to_owned()));
+                };
+                let seen = observer.one_customer(customer).await?;
+                if seen.deleted {
+                    return Ok(Err(format!("its customer {customer} was deleted at Stripe")));
+                }
+                let is_held = seen.profile_version_id.as_deref() == Some(version.as_str());
+                is_held.then(|| (customer.to_owned(), Some("seen at Stripe".to_owned())))
+            }
             Step::Customer => {
                 let email = requests::field_of(body, "email").unwrap_or_default();
                 let found = observer.customer(&email, document.body.partner_id.as_str()).await?;
@@ -231,7 +250,7 @@ impl Batch<'_> {
                 let there: Vec<String> =
                     observer.lines(&stripe_invoice).await?.into_iter().filter_map(|line| line.line_id).collect();
                 let wanted: Vec<LineId> =
-                    lines_of(job, call).iter().map(|line| document.line_id(line.line_number)).collect();
+                    lines_of(job, *call).iter().map(|line| document.line_id(line.line_number)).collect();
                 let missing: Vec<LineId> =
                     wanted.into_iter().filter(|id| !there.iter().any(|line| line == id.as_str())).collect();
                 if !missing.is_empty() {
@@ -262,7 +281,7 @@ impl Batch<'_> {
         let mut units = Vec::new();
         let mut calls = Vec::new();
         for (unit, generation) in to_send {
-            let stored = self.ledger(&unit.owner).and_then(|ledger| ledger.frozen(unit.step, generation));
+            let stored = self.ledger(&unit.owner).and_then(|ledger| ledger.frozen(&unit.step, generation));
             let call = stored.and_then(|event| {
                 let path = event.request_path.clone()?;
                 let body = event.request_body.clone()?;
@@ -288,7 +307,8 @@ impl Batch<'_> {
                 continue;
             };
             self.report.write_request_count += sent.send_count;
-            match &sent.outcome {
+            let outcome = if unit.is_about_a_customer() { without_contact_data(&sent) } else { sent.outcome.clone() };
+            match &outcome {
                 Outcome::Done => match self.result_id(&unit, &sent) {
                     Some(stripe_id) => {
                         let mut event = self.answer_event(&unit, generation, &sent, now);
@@ -339,7 +359,10 @@ impl Batch<'_> {
         if let Ok(answer) = &sent.answer {
             event.http_status = Some(answer.status);
             event.stripe_request_id.clone_from(&answer.request_id);
-            event.detail = Refusal::read(&answer.body).map(|refusal| refusal.told());
+            event.detail = Refusal::read(&answer.body).map(|refusal| match unit.is_about_a_customer() {
+                true => refusal.told_without_contact_data(),
+                false => refusal.told(),
+            });
         }
         event
     }
@@ -347,7 +370,9 @@ impl Batch<'_> {
     /// The id of what a call made: of lines and finalise the invoice, which is known already.
     fn result_id(&self, unit: &Unit, sent: &Sent) -> Option<String> {
         match unit.step {
-            Step::Customer | Step::Create => Object::read(&sent.answer.as_ref().ok()?.body)?.id,
+            Step::Customer | Step::CustomerProfile(_) | Step::Create => {
+                Object::read(&sent.answer.as_ref().ok()?.body)?.id
+            }
             Step::Lines(_) | Step::Finalise => self.stripe_invoice(&self.jobs[unit.jobs[0]]).ok().map(str::to_owned),
         }
     }
@@ -359,6 +384,22 @@ impl Batch<'_> {
             Err(ReadFailure::Stop(error)) => Err(error),
             _ => Ok(None),
         }
+    }
+}
+
+/// What an answer means, in words that repeat nothing of the request.
+fn without_contact_data(sent: &Sent) -> Outcome {
+    let refusal = sent.answer.as_ref().ok().and_then(|answer| Some((answer.status, Refusal::read(&answer.body)?)));
+    let Some((status, refusal)) = refusal else { return sent.outcome.clone() };
+    let told = format!("{status} {}", refusal.told_without_contact_data());
+    match sent.outcome {
+        Outcome::Done => Outcome::Done,
+        Outcome::Again(_) => Outcome::Again(told),
+        Outcome::Observe(_) => Outcome::Observe(told),
+        Outcome::Refused(_) => Outcome::Refused(told),
+        Outcome::Changed(_) => Outcome::Changed(told),
+        // About the key, not about what was sent.
+        Outcome::Stop(_) => sent.outcome.clone(),
     }
 }
 

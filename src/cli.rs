@@ -1,30 +1,35 @@
 //! Arguments and help texts; what each command does is in `commands.rs`.
 
 mod commands;
+mod examples;
 
 use std::path::PathBuf;
 
-use anyhow::bail;
 use clap::{Parser, Subcommand};
+use serde_json::json;
 use tollbook::context::JobContext;
 use tollbook::demo::DemoSettings;
-use tollbook::jobs::{bill, check, close, ingest, partner, sql};
+use tollbook::jobs::{bill, check, close, ingest, lake, partner, sql};
 use tollbook::output::{data, talk};
+use tollbook_schemas::period::Month;
 use tollbook_simulate::Settings;
 
-use commands::{estimate, run_aggregate, run_bill, run_compact, run_demo, run_ingest, run_partner, run_report};
+use commands::{
+    estimate, run_aggregate, run_bill, run_catalog_diff, run_compact, run_demo, run_ingest, run_partner, run_report,
+};
 
 /// API-gateway access logs in from Kafka, provable invoices out through Stripe.
 ///
 /// Exit codes: 0 done, 1 failed, 2 configuration, 3 data contradict an invariant, 4 try again, 5 another process is
 /// at it, 6 an input was refused, 10 the demo's figures differ, 70 our own mistake.
 #[derive(Debug, Parser)]
-#[command(name = "tollbook", version)]
+#[command(name = "tollbook", version, after_help = examples::ALL)]
 pub struct Arguments {
     /// Configuration file.
     #[arg(long, global = true, default_value = "tollbook.toml")]
     config: PathBuf,
-    /// Print JSON instead of tables.
+    /// Print JSON, an object a line, where there would be tables or text. bill draft, issue, push and sync, and close,
+    /// print it always.
     #[arg(long, global = true)]
     json: bool,
     #[command(subcommand)]
@@ -34,7 +39,7 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// The whole path on a simulated month, checked against the simulator's ledger.
-    #[command(after_help = "Example: tollbook demo --seed 7 --events 50000 --dir /tmp/demo")]
+    #[command(after_help = examples::DEMO)]
     Demo {
         /// Same seed, same figures, same invoice bytes.
         #[arg(long, default_value_t = 1)]
@@ -43,7 +48,7 @@ enum Command {
         #[arg(long, default_value_t = 200_000)]
         events: u64,
         /// Partners of the program.
-        #[arg(long, default_value_t = 40)]
+        #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..))]
         partners: u32,
         /// Folder of the demo; an earlier demo in it is replaced.
         #[arg(long, default_value = "demo")]
@@ -53,17 +58,17 @@ enum Command {
         kafka: Option<String>,
     },
     /// Write a commented configuration and catalog to start from.
+    #[command(after_help = examples::INIT)]
     Init {
         /// Folder to write to.
         #[arg(default_value = ".")]
         folder: PathBuf,
     },
-    /// Validate configuration and catalog: what is wrong, where, and how to mend it.
+    /// Validate configuration, its secrets and the catalog: what is wrong, where, and how to mend it.
+    #[command(after_help = examples::CHECK)]
     Check,
     /// Read the configured topics into the lake, until stopped; or one file of JSON lines.
-    #[command(
-        after_help = "Examples:\n  tollbook ingest --until-caught-up\n  tollbook ingest --file access.log.1 --decoder nginx --gateway edge --environment production"
-    )]
+    #[command(after_help = examples::INGEST)]
     Ingest {
         /// End when every partition has reached the end it had at the start.
         #[arg(long, conflicts_with = "file")]
@@ -80,35 +85,45 @@ enum Command {
         /// Environment of records that say none: production or sandbox.
         #[arg(long, requires = "file")]
         environment: Option<String>,
+        /// Read the file anew, in another way, where nothing of it was accepted: 2 after the first reading.
+        #[arg(long, value_name = "N", requires = "file", value_parser = clap::value_parser!(u32).range(1..))]
+        generation: Option<u32>,
     },
     /// Refresh registry and usage, then the funnel and the view of partners.
+    #[command(after_help = examples::AGGREGATE)]
     Aggregate {
         /// Look up to this instant; the watermark of the data by default.
         #[arg(long, value_name = "INSTANT")]
         as_of: Option<String>,
     },
-    /// Invoices: draft, issue, push, sync, register.
+    /// Invoices: draft, issue, push, sync, register, explain a line, estimate a price.
+    #[command(after_help = examples::BILL)]
     Bill {
         #[command(subcommand)]
         step: BillStep,
     },
     /// A month end in one command: aggregate, draft, issue, push, sync, funnel, reports. Resumable at any step.
-    #[command(after_help = "From cron: 15 3 * * * tollbook --config /etc/tollbook/tollbook.toml close")]
-    Close(Period),
+    #[command(after_help = examples::CLOSE)]
+    Close {
+        #[command(flatten)]
+        period: Period,
+        #[command(flatten)]
+        accept: Accept,
+    },
     /// Partners: import from CSV, record one event by hand.
+    #[command(after_help = examples::PARTNER)]
     Partner {
         #[command(subcommand)]
         step: PartnerStep,
     },
     /// Pages of figures: the funnel, the return, the issued invoices. Self-contained HTML, or JSON with --json.
+    #[command(after_help = examples::REPORT)]
     Report {
         #[command(subcommand)]
         step: ReportStep,
     },
     /// SQL over every table and view: `show tables` lists them, `describe NAME` shows columns with their meaning.
-    #[command(
-        after_help = "How many active partners do we have?\n  tollbook sql \"select count(*) as active, max(as_of) as as_of from active_partner\"\nExamples:\n  tollbook sql \"select * from revenue_monthly\" --format csv\n  tollbook sql \"select * from usage_daily\" --format parquet --out usage.parquet\n  tollbook sql \"select count(*) from access_log\" --as-of-run run_0123456789abcdef0123"
-    )]
+    #[command(after_help = examples::SQL)]
     Sql {
         /// The query.
         query: String,
@@ -119,11 +134,18 @@ enum Command {
         #[arg(long, value_name = "FILE", required_if_eq("format", "parquet"))]
         out: Option<PathBuf>,
         /// Tables as this run left them: ingested rows that it knew, other tables as they stood when it ended. Ids are
-        /// in job_run.
+        /// in run_history.
         #[arg(long, value_name = "RUN_ID")]
         as_of_run: Option<String>,
     },
-    /// The lake itself.
+    /// The catalog: what is different between two of them, and for whom.
+    #[command(after_help = examples::CATALOG)]
+    Catalog {
+        #[command(subcommand)]
+        step: CatalogStep,
+    },
+    /// Files of the lake: list those of a table, merge small ones.
+    #[command(after_help = examples::LAKE)]
     Lake {
         #[command(subcommand)]
         step: LakeStep,
@@ -131,14 +153,27 @@ enum Command {
 }
 
 #[derive(Debug, Subcommand)]
+enum CatalogStep {
+    /// What is different between two catalogs, key by key, and whose bill changes from which period on; writes nothing.
+    #[command(after_help = examples::CATALOG)]
+    Diff {
+        /// Folder, or the first letters of the hash of a catalog that was used (table catalog_file).
+        old: String,
+        /// The same; the configured folder by default.
+        new: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 enum LakeStep {
     /// The live Parquet files of a table, for `read_parquet([…])`; a glob over the folder would be wrong.
+    #[command(after_help = examples::FILES)]
     Files {
-        /// Table.
+        /// Table; `tollbook sql "show tables"` names them.
         table: String,
     },
     /// Merge small files into few with the same rows, and write checkpoints; safe beside running jobs.
-    #[command(after_help = "From cron: 40 2 * * * tollbook --config /etc/tollbook/tollbook.toml lake compact")]
+    #[command(after_help = examples::COMPACT)]
     Compact {
         /// Tables; all by default.
         tables: Vec<String>,
@@ -151,9 +186,7 @@ enum LakeStep {
 #[derive(Debug, Subcommand)]
 enum PartnerStep {
     /// Partners, identity links, subscriptions and billing profiles from a CSV file; shows what it would do.
-    #[command(
-        after_help = "Example: tollbook partner import --template > partners.csv; edit; tollbook partner import partners.csv; then --apply"
-    )]
+    #[command(after_help = examples::IMPORT)]
     Import {
         /// The file.
         #[arg(required_unless_present = "template")]
@@ -166,20 +199,35 @@ enum PartnerStep {
         template: bool,
     },
     /// One lifecycle event by hand.
-    #[command(
-        after_help = "Example: tollbook partner record --partner acme --type subscription.cancelled --at 2026-06-15T00:00:00Z --actor staff:ann --data '{\"subscription_id\":\"s1\"}'"
-    )]
+    #[command(after_help = examples::RECORD)]
     Record(partner::Recorded),
 }
 
 #[derive(Debug, clap::Args)]
 struct Period {
-    /// A month such as 2026-06, `previous`, or `due`: every ended month in which a subscription ran.
-    #[arg(long, default_value = "due")]
+    /// A month such as 2026-06, `previous`, or `due`: every ended month in which a subscription ran, by its own calendar.
+    #[arg(long, default_value = "due", value_parser = period)]
     period: String,
     /// Look from this instant; the watermark of the data by default.
     #[arg(long, value_name = "INSTANT")]
     as_of: Option<String>,
+}
+
+/// A word of `--period`, before anything is opened.
+fn period(text: &str) -> Result<String, String> {
+    let is_known = matches!(text, "previous" | "due") || text.parse::<Month>().is_ok();
+    is_known
+        .then(|| text.to_owned())
+        .ok_or_else(|| "--period takes a month such as 2026-06, previous, or due".to_owned())
+}
+
+/// What to do about months whose data are not complete.
+#[derive(Debug, clap::Args)]
+struct Accept {
+    /// Issue also where the data do not reach to the end of the month, and say why: in job_run, in the register and on
+    /// the invoices. Looks from now, unless --as-of is given. Drafts of such a month: bill draft --period MONTH.
+    #[arg(long = "accept-incomplete", value_name = "REASON", value_parser = bill::reason)]
+    reason: Option<String>,
 }
 
 /// Where pages go, and up to when they look.
@@ -196,14 +244,16 @@ struct Pages {
 #[derive(Debug, Subcommand)]
 enum ReportStep {
     /// Registration to revenue: counts, conversion, drop-off, median times, registrations per week.
+    #[command(after_help = examples::FUNNEL)]
     Funnel(Pages),
     /// Revenue and cost by currency with their ratio, usage over time, top partners.
+    #[command(after_help = examples::ROI)]
     Roi(Pages),
     /// A page for each issued invoice.
-    #[command(after_help = "Example: tollbook report invoices --period 2026-06")]
+    #[command(after_help = examples::INVOICES)]
     Invoices {
-        /// A month such as 2026-06, `previous`, or `due`: every ended month in which a subscription ran.
-        #[arg(long, default_value = "due")]
+        /// A month such as 2026-06, `previous`, or `due`: every ended month in which a subscription ran, by its own calendar.
+        #[arg(long, default_value = "due", value_parser = period)]
         period: String,
         #[command(flatten)]
         pages: Pages,
@@ -213,19 +263,30 @@ enum ReportStep {
 #[derive(Debug, Subcommand)]
 enum BillStep {
     /// Rate usage into documents.
+    #[command(after_help = examples::DRAFT)]
     Draft(Period),
     /// Give drafts their numbers: from then on they are invoices.
-    Issue(Period),
+    #[command(after_help = examples::ISSUE)]
+    Issue {
+        #[command(flatten)]
+        period: Period,
+        #[command(flatten)]
+        accept: Accept,
+    },
     /// Send issued invoices to Stripe.
+    #[command(after_help = examples::PUSH)]
     Push(Period),
     /// Bring payments back from Stripe.
+    #[command(after_help = examples::SYNC)]
     Sync,
     /// From a printed line to the usage slices and offsets that made it.
+    #[command(after_help = examples::EXPLAIN)]
     Explain {
         /// Line id, such as lin_0123456789abcdef0123.
         line: String,
     },
     /// Each invoice with its state, and why a partner has none.
+    #[command(after_help = examples::REGISTER)]
     Register {
         #[command(flatten)]
         period: Period,
@@ -236,9 +297,7 @@ enum BillStep {
     /// Price calculator: a JSON object a line on stdin, an answer a line on stdout. Needs no configuration.
     ///
     /// A line that is refused is answered with `error`, and the command ends with 6.
-    #[command(
-        after_help = "Example:\n  echo '{\"currency\":\"EUR\",\"price\":{\"model\":\"per_unit\",\"unit_price\":\"0.002\"},\"quantity\":\"1250\"}' | tollbook bill estimate"
-    )]
+    #[command(after_help = examples::ESTIMATE)]
     Estimate,
 }
 
@@ -254,14 +313,29 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<u8> {
             return run_demo(&DemoSettings { world, folder: dir, brokers: kafka }, json).await;
         }
         Command::Init { folder } => {
-            check::init(&folder)?.iter().for_each(|path| data(path));
-            talk("next: edit them, then run `tollbook check`");
+            let written = check::init(&folder)?;
+            if json {
+                data(&json!({ "written": written }).to_string());
+            } else {
+                written.iter().for_each(|path| data(path));
+            }
+            talk("next: edit them, set the secrets that tollbook.toml names, then run `tollbook check`");
         }
-        Command::Check => data(&check::check(&arguments.config)?),
-        Command::Ingest { until_caught_up, file, decoder, gateway, environment } => {
+        Command::Check => {
+            let checked = Box::pin(check::check_with_lake(&arguments.config)).await;
+            if json {
+                data(&check::to_json(&arguments.config, &checked).to_string());
+                checked?;
+            } else {
+                let checked = checked?;
+                checked.notes.iter().for_each(|note| talk(&format!("note: {note}")));
+                data(&checked.to_string());
+            }
+        }
+        Command::Ingest { until_caught_up, file, decoder, gateway, environment, generation } => {
             let context = JobContext::open(&arguments.config)?;
-            let given =
-                file.map(|path| ingest::GivenFile { path, decoder: decoder.unwrap_or_default(), gateway, environment });
+            let decoder = decoder.unwrap_or_default();
+            let given = file.map(|path| ingest::GivenFile { path, decoder, gateway, environment, generation });
             run_ingest(&context, until_caught_up, given, json).await?
         }
         Command::Aggregate { as_of } => {
@@ -281,22 +355,30 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<u8> {
                 (None, None) => {}
             }
         }
-        Command::Close(period) => {
+        Command::Close { period, accept } => {
             let context = JobContext::open(&arguments.config)?;
-            let as_of = context.as_of(period.as_of.as_deref()).await?;
+            let reason = accept.reason.as_deref();
+            let as_of = bill::issue_as_of(&context, period.as_of.as_deref(), reason).await?;
             let months = bill::months(&context, &period.period, as_of).await?;
-            close::close(&context, &months, as_of, &|closed| match serde_json::to_string(closed) {
+            close::close(&context, &months, as_of, reason, &|closed| match serde_json::to_string(closed) {
                 Ok(line) => data(&line),
                 Err(error) => talk(&error.to_string()),
             })
             .await?;
         }
         Command::Partner { step } => run_partner(&arguments.config, step, json).await?,
+        Command::Catalog { step: CatalogStep::Diff { old, new } } => {
+            run_catalog_diff(&JobContext::open(&arguments.config)?, &old, new.as_deref(), json).await?;
+        }
         Command::Lake { step: LakeStep::Files { table } } => {
-            let context = JobContext::open(&arguments.config)?;
-            match context.lake.files(&table).await? {
-                Some(files) => files.iter().for_each(|file| data(file)),
-                None => bail!("there is no table {table}"),
+            let files = lake::files(&JobContext::open(&arguments.config)?, &table).await?;
+            if json {
+                data(&json!({ "table": table, "files": files }).to_string());
+            } else {
+                files.iter().for_each(|file| data(file));
+                if files.is_empty() {
+                    talk(&format!("{table} has no files: nothing was written to it yet"));
+                }
             }
         }
         Command::Lake { step: LakeStep::Compact { tables, target_bytes } } => {
@@ -305,3 +387,6 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<u8> {
     }
     Ok(0)
 }
+
+#[cfg(test)]
+mod tests;

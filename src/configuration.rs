@@ -3,15 +3,25 @@
 //!
 //! The rule: `TOLLBOOK__SECTION__KEY=value` sets `key` of `[section]`. Paths are relative to the file's folder.
 
+mod overrides;
+mod place;
+mod secrets;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use serde::Deserialize;
 use tollbook_aggregate::Feeds;
 use tollbook_ingest::{CredentialKey, Decoder, Door, KeyRing};
+use tollbook_schemas::catalog::Problem;
+use tollbook_schemas::period::parse_instant;
 use tollbook_schemas::source::Source;
+
+pub use secrets::AbsentSecret;
+
+use place::WrongValue;
 
 /// The whole configuration.
 #[derive(Debug, Clone, Deserialize)]
@@ -93,6 +103,8 @@ pub struct IngestSection {
     pub commit_interval_ms: Option<u64>,
     /// How often a service records how far it has read; 60,000 by default.
     pub watermark_interval_ms: Option<u64>,
+    /// Commits to a table after which ingest writes a checkpoint of it; 100 by default, none with 0.
+    pub checkpoint_commits: Option<u64>,
 }
 
 /// `[[topic]]`
@@ -178,6 +190,11 @@ pub struct ClockSection {
 #[error("{0}")]
 pub struct ConfigurationError(pub String);
 
+/// Something wrong at a place of the configuration file.
+#[derive(Debug, thiserror::Error)]
+#[error("{} is not a valid configuration\n\n{}", .0.path, .0.shown())]
+pub struct ConfigurationProblem(pub Box<Problem>);
+
 const PREFIX: &str = "TOLLBOOK__";
 
 impl Configuration {
@@ -194,8 +211,9 @@ impl Configuration {
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .filter_map(|(name, value)| Some((name.strip_prefix(PREFIX)?.to_owned(), value)));
         let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
-        Self::parse(&text, overrides, folder).map_err(|error| {
-            ConfigurationError(format!("{} is not a valid configuration: {error:#}", path.display())).into()
+        Self::parse(&text, overrides, folder).map_err(|error| match place::of_error(path, &text, &error) {
+            Some(problem) => ConfigurationProblem(Box::new(problem)).into(),
+            None => ConfigurationError(format!("{} is not a valid configuration: {error:#}", path.display())).into(),
         })
     }
 
@@ -209,26 +227,52 @@ impl Configuration {
         folder: PathBuf,
     ) -> anyhow::Result<Self> {
         let overrides: Vec<(String, String)> = overrides.into_iter().collect();
+        Self::with(text, &overrides, &folder).map_err(|error| {
+            // What the file says by itself has a place there; what only the environment says has none.
+            let alone = |count: usize| Self::with(text, &overrides[..count], &folder).err();
+            overrides::blame(error, &overrides, alone)
+        })
+    }
+
+    /// The text with these overrides, checked.
+    fn with(text: &str, overrides: &[(String, String)], folder: &Path) -> anyhow::Result<Self> {
         // Read from the text where nothing is overridden: then errors tell line and column.
         let mut configuration: Self = if overrides.is_empty() {
             toml::from_str(text)?
         } else {
             let mut table: toml::Table = toml::from_str(text)?;
             for (name, value) in overrides {
-                set(&mut table, &name, value)?;
+                overrides::set(&mut table, name, value)?;
             }
             table.try_into()?
         };
-        configuration.folder = folder;
-        for topic in &configuration.topic {
-            configuration.door(topic, None)?;
-        }
-        if let Some(stripe) = &configuration.stripe
-            && (stripe.timeout_ms == Some(0) || stripe.sends_max == Some(0))
-        {
-            bail!("[stripe] timeout_ms and sends_max must be 1 or more; leave them out for the defaults");
-        }
+        configuration.folder = folder.to_path_buf();
+        configuration.check()?;
         Ok(configuration)
+    }
+
+    /// What the types do not say.
+    fn check(&self) -> anyhow::Result<()> {
+        if let Some(clock) = &self.clock {
+            parse_instant(&clock.fixed).map_err(|error| {
+                let what = format!("[clock] fixed is no instant: {error}");
+                WrongValue::at(&["clock", "fixed"], what, "leave [clock] out, but in a demo")
+            })?;
+        }
+        for (number, topic) in self.topic.iter().enumerate() {
+            self.door(number, topic, None)?;
+        }
+        if let Some(stripe) = &self.stripe {
+            for (key, is_zero) in
+                [("timeout_ms", stripe.timeout_ms == Some(0)), ("sends_max", stripe.sends_max == Some(0))]
+            {
+                if is_zero {
+                    let what = format!("[stripe] {key} must be 1 or more");
+                    bail!(WrongValue::at(&["stripe", key], what, "write 1 or more, or leave it out for the default"));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// A path of the configuration, relative to its folder.
@@ -257,24 +301,31 @@ impl Configuration {
         self.stripe.as_ref().ok_or_else(|| ConfigurationError(missing.to_owned()).into())
     }
 
-    fn door(&self, topic: &TopicSection, keys: Option<KeyRing>) -> anyhow::Result<Door> {
-        let decoder = Decoder::parse(&topic.decoder).with_context(|| {
-            format!("topic {}: decoder {:?} is not known; use {}", topic.name, topic.decoder, Decoder::WORDS)
+    fn door(&self, number: usize, topic: &TopicSection, keys: Option<KeyRing>) -> anyhow::Result<Door> {
+        let (name, number) = (&topic.name, number.to_string());
+        let wrong = |key: &str, what: String, mend: String| WrongValue::at(&["topic", &number, key], what, mend);
+        let decoder = Decoder::parse(&topic.decoder).ok_or_else(|| {
+            let what = format!("topic {name}: decoder {:?} is not known", topic.decoder);
+            wrong("decoder", what, format!("use {}", Decoder::WORDS))
         })?;
         if decoder.needs_gateway() && topic.gateway.is_empty() {
-            bail!(
-                "topic {}: gateway is missing; event ids are unique within a gateway, so it needs a name",
-                topic.name
-            );
+            let mend = "add such as gateway = \"edge\"; event ids are unique within a gateway, so it needs a name";
+            bail!(wrong("gateway", format!("topic {name}: gateway is missing"), mend.to_owned()));
         }
         if let Some(environment) = topic.environment.as_deref()
             && !["production", "sandbox"].contains(&environment)
         {
-            bail!("topic {}: environment {environment:?} is neither production nor sandbox", topic.name);
+            let what = format!("topic {name}: environment {environment:?} is neither production nor sandbox");
+            bail!(wrong("environment", what, "use one of them, or leave it out".to_owned()));
         }
+        let alias = &self.kafka()?.cluster_alias;
+        let source = Source::kafka(alias, name, &topic.generation).map_err(|error| {
+            let mend = "it is made of cluster_alias, name and generation; correct one of them";
+            wrong("name", error.to_string(), mend.to_owned())
+        })?;
         let no_key = || KeyRing { current: CredentialKey::new("none", Vec::new()), previous: None };
         Ok(Door {
-            source: Source::kafka(&self.kafka()?.cluster_alias, &topic.name, &topic.generation)?,
+            source,
             decoder,
             gateway: topic.gateway.clone(),
             environment_default: topic.environment.clone(),
@@ -288,29 +339,13 @@ impl Configuration {
     /// A topic that no door can be made of.
     pub fn feeds(&self) -> anyhow::Result<Feeds> {
         let mut feeds = Feeds::default();
-        for topic in &self.topic {
-            let door = self.door(topic, None)?;
+        for (number, topic) in self.topic.iter().enumerate() {
+            let door = self.door(number, topic, None)?;
             let of_table =
                 if door.decoder == Decoder::CloudEvents { &mut feeds.partner_event } else { &mut feeds.access_log };
             of_table.push(door.source);
         }
         Ok(feeds)
-    }
-
-    /// The keys for credentials.
-    ///
-    /// # Errors
-    /// A secret that is not there.
-    pub fn key_ring(&self) -> anyhow::Result<KeyRing> {
-        let key = |section: &KeySection| -> anyhow::Result<CredentialKey> {
-            let place = &section.secret;
-            let secret = self.secret("credentials", place.secret_env.as_deref(), place.secret_file.as_deref())?;
-            Ok(CredentialKey::new(&section.key_id, secret.into_bytes()))
-        };
-        Ok(KeyRing {
-            current: key(&self.credentials.current)?,
-            previous: self.credentials.previous.as_ref().map(key).transpose()?,
-        })
     }
 
     /// The doors, in the order of the file, each with its topic.
@@ -319,132 +354,12 @@ impl Configuration {
     /// A secret that is not there.
     pub fn doors(&self) -> anyhow::Result<Vec<(String, Door)>> {
         let keys = self.key_ring()?;
-        self.topic.iter().map(|topic| Ok((topic.name.clone(), self.door(topic, Some(keys.clone()))?))).collect()
-    }
-
-    /// All further librdkafka properties, secrets included.
-    ///
-    /// # Errors
-    /// A secret that is not there.
-    pub fn kafka_properties(&self) -> anyhow::Result<BTreeMap<String, String>> {
-        let kafka = self.kafka()?;
-        let mut properties = kafka.properties.clone();
-        for (name, place) in &kafka.secrets {
-            let secret = self.secret("kafka.secrets", place.secret_env.as_deref(), place.secret_file.as_deref())?;
-            properties.insert(name.clone(), secret);
-        }
-        Ok(properties)
-    }
-
-    /// The Stripe key.
-    ///
-    /// # Errors
-    /// Where it should be and is not.
-    pub fn stripe_secret(&self) -> anyhow::Result<String> {
-        let stripe = self.stripe()?;
-        self.secret("stripe", stripe.secret_env.as_deref(), stripe.secret_file.as_deref())
-    }
-
-    fn secret(&self, section: &str, env: Option<&str>, file: Option<&str>) -> anyhow::Result<String> {
-        self.find_secret(section, env, file).map_err(|error| ConfigurationError(format!("{error:#}")).into())
-    }
-
-    fn find_secret(&self, section: &str, env: Option<&str>, file: Option<&str>) -> anyhow::Result<String> {
-        let secret = match (env, file) {
-            // This is the edge that the ban in clippy.toml points to.
-            #[allow(clippy::disallowed_methods)]
-            (Some(name), None) => std::env::var(name).ok().with_context(|| {
-                format!("[{section}] wants its secret in the environment variable {name}, which is not set; set it")
-            })?,
-            (None, Some(file)) => {
-                let path = self.path(file);
-                std::fs::read_to_string(&path).with_context(|| {
-                    format!("[{section}] wants its secret in {}, which cannot be read; write it there", path.display())
-                })?
-            }
-            _ => bail!("[{section}] must name secret_env or secret_file, and only one of them"),
+        let door = |(number, topic): (usize, &TopicSection)| {
+            Ok((topic.name.clone(), self.door(number, topic, Some(keys.clone()))?))
         };
-        let secret = secret.trim().to_owned();
-        if secret.is_empty() {
-            bail!("[{section}] has an empty secret; write it where secret_env or secret_file points");
-        }
-        Ok(secret)
+        self.topic.iter().enumerate().map(door).collect()
     }
-}
-
-fn set(table: &mut toml::Table, name: &str, value: String) -> anyhow::Result<()> {
-    let lower = name.to_lowercase();
-    let mut keys: Vec<&str> = lower.split("__").collect();
-    let last = keys.pop().unwrap_or_default();
-    let mut at = table;
-    for key in keys {
-        let entry = at.entry(key).or_insert_with(|| toml::Table::new().into());
-        at = entry.as_table_mut().with_context(|| format!("{PREFIX}{name} does not name a key of a section"))?;
-    }
-    // A text stays a text where one stands; elsewhere true, false and numbers are read as such.
-    let parsed = match at.get(last) {
-        Some(toml::Value::String(_)) => None,
-        _ => value.parse::<toml::Value>().ok().filter(|value| value.is_bool() || value.is_integer()),
-    };
-    at.insert(last.to_owned(), parsed.unwrap_or(toml::Value::String(value)));
-    Ok(())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SAMPLE: &str = include_str!("../tollbook.toml");
-
-    fn parse(text: &str, overrides: &[(&str, &str)]) -> anyhow::Result<Configuration> {
-        let overrides = overrides.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        Configuration::parse(text, overrides, PathBuf::from("/x"))
-    }
-
-    #[test]
-    fn the_sample_is_valid_and_the_environment_overrides_it() {
-        let sample = parse(SAMPLE, &[]).unwrap();
-        assert_eq!(sample.path("lake"), PathBuf::from("/x/lake"));
-        let other = parse(SAMPLE, &[("KAFKA__BROKERS", "other:1"), ("STRIPE__LIVE", "true")]).unwrap();
-        assert_eq!((other.kafka().unwrap().brokers.as_str(), other.stripe().unwrap().live), ("other:1", true));
-        assert!(parse(SAMPLE, &[("KAFKA__BROKER", "typo:1")]).is_err());
-    }
-
-    #[test]
-    fn mistakes_are_told() {
-        for (from, to, words) in [
-            ("decoder = \"native\"", "decoder = \"natve\"", "use native, nginx, kong or cloudevents"),
-            ("gateway = \"edge\"", "", "gateway is missing"),
-            ("brokers =", "broker =", "unknown field `broker`"),
-            ("[lake]", "[lakes]", "unknown field `lakes`"),
-            ("live = false", "timeout_ms = 0", "must be 1 or more"),
-        ] {
-            assert!(SAMPLE.contains(from), "{from}");
-            let error = format!("{:#}", parse(&SAMPLE.replacen(from, to, 1), &[]).unwrap_err());
-            assert!(error.contains(words), "{to}: {error}");
-        }
-    }
-
-    #[test]
-    fn files_need_neither_kafka_nor_stripe() {
-        let text = SAMPLE.split("[kafka]").next().unwrap().to_owned()
-            + &SAMPLE[SAMPLE.find("[credentials]").unwrap()..SAMPLE.find("[stripe]").unwrap()];
-        let small = parse(&text, &[]).unwrap();
-        assert_eq!(small.feeds().unwrap(), Feeds::default());
-        for error in [small.kafka_properties().unwrap_err(), small.stripe_secret().unwrap_err()] {
-            assert!(format!("{error}").contains("is missing") && error.is::<ConfigurationError>(), "{error}");
-        }
-        let topics = SAMPLE.find("[[topic]]").unwrap()..SAMPLE.find("[credentials]").unwrap();
-        let error = parse(&(text + &SAMPLE[topics]), &[]).unwrap_err();
-        assert!(format!("{error:#}").contains("[kafka] is missing"), "{error:#}");
-    }
-
-    #[test]
-    fn a_secret_has_one_place() {
-        let sample = parse(SAMPLE, &[]).unwrap();
-        assert!(sample.secret("s", None, None).is_err());
-        assert!(sample.secret("s", Some("A"), Some("b")).is_err());
-        let error = format!("{:#}", sample.secret("s", Some("TOLLBOOK_NOT_SET"), None).unwrap_err());
-        assert!(error.contains("TOLLBOOK_NOT_SET"));
-    }
-}
+mod tests;

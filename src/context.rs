@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
-use tollbook_aggregate::data_reach;
+use tollbook_aggregate::{AggregateError, data_reach};
 use tollbook_lake::Lake;
-use tollbook_schemas::catalog::{Catalog, CatalogFile};
+use tollbook_schemas::catalog::{Catalog, CatalogFile, Problem, problem};
 use tollbook_schemas::id::RunId;
 use tollbook_schemas::period::{parse_instant, print_instant};
 use tollbook_schemas::pin::Pin;
@@ -17,7 +17,7 @@ use tollbook_schemas::tables::runs::JOB_RUN;
 use tollbook_schemas::tables::{ALL, Row, access_log, partner_event};
 
 use crate::clock::Clock;
-use crate::configuration::Configuration;
+use crate::configuration::{Configuration, ConfigurationError};
 
 /// The surroundings of a job.
 #[derive(Debug, Clone)]
@@ -49,7 +49,9 @@ impl JobContext {
             Some(section) => Clock::Fixed(parse_instant(&section.fixed)?),
         };
         let root = configuration.path(&configuration.lake.root);
-        let root = root.to_str().context("the lake's path is not UTF-8")?;
+        let no_text =
+            || ConfigurationError(format!("the lake's path {} is not UTF-8; rename a folder", root.display()));
+        let root = root.to_str().ok_or_else(no_text)?;
         Ok(Self { lake: Lake::open(root)?, configuration, clock })
     }
 
@@ -69,18 +71,43 @@ impl JobContext {
         Ok((self.lake.pin(&access_log::TABLE).await?, self.lake.pin(&partner_event::TABLE).await?))
     }
 
-    /// The instant up to which a report looks: as given, else as far as the data reach; never the clock.
+    /// The instant from which a job looks: as given, which may not lie in the future; else as far as the data reach;
+    /// never the clock.
     ///
     /// # Errors
-    /// Where nobody knows how far the data reach.
+    /// Where nobody knows how far the data reach; an instant in the future.
     pub async fn as_of(&self, given: Option<&str>) -> anyhow::Result<DateTime<Utc>> {
-        if let Some(text) = given {
-            return Ok(parse_instant(text)?);
+        let Some(text) = given else {
+            let feeds = self.configuration.feeds()?;
+            let topics = feeds.access_log.iter().chain(&feeds.partner_event).map(ToString::to_string).collect();
+            return Ok(data_reach(&self.lake, &feeds).await?.ok_or(ReachUnknown { topics })?);
+        };
+        let (at, now) = (parse_instant(text)?, self.clock.now());
+        if at > now {
+            bail!(ConfigurationError(format!(
+                "--as-of {text} lies in the future: it is {} now; give an instant that is over, or leave --as-of out",
+                print_instant(now)
+            )));
         }
-        data_reach(&self.lake, &self.configuration.feeds()?).await?.context(
-            "how far the data reach is not known: nothing was ingested, or a topic of tollbook.toml was not read to its \
-             end yet; run `tollbook ingest --until-caught-up`, or give --as-of",
-        )
+        Ok(at)
+    }
+
+    /// The instant up to which figures look: as [`Self::as_of`], and no later than the data reach, where that is known.
+    /// Views show the newest instant that was aggregated: one that the data do not reach would hide all others.
+    ///
+    /// # Errors
+    /// As [`Self::as_of`]; an instant that the data do not reach.
+    pub async fn figures_as_of(&self, given: Option<&str>) -> anyhow::Result<DateTime<Utc>> {
+        let at = self.as_of(given).await?;
+        match data_reach(&self.lake, &self.configuration.feeds()?).await? {
+            Some(reach) if at > reach => bail!(ConfigurationError(format!(
+                "--as-of {} is later than {}, up to which the data reach; give that instant or an earlier one, leave \
+                 --as-of out, or run `tollbook ingest --until-caught-up` first",
+                print_instant(at),
+                print_instant(reach)
+            ))),
+            _ => Ok(at),
+        }
     }
 
     /// Runs a job under its lease and reports it in `job_run`. A `pin` among the job's counts is what it read; it takes
@@ -119,35 +146,11 @@ impl JobContext {
                 error = &mut renewing => Err(error.into()),
             }
         };
-        let (word, mut counts) = match &result {
-            Ok((_, counts)) => ("ok".to_owned(), counts.clone()),
-            Err(error) => (crate::jobs::kind_of(error).map_or("error".to_owned(), |kind| kind.to_string()), json!({})),
-        };
+        let mut counts = result.as_ref().map_or_else(|_| json!({}), |(_, counts)| counts.clone());
         let read = counts.as_object_mut().and_then(|counts| counts.remove("pin"));
         let pin = read.map_or(pin, |read| read.to_string());
-        let duration_ms = i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX);
-        let reported = async {
-            let mut versions = BTreeMap::new();
-            for table in ALL {
-                versions.insert(table.name, self.lake.version(table).await?);
-            }
-            let counts = counts.to_string();
-            let run_id = RunId::derive([job, print_instant(started_at).as_str(), pin.as_str(), counts.as_str()]);
-            let row = Row::new()
-                .with("run_id", run_id.as_str())
-                .with("job", job)
-                .with("started_at", started_at)
-                .with("duration_ms", duration_ms)
-                .with("result", word)
-                .with("pin", pin)
-                .with("catalog_sha256", catalog_sha256)
-                .with("table_versions", serde_json::to_string(&versions)?)
-                .with("counts", counts)
-                .with("run_month", started_at.format("%Y-%m").to_string());
-            self.lake.append_missing(&JOB_RUN, &[row]).await?;
-            anyhow::Ok(())
-        }
-        .await;
+        let ran = Ran { job, started_at, started, error: result.as_ref().err(), pin, catalog_sha256, counts };
+        let reported = self.report(ran).await;
         let released = lease.release().await;
         // What went wrong with the work is told first; what went wrong after it only where the work was done.
         let value = result?.0;
@@ -155,41 +158,119 @@ impl JobContext {
         released?;
         Ok(value)
     }
+
+    /// Writes the row of a run into `job_run`, with the versions that the tables have now.
+    ///
+    /// # Errors
+    /// The lake's.
+    pub(crate) async fn report(&self, ran: Ran<'_>) -> anyhow::Result<()> {
+        let Ran { job, started_at, started, error, pin, catalog_sha256, counts } = ran;
+        let duration_ms = i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX);
+        let result = match error {
+            None => "ok".to_owned(),
+            Some(error) => crate::jobs::kind_of(error).map_or("error".to_owned(), |kind| kind.to_string()),
+        };
+        let mut versions = BTreeMap::new();
+        for table in ALL {
+            versions.insert(table.name, self.lake.version(table).await?);
+        }
+        let counts = counts.to_string();
+        let run_id = RunId::derive([job, print_instant(started_at).as_str(), pin.as_str(), counts.as_str()]);
+        let row = Row::new()
+            .with("run_id", run_id.as_str())
+            .with("job", job)
+            .with("started_at", started_at)
+            .with("duration_ms", duration_ms)
+            .with("result", result)
+            .with("pin", pin)
+            .with("catalog_sha256", catalog_sha256)
+            .with("table_versions", serde_json::to_string(&versions)?)
+            .with("counts", counts)
+            .with("run_month", started_at.format("%Y-%m").to_string());
+        self.lake.append_missing(&JOB_RUN, &[row]).await?;
+        Ok(())
+    }
+}
+
+/// A run that has ended, as `job_run` tells it.
+pub(crate) struct Ran<'a> {
+    pub job: &'a str,
+    /// By the jobs' clock.
+    pub started_at: DateTime<Utc>,
+    /// By the machine's, for the duration.
+    pub started: std::time::Instant,
+    /// Why it failed, if it did.
+    pub error: Option<&'a anyhow::Error>,
+    /// What it read, JSON.
+    pub pin: String,
+    pub catalog_sha256: Option<String>,
+    pub counts: Value,
 }
 
 /// Reads and checks a catalog folder, its meters' SQL included.
 ///
 /// # Errors
-/// All problems, each with file, line and how to mend it.
+/// [`CatalogProblems`]: all of them, each with its place and how to mend it; a folder or file that cannot be read.
 pub fn read_catalog(folder: &Path) -> anyhow::Result<Catalog> {
+    let shown = folder.display();
+    let unreadable = |error: std::io::Error| {
+        ConfigurationError(format!(
+            "the catalog folder {shown} cannot be read ({error}); correct folder in [catalog], or write one with \
+             `tollbook init`"
+        ))
+    };
     let mut files = Vec::new();
-    let entries = std::fs::read_dir(folder).with_context(|| {
-        format!("the catalog folder {} cannot be read; write one with `tollbook init`", folder.display())
-    })?;
-    for entry in entries {
-        let path = entry?.path();
+    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
         if path.extension().is_some_and(|extension| extension == "toml") {
-            let text = std::fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+            let text = std::fs::read_to_string(&path).map_err(|error| {
+                let what = format!("{} cannot be read ({error}); it must be a file of UTF-8 text", path.display());
+                ConfigurationError(what)
+            })?;
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             files.push(CatalogFile { path: name, text });
         }
     }
-    let catalog = match Catalog::parse(&files) {
-        Ok(catalog) => catalog,
-        Err(problems) => {
-            let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-            bail!(CatalogProblems(lines.join("\n")));
-        }
-    };
-    let problems = tollbook_aggregate::check_meters(&catalog);
-    if !problems.is_empty() {
-        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        bail!(CatalogProblems(lines.join("\n")));
+    if files.is_empty() {
+        let what = format!("the catalog folder {shown} has no *.toml file; correct folder in [catalog], or write one");
+        bail!(ConfigurationError(what));
     }
-    Ok(catalog)
+    let (catalog, mut problems) = Catalog::parse_partly(&files);
+    for error in tollbook_aggregate::check_meters(&catalog) {
+        match error {
+            AggregateError::Meter(problem) => problems.push(*problem),
+            other => bail!(other),
+        }
+    }
+    if problems.is_empty() {
+        return Ok(catalog);
+    }
+    problem::sort(&mut problems);
+    for problem in &mut problems {
+        problem.path = folder.join(&problem.path).display().to_string();
+    }
+    bail!(CatalogProblems { problems })
 }
 
-/// What is wrong in a catalog, one line each.
+/// Nobody knows yet up to which instant everything was read.
 #[derive(Debug, thiserror::Error)]
-#[error("the catalog cannot be used:\n{0}")]
-pub struct CatalogProblems(String);
+#[error(
+    "how far the data reach is not known: {}; run `tollbook ingest --until-caught-up`, or give --as-of. A topic that \
+     tollbook.toml names holds every month back until it was read: where only files are read, take it out",
+    match .topics.as_slice() {
+        [] => "nothing was ingested".to_owned(),
+        topics => format!("not all of {} were read to their end", topics.join(", ")),
+    }
+)]
+pub struct ReachUnknown {
+    /// The topics that are configured, as sources.
+    pub topics: Vec<String>,
+}
+
+/// What is wrong in a catalog, in file and line order.
+#[derive(Debug, thiserror::Error)]
+#[error("the catalog cannot be used\n\n{}", problem::shown_all(problems))]
+pub struct CatalogProblems {
+    /// Each of them; paths begin with the catalog's folder.
+    pub problems: Vec<Problem>,
+}

@@ -2,6 +2,7 @@
 
 pub mod aggregate;
 pub mod bill;
+pub mod catalog;
 pub mod check;
 pub mod close;
 pub mod explain;
@@ -11,15 +12,18 @@ pub mod partner;
 pub mod report;
 pub mod sql;
 
+use std::io::ErrorKind;
+
 use tollbook_aggregate::AggregateError;
 use tollbook_billing::error::BillingError;
 use tollbook_ingest::IngestError;
 use tollbook_lake::LakeError;
+use tollbook_schemas::catalog::KeptError;
 use tollbook_schemas::error::{Classified as _, Kind};
 use tollbook_schemas::period::PeriodError;
 
-use crate::configuration::ConfigurationError;
-use crate::context::CatalogProblems;
+use crate::configuration::{ConfigurationError, ConfigurationProblem};
+use crate::context::{CatalogProblems, ReachUnknown};
 
 /// What the operator should do about an error of a job, where the error knows.
 #[must_use]
@@ -32,9 +36,29 @@ pub fn kind_of(error: &anyhow::Error) -> Option<Kind> {
             .or_else(|| cause.downcast_ref::<bill::Unavailable>().map(|_| Kind::Retry))
             .or_else(|| cause.downcast_ref::<bill::Stale>().map(|_| Kind::Conflict))
             .or_else(|| cause.downcast_ref::<ConfigurationError>().map(|_| Kind::Configuration))
+            .or_else(|| cause.downcast_ref::<ConfigurationProblem>().map(|_| Kind::Configuration))
+            .or_else(|| cause.downcast_ref::<ReachUnknown>().map(|_| Kind::Retry))
             .or_else(|| cause.downcast_ref::<CatalogProblems>().map(|_| Kind::Configuration))
+            .or_else(|| cause.downcast_ref::<KeptError>().map(|error| error.kind()))
+            .or_else(|| cause.downcast_ref::<check::SecretProblems>().map(|_| Kind::Configuration))
             // A month or an instant of the command line: one that is stored stands inside another error.
             .or_else(|| cause.downcast_ref::<PeriodError>().map(|_| Kind::Configuration))
             .or_else(|| cause.downcast_ref::<toml::de::Error>().map(|_| Kind::Configuration))
+            .or_else(|| kind_of_file(cause.downcast_ref::<std::io::Error>()?))
     })
+}
+
+/// A file that a person named and that cannot be used; those of the lake stand inside another error.
+fn kind_of_file(error: &std::io::Error) -> Option<Kind> {
+    match error.kind() {
+        ErrorKind::NotFound
+        | ErrorKind::PermissionDenied
+        | ErrorKind::AlreadyExists
+        | ErrorKind::IsADirectory
+        | ErrorKind::NotADirectory
+        | ErrorKind::InvalidFilename
+        | ErrorKind::ReadOnlyFilesystem => Some(Kind::Configuration),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Some(Kind::Retry),
+        _ => None,
+    }
 }

@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::json;
 use tollbook::context::JobContext;
 use tollbook::demo::{self, DemoSettings, verdict};
-use tollbook::jobs::{aggregate, bill, explain, ingest, lake, partner, report};
+use tollbook::jobs::{aggregate, bill, catalog, explain, ingest, lake, partner, report};
 use tollbook::output::{data, table, talk};
 use tollbook_aggregate::SEMANTICS;
 use tollbook_billing::register::RegisterRow;
 use tollbook_schemas::error::Kind;
-use tollbook_schemas::period::print_instant;
+use tollbook_schemas::period::{Month, print_instant};
 
 use super::{BillStep, PartnerStep, ReportStep};
 
@@ -79,7 +79,7 @@ pub(super) async fn run_report(context: &JobContext, step: ReportStep, json: boo
     let (ReportStep::Funnel(pages) | ReportStep::Roi(pages) | ReportStep::Invoices { pages, .. }) = &step;
     let folder = pages.out.clone().unwrap_or_else(|| context.configuration.path("reports"));
     let folder = (!json).then_some(folder.as_path());
-    let as_of = context.as_of(pages.as_of.as_deref()).await?;
+    let as_of = context.figures_as_of(pages.as_of.as_deref()).await?;
     let mut figures = Vec::new();
     let mut written = Vec::new();
     match &step {
@@ -108,6 +108,17 @@ pub(super) async fn run_report(context: &JobContext, step: ReportStep, json: boo
     } else {
         written.iter().for_each(|path| data(&path.display().to_string()));
     }
+    Ok(())
+}
+
+pub(super) async fn run_catalog_diff(
+    context: &JobContext,
+    old: &str,
+    new: Option<&str>,
+    json: bool,
+) -> anyhow::Result<()> {
+    let compared = Box::pin(catalog::diff::compare(context, old, new)).await?;
+    data(&if json { compared.json().to_string() } else { compared.shown() });
     Ok(())
 }
 
@@ -141,14 +152,16 @@ pub(super) async fn run_compact(
     if changed.is_empty() {
         talk("nothing to do: no partition has two small files, and no log has 50 entries since its checkpoint");
     } else {
-        let headings = ["table", "files before", "after", "bytes before", "after", "rows", "version", "checkpoint"];
+        let headings =
+            ["table", "files before", "after", "bytes before", "after", "rows merged", "version", "checkpoint"];
         data(&table(&headings, &changed));
+        talk("rows merged: those of the small files that became one; each table has the rows that it had");
     }
     Ok(())
 }
 
 pub(super) async fn run_aggregate(context: &JobContext, as_of: Option<&str>, json: bool) -> anyhow::Result<()> {
-    let as_of = context.as_of(as_of).await?;
+    let as_of = context.figures_as_of(as_of).await?;
     let usage = aggregate::usage(context).await?;
     let program = aggregate::program(context, as_of).await?;
     if json {
@@ -162,8 +175,9 @@ pub(super) async fn run_aggregate(context: &JobContext, as_of: Option<&str>, jso
             })
             .collect();
         data(
-            &json!({ "as_of": print_instant(as_of), "days": usage.days_total, "usage_rows": usage.usage_rows_total,
-            "duplicates": usage.duplicates_total, "unattributed": usage.unattributed,
+            &json!({ "as_of": print_instant(as_of), "hours": usage.hours_total, "usage_rows": usage.usage_rows_total,
+            "duplicates": usage.duplicates_total, "corrected": usage.corrected_total,
+            "contested": usage.contested_total, "unattributed": usage.unattributed,
             "invalid_values": usage.invalid_values, "partners": program.partners_total, "active": program.active_total,
             "funnel": steps, "semantics": SEMANTICS })
             .to_string(),
@@ -171,8 +185,14 @@ pub(super) async fn run_aggregate(context: &JobContext, as_of: Option<&str>, jso
         return Ok(());
     }
     data(&format!(
-        "usage: {} days computed, {} rows; {} duplicates dropped; unattributed {:?}; invalid values {:?}",
-        usage.days_total, usage.usage_rows_total, usage.duplicates_total, usage.unattributed, usage.invalid_values
+        "usage: {} hours computed, {} rows; {} duplicates dropped; {} corrected, {} contested; unattributed {:?}; invalid values {:?}",
+        usage.hours_total,
+        usage.usage_rows_total,
+        usage.duplicates_total,
+        usage.corrected_total,
+        usage.contested_total,
+        usage.unattributed,
+        usage.invalid_values
     ));
     data(&format!(
         "partners: {}, active in production in the last 30 days: {}\n",
@@ -218,40 +238,47 @@ pub(super) async fn run_bill(context: &JobContext, step: BillStep, json: bool) -
     match step {
         BillStep::Draft(period) => {
             let as_of = context.as_of(period.as_of.as_deref()).await?;
+            let mut told_unseen = None;
             for month in bill::months(context, &period.period, as_of).await? {
                 let result = bill::draft_month(context, month, as_of).await?;
-                let (drafted, counts) = (&result.drafted, &result.counts);
-                data(
-                    &json!({ "month": month, "documents": drafted.documents.len(), "drafted": counts.drafted,
-                    "unchanged": counts.unchanged, "already_issued": counts.already_issued.len() })
-                    .to_string(),
-                );
-                for blocked in &drafted.blocked {
-                    talk(&format!("{month} {} is blocked: {}", blocked.partner_id, blocked.reason));
-                }
+                data(&result.to_json().to_string());
+                result.told().iter().for_each(|line| talk(line));
+                told_unseen = result.unseen.told();
             }
+            // The same for every month: said once.
+            told_unseen.iter().for_each(|line| talk(line));
         }
-        BillStep::Issue(period) => {
-            let as_of = context.as_of(period.as_of.as_deref()).await?;
+        BillStep::Issue { period, accept } => {
+            let reason = accept.reason.as_deref();
+            let as_of = bill::issue_as_of(context, period.as_of.as_deref(), reason).await?;
+            let mut missing = Vec::new();
+            let mut told_unseen = None;
             for month in bill::months(context, &period.period, as_of).await? {
-                let bill::IssueResult { issued, reach } = bill::issue_month(context, month, as_of).await?;
+                let result = bill::issue_accepting(context, month, as_of, reason).await?;
+                let bill::IssueResult { issued, reach, unseen } = result;
                 data(
                     &json!({ "month": month, "issued": issued.invoices.len(), "already_issued": issued.already_issued,
-                    "not_ended": issued.not_ended.len(), "billed_elsewhere": issued.billed_elsewhere.len(),
-                    "reach": print_instant(reach) })
+                    "not_ended": issued.not_ended.len(), "incomplete": issued.incomplete.len(),
+                    "billed_elsewhere": issued.billed_elsewhere.len(), "reach": reach.map(print_instant),
+                    "newer_events": unseen.event_count, "newer_requests": unseen.request_count })
                     .to_string(),
                 );
-                if !issued.not_ended.is_empty() {
-                    talk(&format!(
-                        "{month}: {} drafts are left, because their period ends after what the data reach ({})",
-                        issued.not_ended.len(),
-                        print_instant(reach)
-                    ));
+                for (partner_id, _) in &issued.not_ended {
+                    talk(&format!("{month} {partner_id}: left, because its period has not ended"));
+                }
+                for one in &issued.invoices {
+                    one.incomplete
+                        .iter()
+                        .for_each(|told| talk(&format!("{month} {} {}: {told}", one.partner_id, one.number)));
                 }
                 for (partner_id, _) in &issued.billed_elsewhere {
                     talk(&format!("{month} {partner_id}: left, because another invoice has billed its subscription"));
                 }
+                missing.extend(bill::what_is_missing(context, month, &issued, reach).await?);
+                told_unseen = unseen.told();
             }
+            told_unseen.iter().for_each(|line| talk(line));
+            bill::complain_of_incomplete(&missing)?;
         }
         BillStep::Push(period) => {
             let as_of = context.as_of(period.as_of.as_deref()).await?;
@@ -275,20 +302,19 @@ pub(super) async fn run_bill(context: &JobContext, step: BillStep, json: bool) -
         }
         BillStep::Sync => {
             let report = bill::sync(context).await?;
-            data(
-                &json!({ "paid": report.paid.len(), "payment_failed": report.payment_failed.len(), "open": report.open,
-                "already_paid": report.already_paid, "unfinished": report.unfinished.len() })
-                .to_string(),
-            );
+            data(&bill::payments(&report).to_string());
+            bill::not_to_be_paid(&report).iter().for_each(|line| talk(line));
             bill::complain_of_sync(&report)?;
         }
         BillStep::Explain { line } => print_explained(&explain::explain(context, &line).await?, json),
         BillStep::Register { period, csv } => {
             let as_of = context.as_of(period.as_of.as_deref()).await?;
+            let mut rows = Vec::new();
             for month in bill::months(context, &period.period, as_of).await? {
-                let rows = bill::register(context, month, as_of).await?;
-                print_register(&rows, csv, json);
+                let of_month = bill::register(context, month, as_of).await?;
+                rows.extend(of_month.into_iter().map(|row| (month, row)));
             }
+            print_register(&rows, csv, json);
         }
     }
     Ok(())
@@ -330,6 +356,10 @@ fn print_explained(explained: &explain::Explained, json: bool) {
         print_instant(line.span_end)
     ));
     data(&format!("working: {}", serde_json::to_string(&line.working).unwrap_or_default()));
+    let computed = explained.how_computed();
+    if !computed.is_empty() {
+        data(&table(&["how computed", "quantity", "price", "exact"], &computed));
+    }
     data(&format!("pin: {}", body.pin));
     let rows: Vec<Vec<String>> = explained
         .evidence
@@ -381,37 +411,65 @@ pub(super) async fn run_partner(config: &std::path::Path, step: PartnerStep, jso
     Ok(())
 }
 
-fn register_cells(row: &RegisterRow) -> Vec<String> {
-    let dash = || "-".to_owned();
-    vec![
-        row.partner_id.to_string(),
-        row.number.clone().unwrap_or_else(dash),
-        row.state.map_or_else(dash, |state| state.as_str().to_owned()),
-        row.total.map_or_else(dash, |total| total.to_string()),
-        row.stripe_id.clone().unwrap_or_else(dash),
-        row.note.clone().unwrap_or_default(),
+/// The columns of a register; for people without the ids that only machines need.
+const REGISTER: [&str; 10] =
+    ["month", "partner", "issuer", "invoice_id", "number", "state", "currency", "amount", "stripe", "note"];
+
+fn register_cells(month: Month, row: &RegisterRow) -> [Option<String>; 10] {
+    let amount = row.total.map(|total| {
+        let printed = total.to_string();
+        printed.split(' ').next().unwrap_or_default().to_owned()
+    });
+    [
+        Some(month.to_string()),
+        Some(row.partner_id.to_string()),
+        row.issuer_id.as_ref().map(ToString::to_string),
+        row.invoice_id.as_ref().map(ToString::to_string),
+        row.number.clone(),
+        row.state.map(|state| state.as_str().to_owned()),
+        row.total.map(|total| total.currency.to_string()),
+        amount,
+        row.stripe_id.clone(),
+        row.note.clone(),
     ]
 }
 
-fn print_register(rows: &[RegisterRow], csv: bool, json: bool) {
-    let headings = ["partner", "number", "state", "total", "stripe", "note"];
-    let cells: Vec<Vec<String>> = rows.iter().map(register_cells).collect();
+/// One table, or one heading, however many months there are.
+fn print_register(rows: &[(Month, RegisterRow)], csv: bool, json: bool) {
+    let cells = rows.iter().map(|(month, row)| register_cells(*month, row));
     if json {
-        for row in rows {
+        for (month, row) in rows {
             data(
-                &json!({ "partner_id": row.partner_id, "number": row.number, "state": row.state.map(|s| s.as_str()),
+                &json!({ "month": month, "partner_id": row.partner_id, "issuer_id": row.issuer_id,
+                "invoice_id": row.invoice_id, "number": row.number, "state": row.state.map(|s| s.as_str()),
                 "total_minor": row.total.map(|t| t.minor), "currency": row.total.map(|t| t.currency),
                 "stripe_id": row.stripe_id, "note": row.note })
                 .to_string(),
             );
         }
     } else if csv {
-        data(&headings.join(","));
-        for row in &cells {
-            let quoted: Vec<String> = row.iter().map(|cell| format!("\"{}\"", cell.replace('"', "\"\""))).collect();
-            data(&quoted.join(","));
+        data(&REGISTER.join(","));
+        for row in cells {
+            // An empty cell is nothing; a quoted one is text.
+            let quoted = |cell: &Option<String>| {
+                cell.as_ref().map_or_else(String::new, |text| format!("\"{}\"", text.replace('"', "\"\"")))
+            };
+            data(&row.iter().map(quoted).collect::<Vec<_>>().join(","));
         }
     } else {
+        let is_shown = |column: &usize| !matches!(REGISTER[*column], "issuer" | "invoice_id");
+        let shown: Vec<usize> = (0..REGISTER.len()).filter(is_shown).collect();
+        let headings: Vec<&str> = shown.iter().map(|column| REGISTER[*column]).collect();
+        let cells: Vec<Vec<String>> = cells
+            .map(|row| {
+                let cell = |column: &usize| match (&row[*column], REGISTER[*column]) {
+                    (Some(cell), _) => cell.clone(),
+                    (None, "note") => String::new(),
+                    (None, _) => "-".to_owned(),
+                };
+                shown.iter().map(cell).collect()
+            })
+            .collect();
         data(&table(&headings, &cells));
     }
 }
@@ -419,13 +477,15 @@ fn print_register(rows: &[RegisterRow], csv: bool, json: bool) {
 /// "How many active partners do we have?"
 const ACTIVE_PARTNERS: &str = "select count(*) as active_partners from active_partner";
 
-/// Exit code where the demo's figures differ from the ledger.
-const DIFFERS: u8 = 10;
-
 pub(super) async fn run_demo(settings: &DemoSettings, json: bool) -> anyhow::Result<u8> {
-    let result = demo::run(settings).await?;
+    Ok(print_demo(&demo::run(settings).await?, json))
+}
+
+/// Prints the comparison; gives the exit code.
+pub(super) fn print_demo(result: &demo::DemoResult, json: bool) -> u8 {
     let checks = verdict::compare(&result.ledger, &result.found);
     let wrong: Vec<_> = checks.iter().filter(|check| !check.is_equal()).collect();
+    let code = verdict::exit_code(&checks);
     if json {
         let documents: Vec<_> = result
             .found
@@ -438,7 +498,7 @@ pub(super) async fn run_demo(settings: &DemoSettings, json: bool) -> anyhow::Res
             "stripe_calls": result.stripe.counts(), "config": demo::shown(&result.config) })
             .to_string(),
         );
-        return Ok(if wrong.is_empty() { 0 } else { DIFFERS });
+        return code;
     }
     let mut rows: Vec<Vec<String>> = Vec::new();
     for check in &checks {
@@ -472,7 +532,7 @@ pub(super) async fn run_demo(settings: &DemoSettings, json: bool) -> anyhow::Res
             wrong.len(),
             checks.len()
         ));
-        return Ok(DIFFERS);
+        return code;
     }
     data(&format!(
         "\nall {} figures equal the simulator's ledger. The lake and its configuration: {config}",
@@ -483,5 +543,5 @@ pub(super) async fn run_demo(settings: &DemoSettings, json: bool) -> anyhow::Res
     data(&format!("  open {}", demo::shown(&result.reports.join("funnel.html"))));
     data(&format!("  {program} --config {config} bill explain {}", result.line));
     data(&format!("  {program} --config {config} sql \"{ACTIVE_PARTNERS}\""));
-    Ok(0)
+    code
 }

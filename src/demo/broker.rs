@@ -17,7 +17,10 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer as _, ProducerContext};
+use tollbook_ingest::IngestError;
 use tollbook_simulate::{Message, Traffic};
+
+use crate::configuration::ConfigurationError;
 
 /// Next committed offset of each partition, as the ingestor reports it.
 pub type Committed = Arc<Mutex<BTreeMap<i32, i64>>>;
@@ -53,11 +56,25 @@ impl Broker {
             NewTopic::new(&topics[0], partitions, TopicReplication::Fixed(1)),
             NewTopic::new(&topics[1], 1, TopicReplication::Fixed(1)),
         ];
-        let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(15)));
+        let options = AdminOptions::new()
+            .request_timeout(Some(Duration::from_secs(10)))
+            .operation_timeout(Some(Duration::from_secs(10)));
+        // As ingest tells of a broker: the same command may succeed later.
+        let failed = |topic: &str, source| IngestError::Kafka {
+            brokers: brokers.to_owned(),
+            topic: topic.to_owned(),
+            doing: "making the topic",
+            source: Box::new(source),
+        };
         let made = admin.create_topics(&new, &options).await;
-        for result in made.with_context(|| format!("kafka at {brokers} does not answer"))? {
-            if let Err((topic, code)) = result {
-                bail!("topic {topic} cannot be made on {brokers}: {code}; delete it, it belongs to an earlier demo");
+        for result in made.map_err(|error| failed(&topics[0], error))? {
+            match result {
+                Ok(_) => {}
+                Err((topic, RDKafkaErrorCode::TopicAlreadyExists)) => bail!(ConfigurationError(format!(
+                    "topic {topic} is on {brokers} already, of an earlier demo; delete tollbook-demo-access-log and \
+                     tollbook-demo-partner-lifecycle there, and start the demo again"
+                ))),
+                Err((topic, code)) => bail!(failed(&topic, KafkaError::AdminOp(code))),
             }
         }
         Ok(Self { address: brokers.to_owned(), topics, _mock: None })

@@ -7,6 +7,7 @@ use anyhow::{Context as _, bail};
 use tollbook_schemas::period::print_instant;
 use tollbook_simulate::World;
 
+use crate::configuration::ConfigurationError;
 use crate::demo::broker::Broker;
 
 /// Tells a demo's folder from anybody else's: only such a folder is ever replaced.
@@ -20,9 +21,13 @@ pub fn prepare(folder: &Path) -> anyhow::Result<()> {
     if folder.join(MARKER).exists() {
         fs::remove_dir_all(folder).with_context(|| format!("{} cannot be replaced", folder.display()))?;
     } else if folder.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
-        bail!("{} holds something that is not a demo; name another folder with --dir", folder.display());
+        bail!(ConfigurationError(format!(
+            "{} holds something that is not a demo; name another folder with --dir",
+            folder.display()
+        )));
     }
-    fs::create_dir_all(folder.join("catalog")).with_context(|| format!("{} cannot be made", folder.display()))?;
+    fs::create_dir_all(folder.join("catalog"))
+        .with_context(|| format!("{} cannot be made; name another folder with --dir", folder.display()))?;
     write_file(&folder.join(MARKER), "Made by `tollbook demo`, and replaced by the next one.\n")
 }
 
@@ -45,7 +50,7 @@ pub fn write(
     let config = folder.join("tollbook.toml");
     let text = format!(
         r#"# Configuration of this demo. Broker and Stripe double were inside the demo's process: commands that need them
-# (ingest, bill push, bill sync) find nobody there now; all others work.
+# (ingest, bill sync, and close, when it has done all else) find nobody there now; all others work.
 
 [lake]
 root = "lake"
@@ -76,6 +81,8 @@ base_url = "{stripe_url}"
 namespace = "tollbook-demo"
 account = "acct_demo"
 secret_file = "stripe.key"
+# The double answers at once, or is gone.
+sends_max = 3
 
 # The demo's month is over by this clock, whatever the calendar on the wall says.
 [clock]

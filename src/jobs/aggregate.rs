@@ -11,6 +11,7 @@ use tollbook_schemas::id::PartnerId;
 use tollbook_schemas::tables::billing::{INVOICE, INVOICE_EVENT};
 
 use crate::context::JobContext;
+use crate::jobs::catalog::keep;
 use crate::output::talk;
 
 /// Brings registry and usage up to what the lake knows.
@@ -20,6 +21,7 @@ use crate::output::talk;
 pub async fn usage(context: &JobContext) -> anyhow::Result<UsageReport> {
     let catalog = context.catalog()?;
     let work = async {
+        keep(context, &catalog).await?;
         // Before the pins: what is read afterwards reaches at least as far.
         let reach = data_reach(&context.lake, &context.configuration.feeds()?).await?;
         let (_, events) = context.pins().await?;
@@ -27,7 +29,7 @@ pub async fn usage(context: &JobContext) -> anyhow::Result<UsageReport> {
         refresh_registry(&context.lake, &registry, &catalog).await?;
         let report = refresh_usage(&context.lake, &registry, &events, &catalog, reach).await?;
         let counts = json!({
-            "days": report.days_total, "usage_rows": report.usage_rows_total, "records": report.records_total,
+            "hours": report.hours_total, "contested": report.contested_total, "corrected": report.corrected_total, "usage_rows": report.usage_rows_total, "records": report.records_total,
             "duplicates": report.duplicates_total, "unattributed": report.unattributed,
             "invalid_values": report.invalid_values, "registry_findings": registry.findings.len(),
             "pin": { "access_log": report.pin, "partner_event": events },

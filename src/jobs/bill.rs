@@ -1,53 +1,40 @@
 //! `tollbook bill draft|issue|push|sync|register`.
+//!
+//! The work of each job lies on the heap: the steps of a close together are more than a thread's stack.
 
+mod due;
+mod incomplete;
+mod unseen;
+
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use tollbook_aggregate::{USAGE_REFRESH, read_registry, usage_is_of, usage_pin, usage_reach};
 use tollbook_billing::draft::{DraftInput, Drafted, draft};
 use tollbook_billing::event::events_of;
 use tollbook_billing::issue::{DraftCounts, Issued, UsageState, draft_into, issue as issue_drafts, read_documents};
-use tollbook_billing::profile::Profile;
+use tollbook_billing::profile::Profiles;
 use tollbook_billing::register::{RegisterRow, register as make_register};
 use tollbook_billing::stripe::{
     PushReport, PushSettings, SecretKey, SyncReport, Transport, push as push_invoices, sync as sync_invoices,
 };
 use tollbook_billing::usage::UsageSlice;
 use tollbook_schemas::catalog::Catalog;
-use tollbook_schemas::period::Month;
+use tollbook_schemas::period::{Month, print_instant};
 use tollbook_schemas::tables::billing::{BILLING_PROFILE, INVOICE_EVENT};
 use tollbook_schemas::tables::derived::USAGE;
 use tollbook_schemas::tables::{access_log, partner_event};
 
 use crate::context::JobContext;
+use crate::jobs::catalog::frozen::refuse_changes;
+use crate::jobs::catalog::keep;
 
-/// The months that `--period` names, as of an instant: a month, `previous`, or `due` (every ended month in which a
-/// subscription ran), so that a scheduler computes no dates.
-///
-/// # Errors
-/// A word that is none of these.
-pub async fn months(context: &JobContext, period: &str, as_of: DateTime<Utc>) -> anyhow::Result<Vec<Month>> {
-    let previous = Month::of(as_of, chrono_tz::UTC).previous();
-    match period {
-        "previous" => Ok(vec![previous]),
-        "due" => {
-            let (_, events) = context.pins().await?;
-            let registry = read_registry(&context.lake, &events, Some(as_of)).await?;
-            let first = registry.subscriptions.values().map(|subscription| subscription.started_at).min();
-            let mut months = Vec::new();
-            // One month earlier than by UTC: west of Greenwich the first instant may still lie in it.
-            let mut month = first.map(|first| Month::of(first, chrono_tz::UTC).previous());
-            while let Some(at) = month.filter(|month| *month <= previous) {
-                months.push(at);
-                month = Some(at.next());
-            }
-            Ok(months)
-        }
-        month => Ok(vec![month.parse().context("--period takes a month such as 2026-06, or previous, or due")?]),
-    }
-}
+pub use due::months;
+pub use incomplete::{complain_of_incomplete, issue_as_of, reason, what_is_missing};
+pub use unseen::{Unseen, unseen};
 
 /// What drafting a month gave: the documents, and what was written of them.
 pub struct DraftResult {
@@ -55,6 +42,43 @@ pub struct DraftResult {
     pub drafted: Drafted,
     /// What was written.
     pub counts: DraftCounts,
+    /// What the documents do not know yet.
+    pub unseen: Unseen,
+}
+
+impl DraftResult {
+    /// What a person must know of it, a line each.
+    #[must_use]
+    pub fn told(&self) -> Vec<String> {
+        let month = self.drafted.month;
+        let blocked = self.drafted.blocked.iter().map(|one| format!("{} is blocked: {}", one.partner_id, one.reason));
+        let withdrawn = self.counts.withdrawn.iter().map(|(partner_id, invoice_id)| {
+            format!("{partner_id}: draft {invoice_id} is withdrawn: it is not what the month comes to now")
+        });
+        let elsewhere = self.counts.billed_elsewhere.iter().map(|(partner_id, invoice_id)| {
+            format!("{partner_id}: not drafted, because invoice {invoice_id} has billed its subscription")
+        });
+        let changed = self
+            .counts
+            .changed_since_issue
+            .iter()
+            .map(|changed| format!("{} {} of {}: {changed}", changed.partner_id, changed.number, changed.issued));
+        let lines = blocked.chain(withdrawn).chain(elsewhere).chain(changed).map(|line| format!("{month} {line}"));
+        lines.collect()
+    }
+
+    /// Counts, for machines.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        let (drafted, counts) = (&self.drafted, &self.counts);
+        json!({
+            "month": drafted.month, "documents": drafted.documents.len(), "drafted": counts.drafted,
+            "unchanged": counts.unchanged, "already_issued": counts.already_issued.len(),
+            "withdrawn": counts.withdrawn.len(), "billed_elsewhere": counts.billed_elsewhere.len(),
+            "changed_since_issue": counts.changed_since_issue.len(), "blocked": drafted.blocked.len(),
+            "newer_events": self.unseen.event_count, "newer_requests": self.unseen.request_count,
+        })
+    }
 }
 
 /// Rates the usage of a month into documents.
@@ -63,16 +87,17 @@ pub struct DraftResult {
 /// The job's.
 pub async fn draft_month(context: &JobContext, month: Month, as_of: DateTime<Utc>) -> anyhow::Result<DraftResult> {
     let catalog = context.catalog()?;
-    let work = async {
+    let work = Box::pin(async {
+        refuse_changes(context, &catalog).await?;
+        keep(context, &catalog).await?;
         let drafted = rate(context, month, as_of).await?;
-        let counts = draft_into(&context.lake, &drafted, context.clock.now()).await?;
-        let told = json!({
-            "month": month, "documents": drafted.documents.len(), "drafted": counts.drafted,
-            "unchanged": counts.unchanged, "blocked": drafted.blocked.len(), "without": drafted.without.len(),
-            "pin": serde_json::from_str::<serde_json::Value>(&usage_pin_json(context).await?)?,
-        });
-        Ok((DraftResult { drafted, counts }, told))
-    };
+        let counts = Box::pin(draft_into(&context.lake, &drafted, context.clock.now())).await?;
+        let result = DraftResult { drafted, counts, unseen: Box::pin(unseen(context)).await? };
+        let mut told = result.to_json();
+        told["without"] = json!(result.drafted.without.len());
+        told["pin"] = serde_json::from_str::<serde_json::Value>(&usage_pin_json(context).await?)?;
+        Ok((result, told))
+    });
     context.run("bill draft", Some(catalog.sha256.clone()), work).await
 }
 
@@ -120,7 +145,7 @@ async fn rate_once(
         .iter()
         .map(UsageSlice::from_row)
         .collect::<Result<_, _>>()?;
-    let profiles = profiles(context).await?;
+    let profiles = Profiles::read(&context.lake.rows(&BILLING_PROFILE, None).await?)?;
     Ok(draft(&DraftInput {
         month,
         usage: &usage,
@@ -132,49 +157,74 @@ async fn rate_once(
     }))
 }
 
-async fn profiles(context: &JobContext) -> anyhow::Result<Vec<Profile>> {
-    let rows = context.lake.rows(&BILLING_PROFILE, None).await?;
-    Ok(rows.iter().map(Profile::from_row).collect::<Result<_, _>>()?)
-}
-
 /// What issuing a month gave.
 #[derive(Debug)]
 pub struct IssueResult {
     /// What was issued and what was not.
     pub issued: Issued,
-    /// How far the data behind `usage` reach, at most `as_of`: drafts of periods that end later are left.
-    pub reach: DateTime<Utc>,
+    /// How far the data behind `usage` reach, at most `as_of`: drafts of periods that end later are left, unless what
+    /// is missing was accepted. None where nobody knows.
+    pub reach: Option<DateTime<Utc>>,
+    /// What was known then and was in no draft.
+    pub unseen: Unseen,
 }
 
-/// Issues the drafts of a month.
+/// Issues the drafts of a month whose data are complete.
 ///
 /// # Errors
 /// The job's.
 pub async fn issue_month(context: &JobContext, month: Month, as_of: DateTime<Utc>) -> anyhow::Result<IssueResult> {
+    issue_accepting(context, month, as_of, None).await
+}
+
+/// Issues the drafts of a month; where a reason is given, also those whose data do not reach to the end of their
+/// period. Each of these says so in the event that makes it an invoice, and the run says it in `job_run`.
+///
+/// A draft of a partner of which newer lifecycle events are known is refused as stale: its subscription may be over.
+/// Newer requests only make the invoice too low, and there are always some while ingest runs: they are told.
+///
+/// # Errors
+/// The job's.
+pub async fn issue_accepting(
+    context: &JobContext,
+    month: Month,
+    as_of: DateTime<Utc>,
+    accept_incomplete: Option<&str>,
+) -> anyhow::Result<IssueResult> {
     let catalog = context.catalog()?;
-    let work = async {
+    let work = Box::pin(async {
+        refuse_changes(context, &catalog).await?;
         // The reach before the pin: a refresh between the two then makes the drafts stale, and none is issued under a
         // reach whose rows it lacks. Usage that was never computed reaches nowhere.
-        let reach = usage_reach(&context.lake).await?.unwrap_or(DateTime::UNIX_EPOCH).min(as_of);
+        let reach = usage_reach(&context.lake).await?;
+        // A refresh that did not know how far the data reach leaves the beginning of time.
+        let reach = reach.filter(|reach| *reach > DateTime::UNIX_EPOCH).map(|reach| reach.min(as_of));
+        // Before the pin for the same reason: an event that a refresh takes in after this makes the drafts stale by it.
+        let unseen = Box::pin(unseen(context)).await?;
         let pin_json = usage_pin_json(context).await?;
-        let usage = UsageState { pin_json: &pin_json, reach };
-        let issued = issue_drafts(&context.lake, &catalog, month, usage, context.clock.now()).await?;
+        let usage = UsageState { pin_json: &pin_json, reach, as_of, accept_incomplete, overtaken: &unseen.partners };
+        let issued = Box::pin(issue_drafts(&context.lake, &catalog, month, usage, context.clock.now())).await?;
         let told = json!({
             "month": month, "issued": issued.invoices.len(), "already_issued": issued.already_issued,
-            "not_ended": issued.not_ended.len(), "stale": issued.stale.len(),
+            "not_ended": issued.not_ended.len(), "stale": issued.stale.len(), "incomplete": issued.incomplete.len(),
+            "reach": reach.map(print_instant), "accept_incomplete": accept_incomplete,
+            "newer_events": unseen.event_count, "newer_requests": unseen.request_count,
+            "issued_incomplete": issued.invoices.iter().filter(|one| one.incomplete.is_some()).count(),
             "pin": serde_json::from_str::<serde_json::Value>(&pin_json)?,
         });
         if !issued.stale.is_empty() {
-            let partners: Vec<&str> = issued.stale.iter().map(|(partner, _)| partner.as_str()).collect();
+            let partners: BTreeSet<&str> = issued.stale.iter().map(|(partner, _)| partner.as_str()).collect();
+            let partners: Vec<&str> = partners.into_iter().collect();
             bail!(Stale(format!(
-                "{} issued, but drafts of {} were rated from other usage than the present one; run `tollbook bill draft` \
-                 and issue again",
+                "{month}: {} issued, but drafts of {} are stale: they were rated from other usage or another catalog than \
+                 the present one, or newer lifecycle events of the partner are known; run `tollbook aggregate` and \
+                 `tollbook bill draft`, and issue again",
                 issued.invoices.len(),
                 partners.join(", ")
             )));
         }
-        Ok((IssueResult { issued, reach }, told))
-    };
+        Ok((IssueResult { issued, reach, unseen }, told))
+    });
     context.run("bill issue", Some(catalog.sha256.clone()), work).await
 }
 
@@ -197,7 +247,7 @@ fn transport(context: &JobContext) -> anyhow::Result<(Transport, PushSettings)> 
 /// The job's; what concerns one invoice is in the report.
 pub async fn push_month(context: &JobContext, month: Month) -> anyhow::Result<PushReport> {
     let (transport, settings) = transport(context)?;
-    let work = async {
+    let work = Box::pin(async {
         let clock = || context.clock.now();
         let report = push_invoices(&context.lake, &transport, &settings, month, &clock).await?;
         let told = json!({
@@ -206,7 +256,7 @@ pub async fn push_month(context: &JobContext, month: Month) -> anyhow::Result<Pu
             "unfinished": report.unfinished.len(), "write_requests": report.write_request_count,
         });
         Ok((report, told))
-    };
+    });
     context.run("bill push", None, work).await
 }
 
@@ -216,16 +266,31 @@ pub async fn push_month(context: &JobContext, month: Month) -> anyhow::Result<Pu
 /// The job's.
 pub async fn sync(context: &JobContext) -> anyhow::Result<SyncReport> {
     let (transport, settings) = transport(context)?;
-    let work = async {
+    let work = Box::pin(async {
         let clock = || context.clock.now();
         let report = sync_invoices(&context.lake, &transport, &settings, &clock).await?;
-        let told = json!({
-            "paid": report.paid.len(), "payment_failed": report.payment_failed.len(), "open": report.open,
-            "already_paid": report.already_paid,
-        });
+        let told = payments(&report);
         Ok((report, told))
-    };
+    });
     context.run("bill sync", None, work).await
+}
+
+/// What a sync found, in counts.
+#[must_use]
+pub fn payments(report: &SyncReport) -> serde_json::Value {
+    json!({
+        "paid": report.paid.len(), "payment_failed": report.payment_failed.len(), "open": report.open,
+        "already_paid": report.already_paid, "voided": report.voided.len(), "already_voided": report.already_voided,
+        "uncollectible": report.uncollectible.len(), "already_uncollectible": report.already_uncollectible,
+        "settled_otherwise": report.settled_otherwise.len(), "unfinished": report.unfinished.len(),
+    })
+}
+
+/// The invoices that will not be paid as they stand, a line each: as soon as it is known, not with each run.
+#[must_use]
+pub fn not_to_be_paid(report: &SyncReport) -> Vec<String> {
+    let by_hand = report.voided.iter().chain(&report.uncollectible).chain(&report.settled_otherwise);
+    by_hand.map(|one| format!("{} {}: {}", one.partner_id, one.invoice_id, one.reason)).collect()
 }
 
 /// Each invoice of a month with its state, and why a partner has none.
@@ -233,10 +298,10 @@ pub async fn sync(context: &JobContext) -> anyhow::Result<SyncReport> {
 /// # Errors
 /// The lake's.
 pub async fn register(context: &JobContext, month: Month, as_of: DateTime<Utc>) -> anyhow::Result<Vec<RegisterRow>> {
-    let documents: Vec<_> = read_documents(&context.lake, month).await?.into_values().collect();
+    let documents = read_documents(&context.lake, month).await?;
     let events = events_of(&context.lake.rows(&INVOICE_EVENT, None).await?)?;
     let drafted = rate(context, month, as_of).await?;
-    Ok(make_register(&documents, &events, &drafted.blocked, &drafted.without))
+    Ok(make_register(&documents, &events, &drafted, as_of)?)
 }
 
 /// Ends with an error where something was left undone, so that a scheduler sees it: after all months were pushed, so
@@ -279,7 +344,10 @@ pub fn complain_of_sync(report: &SyncReport) -> anyhow::Result<()> {
     bail!(Unavailable(format!("Stripe did not tell of {} invoices:\n{}", lines.len(), lines.join("\n"))))
 }
 
-/// Stripe was not there, or refused some: the same command may succeed later.
+/// Stripe was not there, or refused some, or data are missing still: the same command may succeed later.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Unavailable(String);
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,29 @@
 //! `tollbook close`: what a month end needs, in order; what a scheduler calls. Each step is safe to run again, so a
 //! run that ended anywhere is taken up by the next one.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
+use tollbook_aggregate::data_reach;
+use tollbook_schemas::id::PartnerId;
 use tollbook_schemas::period::{Month, print_instant};
 
 use crate::context::JobContext;
 use crate::jobs::{aggregate, bill, report};
+use crate::output::talk;
+
+/// What a close tells as it goes.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(untagged)]
+pub enum Told {
+    /// A month was pushed.
+    Month(Box<Closed>),
+    /// Payments were read, of all months.
+    Payments {
+        /// Counts, as `bill sync` prints them.
+        payments: serde_json::Value,
+    },
+}
 
 /// What closing one month did.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -18,12 +36,20 @@ pub struct Closed {
     pub issued: usize,
     /// Invoices of the month that were issued before.
     pub already_issued: usize,
-    /// Drafts that are left, because their period ends after `reach`.
+    /// Drafts that are left, because their period has not ended.
     pub not_ended: usize,
-    /// Drafts that are left, because another invoice has billed their subscription.
+    /// Drafts that are left, because their period ended after `reach`.
+    pub incomplete: usize,
+    /// Invoices that were issued by this run although their period ended after `reach`.
+    pub issued_incomplete: usize,
+    /// Drafts that may not be issued any more.
+    pub withdrawn: usize,
+    /// Partners of which a document or draft is left, because another invoice has billed its subscription.
     pub billed_elsewhere: usize,
-    /// How far the data behind the month's usage reach.
-    pub reach: String,
+    /// Invoices that would be others today: nothing of that is billed.
+    pub changed_since_issue: usize,
+    /// How far the data behind the month's usage reach; none where nobody knows.
+    pub reach: Option<String>,
     /// Partners that cannot be billed, with the reason.
     pub blocked: Vec<String>,
     /// Invoices that became final at Stripe by this run.
@@ -35,38 +61,58 @@ pub struct Closed {
 /// Closes months: usage, draft, issue, push, sync, then the program's figures and the reports. Each month is told as
 /// soon as it is pushed, so that what was issued is known also where a later step fails.
 ///
+/// Where a reason is given, months are issued although data are missing. The figures and reports never look further
+/// than the data reach, if that is known.
+///
 /// # Errors
-/// The first step that fails; what came before it stands. Invoices that Stripe refused, or did not tell of, are an
-/// error at the end, when all else is done.
+/// The first step that fails; what came before it stands. Drafts whose data are incomplete, and invoices that Stripe
+/// refused, or did not tell of, are an error at the end, when all else is done.
 pub async fn close(
     context: &JobContext,
     months: &[Month],
     as_of: DateTime<Utc>,
-    tell: &(dyn Fn(&Closed) + Send + Sync),
+    accept_incomplete: Option<&str>,
+    tell: &(dyn Fn(&Told) + Send + Sync),
 ) -> anyhow::Result<()> {
     aggregate::usage(context).await?;
     let mut reports = Vec::new();
+    let mut missing = Vec::new();
     for month in months {
-        let drafted = bill::draft_month(context, *month, as_of).await?.drafted;
-        let bill::IssueResult { issued, reach } = bill::issue_month(context, *month, as_of).await?;
+        let result = bill::draft_month(context, *month, as_of).await?;
+        result.told().iter().for_each(|line| talk(line));
+        let bill::DraftResult { drafted, counts, .. } = result;
+        let bill::IssueResult { issued, reach, .. } =
+            bill::issue_accepting(context, *month, as_of, accept_incomplete).await?;
+        missing.extend(bill::what_is_missing(context, *month, &issued, reach).await?);
         let pushed = bill::push_month(context, *month).await?;
-        tell(&Closed {
+        // A document that is not written has no draft to be left: most are told by the drafting, one by a race.
+        let elsewhere = counts.billed_elsewhere.iter().chain(&issued.billed_elsewhere);
+        let billed_elsewhere: BTreeSet<&PartnerId> = elsewhere.map(|(partner_id, _)| partner_id).collect();
+        tell(&Told::Month(Box::new(Closed {
             month: *month,
             documents: drafted.documents.len(),
             issued: issued.invoices.len(),
             already_issued: issued.already_issued,
             not_ended: issued.not_ended.len(),
-            billed_elsewhere: issued.billed_elsewhere.len(),
-            reach: print_instant(reach),
+            incomplete: issued.incomplete.len(),
+            issued_incomplete: issued.invoices.iter().filter(|one| one.incomplete.is_some()).count(),
+            withdrawn: counts.withdrawn.len(),
+            billed_elsewhere: billed_elsewhere.len(),
+            changed_since_issue: counts.changed_since_issue.len(),
+            reach: reach.map(print_instant),
             blocked: drafted.blocked.iter().map(|one| format!("{}: {}", one.partner_id, one.reason)).collect(),
             finalised: pushed.finalised.len(),
             unfinished: pushed.failed.len() + pushed.unfinished.len(),
-        });
+        })));
         reports.push(pushed);
     }
     let synced = bill::sync(context).await?;
-    aggregate::program(context, as_of).await?;
-    report::all(context, months, as_of).await?;
+    bill::not_to_be_paid(&synced).iter().for_each(|line| talk(line));
+    tell(&Told::Payments { payments: bill::payments(&synced) });
+    let looks_to = data_reach(&context.lake, &context.configuration.feeds()?).await?.map_or(as_of, |to| to.min(as_of));
+    aggregate::program(context, looks_to).await?;
+    report::all(context, months, looks_to).await?;
+    bill::complain_of_incomplete(&missing)?;
     bill::complain(&reports)?;
     bill::complain_of_sync(&synced)
 }

@@ -1,14 +1,19 @@
-//! `tollbook bill explain LINE`: from a printed line to the usage slices and offsets that made it.
+//! `tollbook bill explain LINE`: from a printed line to how it was computed, and to the usage slices and offsets that
+//! made it.
 
 use anyhow::{Context as _, bail};
 use tollbook_aggregate::{Evidence, explain as evidence_of, read_registry};
 use tollbook_billing::document::{Document, Line};
+use tollbook_billing::rating::Working;
 use tollbook_lake::as_text;
+use tollbook_schemas::decimal::Decimal;
+use tollbook_schemas::exact::Exact;
 use tollbook_schemas::id::LineId;
 use tollbook_schemas::period::Period;
 use tollbook_schemas::pin::Pin;
 use tollbook_schemas::tables::billing::{INVOICE, INVOICE_LINE};
 
+use crate::configuration::ConfigurationError;
 use crate::context::JobContext;
 
 /// A line with what is behind it.
@@ -28,11 +33,15 @@ pub struct Explained {
 /// # Errors
 /// A line that does not exist, or stored rows that cannot be read.
 pub async fn explain(context: &JobContext, line_id: &str) -> anyhow::Result<Explained> {
-    let line_id = LineId::parse(line_id).context("a line id looks like lin_0123…; see the table invoice_line")?;
+    let line_id = LineId::parse(line_id).map_err(|error| {
+        ConfigurationError(format!("{error}; a line id looks like lin_0123…; see the table invoice_line"))
+    })?;
     let condition = format!("line_id = {}", as_text(line_id.as_str()));
     let rows = context.lake.rows(&INVOICE_LINE, Some(&condition)).await?;
     let Some(row) = rows.first() else {
-        bail!("there is no line {line_id}; list them: tollbook sql \"select line_id, description from invoice_line\"");
+        bail!(ConfigurationError(format!(
+            "there is no line {line_id}; list them: tollbook sql \"select line_id, description from invoice_line\""
+        )));
     };
     let invoice_id = row.text("invoice_id").context("a line without an invoice")?;
     let condition = format!("invoice_id = {}", as_text(invoice_id));
@@ -59,4 +68,128 @@ pub async fn explain(context: &JobContext, line_id: &str) -> anyhow::Result<Expl
     };
     let same_catalog = catalog.sha256 == document.body.catalog_sha256;
     Ok(Explained { document, line, evidence, same_catalog })
+}
+
+/// One component of a line's working.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Computed {
+    /// What it is, such as `tier 2 units`.
+    pub name: String,
+    /// Units, packages or events that it prices, where it prices some.
+    pub quantity: Option<String>,
+    /// Price of each of them, where that is a decimal: what it comes to by its quantity.
+    pub unit_price: Option<Decimal>,
+    /// The same in per cent, for a component that takes a part of an amount.
+    pub percent: Option<Decimal>,
+    /// Exact share, in major units; a reduction is negative.
+    pub exact: String,
+}
+
+/// The components of a working; none for a flat price, a price per unit or a graduated one without steps.
+#[must_use]
+pub fn how_computed(working: &Working) -> Vec<Computed> {
+    let components = working.components.iter().map(|component| {
+        let quantity = component.quantity.as_deref().and_then(|quantity| quantity.parse::<Exact>().ok());
+        // A share that is no finite decimal is a fraction in the text, and has no price worth printing.
+        let exact = component.exact.parse::<Exact>().ok();
+        let each = exact.zip(quantity).and_then(|(exact, quantity)| exact.checked_div(quantity).ok());
+        let is_part = component.name.ends_with("percentage");
+        let percent = each.and_then(|each| each.checked_mul(Exact::whole(100)).ok()).and_then(Exact::to_decimal);
+        Computed {
+            name: component.name.clone(),
+            quantity: component.quantity.clone(),
+            unit_price: each.and_then(Exact::to_decimal).filter(|_| !is_part),
+            percent: percent.filter(|_| is_part),
+            exact: component.exact.clone(),
+        }
+    });
+    components.collect()
+}
+
+impl Explained {
+    /// How the amount came about, as rows of component, quantity, price and exact share; none where the working is one
+    /// price.
+    #[must_use]
+    pub fn how_computed(&self) -> Vec<Vec<String>> {
+        let (working, currency) = (&self.line.working, self.document.body.currency);
+        let tiers = working.tiers.iter().map(|tier| {
+            let name = match &tier.up_to {
+                Some(up_to) => format!("above {} up to {up_to}", tier.from),
+                None => format!("above {}", tier.from),
+            };
+            let once = match tier.flat_price == Decimal::ZERO {
+                true => String::new(),
+                false => format!(" + {} {currency} once", tier.flat_price),
+            };
+            let price = format!("{} {currency}{once}", tier.unit_price);
+            vec![name, tier.quantity.to_string(), price, tier.exact.clone()]
+        });
+        let components = how_computed(working).into_iter().map(|component| {
+            let price = match (component.percent, component.unit_price) {
+                (Some(percent), _) => format!("{percent} %"),
+                (None, Some(price)) => format!("{price} {currency}"),
+                (None, None) => String::new(),
+            };
+            vec![component.name, component.quantity.unwrap_or_default(), price, component.exact]
+        });
+        let priced = working.billable.iter().filter(|billable| **billable != self.line.quantity.to_string());
+        let priced =
+            priced.map(|billable| vec!["quantity priced".to_owned(), billable.clone(), String::new(), String::new()]);
+        priced.chain(tiers).chain(components).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tollbook_billing::rating::{Usage, rate};
+    use tollbook_schemas::money::Currency;
+    use tollbook_schemas::price::{PriceModel, Steps, Tariff, Tier};
+
+    use super::*;
+
+    fn decimal(text: &str) -> Decimal {
+        text.parse().unwrap()
+    }
+
+    /// Components as rating makes them, printed as `name quantity price exact`.
+    #[test]
+    fn each_component_has_its_quantity_its_price_and_its_amount() {
+        let tier = |up_to: Option<&str>, unit: &str, flat: &str| Tier {
+            up_to: up_to.map(decimal),
+            unit_price: decimal(unit),
+            flat_price: decimal(flat),
+        };
+        let tiers = vec![tier(Some("10"), "0.3", "0"), tier(None, "0.1", "5")];
+        let graduated = PriceModel::Graduated { tiers: tiers.clone() };
+        let steps = Steps { minimum: Some(decimal("20")), discount_percent: Some(decimal("10")), ..Steps::default() };
+        let package = PriceModel::Package {
+            package_size: decimal("100"),
+            package_price: decimal("2.5"),
+            free_units: decimal("0"),
+        };
+        for (model, steps, quantity, expected) in [
+            (
+                graduated.clone(),
+                steps,
+                "13",
+                "tier 1 units 10 0.3 3; tier 2 units 3 0.1 0.3; tier 2 flat - - 5; minimum - - 11.7; discount - - -2",
+            ),
+            (PriceModel::Volume { tiers }, Steps::default(), "13", "tier 2 units 13 0.1 1.3; tier 2 flat - - 5"),
+            (package, Steps::default(), "101", "packages 2 2.5 5"),
+            (graduated, Steps::default(), "13", ""),
+        ] {
+            let tariff = Tariff { steps, ..Tariff::of(model) };
+            let rated = rate(&tariff, &Usage::of(decimal(quantity)), Currency::parse("EUR").unwrap()).unwrap();
+            let told = how_computed(&rated.working).into_iter().map(|one| {
+                let price = one.unit_price.map_or("-".to_owned(), |price| price.to_string());
+                format!("{} {} {price} {}", one.name, one.quantity.unwrap_or("-".to_owned()), one.exact)
+            });
+            assert_eq!(told.collect::<Vec<_>>().join("; "), expected);
+        }
+        let json = r#"{"components":[{"exact":"5.8","name":"tier 1 percentage","quantity":"200"},
+            {"exact":"1/3","name":"units","quantity":"7"},{"exact":"0","name":"units","quantity":"0"}],"exact":"6"}"#;
+        let computed = how_computed(&serde_json::from_str(json).unwrap());
+        assert_eq!((computed[0].percent, computed[0].unit_price), (Some(decimal("2.9")), None));
+        assert!(computed[1].unit_price.is_none() && computed[2].unit_price.is_none(), "no price can be told");
+    }
 }

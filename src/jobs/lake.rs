@@ -1,11 +1,13 @@
-//! `tollbook lake compact`: small files of the lake's tables become few, and their logs get checkpoints.
+//! `tollbook lake compact`: small files of the lake's tables become few, and their logs get checkpoints. And `tollbook lake
+//! files`: the live files of a table, for other tools.
 
-use anyhow::bail;
 use serde_json::{Value, json};
 use tollbook_lake::Compacted;
+use tollbook_schemas::nearest::nearest;
 use tollbook_schemas::tables::runs::JOB_RUN;
 use tollbook_schemas::tables::{ALL, Table, by_name};
 
+use crate::configuration::ConfigurationError;
 use crate::context::JobContext;
 
 /// Every job, this one included, adds a file to `job_run`: below so many files it is left alone.
@@ -26,7 +28,7 @@ impl CompactedTable {
     pub fn to_json(&self) -> Value {
         let done = &self.done;
         json!({ "table": self.table, "files_before": done.files_before, "files_after": done.files_after,
-            "bytes_before": done.bytes_before, "bytes_after": done.bytes_after, "rows": done.rows_total,
+            "bytes_before": done.bytes_before, "bytes_after": done.bytes_after, "rows_merged": done.rows_total,
             "commits": done.commits_total, "version": done.version, "checkpoint": done.checkpoint })
     }
 
@@ -37,6 +39,24 @@ impl CompactedTable {
     }
 }
 
+/// A table by its name on the command line.
+fn table_of(name: &str) -> Result<&'static Table, ConfigurationError> {
+    by_name(name).ok_or_else(|| {
+        let meant = nearest(name, ALL.iter().map(|table| table.name));
+        let meant = meant.map_or(String::new(), |meant| format!("did you mean {meant}? "));
+        ConfigurationError(format!("there is no table {name}; {meant}`tollbook sql \"show tables\"` names them"))
+    })
+}
+
+/// The live Parquet files of a table; none where nothing was written to it yet.
+///
+/// # Errors
+/// A name that is no table; the lake's.
+pub async fn files(context: &JobContext, name: &str) -> anyhow::Result<Vec<String>> {
+    let table = table_of(name)?;
+    Ok(context.lake.files(table.name).await?.unwrap_or_default())
+}
+
 /// Compacts the named tables, or all, one after the other.
 ///
 /// # Errors
@@ -44,10 +64,7 @@ impl CompactedTable {
 pub async fn compact(context: &JobContext, names: &[String], target_bytes: u64) -> anyhow::Result<Vec<CompactedTable>> {
     let mut tables: Vec<&'static Table> = Vec::new();
     for name in names {
-        match by_name(name) {
-            Some(table) => tables.push(table),
-            None => bail!("there is no table {name}; `tollbook sql \"show tables\"` names them"),
-        }
+        tables.push(table_of(name)?);
     }
     if tables.is_empty() {
         tables.extend(ALL);

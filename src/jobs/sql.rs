@@ -15,6 +15,7 @@ use tollbook_schemas::tables::runs::JOB_RUN;
 use tollbook_schemas::tables::{ALL, access_log, by_name, partner_event};
 use tollbook_schemas::views::{self, VIEWS};
 
+use crate::configuration::ConfigurationError;
 use crate::context::JobContext;
 use crate::output;
 
@@ -56,14 +57,14 @@ pub async fn sql(context: &JobContext, query: &str, format: Format) -> anyhow::R
 /// Answers a request: as text, or `None` where it was written to a file.
 ///
 /// # Errors
-/// The planner's words; a run that is not known, or whose tables cannot be read any more; a file that cannot be written.
+/// What is wrong with the query; a run that is not known, or whose tables cannot be read any more; a file that cannot be written.
 pub async fn answer(context: &JobContext, request: &Request<'_>) -> anyhow::Result<Option<String>> {
     let Request { query, format, .. } = *request;
     let documented = documentation(query);
     if format == Format::Parquet && (request.out.is_none() || documented.is_some()) {
-        bail!("Parquet is written to a file, named with --out FILE, and holds the rows of a query only");
+        let what = "Parquet is written to a file, named with --out FILE, and holds the rows of a query only";
+        bail!(ConfigurationError(what.to_owned()));
     }
-    let hint = "see `show tables` for tables and views, `describe NAME` for their columns";
     let text = if let Some(documented) = documented {
         match documented {
             Documentation::All => rendered(&show_tables()?, format)?,
@@ -76,11 +77,11 @@ pub async fn answer(context: &JobContext, request: &Request<'_>) -> anyhow::Resu
         };
         if let (Format::Parquet, Some(path)) = (format, request.out) {
             let partial = Partial::of(path)?;
-            context.lake.write_parquet(&session, query, &partial.file).await.context(hint)?;
+            context.lake.write_parquet(&session, query, &partial.file).await?;
             partial.complete()?;
             return Ok(None);
         }
-        rendered(&context.lake.answer(&session, query).await.context(hint)?, format)?
+        rendered(&context.lake.answer(&session, query).await?, format)?
     };
     let Some(path) = request.out else { return Ok(Some(text)) };
     let mut partial = Partial::of(path)?;
@@ -94,10 +95,10 @@ pub async fn answer(context: &JobContext, request: &Request<'_>) -> anyhow::Resu
 async fn recorded(context: &JobContext, run_id: &str) -> anyhow::Result<PinnedTables> {
     let rows = context.lake.rows(&JOB_RUN, Some(&format!("run_id = {}", as_text(run_id)))).await?;
     let Some(row) = rows.first() else {
-        bail!(
-            "there is no run {run_id}; `tollbook sql \"select run_id, job, started_at, result from job_run order by \
-             started_at desc limit 20\"` shows the last ones"
-        );
+        bail!(ConfigurationError(format!(
+            "there is no run {run_id}; `tollbook sql \"select run_id, job, started_at, result from run_history order \
+             by sequence desc limit 20\"` shows the last ones"
+        )));
     };
     let damaged = || format!("the row of run {run_id} in job_run cannot be used");
     let pins: BTreeMap<String, Pin> =
@@ -163,7 +164,7 @@ async fn describe(context: &JobContext, name: &str, format: Format) -> anyhow::R
         (format!("{} (view): {}\n\n{}", view.name, view.doc, view.sql.trim()), rows.collect())
     } else {
         let names: Vec<&str> = ALL.iter().map(|table| table.name).chain(VIEWS.iter().map(|view| view.name)).collect();
-        bail!("there is no table or view {name}; there are {}", names.join(", "));
+        bail!(ConfigurationError(format!("there is no table or view {name}; there are {}", names.join(", "))));
     };
     if format != Format::Table {
         return rendered(&[texts(["column", "type", "null", "meaning"], &rows)?], format);
@@ -230,7 +231,7 @@ struct Partial {
 
 impl Partial {
     fn of(wanted: &Path) -> anyhow::Result<Self> {
-        let name = wanted.file_name().with_context(|| cannot_write(wanted))?.to_string_lossy();
+        let name = wanted.file_name().ok_or_else(|| ConfigurationError(cannot_write(wanted)))?.to_string_lossy();
         // Two processes may write the same answer.
         let at = wanted.with_file_name(format!(".{name}.{}.partial", std::process::id()));
         let file = std::fs::File::create(&at).with_context(|| cannot_write(wanted))?;

@@ -72,14 +72,33 @@ impl Folder {
 
     /// Runs a command to its end, with variables in its environment.
     pub fn run_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Ran {
+        self.run_all(&[&["--config", "tollbook.toml"], arguments].concat(), environment)
+    }
+
+    /// Runs a command to its end, its `--config` among the arguments.
+    pub fn run_plain(&self, arguments: &[&str]) -> Ran {
+        self.run_all(arguments, &[])
+    }
+
+    /// Runs a command to its end that reads these bytes.
+    pub fn run_reading(&self, arguments: &[&str], bytes: &[u8]) -> Ran {
+        self.write("stdin", bytes);
+        let file = std::fs::File::open(self.path("stdin")).unwrap();
+        self.run_from(&[&["--config", "tollbook.toml"], arguments].concat(), &[], file.into())
+    }
+
+    fn run_all(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Ran {
+        self.run_from(arguments, environment, Stdio::null())
+    }
+
+    fn run_from(&self, arguments: &[&str], environment: &[(&str, &str)], stdin: Stdio) -> Ran {
         let output = Command::new(env!("CARGO_BIN_EXE_tollbook"))
-            .args(["--config", "tollbook.toml"])
             .args(arguments)
             // A developer's setting: an operator does not see stacks in messages.
             .env_remove("RUST_BACKTRACE")
             .envs(environment.iter().copied())
             .current_dir(self.0.path())
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .output()
             .unwrap();
         Ran {

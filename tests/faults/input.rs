@@ -300,7 +300,7 @@ fn a_wrong_command_is_told_as_such() {
         assert_eq!(told.printed, "", "{name}");
     }
     folder.write("tollbook.toml", "[lake]\nroot = \"lake\"\ncolour = 1\n");
-    folder.run(&["check"]).fails(2, &["tollbook.toml", "line 3", "unknown field `colour`"]);
+    folder.run(&["check"]).fails(2, &["tollbook.toml", "--> tollbook.toml:3:1", "unknown field `colour`"]);
     std::fs::remove_file(folder.path("tollbook.toml")).unwrap();
     folder.run(&["check"]).fails(2, &["tollbook.toml cannot be read", "tollbook init"]);
 }

@@ -5,8 +5,11 @@
 //! that were given, and the same command once more changes nothing. No other part is needed: Stripe is the double of
 //! `simulate`, the broker is librdkafka's own mock, both in this process.
 
+mod billing;
 mod broker;
 mod catalog;
+mod codes;
+mod files;
 mod folder;
 mod input;
 mod lake;

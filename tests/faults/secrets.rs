@@ -12,7 +12,7 @@ use crate::stripe::Shop;
 /// Whatever must be seen nowhere. The double's own key is one: it is what Stripe is called with.
 const STRIPE_FILE: &str = crate::folder::KEY;
 const STRIPE_WRONG: &str = "sk_test_canarywrong";
-const HASH_KEY: &str = "canary-hash-key";
+const HASH_KEY: &str = "canary-hash-key-now";
 const HASH_KEY_BEFORE: &str = "canary-hash-before";
 const CREDENTIAL: &str = "canary-credential";
 const CANARIES: [&str; 5] = [STRIPE_FILE, STRIPE_WRONG, HASH_KEY, HASH_KEY_BEFORE, CREDENTIAL];

@@ -194,7 +194,7 @@ fn a_stripe_that_is_not_there_or_not_stripe_is_told() {
     shop.push().fails(2, &["stripe.base_url \"http://stripe.example\" cannot be used", "write https://api.stripe.com"]);
     shop.configure("");
     set("timeout_ms = 9000", "timeout_ms = 0");
-    shop.push().fails(2, &["timeout_ms and sends_max must be 1 or more"]);
+    shop.push().fails(2, &["timeout_ms must be 1 or more"]);
     shop.configure("");
     set(shop.double.base_url(), "http://127.0.0.1:1");
     shop.push().fails(4, &["Stripe could not be reached", "run `tollbook bill push` again"]);

@@ -29,7 +29,7 @@ fn process(ingested: &Ingested) -> JobContext {
 
 async fn close_once(context: &JobContext, month: Month) -> anyhow::Result<()> {
     let as_of = context.as_of(None).await?;
-    close(context, &[month], as_of, &|_| {}).await
+    close(context, &[month], as_of, None, &|_| {}).await
 }
 
 /// What a customer, an analyst and Stripe see: no id that Stripe gave, because those go by the order of requests.

@@ -147,23 +147,23 @@ pub(super) async fn roi(context: &JobContext, catalog: &Catalog, as_of: DateTime
     })
 }
 
-/// Issued invoices whose period ended, and how many end later.
+/// Issued invoices whose period ended, and how many end later. What was voided at Stripe is owed by nobody.
 async fn invoices(
     context: &JobContext,
     names: &BTreeMap<String, String>,
     as_of: DateTime<Utc>,
 ) -> anyhow::Result<(Vec<IssuedAmount>, i64)> {
-    let events = context.lake.rows(&INVOICE_EVENT, Some("kind in ('issued', 'paid')")).await?;
+    let events = context.lake.rows(&INVOICE_EVENT, Some("kind in ('issued', 'paid', 'voided')")).await?;
     let of_kind = |kind: &str| -> BTreeSet<String> {
         let of_kind = events.iter().filter(|row| row.text("kind") == Some(kind));
         of_kind.filter_map(|row| row.text("invoice_id").map(str::to_owned)).collect()
     };
-    let (issued, paid) = (of_kind("issued"), of_kind("paid"));
+    let (issued, paid, voided) = (of_kind("issued"), of_kind("paid"), of_kind("voided"));
     let (mut amounts, mut later) = (Vec::new(), 0);
     for row in context.lake.rows(&INVOICE, None).await? {
         let missing = || "a row of the table invoice is not complete";
         let invoice_id = row.text("invoice_id").with_context(missing)?;
-        if !issued.contains(invoice_id) {
+        if !issued.contains(invoice_id) || voided.contains(invoice_id) {
             continue;
         }
         if row.instant("period_end").with_context(missing)? > as_of {

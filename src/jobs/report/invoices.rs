@@ -5,20 +5,21 @@ use chrono::Days;
 use tollbook_billing::document::{Document, Line};
 use tollbook_billing::event::{EventKind, InvoiceEvent, events_of};
 use tollbook_billing::issue::read_documents;
-use tollbook_billing::profile::Profile;
-use tollbook_report::{InvoiceDocument, InvoiceLine, Party, TierPart};
+use tollbook_billing::profile::Profiles;
+use tollbook_report::{ComponentPart, InvoiceDocument, InvoiceLine, Party, TierPart};
 use tollbook_schemas::money::Money;
 use tollbook_schemas::period::Month;
 use tollbook_schemas::tables::billing::{BILLING_PROFILE, INVOICE_EVENT};
 
 use crate::context::JobContext;
+use crate::jobs::explain::how_computed;
 
 /// The issued invoices of a month, by issuer and number.
 pub(super) async fn issued(context: &JobContext, month: Month) -> anyhow::Result<Vec<InvoiceDocument>> {
     let documents = read_documents(&context.lake, month).await?;
     let events = events_of(&context.lake.rows(&INVOICE_EVENT, Some("kind = 'issued'")).await?)?;
     let profiles = context.lake.rows(&BILLING_PROFILE, None).await?;
-    let profiles: Vec<Profile> = profiles.iter().map(Profile::from_row).collect::<Result<_, _>>()?;
+    let profiles = Profiles::read(&profiles)?;
     let mut issued: Vec<(&InvoiceEvent, &Document)> = events
         .iter()
         .filter(|event| event.kind == EventKind::Issued)
@@ -28,15 +29,11 @@ pub(super) async fn issued(context: &JobContext, month: Month) -> anyhow::Result
     issued.into_iter().map(|(event, document)| printed(event, document, &profiles)).collect()
 }
 
-fn printed(event: &InvoiceEvent, document: &Document, profiles: &[Profile]) -> anyhow::Result<InvoiceDocument> {
+fn printed(event: &InvoiceEvent, document: &Document, profiles: &Profiles) -> anyhow::Result<InvoiceDocument> {
     let body = &document.body;
-    let profile =
-        profiles.iter().find(|profile| profile.profile_version_id == body.profile_version_id).with_context(|| {
-            format!(
-                "invoice {} names the billing profile {}, which is not in the table billing_profile",
-                document.invoice_id, body.profile_version_id
-            )
-        })?;
+    let profile = profiles
+        .version(&body.profile_version_id)
+        .map_err(|told| anyhow::anyhow!("invoice {}: {told}", document.invoice_id))?;
     let number = event.number.clone().with_context(|| format!("invoice {} has no number", document.invoice_id))?;
     let issued_on = event.at.date_naive();
     let due_on = issued_on
@@ -71,11 +68,13 @@ fn printed(event: &InvoiceEvent, document: &Document, profiles: &[Profile]) -> a
         pin: body.pin.clone(),
         catalog_sha256: body.catalog_sha256.clone(),
         profile_version_id: body.profile_version_id.to_string(),
+        incomplete: event.detail.clone(),
     })
 }
 
 fn line_of(line: &Line, document: &Document) -> InvoiceLine {
-    let tiers = line.working.tiers.iter().map(|tier| TierPart {
+    let working = &line.working;
+    let tiers = working.tiers.iter().map(|tier| TierPart {
         from: tier.from,
         up_to: tier.up_to,
         quantity: tier.quantity,
@@ -83,16 +82,26 @@ fn line_of(line: &Line, document: &Document) -> InvoiceLine {
         flat_price: tier.flat_price,
         exact: tier.exact.clone(),
     });
+    let components = how_computed(working).into_iter().map(|component| ComponentPart {
+        name: component.name,
+        quantity: component.quantity,
+        unit_price: component.unit_price,
+        percent: component.percent,
+        exact: component.exact,
+    });
     InvoiceLine {
         line_number: line.line_number,
         description: line.description.clone(),
         span_start: line.span_start,
         span_end: line.span_end,
         quantity: line.quantity,
+        billable: working.billable.clone(),
         unit: line.unit.clone(),
-        unit_price: line.working.unit_price,
+        unit_price: working.unit_price,
+        price_model: line.price_model.clone(),
         tiers: tiers.collect(),
-        exact: line.working.exact.clone(),
+        components: components.collect(),
+        exact: working.exact.clone(),
         amount: Money { minor: line.amount_minor, currency: document.body.currency },
     }
 }

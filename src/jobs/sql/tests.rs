@@ -46,15 +46,60 @@ pub(crate) async fn runs_and_views_are_read(context: &JobContext, result: &DemoR
         ("drop table usage", "DDL not supported"),
         ("copy (select 1) to '/tmp/never.csv'", "DML not supported"),
         ("create external table t stored as csv location '/etc/passwd'", "DDL not supported"),
-        ("select nothing from usage", "nothing"),
+        ("select nothing from usage", "there is no column nothing ("),
+        ("select evnt_count from usage", "there is no column evnt_count; did you mean usage.event_count?"),
         ("selekt 1", "selekt"),
+        ("select 1/0", "Divide by zero"),
+        ("select cast('a' as int)", "Cannot cast string 'a'"),
+        ("select cast(attributes as int) from access_log", "Unsupported CAST from Map"),
     ] {
         let error = sql(context, query, Format::Table).await.unwrap_err();
-        assert!(format!("{error:#}").contains(words), "{query}: {error:#}");
+        let told = format!("{error:#}");
+        assert!(told.matches(words).count() == 1 && told.lines().count() == 1, "{query}: {told}");
         assert_eq!(crate::jobs::kind_of(&error), Some(tollbook_schemas::error::Kind::Configuration), "{query}");
     }
+    one_instant_that_is_too_late_hides_nothing(context).await;
     let unknown = sql(context, "describe nothing", Format::Table).await.unwrap_err().to_string();
     assert!(unknown.contains("no table or view nothing") && unknown.contains("invoice_status"), "{unknown}");
+}
+
+/// The documented questions, by their words in README and docs/operations.md.
+async fn one_instant_that_is_too_late_hides_nothing(context: &JobContext) {
+    let query = "select count(*) as active, max(as_of) as as_of from active_partner";
+    let before = rows(context, query, None).await;
+    assert!(before[0].ends_with(",2026-07-02T06:00:00Z") && !before[0].starts_with("0,"), "{before:?}");
+    for (as_of, words) in [
+        ("2030-01-01T00:00:00Z", Some("lies in the future: it is 2026-07-02T06:00:00Z now; give an instant")),
+        ("2026-07-02T06:00:00.000001Z", Some("lies in the future")),
+        ("2026-07-02T06:00:00Z", None),
+        ("2026-05-20T00:00:00Z", None),
+    ] {
+        let found = context.figures_as_of(Some(as_of)).await;
+        match (found, words) {
+            (Ok(at), None) => {
+                crate::jobs::aggregate::program(context, at).await.unwrap();
+            }
+            (Err(error), Some(words)) => {
+                assert!(format!("{error:#}").contains(words), "{as_of}: {error:#}");
+                assert_eq!(crate::jobs::kind_of(&error), Some(tollbook_schemas::error::Kind::Configuration), "{as_of}");
+            }
+            (found, _) => panic!("{as_of}: {found:?}"),
+        }
+        assert_eq!(rows(context, query, None).await, before, "{as_of}");
+    }
+    // Over by the clock, and later than the data reach.
+    let mut later = context.clone();
+    later.clock = crate::clock::Clock::Fixed("2026-07-09T00:00:00Z".parse().unwrap());
+    let error = later.figures_as_of(Some("2026-07-03T00:00:00Z")).await.unwrap_err();
+    assert!(error.to_string().contains("is later than 2026-07-02T06:00:00Z, up to which the data reach"), "{error}");
+    assert_eq!(crate::jobs::kind_of(&error), Some(tollbook_schemas::error::Kind::Configuration));
+    // Billing has guards of its own: what is accepted as missing lies there.
+    assert!(later.as_of(Some("2026-07-03T00:00:00Z")).await.is_ok());
+    // The demo's clock stands still, and the order of the runs is that in which they ran.
+    let last = "select job from run_history order by sequence desc limit 1";
+    assert_eq!(rows(context, last, None).await, ["aggregate program"]);
+    let first = "select job, sequence > 0 from run_history where job not like 'ingest%' order by sequence limit 3";
+    assert_eq!(rows(context, first, None).await, ["aggregate usage,true", "bill draft,true", "bill issue,true"]);
 }
 
 /// The view by its SQL, the register by its fold of the same events.
@@ -97,7 +142,7 @@ async fn invoices_stand_as_in_the_register(context: &JobContext, result: &DemoRe
 }
 
 async fn runs_are_read_back(context: &JobContext, result: &DemoResult) {
-    let usage = run_of(context, "aggregate usage", "days").await;
+    let usage = run_of(context, "aggregate usage", "hours").await;
     let issue = run_of(context, "bill issue", "issued").await;
     let (accepted, invoices) = (result.ledger.access.accepted.to_string(), result.ledger.invoices.len().to_string());
     for (run, query, expected) in [

@@ -1,0 +1,156 @@
+//! The ends of the help texts: one or two real examples for each command. A test parses each of them.
+
+pub(super) const ALL: &str = "\
+Examples:
+  tollbook demo
+  tollbook init books
+  tollbook --config books/tollbook.toml check
+Every COMMAND --help ends with examples.";
+
+pub(super) const DEMO: &str = "\
+Examples:
+  tollbook demo
+  tollbook demo --seed 7 --events 50000 --dir /tmp/demo";
+
+pub(super) const INIT: &str = "\
+Examples:
+  tollbook init
+  tollbook init /srv/tollbook";
+
+pub(super) const CHECK: &str = "\
+Examples:
+  tollbook check
+  tollbook --config /srv/tollbook/tollbook.toml check --json";
+
+pub(super) const INGEST: &str = "\
+Examples:
+  tollbook ingest --until-caught-up
+  tollbook ingest --file access.log.1 --decoder nginx --gateway edge --environment production";
+
+pub(super) const AGGREGATE: &str = "\
+Examples:
+  tollbook aggregate
+  tollbook aggregate --as-of 2026-07-01T00:00:00Z";
+
+pub(super) const BILL: &str = "\
+A month, step by step:
+  tollbook bill draft --period 2026-06
+  tollbook bill issue --period 2026-06
+  tollbook bill push --period 2026-06
+  tollbook bill sync
+  tollbook bill register --period 2026-06";
+
+pub(super) const DRAFT: &str = "\
+Examples:
+  tollbook bill draft
+  tollbook bill draft --period 2026-06";
+
+pub(super) const ISSUE: &str = "\
+Examples:
+  tollbook bill issue --period 2026-06
+For flat plans of a program without requests:
+  tollbook bill draft --period 2026-06 --as-of 2026-07-01T00:00:00Z
+  tollbook bill issue --period 2026-06 --accept-incomplete \"flat plans only\"";
+
+pub(super) const PUSH: &str = "\
+Examples:
+  tollbook bill push
+  tollbook bill push --period 2026-06";
+
+pub(super) const SYNC: &str = "\
+Examples:
+  tollbook bill sync
+From cron:
+  45 * * * * tollbook --config /srv/tollbook/tollbook.toml bill sync";
+
+pub(super) const EXPLAIN: &str = "\
+Examples:
+  tollbook sql \"select line_id, description from invoice_line where partner_id = 'acme'\"
+  tollbook bill explain lin_0123456789abcdef0123";
+
+pub(super) const REGISTER: &str = "\
+Examples:
+  tollbook bill register --period 2026-06
+  tollbook bill register --period previous --csv > register.csv";
+
+pub(super) const ESTIMATE: &str = "\
+Example:
+  echo '{\"currency\":\"EUR\",\"price\":{\"model\":\"per_unit\",\"unit_price\":\"0.002\"},\"quantity\":\"1250\"}' \\
+    | tollbook bill estimate";
+
+pub(super) const CLOSE: &str = "\
+Examples:
+  tollbook close --period previous
+From cron:
+  15 3 * * * tollbook --config /srv/tollbook/tollbook.toml close";
+
+pub(super) const PARTNER: &str = "\
+Examples:
+  tollbook partner import partners.csv
+  tollbook partner record --help";
+
+pub(super) const IMPORT: &str = "\
+Examples: write an example, edit it, look at what it would do, do it
+  tollbook partner import --template > partners.csv
+  tollbook partner import partners.csv
+  tollbook partner import partners.csv --apply";
+
+pub(super) const RECORD: &str = "\
+Example:
+  tollbook partner record --partner acme --type subscription.cancelled \\
+    --at 2026-06-15T00:00:00Z --actor staff:ann --data '{\"subscription_id\":\"s1\"}'";
+
+pub(super) const REPORT: &str = "\
+Examples:
+  tollbook report funnel
+  tollbook report invoices --period 2026-06 --out pages";
+
+pub(super) const FUNNEL: &str = "\
+Examples:
+  tollbook report funnel
+  tollbook report funnel --as-of 2026-07-01T00:00:00Z --out pages";
+
+pub(super) const ROI: &str = "\
+Examples:
+  tollbook report roi
+  tollbook report roi --json > roi.json";
+
+pub(super) const INVOICES: &str = "\
+Examples:
+  tollbook report invoices
+  tollbook report invoices --period 2026-06 --out pages";
+
+pub(super) const SQL: &str = "\
+How many active partners do we have?
+  tollbook sql \"select count(*) as active, max(as_of) as as_of from active_partner\"
+Examples:
+  tollbook sql \"show tables\"
+  tollbook sql \"describe usage\"
+  tollbook sql \"select * from revenue_monthly\" --format csv
+  tollbook sql \"select * from usage_daily\" --format parquet --out usage.parquet
+  tollbook sql \"select count(*) from access_log\" --as-of-run run_0123456789abcdef0123";
+
+pub(super) const CATALOG: &str = "\
+Examples:
+  tollbook catalog diff catalog-of-may
+  tollbook catalog diff 49b7b64b66ea
+  tollbook catalog diff 49b7b64b66ea catalog-of-july --json
+Catalogs that were used:
+  tollbook sql \"select distinct catalog_sha256, kept_at from catalog_file order by 2\"";
+
+pub(super) const LAKE: &str = "\
+Examples:
+  tollbook lake files usage
+  tollbook lake compact";
+
+pub(super) const FILES: &str = "\
+Examples:
+  tollbook lake files usage
+  tollbook lake files access_log --json";
+
+pub(super) const COMPACT: &str = "\
+Examples:
+  tollbook lake compact
+  tollbook lake compact usage access_log
+From cron:
+  40 2 * * * tollbook --config /srv/tollbook/tollbook.toml lake compact";

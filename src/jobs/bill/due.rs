@@ -1,0 +1,74 @@
+//! Which months `--period` names.
+
+use anyhow::Context as _;
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use tollbook_aggregate::read_registry;
+use tollbook_schemas::catalog::Catalog;
+use tollbook_schemas::period::Month;
+use tollbook_schemas::registry::Subscription;
+use tollbook_schemas::tables::billing::INVOICE;
+
+use crate::context::JobContext;
+
+/// The months that `--period` names, as of an instant: a month, `previous`, or `due` (every ended month in which a
+/// subscription ran, by its own calendar, and every one of which a document is stored), so that a scheduler computes
+/// no dates.
+///
+/// # Errors
+/// A word that is none of these.
+pub async fn months(context: &JobContext, period: &str, as_of: DateTime<Utc>) -> anyhow::Result<Vec<Month>> {
+    let previous = Month::of(as_of, chrono_tz::UTC).previous();
+    match period {
+        "previous" => Ok(vec![previous]),
+        "due" => {
+            let (_, events) = context.pins().await?;
+            let registry = read_registry(&context.lake, &events, Some(as_of)).await?;
+            // What was issued is pushed and listed also where the catalog cannot be read just now.
+            let catalog = context.catalog().ok();
+            let subscriptions: Vec<&Subscription> = registry.subscriptions.values().collect();
+            let first = subscriptions.iter().map(|subscription| subscription.started_at).min();
+            let mut months = Vec::new();
+            // One month earlier than by UTC: west of Greenwich the first instant may still lie in it.
+            let mut month = first.map(|first| Month::of(first, chrono_tz::UTC).previous());
+            while let Some(at) = month.filter(|month| *month <= previous) {
+                let ran = subscriptions.iter().any(|subscription| ran_in(subscription, catalog.as_ref(), at));
+                // A subscription may have been corrected away after its month was drafted or issued.
+                if ran || !context.lake.rows(&INVOICE, Some(&format!("period = '{at}'"))).await?.is_empty() {
+                    months.push(at);
+                }
+                month = Some(at.next());
+            }
+            Ok(months)
+        }
+        month => Ok(vec![month.parse().context("--period takes a month such as 2026-06, or previous, or due")?]),
+    }
+}
+
+/// Whether a subscription ran in a month of its zone. Where it is not known which zone that is, in that of any that it
+/// may be: drafting tells why it cannot be billed.
+fn ran_in(subscription: &Subscription, catalog: Option<&Catalog>, month: Month) -> bool {
+    let ended_at = subscription.ended_at.unwrap_or(DateTime::<Utc>::MAX_UTC);
+    let reaches = |zone: &Tz| match month.period(*zone) {
+        Ok(month) => subscription.started_at < ended_at.min(month.end) && ended_at > month.start,
+        Err(_) => true,
+    };
+    zones_of(subscription, catalog).iter().any(reaches)
+}
+
+fn zones_of(subscription: &Subscription, catalog: Option<&Catalog>) -> Vec<Tz> {
+    if let Some(zone) = subscription.time_zone {
+        return vec![zone];
+    }
+    let Some(catalog) = catalog else {
+        // The ends of the earth.
+        return vec![Tz::Etc__GMTPlus12, Tz::UTC, Tz::Etc__GMTMinus14];
+    };
+    match catalog.plans.get(&subscription.plan_id) {
+        Some(versions) => {
+            let issuers = versions.iter().filter_map(|version| catalog.issuers.get(&version.issuer));
+            issuers.map(|issuer| issuer.time_zone).collect()
+        }
+        None => vec![Tz::UTC],
+    }
+}

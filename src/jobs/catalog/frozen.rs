@@ -1,0 +1,218 @@
+//! What issued invoices were rated with may not change: refused with file, line, what changed and the mend, before
+//! anything is written. Which changes that are: `schemas/src/catalog/diff/frozen.rs`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context as _, bail};
+use arrow::array::AsArray as _;
+use arrow::datatypes::{Int32Type, Int64Type};
+use tollbook_lake::as_text;
+use tollbook_schemas::catalog::diff::{Change, EntryChange, FieldChange, Section, broken};
+use tollbook_schemas::catalog::{Catalog, KeptError, Problem, problem};
+use tollbook_schemas::id::PlanId;
+use tollbook_schemas::tables::billing::{INVOICE, INVOICE_EVENT, INVOICE_LINE};
+
+use super::read_kept_partly;
+use crate::context::{CatalogProblems, JobContext};
+
+/// A plan version on issued invoices that were rated with another catalog than the present one.
+#[derive(Debug)]
+struct Used {
+    plan: PlanId,
+    version: u32,
+    /// The first of them, by number.
+    invoice: String,
+    invoices: i64,
+}
+
+/// What the present catalog does to what was billed.
+#[derive(Debug, Default)]
+struct Frozen {
+    /// Changes that are refused, in file and line order.
+    problems: Vec<Problem>,
+    /// Changes that are not, and what cannot be compared.
+    notes: Vec<String>,
+}
+
+/// Refuses a catalog that changes what issued invoices were rated with.
+///
+/// # Errors
+/// [`CatalogProblems`]; the lake's; kept catalogs that are damaged.
+pub async fn refuse_changes(context: &JobContext, catalog: &Catalog) -> anyhow::Result<()> {
+    let is_promised = |section| matches!(section, Section::Plan | Section::Meter);
+    // On the heap: the jobs around it are nested deeply already, and a thread's stack is small.
+    let found = Box::pin(changes(context, catalog, is_promised)).await?;
+    refuse(context, found).map(|_| ())
+}
+
+/// As [`refuse_changes`]; gives what else changed of what was billed, and what cannot be compared, in words.
+///
+/// # Errors
+/// As [`refuse_changes`].
+pub async fn refuse_changes_and_note(context: &JobContext, catalog: &Catalog) -> anyhow::Result<Vec<String>> {
+    refuse(context, Box::pin(changes(context, catalog, |_| true)).await?)
+}
+
+fn refuse(context: &JobContext, Frozen { mut problems, notes }: Frozen) -> anyhow::Result<Vec<String>> {
+    if problems.is_empty() {
+        return Ok(notes);
+    }
+    let folder = context.configuration.path(&context.configuration.catalog.folder);
+    for problem in &mut problems {
+        problem.path = folder.join(&problem.path).display().to_string();
+    }
+    bail!(CatalogProblems { problems })
+}
+
+/// Compares the present catalog with those that documents were rated with. Lines are read only where something that is
+/// looked for is different, so that years of invoices cost nothing while prices change as they should.
+async fn changes(
+    context: &JobContext,
+    catalog: &Catalog,
+    is_looked_for: impl Fn(Section) -> bool,
+) -> anyhow::Result<Frozen> {
+    let mut found = Frozen::default();
+    // One mistake is told once, though several catalogs had it otherwise.
+    let mut told: BTreeSet<(Section, String, Option<u32>, Vec<String>)> = BTreeSet::new();
+    for sha256 in other_catalogs(context, &catalog.sha256).await? {
+        let short = &sha256[..12.min(sha256.len())];
+        let (then, problems) = match read_kept_partly(context, &sha256).await {
+            Ok(kept) => kept,
+            Err(error) if matches!(error.downcast_ref(), Some(KeptError::Missing { .. })) => {
+                found.notes.push(format!(
+                    "documents were rated with catalog {short}, which was not kept: whether what they billed changed is \
+                     not known"
+                ));
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        if let Some(first) = problems.first() {
+            found.notes.push(format!(
+                "of catalog {short}, with which documents were rated, this version of tollbook refuses something, which \
+                 is not compared: {first}"
+            ));
+        }
+        let versions = then.plans.iter().flat_map(|(plan, versions)| versions.iter().map(move |v| (plan, v.version)));
+        let mut changed: BTreeMap<(PlanId, u32), Vec<EntryChange>> = BTreeMap::new();
+        for (plan, version) in versions {
+            let mut entries = broken(&then, catalog, plan, version);
+            entries.retain(|entry| is_looked_for(entry.section));
+            if !entries.is_empty() {
+                changed.insert((plan.clone(), version), entries);
+            }
+        }
+        if changed.is_empty() {
+            continue;
+        }
+        for used in used_of(context, &sha256).await? {
+            for entry in changed.get(&(used.plan.clone(), used.version)).into_iter().flatten() {
+                for field in fields_of(entry) {
+                    let path = field.map_or_else(Vec::new, |field| field.path.clone());
+                    if told.insert((entry.section, entry.id.clone(), entry.version, path)) {
+                        found.tell(catalog, &used, entry, field);
+                    }
+                }
+            }
+        }
+    }
+    problem::sort(&mut found.problems);
+    Ok(found)
+}
+
+/// The fields that are told one by one; none for an entry that is gone, which is told once.
+fn fields_of(entry: &EntryChange) -> Vec<Option<&FieldChange>> {
+    match entry.change {
+        Change::Removed => vec![None],
+        Change::Added | Change::Changed => entry.fields.iter().map(Some).collect(),
+    }
+}
+
+impl Frozen {
+    fn tell(&mut self, catalog: &Catalog, used: &Used, entry: &EntryChange, field: Option<&FieldChange>) {
+        let Used { plan, version, invoice, invoices, .. } = used;
+        let billed = match invoices {
+            1 => format!("is on invoice {invoice}"),
+            _ => format!("is on invoice {invoice} and {} more", invoices - 1),
+        };
+        let what = match field {
+            Some(field) => format!("was changed: {field}"),
+            None => "is gone".to_owned(),
+        };
+        let back = field.and_then(|field| field.old.as_ref()).map_or("put it back as it was".to_owned(), |old| {
+            // A long filter stands in the line above already.
+            if old.chars().count() <= 40 { format!("put back {old}") } else { "put it back as it was".to_owned() }
+        });
+        let next = catalog.plans.get(plan).into_iter().flatten().map(|plan| plan.version).max().unwrap_or(*version);
+        let next = next.max(*version) + 1;
+        let (what, mend) = match entry.section {
+            Section::Plan => (
+                format!("plan {plan} version {version} {billed} and {what}"),
+                format!("{back}, and add version {next} with an effective_from"),
+            ),
+            Section::Meter => (
+                format!("meter {} of plan {plan} version {version}, which {billed}, {what}", entry.id),
+                format!(
+                    "{back}, add a meter under another id, and name it in version {next} of the plan with an \
+                     effective_from"
+                ),
+            ),
+            Section::Product | Section::Issuer => {
+                self.notes.push(format!(
+                    "{} {} of plan {plan} version {version}, which {billed}, {what}; invoices stay as they are, and \
+                     usage that was not billed is computed anew",
+                    entry.section.as_str(),
+                    entry.id
+                ));
+                return;
+            }
+        };
+        let path = field.map_or(&[][..], |field| &field.path);
+        self.problems.push(catalog.problem_in_entry(entry, path, what, mend));
+    }
+}
+
+/// The catalogs that documents were rated with, without the present one.
+async fn other_catalogs(context: &JobContext, present: &str) -> anyhow::Result<BTreeSet<String>> {
+    let lake = &context.lake;
+    let session = lake.empty_session()?;
+    lake.register(&session, &INVOICE, None).await?;
+    let sql = format!("select distinct catalog_sha256 from invoice where catalog_sha256 <> {}", as_text(present));
+    let mut others = BTreeSet::new();
+    for batch in lake.query(&session, &sql).await? {
+        others.extend(batch.column(0).as_string::<i32>().iter().flatten().map(str::to_owned));
+    }
+    Ok(others)
+}
+
+/// The plan versions that issued invoices name which a catalog rated.
+async fn used_of(context: &JobContext, sha256: &str) -> anyhow::Result<Vec<Used>> {
+    let lake = &context.lake;
+    let session = lake.empty_session()?;
+    for table in [&INVOICE, &INVOICE_EVENT, &INVOICE_LINE] {
+        lake.register(&session, table, None).await?;
+    }
+    let sql = format!(
+        "select l.plan_id, l.plan_version, min(e.number), count(distinct i.invoice_id) \
+         from invoice i join invoice_event e on e.invoice_id = i.invoice_id and e.kind = 'issued' \
+         join invoice_line l on l.invoice_id = i.invoice_id \
+         where i.catalog_sha256 = {} and l.plan_id is not null and l.plan_version is not null \
+         group by 1, 2 order by 1, 2",
+        as_text(sha256)
+    );
+    let mut used = Vec::new();
+    for batch in lake.query(&session, &sql).await? {
+        let (plans, numbers) = (batch.column(0).as_string::<i32>(), batch.column(2).as_string::<i32>());
+        let versions = batch.column(1).as_primitive::<Int32Type>();
+        let counts = batch.column(3).as_primitive::<Int64Type>();
+        for row in 0..batch.num_rows() {
+            used.push(Used {
+                plan: PlanId::parse(plans.value(row)).context("invoice_line.plan_id")?,
+                version: u32::try_from(versions.value(row)).context("invoice_line.plan_version")?,
+                invoice: numbers.value(row).to_owned(),
+                invoices: counts.value(row),
+            });
+        }
+    }
+    Ok(used)
+}

@@ -85,7 +85,7 @@ pub(crate) fn decide(deliveries: &[Delivery]) -> Verdict {
     let mut corrections: BTreeMap<&str, &Delivery> = BTreeMap::new();
     for correction in deliveries.iter().filter(|delivery| !is_request(delivery)) {
         let first = corrections.entry(correction.own_id.as_str()).or_insert(correction);
-        if correction.place < first.place {
+        if (correction.received_at, &correction.place) < (first.received_at, &first.place) {
             *first = correction;
         }
     }

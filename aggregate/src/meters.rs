@@ -1,6 +1,7 @@
 //! Meters as SQL: checked when the catalog is loaded, so that a wrong expression is told before a night's run. Takes a
 //! catalog, gives problems at their places in its files; which part of the SQL is meant is `meters/offender.rs`'s to find.
 
+mod failing;
 mod offender;
 
 use std::ops::Range;
@@ -82,6 +83,14 @@ impl Checking<'_> {
             let at = offender::word(sql, "cast");
             let what = "has a cast, which fails on the first text that is no number, and stops everybody's usage";
             self.refuse(field, at, what, "use try_cast");
+            return Some(expression);
+        }
+        // With the casts that the engine puts in by itself: a text that is compared with a number.
+        let run = self.context.create_physical_expr(expression.clone(), self.schema);
+        match run.and_then(|run| failing::part(&run, self.schema.as_arrow())) {
+            Ok(None) => {}
+            Ok(Some(failing)) => self.refuse(field, None, &failing.what, failing.mend),
+            Err(error) => self.offends(field, sql, &error),
         }
         Some(expression)
     }

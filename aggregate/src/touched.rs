@@ -200,18 +200,18 @@ pub(crate) async fn hours_of_links(
 /// # Errors
 /// [`PeriodError`].
 pub(crate) fn recut_hours(
-    old: &Registry,
-    new: &Registry,
-    catalog: &Catalog,
+    old: (&Registry, &Catalog),
+    new: (&Registry, &Catalog),
     range: Period,
 ) -> Result<BTreeSet<Hour>, PeriodError> {
-    let cuts = |registry: &Registry| -> Result<BTreeSet<(PartnerId, DateTime<Utc>)>, PeriodError> {
-        let segments = segments(registry, catalog, range)?;
-        let each = |(partner, spans): (PartnerId, Vec<Period>)| {
-            spans.into_iter().map(move |span| (partner.clone(), span.start))
+    let cuts =
+        |(registry, catalog): (&Registry, &Catalog)| -> Result<BTreeSet<(PartnerId, DateTime<Utc>)>, PeriodError> {
+            let segments = segments(registry, catalog, range)?;
+            let each = |(partner, spans): (PartnerId, Vec<Period>)| {
+                spans.into_iter().map(move |span| (partner.clone(), span.start))
+            };
+            Ok(segments.into_iter().flat_map(each).collect())
         };
-        Ok(segments.into_iter().flat_map(each).collect())
-    };
     let (old, new) = (cuts(old)?, cuts(new)?);
     let mut hours = BTreeSet::new();
     for (_, cut) in old.symmetric_difference(&new) {

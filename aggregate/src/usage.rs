@@ -3,7 +3,7 @@
 //!
 //! Cost follows what changed, not history; late rows, corrections and requests that come again in another hour need no
 //! special case; a crash leaves the old usage or the new one. A change of the registry touches the hours that it
-//! changes, one of the catalog every hour. Running it again with nothing new commits nothing. Quantities are summed in
+//! changes, one of meters or products every hour, one of prices none. Running it again with nothing new commits nothing. Quantities are summed in
 //! 256 bits, so that a sum cannot wrap (DataFusion's own 128-bit sum does): at most 2^63 rows of at most 38 digits stay
 //! below 58 digits, and 76 fit.
 //!
@@ -27,6 +27,7 @@ use tollbook_schemas::id::MeterId;
 use tollbook_schemas::period::Period;
 use tollbook_schemas::pin::Pin;
 use tollbook_schemas::registry::Registry;
+use tollbook_schemas::tables::catalog::CATALOG_FILE;
 use tollbook_schemas::tables::derived::{CONTESTED_REQUEST, USAGE};
 use tollbook_schemas::tables::{Row, Table, access_log, batch_of, partner_event};
 
@@ -105,8 +106,22 @@ const REACH: &str = "reach_ms";
 
 /// The catalog's hash as a transaction version: 60 bits of it tell two catalogs apart.
 fn catalog_version(catalog: &Catalog) -> i64 {
-    let digits = catalog.sha256.get(..15).unwrap_or_default();
-    i64::from_str_radix(digits, 16).unwrap_or_default()
+    version_of_hash(&catalog.sha256)
+}
+
+fn version_of_hash(sha256: &str) -> i64 {
+    i64::from_str_radix(sha256.get(..15).unwrap_or_default(), 16).unwrap_or_default()
+}
+
+/// The catalog that `usage` was last computed with; none where the lake does not keep it, or it cannot be read today.
+async fn catalog_before(lake: &Lake, version: Option<i64>, now: &Catalog) -> Result<Option<Catalog>, AggregateError> {
+    if version == Some(catalog_version(now)) {
+        return Ok(Some(now.clone()));
+    }
+    let rows = lake.rows(&CATALOG_FILE, None).await?;
+    let kept = rows.iter().filter_map(|row| row.text("catalog_sha256"));
+    let sha256 = kept.into_iter().find(|sha256| Some(version_of_hash(sha256)) == version);
+    Ok(sha256.and_then(|sha256| Catalog::of_rows(sha256, &rows).ok()))
 }
 
 /// Brings `usage` up to what the lake knows now. `reach` is how far the data reach ([`crate::data_reach`]), asked for
@@ -144,6 +159,11 @@ async fn refresh_once(
     let known = usage_pin(lake, &access_log::TABLE).await?;
     let pin = lake.pin(&access_log::TABLE).await?;
     let events_known = usage_pin(lake, &partner_event::TABLE).await?;
+    // Whoever came first knows events that this caller's registry lacks: its frontier must not go back.
+    let is_behind = |(source, partition, next)| events_pin.next_offset(source, partition).is_none_or(|end| next > end);
+    if events_known.iter().any(is_behind) {
+        return Err(AggregateError::Contention(USAGE.name));
+    }
     let mut commit_steps = steps(&known, &pin, &access_log::TABLE);
     commit_steps.extend(steps(&events_known, events_pin, &partner_event::TABLE));
     // The reach may fall back: a topic that was added to the configuration may hold anything until it is read.
@@ -165,24 +185,27 @@ async fn refresh_once(
     let context = lake.empty_session()?;
     lake.register(&context, &access_log::TABLE, None).await?;
     let all_rows = pin_condition(&pin);
-    let whole = txns.get(CATALOG) != Some(&catalog_version(catalog));
-    let hours = if whole {
-        hours_of_rows(lake, &context, &all_rows).await?
-    } else {
+    // Prices change often and change no usage; what is metered, and for which product, changes all of it.
+    let before = catalog_before(lake, txns.get(CATALOG).copied(), catalog).await?;
+    let before = before.filter(|before| before.meters == catalog.meters && before.products == catalog.products);
+    let whole = before.is_none();
+    let hours = if let Some(catalog_before) = before {
         let new_rows = format!("{all_rows} and not {}", pin_condition(&known));
         let mut touched: BTreeSet<Hour> = hours_of_rows(lake, &context, &new_rows).await?.into_keys().collect();
         touched.extend(contested.arrived.values().flat_map(|verdict| &verdict.hours));
-        if events_known != *events_pin {
-            let before = read_registry(lake, &events_known, None).await?;
-            let links = changed_links(&before, registry);
+        if events_known != *events_pin || catalog_before.sha256 != catalog.sha256 {
+            let registry_before = read_registry(lake, &events_known, None).await?;
+            let links = changed_links(&registry_before, registry);
             touched.extend(hours_of_links(lake, &context, &links, &all_rows).await?);
             if let Some(range) = range_of_rows(lake, &context, &all_rows).await? {
-                touched.extend(recut_hours(&before, registry, catalog, range)?);
+                touched.extend(recut_hours((&registry_before, &catalog_before), (registry, catalog), range)?);
             }
         }
         // How many rows there are decides how many hours fit into a pass.
         let within = format!("{all_rows} and {}", in_ranges("occurred_at", &ranges(touched)));
         hours_of_rows(lake, &context, &within).await?
+    } else {
+        hours_of_rows(lake, &context, &all_rows).await?
     };
     let mut rows = Vec::new();
     for pass in passes(&hours) {

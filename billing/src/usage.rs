@@ -42,6 +42,8 @@ pub struct UsageSlice {
     pub state: String,
     /// Requests that counted.
     pub event_count: i64,
+    /// Those of them whose value is none, and is in no quantity.
+    pub invalid_count: i64,
     /// UTC date of its start.
     pub event_date: NaiveDate,
 }
@@ -76,6 +78,7 @@ impl UsageSlice {
             quantity: stored.decimal("quantity")?,
             state: stored.text("state")?.to_owned(),
             event_count: stored.int("event_count")?,
+            invalid_count: stored.int("invalid_count")?,
             event_date: stored.date("event_date")?,
         })
     }

@@ -40,19 +40,17 @@ impl Lake {
             Err(TryLockError::WouldBlock) => {
                 Err(LakeError::LockHeld { work: work.to_owned(), path: path.display().to_string() })
             }
-            Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => Ok(Lock { _file: file }),
-            Err(TryLockError::Error(error)) => Err(wrong(error)),
+            // No locks here, or none now (a network's file system answers in many ways): the transactions still fence.
+            Err(TryLockError::Error(_)) => Ok(Lock { _file: file }),
         }
     }
 }
 
-/// Opens the file, which stays for ever: were it deleted by whoever ends, two could hold locks of one name. It may
-/// belong to another user, and only has to be read.
+/// Opens the file, which stays for ever: were it deleted by whoever ends, two could hold locks of one name. For writing,
+/// because NFS gives an exclusive lock to nobody else; where it belongs to another user, for reading.
 fn open(path: &Path) -> std::io::Result<File> {
-    match File::open(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            OpenOptions::new().read(true).append(true).create(true).open(path)
-        }
+    match OpenOptions::new().read(true).append(true).create(true).open(path) {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => File::open(path),
         opened => opened,
     }
 }

@@ -220,11 +220,22 @@ async fn create(table: &DeltaTable, def: &'static Table) -> Result<(), LakeError
 }
 
 /// A table that another version wrote with other columns must not be read as if it were ours.
+/// What puts a table of another version right: a derived one can be made again.
+fn mend(def: &Table) -> String {
+    match def.append_only || def.written_by != "tollbook aggregate" {
+        true => String::new(),
+        false => format!(
+            " (it is derived: take the folder {} out of the lake, and `tollbook aggregate` makes it anew)",
+            def.name
+        ),
+    }
+}
+
 fn check_schema(table: &DeltaTable, def: &'static Table) -> Result<(), LakeError> {
     let failed = |source: DeltaTableError| LakeError::Open { table: def.name, source: Box::new(source) };
     let found = table.snapshot().map_err(failed)?.snapshot().arrow_schema();
     for column in def.columns {
-        let wrong = |what: String| LakeError::Schema { table: def.name, what };
+        let wrong = |what: String| LakeError::Schema { table: def.name, what: format!("{what}{}", mend(def)) };
         let field =
             found.field_with_name(column.name).map_err(|_| wrong(format!("column {} is missing", column.name)))?;
         let declared = column.kind.data_type();

@@ -275,8 +275,10 @@ impl Folding {
                 partner.display_name = event.text("display_name").map(str::to_owned).or(partner.display_name.take());
                 partner.segment = event.text("segment").map(str::to_owned).or(partner.segment.take());
                 partner.owner = event.text("owner").map(str::to_owned).or(partner.owner.take());
-                partner.is_internal |= event.data.get("is_internal") == Some(&true.into());
-                partner.is_test |= event.data.get("is_test") == Some(&true.into());
+                // Of what is said the last counts, so that a mistake can be taken back; what is not said stays.
+                let flag = |field: &str, was: bool| event.data.get(field).and_then(|is| is.as_bool()).unwrap_or(was);
+                partner.is_internal = flag("is_internal", partner.is_internal);
+                partner.is_test = flag("is_test", partner.is_test);
             }
             "offboarded" => self.offboard(event, partner_id, wrong_finding),
             "reactivated" => self.reactivate(event, partner_id),

@@ -77,12 +77,23 @@ pub async fn close(
     aggregate::usage(context).await?;
     let mut reports = Vec::new();
     let mut missing = Vec::new();
+    let mut stale = None;
     for month in months {
         let result = bill::draft_month(context, *month, as_of).await?;
         result.told().iter().for_each(|line| talk(line));
         let bill::DraftResult { drafted, counts, .. } = result;
-        let bill::IssueResult { issued, reach, .. } =
-            bill::issue_accepting(context, *month, as_of, accept_incomplete).await?;
+        let issued = bill::issue_accepting(context, *month, as_of, accept_incomplete).await;
+        let bill::IssueResult { issued, reach, .. } = match issued {
+            Ok(result) => result,
+            // Others were issued before it was told, and must not wait for one partner's news: they are pushed.
+            Err(error) if error.is::<bill::Stale>() => {
+                talk(&format!("{month}: {error:#}"));
+                reports.push(bill::push_month(context, *month).await?);
+                stale = stale.or(Some(error));
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         missing.extend(bill::what_is_missing(context, *month, &issued, reach).await?);
         let pushed = bill::push_month(context, *month).await?;
         // A document that is not written has no draft to be left: most are told by the drafting, one by a race.
@@ -112,6 +123,9 @@ pub async fn close(
     let looks_to = data_reach(&context.lake, &context.configuration.feeds()?).await?.map_or(as_of, |to| to.min(as_of));
     aggregate::program(context, looks_to).await?;
     report::all(context, months, looks_to).await?;
+    if let Some(stale) = stale {
+        return Err(stale);
+    }
     bill::complain_of_incomplete(&missing)?;
     bill::complain(&reports)?;
     bill::complain_of_sync(&synced)

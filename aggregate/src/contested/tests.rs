@@ -52,6 +52,7 @@ fn the_delivery_that_counts_is_decided_by_rule_whatever_the_order_of_arrival() {
         ("r1@10 a2@12/c1!50 a3@12/c2!40", Some(2), true, "amended"),
         // Delivered again, the first correction does not overtake the second.
         ("r1@10 a2@12/c1 x3@12/c2 a4@12/c1", None, true, "amended, retracted"),
+        ("r5@10 x6@12/c1!10 a7@12/c2!20 x1@12/c1!30", Some(7), true, "amended, retracted"),
         ("x1@10/c1", None, false, "orphan, retracted"),
         ("a1@10/c1 a2@10/c2", None, false, "amended, orphan"),
     ] {

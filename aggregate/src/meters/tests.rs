@@ -27,6 +27,15 @@ fn right_expressions_are_taken() {
     for value in ["attributes['tokens']", "response_bytes", "try_cast(attributes['n'] as decimal(38, 12)) * 2"] {
         assert_eq!(problems(value, "status between 200 and 299"), [], "{value}");
     }
+    for filter in [
+        "response_bytes / nullif(request_bytes, 0) < 100",
+        "response_bytes / 1024 > 2",
+        "try_cast(attributes['n'] as decimal(38, 12)) > 3",
+        "occurred_at >= '2026-06-01T00:00:00Z'",
+        "path like '/maps/%' and lower(method) = 'get'",
+    ] {
+        assert_eq!(problems("response_bytes", filter), [], "{filter}");
+    }
 }
 
 /// Each row: a value, a filter, the line of the problem, what is underlined, and words of it.
@@ -56,6 +65,22 @@ fn wrong_expressions_are_told_with_their_place() {
             "value is no SQL expression: found EOF, expected an expression",
         ),
         ("response_bytes", "lenght(path) = 1", 7, "lenght", "Invalid function 'lenght'"),
+        ("response_bytes", "attributes['n'] > 3", 7, "attributes['n'] > 3", "makes a number of a text"),
+        (
+            "response_bytes",
+            "response_bytes / request_bytes < 100",
+            7,
+            "response_bytes / request_bytes < 100",
+            "may be 0",
+        ),
+        ("response_bytes", "response_bytes % 0 = 1", 7, "response_bytes % 0 = 1", "may be 0"),
+        (
+            "response_bytes",
+            "to_timestamp(attributes['exp']) > occurred_at",
+            7,
+            "to_timestamp(attributes['exp']) > occurred_at",
+            "calls to_timestamp",
+        ),
         ("response_bytes / 1073741824.0", "true", 6, "response_bytes / 1073741824.0", "not exact"),
         ("request_bytes + response_bytes", "true", 6, "request_bytes + response_bytes", "wraps in silence"),
         ("cast(attributes['n'] as bigint)", "true", 6, "cast", "use try_cast"),

@@ -99,7 +99,7 @@ fn a_changed_subscription_touches_only_the_hours_that_it_cuts_inside() {
         ),
         (&subscribed(Tz::UTC, "03T10:20", None), &subscribed(Tz::UTC, "03T10:20", None), &[]),
     ] {
-        let hours = recut_hours(before, after, &catalog, range).unwrap();
+        let hours = recut_hours((before, &catalog), (after, &catalog), range).unwrap();
         assert_eq!(hours.into_iter().map(print_instant).collect::<Vec<_>>(), wanted);
     }
 }

@@ -223,7 +223,7 @@ fn naive(records: &[Record], registry: &Registry) -> Folded {
         };
         let mut corrections: BTreeMap<&str, &Record> = BTreeMap::new();
         let mut in_order: Vec<&&Record> = deliveries.iter().filter(|record| record.kind != "request").collect();
-        in_order.sort_by_key(place);
+        in_order.sort_by_key(|record| (record.received_at, record.partition, record.offset));
         for correction in in_order {
             corrections.entry(&correction.event_id).or_insert(correction);
         }
@@ -476,4 +476,47 @@ async fn what_a_dead_run_left_and_two_runs_at_once_give_the_same_usage() {
         }
     }
     assert_eq!(folded(&lake, &whose).await, naive(&records, &whose));
+}
+
+/// A price book that changes every month must not cost a year of history; what is metered otherwise must.
+#[tokio::test]
+async fn a_catalog_of_other_prices_computes_nothing_anew_and_one_of_other_meters_everything() {
+    let with = |more: &str, replaced: (&str, &str)| {
+        let base = catalog();
+        let file = &base.files()[0];
+        let text = format!("{}{more}", file.text).replace(replaced.0, replaced.1);
+        Catalog::parse(&[CatalogFile { path: file.path.clone(), text }]).unwrap()
+    };
+    let issuer = "[[issuer]]\nid = \"acme\"\nlegal_name = \"Acme\"\naddress = [\"Here\"]\nnumber_prefix = \"A-\"\n\
+                  time_zone = \"Europe/Berlin\"\npayment_terms_days = 14\n\
+                  [[plan]]\nid = \"pro\"\nversion = 1\neffective_from = \"2026-01-01T00:00:00Z\"\nname = \"Pro\"\n\
+                  issuer = \"acme\"\ncurrency = \"EUR\"\n\
+                  [[plan.price]]\nid = \"base\"\ndescription = \"Base\"\nmodel = \"flat\"\namount = \"1\"\n";
+    let first = with(issuer, ("", ""));
+    let mut dice = Dice(3);
+    let records = history(&mut dice, 80);
+    let events: Vec<LifecycleEvent> = (0..10).map(|id| lifecycle(&mut dice, id)).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let lake = Lake::open(folder.path().to_str().unwrap()).unwrap();
+    deliver(&lake, &records).await;
+    let pin = tell(&lake, &events, 0).await;
+    let whose = read_registry(&lake, &pin, None).await.unwrap();
+    let mut rows_before = Vec::new();
+    for (catalog, computes, kept) in [
+        (first.clone(), true, true),
+        (with(issuer, ("amount = \"1\"", "amount = \"2\"")), false, true),
+        (with(issuer, ("status between 200 and 299", "status = 200")), true, true),
+        // Not kept: nobody will know what it metered.
+        (with(issuer, ("status between 200 and 299", "status = 204")), true, false),
+        (with(issuer, ("amount = \"1\"", "amount = \"3\"")), true, true),
+    ] {
+        if kept {
+            lake.append_missing(&CATALOG_FILE, &catalog.to_rows(midnight())).await.unwrap();
+        }
+        let report = refresh_usage(&lake, &whose, &pin, &catalog, None).await.unwrap();
+        assert_eq!(report.hours_total > 0, computes, "{report:?}");
+        let rows = usage_rows(&lake).await;
+        assert!(computes || rows == rows_before);
+        rows_before = rows;
+    }
 }

@@ -124,7 +124,8 @@ fn measure(
         // What does not add up over its dimensions cannot be priced by them.
         Aggregation::Count | Aggregation::Sum if !meter.group_by.is_empty() => {
             let mut by_values: BTreeMap<&BTreeMap<String, String>, Vec<&UsageSlice>> = BTreeMap::new();
-            for slice in slices {
+            // Where nothing counted there is only what was left out or came again: nothing to price.
+            for slice in slices.iter().filter(|slice| slice.event_count > slice.invalid_count) {
                 by_values.entry(&slice.dimensions).or_default().push(slice);
             }
             let group = |(values, slices): (&BTreeMap<String, String>, Vec<&UsageSlice>)| {
@@ -135,7 +136,9 @@ fn measure(
         }
         _ => None,
     };
-    let event_count = u32::try_from(whole.event_count).ok();
+    // A fee for each event is due for what has a value.
+    let invalid = slices.iter().try_fold(0_i64, |sum, slice| sum.checked_add(slice.invalid_count));
+    let event_count = invalid.and_then(|invalid| u32::try_from(whole.event_count.checked_sub(invalid)?).ok());
     Ok((Usage { event_count, groups, ..Usage::of(whole.quantity) }, days))
 }
 
@@ -148,4 +151,53 @@ fn told(error: &dyn Error) -> String {
         cause = error.source();
     }
     told
+}
+
+#[cfg(test)]
+mod tests {
+    use tollbook_schemas::id::PartnerId;
+    use tollbook_schemas::meter::MeterState;
+    use tollbook_schemas::period::parse_instant;
+    use tollbook_schemas::registry::Environment;
+
+    use super::*;
+
+    /// What was left out, came again or has no value makes no group, which no cell could price, and no event, whose
+    /// fee nobody owes.
+    #[test]
+    fn what_does_not_count_is_not_priced() {
+        let start = parse_instant("2026-06-02T10:00:00Z").unwrap();
+        let hour = Period { start, end: start + TimeDelta::hours(1) };
+        let slice = |region: Option<&str>, sum: i64, event_count: i64, invalid_count: i64| UsageSlice {
+            meter_id: MeterId::parse("bytes").unwrap(),
+            partner_id: Some(PartnerId::parse("acme").unwrap()),
+            environment: Some(Environment::Production),
+            product_id: "maps".to_owned(),
+            dimensions: region.map(|region| ("region".to_owned(), region.to_owned())).into_iter().collect(),
+            slice: hour,
+            quantity: Decimal::whole(sum),
+            state: MeterState::Sum(Decimal::whole(sum)).to_json(),
+            event_count,
+            invalid_count,
+            event_date: start.date_naive(),
+        };
+        let meter = Meter {
+            name: "Bytes".to_owned(),
+            unit: "byte".to_owned(),
+            product: None,
+            aggregation: Aggregation::Sum,
+            value: Some("response_bytes".to_owned()),
+            filter: None,
+            exclude: Vec::new(),
+            allow_negative: false,
+            group_by: BTreeMap::from([("region".to_owned(), "route".to_owned())]),
+        };
+        let all = [slice(Some("eu"), 100, 3, 2), slice(None, 0, 0, 0), slice(Some("us"), 0, 1, 1)];
+        let all: Vec<&UsageSlice> = all.iter().collect();
+        let (usage, days) = measure(&MeterId::parse("bytes").unwrap(), &meter, &all, hour, &[]).unwrap();
+        assert_eq!((usage.quantity, usage.event_count), (Decimal::whole(100), Some(1)));
+        let groups: Vec<_> = usage.groups.unwrap().into_iter().map(|group| (group.values, group.quantity)).collect();
+        assert_eq!(groups, [(BTreeMap::from([("region".to_owned(), "eu".to_owned())]), Decimal::whole(100))]);
+        assert_eq!(days[0].event_count, 4, "the evidence tells all that was there");
+    }
 }

@@ -81,7 +81,8 @@ pub(super) fn check_overlaps(spans: &[Span<'_>]) -> Result<(), String> {
             if *id == other.subscription.subscription_id && document(one) != document(other) {
                 return Err(format!(
                     "subscription {id} changes at {} to a plan of another issuer or currency within the month; cancel \
-                     it at that instant with `tollbook partner record`, and start another one there",
+                     it at that instant with `tollbook partner record`, and start another one there, with the same \
+                     time_zone, or the two months overlap",
                     print_instant(other.billed.start)
                 ));
             }

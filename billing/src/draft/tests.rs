@@ -190,6 +190,7 @@ fn usage(text: &str) -> Vec<UsageSlice> {
                 quantity,
                 state,
                 event_count,
+                invalid_count: 0,
                 event_date: start.date_naive(),
             }
         })

@@ -8,7 +8,8 @@ use arrow::datatypes::Int64Type;
 use tollbook_aggregate::usage_pin;
 use tollbook_lake::as_text;
 use tollbook_schemas::id::PartnerId;
-use tollbook_schemas::tables::{Table, access_log, partner_event};
+use tollbook_schemas::lifecycle::KNOWN_TYPES;
+use tollbook_schemas::tables::{Row, Table, access_log, partner_event};
 
 use crate::context::JobContext;
 
@@ -46,8 +47,10 @@ pub async fn unseen(context: &JobContext) -> anyhow::Result<Unseen> {
     if let Some(condition) = newer(context, &partner_event::TABLE).await? {
         let rows = context.lake.rows(&partner_event::TABLE, Some(&condition)).await?;
         unseen.event_count = rows.len();
-        unseen.partners =
-            rows.iter().filter_map(|row| row.text("partner_id")).filter_map(|id| PartnerId::parse(id).ok()).collect();
+        // What the registry does not know changes nobody's invoice.
+        let is_known = |row: &&Row| row.text("event_type").is_some_and(|kind| KNOWN_TYPES.contains(&kind));
+        let partners = rows.iter().filter(is_known).filter_map(|row| row.text("partner_id"));
+        unseen.partners = partners.filter_map(|id| PartnerId::parse(id).ok()).collect();
     }
     if let Some(condition) = newer(context, &access_log::TABLE).await? {
         let session = context.lake.empty_session()?;

@@ -20,8 +20,9 @@ use crate::parts::setting;
 const PARTITIONS: i32 = 3;
 const BACKLOG_MESSAGES: usize = 60_000;
 const KILLS: usize = 20;
-/// Runs that may end by themselves, or whose rows land while the signal is on its way.
-const RUNS_MAX: usize = 80;
+/// Runs that may end by themselves, or whose rows land while the signal is on its way: where the machine is fast the
+/// backlog is gone after a few, and of the later runs two of three catch up before they can be killed.
+const RUNS_MAX: usize = 240;
 /// More than a run's first exchanges (some 10 KiB: versions, metadata, offsets), and than answers without records can
 /// be between two commits: so at least half of it is records.
 const IN_HAND_BYTES_MIN: u64 = 32 * 1024;
@@ -162,7 +163,7 @@ fn send_all(ledger: &mut Ledger, producer: &Producer, messages: usize) {
 /// Goes on producing, slowly, until told to stop: a run then ends in the middle of traffic, not at its end.
 fn trickle(mut ledger: Ledger, producer: Producer, stop: &AtomicBool) -> Ledger {
     while !stop.load(Ordering::SeqCst) {
-        send_all(&mut ledger, &producer, 10);
+        send_all(&mut ledger, &producer, 20);
         std::thread::sleep(Duration::from_millis(20));
     }
     producer.flush();

@@ -2,7 +2,7 @@
 //!
 //! Takes the deliveries of one id, in whatever order they arrived; gives the one that counts, and why the id is listed.
 //! The table `contested_request` keeps the answer for each hour of such an id: analysts read it, and the next refresh
-//! need not look for it again. All others count by their first delivery in their hour, which a window finds.
+//! need not look for it again. All others count by their first delivery in their hour, see [`crate::arrival`].
 //!
 //! - Without a correction the delivery with the lowest (source, partition, offset, index) counts, whatever arrived
 //!   first and whatever the others say; that they say something else is listed, never silently chosen (I9).
@@ -18,6 +18,7 @@ use chrono::{DateTime, Utc};
 use datafusion::datasource::MemTable;
 use datafusion::execution::context::SessionContext;
 use tollbook_lake::{Lake, pin_condition};
+use tollbook_schemas::meter::Place;
 use tollbook_schemas::pin::Pin;
 use tollbook_schemas::tables::derived::CONTESTED_REQUEST;
 use tollbook_schemas::tables::{Row, access_log, batch_of};
@@ -29,9 +30,6 @@ use crate::id_index::{CONTENT_SQL, REQUEST_ID_SQL, request_hash_sql, row_hash};
 
 /// (gateway, event id).
 pub(crate) type RequestId = (String, String);
-
-/// Place of a delivery: source, partition, offset, index.
-pub(crate) type Place = (String, i32, i64, i32);
 
 /// What a delivery is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -222,7 +222,7 @@ async fn replace_instant(
             return Ok(());
         }
         let all: Vec<Row> = other.into_iter().chain(rows.iter().cloned()).collect();
-        let step = TxnStep { app_id: "refresh".to_owned(), expected, next: expected.unwrap_or(0) + 1 };
+        let step = TxnStep::counting("refresh", expected);
         if lake.replace(def, Some(std::slice::from_ref(&day)), &all, &[step]).await? == Outcome::Committed {
             return Ok(());
         }

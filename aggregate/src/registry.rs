@@ -115,7 +115,7 @@ async fn replace_whole(lake: &Lake, def: &'static Table, rows: Vec<Row>) -> Resu
         if stored == wanted {
             return Ok(());
         }
-        let step = TxnStep { app_id: "refresh".to_owned(), expected, next: expected.unwrap_or(0) + 1 };
+        let step = TxnStep::counting("refresh", expected);
         if lake.replace(def, None, &wanted, &[step]).await? == Outcome::Committed {
             return Ok(());
         }

@@ -160,8 +160,7 @@ async fn refresh_once(
     let pin = lake.pin(&access_log::TABLE).await?;
     let events_known = usage_pin(lake, &partner_event::TABLE).await?;
     // Whoever came first knows events that this caller's registry lacks: its frontier must not go back.
-    let is_behind = |(source, partition, next)| events_pin.next_offset(source, partition).is_none_or(|end| next > end);
-    if events_known.iter().any(is_behind) {
+    if !events_pin.covers(&events_known) {
         return Err(AggregateError::Contention(USAGE.name));
     }
     let mut commit_steps = steps(&known, &pin, &access_log::TABLE);
@@ -214,8 +213,7 @@ async fn refresh_once(
     report.hours_total = hours.len();
     report.usage_rows_total = rows.len();
     // Every refresh moves this one, so that of two at once the second always meets the first.
-    let refresh = txns.get(USAGE_REFRESH).copied();
-    commit_steps.push(TxnStep { app_id: USAGE_REFRESH.to_owned(), expected: refresh, next: refresh.unwrap_or(0) + 1 });
+    commit_steps.push(TxnStep::counting(USAGE_REFRESH, txns.get(USAGE_REFRESH).copied()));
     let mut batches = if rows.is_empty() { Vec::new() } else { vec![batch_of(&USAGE, &rows)?] };
     let days: BTreeSet<NaiveDate> = hours.keys().map(DateTime::date_naive).collect();
     if !whole {
@@ -242,8 +240,7 @@ async fn refresh_contested(lake: &Lake, pin: &Pin, usage_known: &Pin) -> Result<
     fill_index(lake, pin).await?;
     let txns = lake.txns(&CONTESTED_REQUEST).await?;
     let known = frontier(lake, &CONTESTED_REQUEST, &access_log::TABLE).await?;
-    let is_ahead = |(source, partition, next)| pin.next_offset(source, partition).is_none_or(|end| next > end);
-    if known.iter().any(is_ahead) {
+    if !pin.covers(&known) {
         return Ok(None);
     }
     let mut rows = lake.rows(&CONTESTED_REQUEST, None).await?;
@@ -264,8 +261,7 @@ async fn refresh_contested(lake: &Lake, pin: &Pin, usage_known: &Pin) -> Result<
         return Ok((lake.txns(&CONTESTED_REQUEST).await? == txns).then_some(Contested { arrived, rows }));
     }
     // Two at once that took other partitions would each miss pairs between them: the second meets this one.
-    let refresh = txns.get(USAGE_REFRESH).copied();
-    commit_steps.push(TxnStep { app_id: USAGE_REFRESH.to_owned(), expected: refresh, next: refresh.unwrap_or(0) + 1 });
+    commit_steps.push(TxnStep::counting(USAGE_REFRESH, txns.get(USAGE_REFRESH).copied()));
     let days: BTreeSet<NaiveDate> = arrived.values().flat_map(|verdict| &verdict.hours).map(Hour::date_naive).collect();
     let values: Vec<String> = days.iter().map(NaiveDate::to_string).collect();
     let of_days: Vec<Row> =

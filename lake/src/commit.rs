@@ -30,6 +30,14 @@ pub struct TxnStep {
     pub next: i64,
 }
 
+impl TxnStep {
+    /// The step of a counter: whoever moves it too, from where it was found, is fenced.
+    #[must_use]
+    pub fn counting(app_id: &str, found: Option<i64>) -> Self {
+        Self { app_id: app_id.to_owned(), expected: found, next: found.unwrap_or(0) + 1 }
+    }
+}
+
 /// How a commit ended that did not fail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
@@ -97,7 +105,7 @@ pub(crate) const MAINTENANCE: &str = "maintenance";
 
 /// The next step of [`MAINTENANCE`] behind these transactions.
 pub(crate) fn maintenance_step(found: Option<i64>) -> TxnStep {
-    TxnStep { app_id: MAINTENANCE.to_owned(), expected: found, next: found.unwrap_or(0) + 1 }
+    TxnStep::counting(MAINTENANCE, found)
 }
 
 impl Lake {
@@ -172,7 +180,7 @@ impl Lake {
             if missing.is_empty() {
                 return Ok(0);
             }
-            let step = TxnStep { app_id: app_id.clone(), expected, next: expected.unwrap_or(0) + 1 };
+            let step = TxnStep::counting(&app_id, expected);
             match self.append(def, &missing, &[step]).await? {
                 Outcome::Committed => return Ok(missing.len()),
                 Outcome::Already | Outcome::Fenced { .. } => {}

@@ -11,7 +11,7 @@ mod state;
 use std::fmt;
 
 pub use exclusion::Exclusion;
-pub use state::{MeterState, Observation, StateError, quantity};
+pub use state::{MeterState, Observation, Place, StateError, quantity};
 
 /// How a meter makes one quantity of many requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

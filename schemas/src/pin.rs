@@ -43,6 +43,12 @@ impl Pin {
         self.next_offset(source, partition).is_some_and(|next| offset < next)
     }
 
+    /// Whether all that was known at another pin was known at this one.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        other.iter().all(|(source, partition, next)| self.next_offset(source, partition).is_some_and(|end| end >= next))
+    }
+
     /// One line of canonical JSON: keys sorted, no spaces.
     #[must_use]
     pub fn to_json(&self) -> String {
@@ -68,6 +74,9 @@ mod tests {
         let mut pin = Pin::new();
         pin.set(source.clone(), 0, 5);
         assert!(pin.contains(&source, 0, 4) && !pin.contains(&source, 0, 5) && !pin.contains(&source, 1, 0));
+        let mut more = pin.clone();
+        more.set(source.clone(), 1, 0);
+        assert!(more.covers(&pin) && !pin.covers(&more) && pin.covers(&pin) && pin.covers(&Pin::new()));
         assert_eq!(pin.to_json(), r#"{"demo/access/1":{"0":5}}"#);
         assert_eq!(Pin::from_json(&pin.to_json()).unwrap(), pin);
         assert_eq!(Source::split_app_id(&source.app_id(7)), Some((source, 7)));

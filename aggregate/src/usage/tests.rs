@@ -357,13 +357,7 @@ async fn usage_is_a_naive_fold_however_the_history_came_in_pieces() {
         let again = refresh_usage(&lake, &whose, &Pin::new(), &catalog, None).await.unwrap();
         assert_eq!((again.hours_total, again.usage_rows_total), (0, 0), "seed {seed}");
         for def in [&USAGE, &CONTESTED_REQUEST] {
-            let rows = |lake: Lake| async move {
-                let mut rows: Vec<String> =
-                    lake.rows(def, None).await.unwrap().iter().map(|row| format!("{row:?}")).collect();
-                rows.sort();
-                rows
-            };
-            assert_eq!(rows(lake.clone()).await, rows(whole.clone()).await, "seed {seed}: {}", def.name);
+            assert_eq!(sorted(&lake, def).await, sorted(&whole, def).await, "seed {seed}: {}", def.name);
         }
     }
 }
@@ -408,8 +402,8 @@ async fn tell(lake: &Lake, events: &[LifecycleEvent], first: i64) -> Pin {
     lake.pin(&partner_event::TABLE).await.unwrap()
 }
 
-async fn usage_rows(lake: &Lake) -> Vec<String> {
-    let mut rows: Vec<String> = lake.rows(&USAGE, None).await.unwrap().iter().map(|row| format!("{row:?}")).collect();
+async fn sorted(lake: &Lake, def: &'static Table) -> Vec<String> {
+    let mut rows: Vec<String> = lake.rows(def, None).await.unwrap().iter().map(|row| format!("{row:?}")).collect();
     rows.sort();
     rows
 }
@@ -440,7 +434,7 @@ async fn a_registry_that_becomes_known_late_gives_what_it_gives_known_early() {
             let report = refresh_usage(&lake, &registry, &pin, &catalog, None).await.unwrap();
             computed.push(report.hours_total);
         }
-        assert_eq!(usage_rows(&lake).await, usage_rows(&whole).await, "seed {seed}");
+        assert_eq!(sorted(&lake, &USAGE).await, sorted(&whole, &USAGE).await, "seed {seed}");
         // Not everything each time: a subscription cuts a few hours, and some events change nothing.
         assert!(computed.iter().skip(1).any(|hours| *hours < 12), "seed {seed}: {computed:?}");
     }
@@ -515,7 +509,7 @@ async fn a_catalog_of_other_prices_computes_nothing_anew_and_one_of_other_meters
         }
         let report = refresh_usage(&lake, &whose, &pin, &catalog, None).await.unwrap();
         assert_eq!(report.hours_total > 0, computes, "{report:?}");
-        let rows = usage_rows(&lake).await;
+        let rows = sorted(&lake, &USAGE).await;
         assert!(computes || rows == rows_before);
         rows_before = rows;
     }

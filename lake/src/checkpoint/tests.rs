@@ -21,7 +21,7 @@ fn partner(id: &str) -> Row {
 async fn append(lake: &Lake, ids: &[&str]) {
     for id in ids {
         let expected = lake.txn(PARTNERS, "test").await.unwrap();
-        let step = TxnStep { app_id: "test".to_owned(), expected, next: expected.unwrap_or(0) + 1 };
+        let step = TxnStep::counting("test", expected);
         assert_eq!(lake.append(PARTNERS, &[partner(id)], &[step]).await.unwrap(), Outcome::Committed);
     }
 }

@@ -7,6 +7,7 @@
 //! a number is given once, however many issue at the same time. A slot with an issued invoice is closed (I5).
 
 mod changed;
+mod issued;
 mod slots;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,12 +21,14 @@ use tollbook_schemas::period::{Month, print_instant};
 use tollbook_schemas::tables::Row;
 use tollbook_schemas::tables::billing::{BILLED_USAGE, INVOICE, INVOICE_EVENT, INVOICE_LINE};
 
-use crate::document::{Document, count_of};
+use crate::billed::Billed;
+use crate::document::{Document, Line, count_of};
 use crate::draft::{Drafted, order_of};
 use crate::error::BillingError;
 use crate::event::{EventKind, InvoiceEvent, events_of};
 
 pub use changed::{ChangedSinceIssue, changed_since_issue};
+pub use issued::read_issued;
 pub use slots::{Slot, Slots};
 
 /// The step of events about drafts.
@@ -48,7 +51,7 @@ pub struct DraftCounts {
     pub withdrawn: Vec<(PartnerId, InvoiceId)>,
     /// Partners whose slot holds an issued invoice.
     pub already_issued: Vec<(PartnerId, InvoiceId)>,
-    /// Issued invoices of the month that would be others today: nothing of that is billed.
+    /// Issued invoices of the month that would be others today: a later month's draft adjusts them.
     pub changed_since_issue: Vec<ChangedSinceIssue>,
     /// Documents that would bill a subscription a second time for the month, in another slot (its plan moved to
     /// another issuer or currency), and the invoice that billed it: never written.
@@ -132,7 +135,8 @@ pub async fn draft_into(lake: &Lake, drafted: &Drafted, at: DateTime<Utc>) -> Re
     let mut counts = DraftCounts::default();
     let mut open = Vec::new();
     let months_documents = read_documents(lake, drafted.month).await?;
-    counts.changed_since_issue = changed_since_issue(drafted, &months_documents, &slots);
+    let issued = read_issued(lake, Some(drafted.month)).await?;
+    counts.changed_since_issue = changed_since_issue(drafted, &Billed::fold(&issued, Some(drafted.month))?);
     let billed = billed_subscriptions(&months_documents, &slots);
     for document in &drafted.documents {
         let partner_id = document.body.partner_id.clone();
@@ -264,6 +268,12 @@ async fn issue_of(
     let mut issued = Issued::default();
     let mut due = Vec::new();
     let billed = billed_subscriptions(&documents, &slots);
+    let adjusted = documents.values().flat_map(adjusted_months).min();
+    let before = match adjusted {
+        Some(first) => read_issued(lake, Some(first)).await?,
+        None => Vec::new(),
+    };
+    let billed_before_now = Billed::fold(&before, adjusted)?;
     for document in documents.values().filter(|document| document.body.issuer.issuer_id == *issuer_id) {
         if let Some(invoice) = slots.issued_in(&document.slot_id) {
             issued.already_issued += usize::from(invoice.invoice_id == document.invoice_id);
@@ -278,6 +288,7 @@ async fn issue_of(
                 if document.body.pin != usage.pin_json
                     || document.body.catalog_sha256 != catalog.sha256
                     || usage.overtaken.contains(&document.body.partner_id)
+                    || !billed_before_now.is_current(document)
                 {
                     issued.stale.push(named());
                 } else if billed_before(document, &billed).is_some() {
@@ -329,6 +340,11 @@ async fn issue_of(
     }
 }
 
+/// The earlier months that a document adjusts.
+fn adjusted_months(document: &Document) -> impl Iterator<Item = Month> {
+    document.body.lines.iter().filter_map(|line| line.adjusts.as_ref()).map(|adjusts| adjusts.month)
+}
+
 /// Which invoice of the month has billed each subscription.
 pub(crate) fn billed_subscriptions<'a>(
     documents: &'a BTreeMap<InvoiceId, Document>,
@@ -338,7 +354,12 @@ pub(crate) fn billed_subscriptions<'a>(
         slots.issued_in(&document.slot_id).is_some_and(|issued| issued.invoice_id == document.invoice_id)
     };
     let issued = documents.values().filter(is_issued);
-    issued.flat_map(|document| document.body.lines.iter().map(move |line| (&line.subscription_id, document))).collect()
+    issued.flat_map(|document| own_lines(document).map(move |line| (&line.subscription_id, document))).collect()
+}
+
+/// What a document bills of its own month.
+fn own_lines(document: &Document) -> impl Iterator<Item = &Line> {
+    document.body.lines.iter().filter(|line| line.adjusts.is_none())
 }
 
 /// The invoice of another slot that billed a subscription of this document.
@@ -346,7 +367,7 @@ pub(crate) fn billed_before<'a>(
     document: &Document,
     billed: &BTreeMap<&SubscriptionId, &'a Document>,
 ) -> Option<&'a InvoiceId> {
-    let others = document.body.lines.iter().filter_map(|line| billed.get(&line.subscription_id));
+    let others = own_lines(document).filter_map(|line| billed.get(&line.subscription_id));
     others.filter(|other| other.slot_id != document.slot_id).map(|other| &other.invoice_id).next()
 }
 

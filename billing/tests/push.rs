@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use tollbook_billing::document::{Body, Document, FORMAT, IssuedBy, Line};
+use tollbook_billing::document::{Body, Document, DocumentKind, FORMAT, IssuedBy, Line};
 use tollbook_billing::draft::Drafted;
 use tollbook_billing::event::{EventKind, InvoiceEvent, events_of};
 use tollbook_billing::issue::{UsageState, draft_into, issue};
@@ -55,6 +55,7 @@ fn month() -> Month {
 /// A document of lines of 1.00, 2.00, 3.00 … in a currency; of nothing but zero where `line_count` is 0.
 fn document(partner: &str, currency: &str, line_count: u32) -> Document {
     let line = |number: u32| Line {
+        adjusts: None,
         amount_minor: if line_count == 0 { 0 } else { i64::from(number) * 100 },
         description: format!("Price {number}"),
         line_number: number,
@@ -75,6 +76,7 @@ fn document(partner: &str, currency: &str, line_count: u32) -> Document {
     let total_minor = lines.iter().map(|line| line.amount_minor).sum();
     let body = Body {
         catalog_sha256: catalog().sha256,
+        credits: None,
         currency: Currency::parse(currency).unwrap(),
         format: FORMAT,
         issuer: IssuedBy {
@@ -83,6 +85,7 @@ fn document(partner: &str, currency: &str, line_count: u32) -> Document {
             legal_name: "Berlin APIs GmbH".into(),
             tax_id: None,
         },
+        kind: DocumentKind::Invoice,
         lines,
         month: month(),
         partner_id: PartnerId::parse(partner).unwrap(),

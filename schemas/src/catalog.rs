@@ -42,6 +42,8 @@ pub struct Issuer {
     pub time_zone: Tz,
     /// Days until an invoice is due where the billing profile names none.
     pub payment_terms_days: u32,
+    /// How many months back an issued invoice is adjusted at most; all where `None`.
+    pub adjust_months_max: Option<u32>,
 }
 
 /// An API product.

@@ -13,9 +13,12 @@ use anyhow::bail;
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use tollbook_aggregate::{USAGE_REFRESH, read_registry, usage_is_of, usage_pin, usage_reach};
-use tollbook_billing::draft::{DraftInput, Drafted, draft};
+use tollbook_billing::billed::IssuedDocument;
+use tollbook_billing::draft::{DraftInput, Drafted, draft_adjusting};
 use tollbook_billing::event::events_of;
-use tollbook_billing::issue::{DraftCounts, Issued, UsageState, draft_into, issue as issue_drafts, read_documents};
+use tollbook_billing::issue::{
+    DraftCounts, Issued, UsageState, draft_into, issue as issue_drafts, read_documents, read_issued,
+};
 use tollbook_billing::profile::Profiles;
 use tollbook_billing::register::{RegisterRow, register as make_register};
 use tollbook_billing::stripe::{
@@ -62,8 +65,19 @@ impl DraftResult {
             .counts
             .changed_since_issue
             .iter()
-            .map(|changed| format!("{} {} of {}: {changed}", changed.partner_id, changed.number, changed.issued));
-        let lines = blocked.chain(withdrawn).chain(elsewhere).chain(changed).map(|line| format!("{month} {line}"));
+            .map(|changed| format!("{} {} of {}: {changed}", changed.partner_id, changed.number, changed.billed));
+        let unadjusted = self.drafted.unadjusted.iter().map(|one| {
+            format!(
+                "{}: {} was billed, comes to something else now and is not adjusted: {}",
+                one.partner_id, one.month, one.reason
+            )
+        });
+        let lines = blocked
+            .chain(withdrawn)
+            .chain(elsewhere)
+            .chain(changed)
+            .chain(unadjusted)
+            .map(|line| format!("{month} {line}"));
         lines.collect()
     }
 
@@ -76,6 +90,8 @@ impl DraftResult {
             "unchanged": counts.unchanged, "already_issued": counts.already_issued.len(),
             "withdrawn": counts.withdrawn.len(), "billed_elsewhere": counts.billed_elsewhere.len(),
             "changed_since_issue": counts.changed_since_issue.len(), "blocked": drafted.blocked.len(),
+            "credit_notes": drafted.credit_note_count(), "adjustment_lines": drafted.adjustment_line_count(),
+            "unadjusted": drafted.unadjusted.len(),
             "newer_events": self.unseen.event_count, "newer_requests": self.unseen.request_count,
         })
     }
@@ -90,7 +106,8 @@ pub async fn draft_month(context: &JobContext, month: Month, as_of: DateTime<Utc
     let work = Box::pin(async {
         refuse_changes(context, &catalog).await?;
         keep(context, &catalog).await?;
-        let drafted = rate(context, month, as_of).await?;
+        let issued = read_issued(&context.lake, None).await?;
+        let drafted = rate(context, month, as_of, &issued).await?;
         let counts = Box::pin(draft_into(&context.lake, &drafted, context.clock.now())).await?;
         let result = DraftResult { drafted, counts, unseen: Box::pin(unseen(context)).await? };
         let mut told = result.to_json();
@@ -102,14 +119,19 @@ pub async fn draft_month(context: &JobContext, month: Month, as_of: DateTime<Utc
 }
 
 /// Rates a month, without writing anything. The pin is that of the usage that is read: everything is of one refresh.
-async fn rate(context: &JobContext, month: Month, as_of: DateTime<Utc>) -> anyhow::Result<Drafted> {
+async fn rate(
+    context: &JobContext,
+    month: Month,
+    as_of: DateTime<Utc>,
+    issued: &[IssuedDocument],
+) -> anyhow::Result<Drafted> {
     let catalog = context.catalog()?;
     if !usage_is_of(&context.lake, &catalog).await? {
         bail!(Stale("usage was computed with another catalog, or never; run `tollbook aggregate` first".to_owned()));
     }
     for _ in 0..5 {
         let before = context.lake.txn(&USAGE, USAGE_REFRESH).await?;
-        let drafted = rate_once(context, &catalog, month, as_of).await?;
+        let drafted = rate_once(context, &catalog, month, as_of, issued).await?;
         if context.lake.txn(&USAGE, USAGE_REFRESH).await? == before {
             return Ok(drafted);
         }
@@ -134,6 +156,7 @@ async fn rate_once(
     catalog: &Catalog,
     month: Month,
     as_of: DateTime<Utc>,
+    issued: &[IssuedDocument],
 ) -> anyhow::Result<Drafted> {
     let pin_json = usage_pin_json(context).await?;
     let events = usage_pin(&context.lake, &partner_event::TABLE).await?;
@@ -146,7 +169,7 @@ async fn rate_once(
         .map(UsageSlice::from_row)
         .collect::<Result<_, _>>()?;
     let profiles = Profiles::read(&context.lake.rows(&BILLING_PROFILE, None).await?)?;
-    Ok(draft(&DraftInput {
+    let input = DraftInput {
         month,
         usage: &usage,
         registry: &registry,
@@ -154,7 +177,8 @@ async fn rate_once(
         profiles: &profiles,
         pin_json: &pin_json,
         as_of,
-    }))
+    };
+    Ok(draft_adjusting(&input, issued)?)
 }
 
 /// What issuing a month gave.
@@ -252,7 +276,8 @@ pub async fn push_month(context: &JobContext, month: Month) -> anyhow::Result<Pu
         let report = push_invoices(&context.lake, &transport, &settings, month, &clock).await?;
         let told = json!({
             "month": month, "finalised": report.finalised.len(), "already_finalised": report.already_finalised,
-            "nothing_due": report.nothing_due.len(), "failed": report.failed.len(),
+            "nothing_due": report.nothing_due.len(), "credit_notes": report.credit_notes.len(),
+            "failed": report.failed.len(),
             "unfinished": report.unfinished.len(), "write_requests": report.write_request_count,
         });
         Ok((report, told))
@@ -300,8 +325,9 @@ pub fn not_to_be_paid(report: &SyncReport) -> Vec<String> {
 pub async fn register(context: &JobContext, month: Month, as_of: DateTime<Utc>) -> anyhow::Result<Vec<RegisterRow>> {
     let documents = read_documents(&context.lake, month).await?;
     let events = events_of(&context.lake.rows(&INVOICE_EVENT, None).await?)?;
-    let drafted = rate(context, month, as_of).await?;
-    Ok(make_register(&documents, &events, &drafted, as_of)?)
+    let issued = read_issued(&context.lake, None).await?;
+    let drafted = rate(context, month, as_of, &issued).await?;
+    Ok(make_register(&documents, &issued, &events, &drafted, as_of)?)
 }
 
 /// Ends with an error where something was left undone, so that a scheduler sees it: after all months were pushed, so

@@ -43,6 +43,7 @@ pub(super) fn line_of(
     let rated =
         rate(&price.tariff, &usage, span.version.currency).map_err(|error| format!("{}: {}", place(), told(&error)))?;
     Ok(Line {
+        adjusts: None,
         amount_minor: rated.amount.minor,
         description: price.description.clone(),
         line_number,

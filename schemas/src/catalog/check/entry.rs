@@ -35,6 +35,17 @@ impl Checking {
             }
             days
         });
+        let adjust_months_max = table.optional(reading, "adjust_months_max", |node, path, reading| {
+            let months = match node.value {
+                Value::Whole(months) => u32::try_from(months).ok().filter(|months| *months <= 1200),
+                _ => None,
+            };
+            if months.is_none() {
+                let what = "adjust_months_max must be 0 to 1200, expected a whole number";
+                reading.flaw(node.at.clone(), path, what, "leave it out to adjust every month, however old");
+            }
+            months
+        });
         table.finish(reading);
         let (id, number_prefix) = (id?, number_prefix?);
         let issuer = Issuer {
@@ -44,6 +55,7 @@ impl Checking {
             number_prefix,
             time_zone: time_zone?,
             payment_terms_days: payment_terms_days?,
+            adjust_months_max,
         };
         if self.catalog.issuers.insert(id.clone(), issuer).is_some() {
             reading.flaw(id_at, "issuer.id", format!("issuer {id} is declared twice"), "remove one, or rename it");

@@ -47,7 +47,8 @@ fn list(texts: &[String]) -> String {
 }
 
 pub(super) fn issuer(issuer: &Issuer) -> Fields {
-    let Issuer { legal_name, address, tax_id, number_prefix, time_zone, payment_terms_days } = issuer;
+    let Issuer { legal_name, address, tax_id, number_prefix, time_zone, payment_terms_days, adjust_months_max } =
+        issuer;
     let mut fields = Fields::default();
     fields.put(&["legal_name"], legal_name);
     fields.put(&["address"], list(address));
@@ -55,6 +56,7 @@ pub(super) fn issuer(issuer: &Issuer) -> Fields {
     fields.put(&["number_prefix"], number_prefix);
     fields.put(&["time_zone"], time_zone);
     fields.put(&["payment_terms_days"], payment_terms_days);
+    fields.put_some(&["adjust_months_max"], adjust_months_max.as_ref());
     fields
 }
 

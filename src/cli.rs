@@ -345,7 +345,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<u8> {
             run_report(&JobContext::open(&arguments.config)?, step, json).await?;
         }
         Command::Bill { step: BillStep::Estimate } => return estimate(),
-        Command::Bill { step } => run_bill(&JobContext::open(&arguments.config)?, step, json).await?,
+        Command::Bill { step } => return run_bill(&JobContext::open(&arguments.config)?, step, json).await,
         Command::Sql { query, format, out, as_of_run } => {
             let format = if json && format == sql::Format::Table { sql::Format::Json } else { format };
             let request = sql::Request { query: &query, format, as_of_run: as_of_run.as_deref(), out: out.as_deref() };

@@ -4,6 +4,7 @@
 
 mod due;
 mod incomplete;
+mod inputs;
 mod unseen;
 
 use std::collections::BTreeSet;
@@ -12,24 +13,19 @@ use std::time::Duration;
 use anyhow::bail;
 use chrono::{DateTime, Utc};
 use serde_json::json;
-use tollbook_aggregate::{USAGE_REFRESH, read_registry, usage_is_of, usage_pin, usage_reach};
+use tollbook_aggregate::usage_reach;
 use tollbook_billing::billed::IssuedDocument;
-use tollbook_billing::draft::{DraftInput, Drafted, draft_adjusting};
+use tollbook_billing::draft::Drafted;
 use tollbook_billing::event::events_of;
 use tollbook_billing::issue::{
     DraftCounts, Issued, UsageState, draft_into, issue as issue_drafts, read_documents, read_issued,
 };
-use tollbook_billing::profile::Profiles;
 use tollbook_billing::register::{RegisterRow, register as make_register};
 use tollbook_billing::stripe::{
     PushReport, PushSettings, SecretKey, SyncReport, Transport, push as push_invoices, sync as sync_invoices,
 };
-use tollbook_billing::usage::UsageSlice;
-use tollbook_schemas::catalog::Catalog;
 use tollbook_schemas::period::{Month, print_instant};
-use tollbook_schemas::tables::billing::{BILLING_PROFILE, INVOICE_EVENT};
-use tollbook_schemas::tables::derived::USAGE;
-use tollbook_schemas::tables::{access_log, partner_event};
+use tollbook_schemas::tables::billing::INVOICE_EVENT;
 
 use crate::context::JobContext;
 use crate::jobs::catalog::frozen::refuse_changes;
@@ -37,7 +33,10 @@ use crate::jobs::catalog::keep;
 
 pub use due::months;
 pub use incomplete::{complain_of_incomplete, issue_as_of, reason, what_is_missing};
+pub use inputs::Inputs;
 pub use unseen::{Unseen, unseen};
+
+use inputs::usage_pin_json;
 
 /// What drafting a month gave: the documents, and what was written of them.
 pub struct DraftResult {
@@ -125,61 +124,13 @@ async fn rate(
     as_of: DateTime<Utc>,
     issued: &[IssuedDocument],
 ) -> anyhow::Result<Drafted> {
-    let catalog = context.catalog()?;
-    if !usage_is_of(&context.lake, &catalog).await? {
-        bail!(Stale("usage was computed with another catalog, or never; run `tollbook aggregate` first".to_owned()));
-    }
-    for _ in 0..5 {
-        let before = context.lake.txn(&USAGE, USAGE_REFRESH).await?;
-        let drafted = rate_once(context, &catalog, month, as_of, issued).await?;
-        if context.lake.txn(&USAGE, USAGE_REFRESH).await? == before {
-            return Ok(drafted);
-        }
-    }
-    bail!(Stale("usage kept changing while it was rated; run the command again".to_owned()))
+    Inputs::read(context).await?.draft_adjusting(month, as_of, issued)
 }
 
 /// What was rated, or would be issued, does not belong to the present usage.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Stale(String);
-
-/// The pin of `usage` as documents carry it.
-async fn usage_pin_json(context: &JobContext) -> anyhow::Result<String> {
-    let access = usage_pin(&context.lake, &access_log::TABLE).await?;
-    let events = usage_pin(&context.lake, &partner_event::TABLE).await?;
-    Ok(json!({ "access_log": access, "partner_event": events }).to_string())
-}
-
-async fn rate_once(
-    context: &JobContext,
-    catalog: &Catalog,
-    month: Month,
-    as_of: DateTime<Utc>,
-    issued: &[IssuedDocument],
-) -> anyhow::Result<Drafted> {
-    let pin_json = usage_pin_json(context).await?;
-    let events = usage_pin(&context.lake, &partner_event::TABLE).await?;
-    let registry = read_registry(&context.lake, &events, None).await?;
-    let usage: Vec<UsageSlice> = context
-        .lake
-        .rows(&USAGE, Some("partner_id is not null and environment = 'production'"))
-        .await?
-        .iter()
-        .map(UsageSlice::from_row)
-        .collect::<Result<_, _>>()?;
-    let profiles = Profiles::read(&context.lake.rows(&BILLING_PROFILE, None).await?)?;
-    let input = DraftInput {
-        month,
-        usage: &usage,
-        registry: &registry,
-        catalog,
-        profiles: &profiles,
-        pin_json: &pin_json,
-        as_of,
-    };
-    Ok(draft_adjusting(&input, issued)?)
-}
 
 /// What issuing a month gave.
 #[derive(Debug)]

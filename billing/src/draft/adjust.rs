@@ -8,6 +8,7 @@
 //!
 //! Decisions:
 //!
+//! - the documents of the last month that has ended adjust, and of the one that runs; no older month's do;
 //! - a partner that is blocked in the month waits with its adjustments; one of which an earlier month cannot be computed
 //!   now is billed without that month's adjustment, and told;
 //! - a month whose invoice was voided at Stripe is not adjusted: a person decided about it;
@@ -17,7 +18,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tollbook_schemas::id::PartnerId;
+use tollbook_schemas::id::{IssuerId, PartnerId, SlotId};
 use tollbook_schemas::period::Month;
 
 use super::{DraftInput, Drafted, UsageIndex, index_of, order_of, profile_of, regular};
@@ -44,38 +45,91 @@ pub fn draft_adjusting(input: &DraftInput<'_>, issued: &[IssuedDocument]) -> Res
     let usage = index_of(input.usage);
     let mut drafted = regular(input, &usage);
     let billed = Billed::fold(issued, None)?;
-    let mut earlier: BTreeMap<Month, Drafted> = BTreeMap::new();
+    let blocked: BTreeSet<PartnerId> = drafted.blocked.iter().map(|blocked| blocked.partner_id.clone()).collect();
+    let mut documents = Documents::of(std::mem::take(&mut drafted.documents));
+    let mut earlier: BTreeMap<Month, MonthNow> = BTreeMap::new();
     for (_, slot) in billed.slots() {
         let body = &slot.invoice.document.body;
-        if body.month >= input.month || drafted.blocked.iter().any(|blocked| blocked.partner_id == body.partner_id) {
+        let is_due = body.month < input.month && adjusts_now(input, &body.issuer.issuer_id);
+        if !is_due || blocked.contains(&body.partner_id) {
             continue;
         }
-        let now = earlier.entry(body.month).or_insert_with(|| month_now(input, body.month, &usage));
-        let adjusted = adjust(input, &mut drafted, slot, now);
-        if let Err(reason) = adjusted {
+        let now = earlier.entry(body.month).or_insert_with(|| MonthNow::of(input, body.month, &usage));
+        if let Err(reason) = adjust(input, &mut documents, slot, now) {
             let (partner_id, month) = (body.partner_id.clone(), body.month);
             drafted.unadjusted.push(Unadjusted { partner_id, month, reason });
         }
     }
+    drafted.documents = documents.all;
     drafted.documents.sort_by(|a, b| order_of(a).cmp(&order_of(b)));
     let with_documents: BTreeSet<&PartnerId> = drafted.documents.iter().map(|one| &one.body.partner_id).collect();
     drafted.without.retain(|(partner_id, _)| !with_documents.contains(partner_id));
     Ok(drafted)
 }
 
-fn month_now(input: &DraftInput<'_>, month: Month, usage: &UsageIndex<'_>) -> Drafted {
-    regular(&DraftInput { month, ..*input }, usage)
+/// Whether the month is the one whose documents adjust: the last that has ended by the instant from which is looked, or
+/// the one that runs. An older month that is drafted again, or late, gets no more than its own lines: what it is said to
+/// have brought in must not change for ever.
+fn adjusts_now(input: &DraftInput<'_>, issuer_id: &IssuerId) -> bool {
+    // Without its issuer nothing can be adjusted, which is told.
+    let issuer = input.catalog.issuers.get(issuer_id);
+    issuer.is_none_or(|issuer| input.month.next().period(issuer.time_zone).is_ok_and(|next| input.as_of < next.end))
+}
+
+/// The documents of the month, found by their slots.
+struct Documents {
+    all: Vec<Document>,
+    places: BTreeMap<SlotId, usize>,
+}
+
+impl Documents {
+    fn of(all: Vec<Document>) -> Self {
+        let places = all.iter().enumerate().map(|(place, document)| (document.slot_id.clone(), place)).collect();
+        Self { all, places }
+    }
+
+    fn push(&mut self, document: Document) {
+        self.places.insert(document.slot_id.clone(), self.all.len());
+        self.all.push(document);
+    }
+
+    fn in_slot(&mut self, slot_id: &SlotId) -> Option<&mut Document> {
+        self.all.get_mut(*self.places.get(slot_id)?)
+    }
+}
+
+/// What an earlier month bills of itself, as it comes to now.
+struct MonthNow {
+    documents: BTreeMap<PartnerId, Vec<Document>>,
+    blocked: BTreeMap<PartnerId, String>,
+}
+
+impl MonthNow {
+    fn of(input: &DraftInput<'_>, month: Month, usage: &UsageIndex<'_>) -> Self {
+        let drafted = regular(&DraftInput { month, ..*input }, usage);
+        let mut documents: BTreeMap<PartnerId, Vec<Document>> = BTreeMap::new();
+        for document in drafted.documents {
+            documents.entry(document.body.partner_id.clone()).or_default().push(document);
+        }
+        let blocked = drafted.blocked.into_iter().map(|blocked| (blocked.partner_id, blocked.reason)).collect();
+        Self { documents, blocked }
+    }
 }
 
 /// Adds what one slot comes to more or less now.
-fn adjust(input: &DraftInput<'_>, drafted: &mut Drafted, slot: &BilledSlot<'_>, now: &Drafted) -> Result<(), String> {
+fn adjust(
+    input: &DraftInput<'_>,
+    drafted: &mut Documents,
+    slot: &BilledSlot<'_>,
+    now: &MonthNow,
+) -> Result<(), String> {
     let invoice = &slot.invoice.document;
     let partner_id = &invoice.body.partner_id;
-    if let Some(blocked) = now.blocked.iter().find(|blocked| blocked.partner_id == *partner_id) {
-        return Err(blocked.reason.clone());
+    if let Some(reason) = now.blocked.get(partner_id) {
+        return Err(reason.clone());
     }
-    let documents = || now.documents.iter().filter(|document| document.body.partner_id == *partner_id);
-    let here = documents().find(|document| document.slot_id == invoice.slot_id);
+    let documents = now.documents.get(partner_id).map_or(&[][..], Vec::as_slice);
+    let here = documents.iter().find(|document| document.slot_id == invoice.slot_id);
     let lines = here.map_or(&[][..], |document| &document.body.lines);
     let differences = slot.differences(lines)?;
     if differences.is_empty() {
@@ -94,7 +148,7 @@ fn adjust(input: &DraftInput<'_>, drafted: &mut Drafted, slot: &BilledSlot<'_>, 
             slot.invoice.number
         ));
     }
-    let moved = documents().filter(|document| document.slot_id != invoice.slot_id);
+    let moved = documents.iter().filter(|document| document.slot_id != invoice.slot_id);
     let moved = moved.flat_map(|document| &document.body.lines).map(|line| &line.subscription_id);
     if let Some(subscription_id) = moved.into_iter().find(|id| slot.subscriptions().any(|billed| billed == *id)) {
         return Err(format!(
@@ -107,11 +161,11 @@ fn adjust(input: &DraftInput<'_>, drafted: &mut Drafted, slot: &BilledSlot<'_>, 
     if net < 0 {
         let credits = Credits { invoice_id: invoice.invoice_id.clone(), number: slot.invoice.number.clone() };
         let note = document_beside(input, invoice, DocumentKind::CreditNote, Some(credits), differences)?;
-        drafted.documents.push(note);
+        drafted.push(note);
         return Ok(());
     }
     let slot_id = invoice.body.slot_of_month(input.month);
-    match drafted.documents.iter_mut().find(|document| document.slot_id == slot_id) {
+    match drafted.in_slot(&slot_id) {
         Some(document) => {
             let mut body = document.body.clone();
             body.lines.extend(differences);
@@ -119,7 +173,7 @@ fn adjust(input: &DraftInput<'_>, drafted: &mut Drafted, slot: &BilledSlot<'_>, 
         }
         // Nothing to pay and nothing to give back: what was counted is told with the next document.
         None if differences.iter().all(|line| line.amount_minor == 0) => {}
-        None => drafted.documents.push(document_beside(input, invoice, DocumentKind::Invoice, None, differences)?),
+        None => drafted.push(document_beside(input, invoice, DocumentKind::Invoice, None, differences)?),
     }
     Ok(())
 }

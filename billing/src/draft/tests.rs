@@ -223,13 +223,14 @@ pub(crate) fn profiles() -> Profiles {
 }
 
 pub(crate) fn drafted(registry_text: &str, usage_text: &str) -> Drafted {
-    drafted_after(&[], "2026-06", registry_text, usage_text)
+    drafted_after(&[], "2026-06", "2026-07-02", registry_text, usage_text)
 }
 
 /// A month drafted with what was issued before.
 pub(crate) fn drafted_after(
     issued: &[crate::billed::IssuedDocument],
     month: &str,
+    as_of: &str,
     registry_text: &str,
     usage_text: &str,
 ) -> Drafted {
@@ -242,7 +243,7 @@ pub(crate) fn drafted_after(
         catalog: &catalog,
         profiles: &profiles,
         pin_json: "{}",
-        as_of: at("2026-07-02"),
+        as_of: at(as_of),
     };
     draft_adjusting(&input, issued).unwrap()
 }

@@ -91,7 +91,7 @@ async fn run_push(context: &JobContext, period: &Period) -> anyhow::Result<()> {
         data(
             &json!({ "month": month, "finalised": report.finalised.len(),
                 "already_finalised": report.already_finalised, "nothing_due": report.nothing_due.len(),
-                "failed": report.failed.len(), "unfinished": report.unfinished.len(),
+                "credit_notes": report.credit_notes.len(), "failed": report.failed.len(), "unfinished": report.unfinished.len(),
                 "write_requests": report.write_request_count })
             .to_string(),
         );

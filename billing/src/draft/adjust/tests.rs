@@ -14,7 +14,13 @@ struct Program {
 }
 
 impl Program {
+    /// Drafted on the second day after the month.
     fn draft(&self, month: &str, registry_text: &str, usage_text: &str) -> Drafted {
+        let next = month.parse::<Month>().unwrap().next();
+        self.draft_as_of(&format!("{next}-02"), month, registry_text, usage_text)
+    }
+
+    fn draft_as_of(&self, as_of: &str, month: &str, registry_text: &str, usage_text: &str) -> Drafted {
         let (registry, mut catalog) = (registry(registry_text), catalog());
         let (usage, profiles) = (usage(usage_text), profiles());
         catalog.issuers.values_mut().for_each(|issuer| issuer.adjust_months_max = self.adjust_months_max);
@@ -25,7 +31,7 @@ impl Program {
             catalog: &catalog,
             profiles: &profiles,
             pin_json: "{}",
-            as_of: at("2026-12-01"),
+            as_of: at(as_of),
         };
         draft_adjusting(&input, &self.issued).unwrap()
     }
@@ -235,8 +241,11 @@ fn a_month_is_adjusted_by_one_document_at_a_time() {
     let pro = "acme pro 2026-01-01.. UTC";
     program.close("2026-04", pro, "");
     let late = "acme calls production 2026-04-02T00:00 30";
-    let (may, june) = (program.draft("2026-05", pro, late), program.draft("2026-06", pro, late));
+    let draft = |month| program.draft_as_of("2026-06-20", month, pro, late);
+    let (may, june) = (draft("2026-05"), draft("2026-06"));
     assert!(told(&may).contains("calls@2026-04 30 200") && told(&june).contains("calls@2026-04 30 200"));
+    // A month before them brings in what it brought in.
+    assert!(!told(&draft("2026-03")).contains("@") && draft("2026-03").unadjusted.is_empty());
     program.issue(&june);
     let billed = Billed::fold(&program.issued, None).unwrap();
     assert!(!billed.is_current(&may.documents[0]));

@@ -310,7 +310,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<u8> {
     match arguments.command {
         Command::Demo { seed, events, partners, dir, kafka } => {
             let world = Settings { seed, events, partners, ..Settings::default() };
-            return run_demo(&DemoSettings { world, folder: dir, brokers: kafka }, json).await;
+            return run_demo(&DemoSettings { world, folder: dir, brokers: kafka, month_after: true }, json).await;
         }
         Command::Init { folder } => {
             let written = check::init(&folder)?;

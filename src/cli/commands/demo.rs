@@ -13,7 +13,8 @@ pub(in crate::cli) async fn run_demo(settings: &DemoSettings, json: bool) -> any
 
 /// Prints the comparison; gives the exit code.
 pub(in crate::cli) fn print_demo(result: &demo::DemoResult, json: bool) -> u8 {
-    let checks = verdict::compare(&result.ledger, &result.found);
+    let mut checks = verdict::compare(&result.ledger, &result.found);
+    checks.extend(result.month_after.iter().cloned());
     let wrong: Vec<_> = checks.iter().filter(|check| !check.is_equal()).collect();
     let code = verdict::exit_code(&checks);
     if json {
@@ -44,7 +45,7 @@ pub(in crate::cli) fn print_demo(result: &demo::DemoResult, json: bool) -> u8 {
             ]);
         }
     }
-    for class in ["usage", "invoices"] {
+    for class in ["usage", "invoices", "month after"] {
         let (all, equal) = checks
             .iter()
             .filter(|c| c.class == class)

@@ -147,7 +147,8 @@ impl World {
         partners.dedup();
         let profiles: Vec<Row> = partners.into_iter().map(profile_row).collect();
         lake.append_missing(&BILLING_PROFILE, &profiles).await.unwrap();
-        let drafted = Drafted { month: month(), documents, blocked: Vec::new(), without: Vec::new() };
+        let drafted =
+            Drafted { month: month(), documents, blocked: Vec::new(), without: Vec::new(), unadjusted: Vec::new() };
         draft_into(&lake, &drafted, start).await.unwrap();
         let pin_json = drafted.documents.first().map_or_else(String::new, |document| document.body.pin.clone());
         let usage = UsageState {
@@ -578,7 +579,7 @@ async fn a_changed_profile_is_at_stripe_before_the_invoice_is_final() {
     let mut body = document("acme", "EUR", 1).body;
     (body.month, body.period_start, body.period_end) = (july, body.period_end, at("2026-08-01T00:00:00Z"));
     let documents = vec![Document::close(body).unwrap()];
-    let drafted = Drafted { month: july, documents, blocked: Vec::new(), without: Vec::new() };
+    let drafted = Drafted { month: july, documents, blocked: Vec::new(), without: Vec::new(), unadjusted: Vec::new() };
     draft_into(&world.lake, &drafted, now).await.unwrap();
     let usage = UsageState {
         pin_json: "{}",

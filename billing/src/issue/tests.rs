@@ -237,7 +237,9 @@ async fn what_is_issued_although_data_are_missing_says_so() {
         assert_eq!(issue_june(&lake).await.already_issued, 1);
         assert_eq!(row_count(&lake).await, rows);
         let documents = read_documents(&lake, month()).await.unwrap();
-        let register = crate::register::register(&documents, &events, &drafted(ACME, ""), at("2026-07-03")).unwrap();
+        let issued = read_issued(&lake, None).await.unwrap();
+        let register =
+            crate::register::register(&documents, &issued, &events, &drafted(ACME, ""), at("2026-07-03")).unwrap();
         assert_eq!(register[0].note.as_deref(), told);
     }
 }

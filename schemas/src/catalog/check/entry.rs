@@ -55,7 +55,7 @@ impl Checking {
             number_prefix,
             time_zone: time_zone?,
             payment_terms_days: payment_terms_days?,
-            adjust_months_max,
+            adjust_months_max: adjust_months_max?,
         };
         if self.catalog.issuers.insert(id.clone(), issuer).is_some() {
             reading.flaw(id_at, "issuer.id", format!("issuer {id} is declared twice"), "remove one, or rename it");

@@ -10,6 +10,7 @@ mod file;
 mod kept;
 mod place;
 pub mod problem;
+pub mod route;
 mod unmetered;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ pub use crate::price::{PriceModel, Tariff, Tier};
 pub use file::CatalogFile;
 pub use kept::KeptError;
 pub use problem::Problem;
+pub use route::Rule;
 
 /// The legal entity that issues invoices.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,8 +51,17 @@ pub struct Issuer {
 pub struct Product {
     /// Name, as printed.
     pub name: String,
-    /// Path prefixes that belong to it; the longest match over all products wins.
+    /// Path prefixes that belong to it: rules that give a route alone.
     pub routes: Vec<String>,
+    /// Which other requests belong to it; [`route`] says which rule of which product decides.
+    pub rules: Vec<Rule>,
+}
+
+impl Product {
+    /// Its rules, those of `routes` first.
+    pub fn all_rules(&self) -> impl Iterator<Item = Rule> {
+        self.routes.iter().map(|route| Rule::of_route(route)).chain(self.rules.iter().cloned())
+    }
 }
 
 /// What is counted.

@@ -4,7 +4,7 @@
 //! compile before it stands here. A key that says what is so without it (a setting's default, a missing step) is left
 //! out. Tiers and cells count from 1.
 
-use crate::catalog::{Aggregation, Exclusion, Issuer, Meter, PlanVersion, Price, Product};
+use crate::catalog::{Aggregation, Exclusion, Issuer, Meter, PlanVersion, Price, Product, Rule};
 use crate::exact::Direction;
 use crate::period::print_instant;
 use crate::price::setting::{
@@ -59,10 +59,28 @@ pub(super) fn issuer(issuer: &Issuer) -> Fields {
 }
 
 pub(super) fn product(product: &Product) -> Fields {
-    let Product { name, routes } = product;
+    let Product { name, routes: _, rules: _ } = product;
     let mut fields = Fields::default();
     fields.put(&["name"], name);
-    fields.put(&["routes"], list(routes));
+    fields.put_all(&[], product_rules(product));
+    fields
+}
+
+/// What of a product decides which requests are for it.
+pub(super) fn product_rules(product: &Product) -> Fields {
+    let mut fields = Fields::default();
+    fields.put(&["routes"], list(&product.routes));
+    for (at, Rule { route, host, methods, tags }) in (1..).zip(&product.rules) {
+        let number = format!("{at}");
+        fields.put_some(&["rule", &number, "host"], host.as_ref());
+        fields.put_some(&["rule", &number, "route"], route.as_ref());
+        if !methods.is_empty() {
+            fields.put(&["rule", &number, "method"], methods.iter().cloned().collect::<Vec<_>>().join(", "));
+        }
+        for (key, value) in tags {
+            fields.put(&["rule", &number, "tag", key], value);
+        }
+    }
     fields
 }
 

@@ -11,6 +11,7 @@ mod kept;
 mod place;
 pub mod problem;
 pub mod route;
+mod terms;
 mod unmetered;
 
 use std::collections::BTreeMap;
@@ -28,6 +29,7 @@ pub use file::CatalogFile;
 pub use kept::KeptError;
 pub use problem::Problem;
 pub use route::Rule;
+pub use terms::{Quota, RateLimit, RateWindow, Sandbox};
 
 /// The legal entity that issues invoices.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +57,12 @@ pub struct Product {
     pub routes: Vec<String>,
     /// Which other requests belong to it; [`route`] says which rule of which product decides.
     pub rules: Vec<Rule>,
+    /// What it is, for whoever chooses it.
+    pub description: Option<String>,
+    /// Version of the terms of use that a partner accepts with it.
+    pub terms_version: Option<String>,
+    /// Where it can be tried.
+    pub sandbox: Option<Sandbox>,
 }
 
 impl Product {
@@ -98,6 +106,8 @@ pub struct Price {
     pub meter: Option<MeterId>,
     /// How it is computed.
     pub tariff: Tariff,
+    /// What it is for tax: the code of whoever computes tax, such as `txcd_10103001`.
+    pub tax_code: Option<String>,
 }
 
 /// One immutable version of a plan.
@@ -115,6 +125,10 @@ pub struct PlanVersion {
     pub currency: Currency,
     /// Prices, in printed order.
     pub prices: Vec<Price>,
+    /// How fast a subscriber may call.
+    pub rate_limit: Option<RateLimit>,
+    /// How much of which meters a subscriber may use in a month.
+    pub quotas: Vec<Quota>,
 }
 
 /// A checked catalog.

@@ -7,6 +7,7 @@ mod entry;
 mod meter;
 mod plan;
 mod product;
+mod terms;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

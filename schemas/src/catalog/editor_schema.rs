@@ -172,6 +172,11 @@ fn matches(pattern: &str, text: &str) -> bool {
         "^[A-Za-z0-9_.-]{1,64}$" => text.len() <= 64 && all(text, |c| c.is_ascii_alphanumeric() || "_.-".contains(c)),
         "^[A-Za-z0-9-]{1,16}$" => text.len() <= 16 && all(text, |c| c.is_ascii_alphanumeric() || c == '-'),
         "^[a-z0-9_]+$" => all(text, |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'),
+        "^([A-Z-]+ )?/[^ ]*$" => {
+            let (method, path) = text.split_once(' ').unwrap_or(("GET", text));
+            all(method, |c| c.is_ascii_uppercase() || c == '-') && path.starts_with('/') && !path.contains(' ')
+        }
+        "^[1-9][0-9]*$" => digits(text) && !text.starts_with('0'),
         "^[A-Z-]+$" => all(text, |c| c.is_ascii_uppercase() || c == '-'),
         "^(\\*\\.)?[a-z0-9_-]+(\\.[a-z0-9_-]+)*$" => text
             .strip_prefix("*.")
@@ -263,6 +268,23 @@ fn every_key_of_a_table_is_known_to_both() {
             "rule",
             format!("{BASE}[[product]]\nid = \"p\"\nname = \"P\"\n[[product.rule]]\nroute = \"/\"\nzz = 1"),
             definition("rule"),
+        ),
+        (
+            "sandbox",
+            format!(
+                "{BASE}[[product]]\nid = \"p\"\nname = \"P\"\nroutes = []\nsandbox = {{ product = \"p\", zz = 1 }}"
+            ),
+            definition("product")["properties"]["sandbox"].clone(),
+        ),
+        (
+            "rate_limit",
+            entry("plan").replace("zz = 1", "rate_limit = { requests = 1, per = \"s\", zz = 1 }"),
+            definition("plan")["properties"]["rate_limit"].clone(),
+        ),
+        (
+            "quota",
+            entry("plan").replace("zz = 1", "quota = [{ meter = \"calls\", per_month = 1, zz = 1 }]"),
+            definition("quota"),
         ),
         ("meter", entry("meter"), definition("meter")),
         (
@@ -395,6 +417,21 @@ fn what_one_refuses_the_other_does() {
         ("routes = [\"/maps/\"]", "rule = [{ method = [\"get\"] }]", false),
         ("routes = [\"/maps/\"]", "rule = [{ tag = {} }]", false),
         ("routes = [\"/maps/\"]", "rule = [{ tag = { a = 1 } }]", false),
+        ("id = \"maps\"", "id = \"unmapped\"", false),
+        ("routes = [", "description = \"Tiles\"\nterms_version = \"2026-01\"\nroutes = [", true),
+        ("routes = [", "description = 1\nroutes = [", false),
+        ("routes = [", "sandbox = {}\nroutes = [", false),
+        ("routes = [", "sandbox = { product = \"a b\" }\nroutes = [", false),
+        ("currency = \"EUR\"", "currency = \"EUR\"\nrate_limit = { requests = \"100\", per = \"s\" }", true),
+        ("currency = \"EUR\"", "currency = \"EUR\"\nrate_limit = { requests = 100, per = \"day\" }", true),
+        ("currency = \"EUR\"", "currency = \"EUR\"\nrate_limit = { requests = 0, per = \"s\" }", false),
+        ("currency = \"EUR\"", "currency = \"EUR\"\nrate_limit = { requests = 1, per = \"week\" }", false),
+        ("currency = \"EUR\"", "currency = \"EUR\"\nrate_limit = { requests = 1 }", false),
+        ("currency = \"EUR\"", "currency = \"EUR\"\nquota = [{ meter = \"map-calls\", per_month = \"1000\" }]", true),
+        ("currency = \"EUR\"", "currency = \"EUR\"\nquota = [{ meter = \"map-calls\", per_month = 0 }]", false),
+        ("currency = \"EUR\"", "currency = \"EUR\"\nquota = { meter = \"map-calls\", per_month = 1 }", false),
+        ("amount = \"49\"", "amount = \"49\"\ntax_code = \"txcd_10103001\"", true),
+        ("amount = \"49\"", "amount = \"49\"\ntax_code = \"a b\"", false),
         ("unit = \"call\"\n", "", false),
         ("aggregation = \"count\"", "aggregation = \"median\"", false),
         ("aggregation = \"count\"", "aggregation = \"sum\"", false),

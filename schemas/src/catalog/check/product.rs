@@ -32,6 +32,9 @@ impl Checking {
             true => table.optional(reading, "routes", Table::texts).map(Option::unwrap_or_default),
         };
         let rule_nodes = rule_nodes(&mut table, reading);
+        let description = table.optional(reading, "description", Table::text);
+        let terms_version = table.optional(reading, "terms_version", Table::text);
+        let sandbox = self.sandbox(&mut table, id.as_ref(), reading);
         table.finish(reading);
         let mut placed: Vec<(Rule, Range<usize>)> = Vec::new();
         for (node, route) in nodes.iter().zip(routes.iter().flatten()) {
@@ -53,7 +56,8 @@ impl Checking {
         for (rule, at) in placed {
             self.take_rule(&id, rule, file, at, reading);
         }
-        let product = Product { name: name?, routes: routes?, rules };
+        let (description, terms_version, sandbox) = (description?, terms_version?, sandbox?);
+        let product = Product { name: name?, routes: routes?, rules, description, terms_version, sandbox };
         if self.catalog.products.insert(id.clone(), product).is_some() {
             reading.flaw(id_at, "product.id", format!("product {id} is declared twice"), "remove one, or rename it");
         }

@@ -8,8 +8,8 @@ use crate::catalog::{Aggregation, Exclusion, Issuer, Meter, PlanVersion, Price, 
 use crate::exact::Direction;
 use crate::period::print_instant;
 use crate::price::setting::{
-    FixedFeeAtZeroTotal, Limits, NegativeTotal, PackageRemainder, QuantityBasis, SplitRounding, TierEdge,
-    VolumeBeforeEnd, ZeroUsageFirstTierFlat,
+    FixedFeeAtZeroTotal, Limits, LimitsInPart, NegativeTotal, PackageRemainder, Per, Proration, QuantityBasis,
+    SplitRounding, TierEdge, VolumeBeforeEnd, ZeroUsageFirstTierFlat,
 };
 use crate::price::{Cell, Convert, PercentTier, Percentage, PriceModel, RoundQuantity, Settings, Steps, Tariff, Tier};
 
@@ -202,6 +202,9 @@ fn put_settings(fields: &mut Fields, settings: Settings) {
         quantity_basis,
         negative_total,
         fixed_fee_at_zero_total,
+        proration,
+        per,
+        limits_in_part,
     } = settings;
     macro_rules! word {
         ($setting:ident: $kind:ident) => {
@@ -220,4 +223,7 @@ fn put_settings(fields: &mut Fields, settings: Settings) {
     word!(quantity_basis: QuantityBasis);
     word!(negative_total: NegativeTotal);
     word!(fixed_fee_at_zero_total: FixedFeeAtZeroTotal);
+    word!(proration: Proration);
+    word!(per: Per);
+    word!(limits_in_part: LimitsInPart);
 }

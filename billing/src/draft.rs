@@ -7,7 +7,7 @@
 //!
 //! Decisions, each chosen so that nothing is billed by a guess:
 //!
-//! - a flat price is charged in full for a part of a month; there is no proration yet;
+//! - a flat price is charged in full for a part of a month unless it says `proration`; its working tells the share;
 //! - only production usage is billed (I8), and a slice must lie inside the span: one that straddles its edge means
 //!   that usage was cut by other rules than billing's (I3), and the partner is blocked;
 //! - two subscriptions that would bill the same meter for the same time block the partner;

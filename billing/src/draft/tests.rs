@@ -65,6 +65,28 @@ currency = "EUR"
 price = [ { id = "base", description = "Base", model = "flat", amount = "59" } ]
 
 [[plan]]
+id = "part"
+version = 1
+effective_from = "2026-01-01T00:00:00Z"
+name = "Part"
+issuer = "berlin"
+currency = "EUR"
+price = [
+  { id = "base", description = "Base", model = "flat", amount = "49", settings = { proration = "by_time" } },
+  { id = "calls", description = "Calls", model = "per_unit", meter = "calls", unit_price = "1", included = "300",
+    settings = { limits_in_part = "by_time" } },
+]
+
+[[plan]]
+id = "days"
+version = 1
+effective_from = "2026-01-01T00:00:00Z"
+name = "Days"
+issuer = "berlin"
+currency = "EUR"
+price = [ { id = "fee", description = "Fee", model = "flat", amount = "30", settings = { proration = "by_day" } } ]
+
+[[plan]]
 id = "seats"
 version = 1
 effective_from = "2026-01-01T00:00:00Z"
@@ -328,6 +350,29 @@ fn a_month_comes_to_documents() {
              acme users production 2026-06-09T23:00 a; acme users production 2026-06-10T00:00 b,c",
             "acme berlin 54.10 EUR: base 1 4900, calls 11 10, users 2 500",
         ),
+        // Prorated by time: the whole month is the whole, 20 of 30 days are two thirds, and so are included units.
+        (
+            "acme part 2026-01-01..",
+            "acme calls production 2026-06-11T00:00 310",
+            "acme berlin 59.00 EUR: base 1 4900, calls 310 1000",
+        ),
+        (
+            "acme part 2026-06-10T22:00..",
+            "acme calls production 2026-06-11T00:00 210",
+            "acme berlin 42.67 EUR: base 1 3267, calls 210 1000",
+        ),
+        // An upgrade within the month: a third and two thirds.
+        (
+            "acme s1:part 2026-01-01..2026-06-10T22:00; acme s1:days 2026-06-10T22:00..",
+            "",
+            "acme berlin 36.33 EUR: base 1 1633, calls 0 0, fee 1 2000",
+        ),
+        // By day: the local day of the change is the new plan's. 23:00 in UTC is the 10th in Berlin.
+        (
+            "acme s1:days 2026-01-01..2026-06-09T23:00; acme s1:part 2026-06-09T23:00..",
+            "",
+            "acme berlin 43.23 EUR: fee 1 900, base 1 3423, calls 0 0",
+        ),
         // Between two of Berlin's months.
         (
             "acme s1:pro 2026-01-01..2026-05-31T22:00; acme s1:seats 2026-05-31T22:00..",
@@ -435,6 +480,32 @@ fn a_document_is_its_text_and_its_rows_fit_their_tables() {
     assert_eq!(serde_json::to_string(&sorted).unwrap(), document.text);
     assert_eq!(value["lines"][1]["working"]["tiers"][1]["exact"], "0.35");
     assert!(!document.text.contains("example"), "no contact data in a document");
+}
+
+/// What is prorated says which part it is, and what is whole looks as it did before.
+#[test]
+fn the_working_of_a_line_tells_its_share_of_the_month() {
+    for (registry, expected) in [
+        (
+            "acme part 2026-01-01..",
+            [
+                r#"{"exact":"49"}"#,
+                r#"{"billable":"0","components":[{"exact":"0","name":"units","quantity":"0"}],"exact":"0"}"#,
+            ],
+        ),
+        (
+            "acme part 2026-06-10T22:00..",
+            [
+                r#"{"billable":"2/3","components":[{"exact":"98/3","name":"480 of 720 h","quantity":"2/3"}],"exact":"98/3"}"#,
+                r#"{"billable":"0","components":[{"exact":"0","name":"included units for 480 of 720 h","quantity":"200"},{"exact":"0","name":"units","quantity":"0"}],"exact":"0"}"#,
+            ],
+        ),
+    ] {
+        let drafted = drafted(registry, "");
+        let lines = drafted.documents[0].body.lines.iter();
+        let workings: Vec<_> = lines.map(|line| line.working.to_json().unwrap()).collect();
+        assert_eq!(workings, expected, "{registry}");
+    }
 }
 
 #[test]

@@ -384,12 +384,17 @@ fn every_word_is_known_to_both() {
         ("quantity_basis", words::QuantityBasis::WORDS),
         ("negative_total", words::NegativeTotal::WORDS),
         ("fixed_fee_at_zero_total", words::FixedFeeAtZeroTotal::WORDS),
+        ("proration", words::Proration::WORDS),
+        ("per", words::Per::WORDS),
+        ("limits_in_part", words::LimitsInPart::WORDS),
     ] {
         let listed = enumerated(&definition("settings")["properties"][key]);
         assert!(listed.is_subset(&set(words)), "{key}: {listed:?}");
         for word in words {
-            let text = priced("per_unit", &[format!("settings = {{ {key} = \"{word}\" }}")]);
-            assert_eq!(read(&text).is_ok(), judged(&text).is_ok(), "{key} = {word}");
+            for model in ["flat", "per_unit"] {
+                let text = priced(model, &[format!("settings = {{ {key} = \"{word}\" }}")]);
+                assert_eq!(read(&text).is_ok(), judged(&text).is_ok(), "{key} = {word} of {model}");
+            }
         }
     }
 }

@@ -10,8 +10,8 @@ use crate::catalog::{
 use crate::exact::Direction;
 use crate::period::print_instant;
 use crate::price::setting::{
-    FixedFeeAtZeroTotal, Limits, NegativeTotal, PackageRemainder, QuantityBasis, SplitRounding, TierEdge,
-    VolumeBeforeEnd, ZeroUsageFirstTierFlat,
+    FixedFeeAtZeroTotal, Limits, LimitsInPart, NegativeTotal, PackageRemainder, Per, Proration, QuantityBasis,
+    SplitRounding, TierEdge, VolumeBeforeEnd, ZeroUsageFirstTierFlat,
 };
 use crate::price::{Cell, Convert, PercentTier, Percentage, PriceModel, RoundQuantity, Settings, Steps, Tariff, Tier};
 
@@ -240,6 +240,9 @@ fn put_settings(fields: &mut Fields, settings: Settings) {
         quantity_basis,
         negative_total,
         fixed_fee_at_zero_total,
+        proration,
+        per,
+        limits_in_part,
     } = settings;
     macro_rules! word {
         ($setting:ident: $kind:ident) => {
@@ -258,4 +261,7 @@ fn put_settings(fields: &mut Fields, settings: Settings) {
     word!(quantity_basis: QuantityBasis);
     word!(negative_total: NegativeTotal);
     word!(fixed_fee_at_zero_total: FixedFeeAtZeroTotal);
+    word!(proration: Proration);
+    word!(per: Per);
+    word!(limits_in_part: LimitsInPart);
 }

@@ -307,6 +307,16 @@ pub(super) async fn run_bill(context: &JobContext, step: BillStep, json: bool) -
             bill::complain_of_sync(&report)?;
         }
         BillStep::Explain { line } => print_explained(&explain::explain(context, &line).await?, json),
+        BillStep::Verify { wanted } => {
+            let verified = bill::verify_named(context, &wanted).await?;
+            for one in &verified {
+                data(&if json { serde_json::to_string(one)? } else { one.to_string() });
+            }
+            if verified.is_empty() {
+                talk(&format!("{wanted}: no invoice was issued"));
+            }
+            bill::complain_of_different(&verified)?;
+        }
         BillStep::Register { period, csv } => {
             let as_of = context.as_of(period.as_of.as_deref()).await?;
             let mut rows = Vec::new();

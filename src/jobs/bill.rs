@@ -1,10 +1,11 @@
-//! `tollbook bill draft|issue|push|sync|register`.
+//! `tollbook bill draft|issue|push|sync|verify|register`.
 //!
 //! The work of each job lies on the heap: the steps of a close together are more than a thread's stack.
 
 mod due;
 mod incomplete;
 mod unseen;
+mod verify;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -35,6 +36,7 @@ use crate::jobs::catalog::keep;
 pub use due::months;
 pub use incomplete::{complain_of_incomplete, issue_as_of, reason, what_is_missing};
 pub use unseen::{Unseen, unseen};
+pub use verify::{Different, complain_of_different, verify_month, verify_named};
 
 /// What drafting a month gave: the documents, and what was written of them.
 pub struct DraftResult {

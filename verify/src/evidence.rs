@@ -132,8 +132,8 @@ impl<'a> Evidence<'a> {
         }))
     }
 
-    /// Offsets below a pin that are in neither `access_log` nor `rejected`: lost rows, control records of Kafka,
-    /// blank lines. Asked only where something differs.
+    /// Offsets below a pin that are in neither `access_log` nor `rejected`: lost rows, or control records of
+    /// Kafka; of a file every line is in one of them. Asked only where something differs.
     pub(crate) async fn holes(&self, pin: &Pin) -> Result<Option<Difference>, VerifyError> {
         let mut there: BTreeMap<(String, i64), BTreeSet<i64>> = BTreeMap::new();
         for table in [&ACCESS_LOG, &REJECTED] {
@@ -165,7 +165,7 @@ impl<'a> Evidence<'a> {
         });
         let holes: Vec<String> = holes.take(3).collect();
         let what = format!(
-            "in neither access_log nor rejected are the offsets {}: control records of Kafka, blank lines of a file, or \
+            "in neither access_log nor rejected are the offsets {}: control records of Kafka, or \
              rows that are lost; if they are lost, put the lake back from a copy",
             holes.join("; ")
         );

@@ -194,7 +194,8 @@ impl<'a> Metering<'a> {
         };
         let rows = raw::read(evidence.lake, &question).await?;
         let origin = Origin::of(catalog, registry, partner_id, &rows);
-        let usage = meters.iter().enumerate().map(|(at, (id, meter))| (*id, Usage::of(&origin, at, id, meter)));
+        let usage =
+            meters.iter().enumerate().map(|(at, (id, meter))| (*id, Usage::of(&origin, partner_id, at, id, meter)));
         Ok(Self { usage: usage.collect(), rows_read: rows.deliveries.len() })
     }
 }

@@ -93,8 +93,14 @@ impl<'a> Origin<'a> {
 }
 
 impl<'a> Usage<'a> {
-    /// Counts. `at` is the meter's place among those that were asked for.
-    pub(crate) fn of(origin: &Origin<'a>, at: usize, meter_id: &'a MeterId, meter: &'a Meter) -> Self {
+    /// Counts the requests of the origin's partner. `at` is the meter's place among those that were asked for.
+    pub(crate) fn of(
+        origin: &Origin<'_>,
+        partner_id: &'a PartnerId,
+        at: usize,
+        meter_id: &'a MeterId,
+        meter: &'a Meter,
+    ) -> Self {
         let mut passed = Vec::new();
         for Judged { request, product, is_counted } in &origin.judged {
             let Some(metered) = request.metered.get(at).filter(|metered| metered.passes) else { continue };
@@ -133,7 +139,7 @@ impl<'a> Usage<'a> {
                 slice.seen.push(Seen { at, place, text: text.to_owned(), number });
             }
         }
-        Self { meter_id, meter, partner_id: origin.partner_id, slices }
+        Self { meter_id, meter, partner_id, slices }
     }
 
     /// What a span comes to, with its evidence by UTC day.

@@ -96,7 +96,7 @@ enum Command {
         #[arg(long, value_name = "INSTANT")]
         as_of: Option<String>,
     },
-    /// Invoices: draft, issue, push, sync, register, explain a line, estimate a price.
+    /// Invoices: draft, issue, push, sync, verify, register, explain a line, estimate a price.
     #[command(after_help = examples::BILL)]
     Bill {
         #[command(subcommand)]
@@ -284,6 +284,15 @@ enum BillStep {
     Explain {
         /// Line id, such as lin_0123456789abcdef0123.
         line: String,
+    },
+    /// Re-derive issued invoices from the raw rows at their pin, by the second implementation; tell what differs.
+    ///
+    /// Offline, and without the configured catalog: everything is in the lake. Ends with 3 where an invoice differs.
+    #[command(after_help = examples::VERIFY)]
+    Verify {
+        /// Invoice id (inv_…), number, a month such as 2026-06, `previous`, or `due`.
+        #[arg(value_name = "INVOICE|PERIOD")]
+        wanted: String,
     },
     /// Each invoice with its state, and why a partner has none.
     #[command(after_help = examples::REGISTER)]

@@ -68,6 +68,12 @@ Examples:
   tollbook sql \"select line_id, description from invoice_line where partner_id = 'acme'\"
   tollbook bill explain lin_0123456789abcdef0123";
 
+pub(super) const VERIFY: &str = "\
+Examples:
+  tollbook bill verify 2026-06
+  tollbook bill verify AC-000001
+  tollbook bill verify inv_0123456789abcdef0123 --json";
+
 pub(super) const REGISTER: &str = "\
 Examples:
   tollbook bill register --period 2026-06

@@ -1,4 +1,4 @@
-//! `tollbook bill draft|issue|push|sync|register`.
+//! `tollbook bill draft|issue|push|sync|verify|register`.
 //!
 //! The work of each job lies on the heap: the steps of a close together are more than a thread's stack.
 
@@ -6,6 +6,7 @@ mod due;
 mod incomplete;
 mod inputs;
 mod unseen;
+mod verify;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -35,6 +36,7 @@ pub use due::months;
 pub use incomplete::{complain_of_incomplete, issue_as_of, reason, what_is_missing};
 pub use inputs::Inputs;
 pub use unseen::{Unseen, unseen};
+pub use verify::{Different, complain_of_different, verify_month, verify_named};
 
 use inputs::usage_pin_json;
 

@@ -15,3 +15,4 @@ mod input;
 mod lake;
 mod secrets;
 mod stripe;
+mod verify;

@@ -25,6 +25,7 @@ pub(in crate::cli) async fn run_bill(context: &JobContext, step: BillStep, json:
         BillStep::Explain { line } => {
             explain::print_explained(&jobs::explain::explain(context, &line).await?, json);
         }
+        BillStep::Verify { wanted } => run_verify(context, &wanted, json).await?,
         BillStep::Register { period, csv } => {
             let as_of = context.as_of(period.as_of.as_deref()).await?;
             let mut rows = Vec::new();
@@ -36,6 +37,17 @@ pub(in crate::cli) async fn run_bill(context: &JobContext, step: BillStep, json:
         }
     }
     Ok(0)
+}
+
+async fn run_verify(context: &JobContext, wanted: &str, json: bool) -> anyhow::Result<()> {
+    let verified = bill::verify_named(context, wanted).await?;
+    for one in &verified {
+        data(&if json { serde_json::to_string(one)? } else { one.to_string() });
+    }
+    if verified.is_empty() {
+        talk(&format!("{wanted}: no invoice was issued"));
+    }
+    bill::complain_of_different(&verified)
 }
 
 async fn run_draft(context: &JobContext, period: &Period) -> anyhow::Result<()> {

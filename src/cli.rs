@@ -11,6 +11,8 @@ use tollbook::context::JobContext;
 use tollbook::demo::DemoSettings;
 use tollbook::jobs::{bill, check, close, ingest, lake, partner, sql};
 use tollbook::output::{data, talk};
+use tollbook_schemas::actor::Actor;
+use tollbook_schemas::id::InvoiceId;
 use tollbook_schemas::period::Month;
 use tollbook_simulate::Settings;
 
@@ -96,7 +98,7 @@ enum Command {
         #[arg(long, value_name = "INSTANT")]
         as_of: Option<String>,
     },
-    /// Invoices: draft, issue, push, sync, verify, register, explain a line, estimate a price.
+    /// Invoices: draft, hold and approve, issue, push, sync, verify, register, explain a line, estimate a price.
     #[command(after_help = examples::BILL)]
     Bill {
         #[command(subcommand)]
@@ -264,7 +266,13 @@ enum ReportStep {
 enum BillStep {
     /// Rate usage into documents.
     #[command(after_help = examples::DRAFT)]
-    Draft(Period),
+    Draft {
+        #[command(flatten)]
+        period: Period,
+        /// Who drafts: staff:NAME or system:RULE; by default what TOLLBOOK_ACTOR says.
+        #[arg(long, value_parser = Actor::parse)]
+        actor: Option<Actor>,
+    },
     /// Give drafts their numbers: from then on they are invoices.
     #[command(after_help = examples::ISSUE)]
     Issue {
@@ -272,6 +280,36 @@ enum BillStep {
         period: Period,
         #[command(flatten)]
         accept: Accept,
+    },
+    /// Stop drafts of a partner and month from being issued, until they are released.
+    ///
+    /// What is held is the place of the invoice, whatever is drafted there.
+    #[command(after_help = examples::HOLD)]
+    Hold {
+        #[command(flatten)]
+        of: bill::hold::Of,
+        #[command(flatten)]
+        by: bill::hold::By,
+        /// Look from this instant for what is still to be drafted; the watermark of the data by default.
+        #[arg(long, value_name = "INSTANT")]
+        as_of: Option<String>,
+    },
+    /// End a hold that somebody made.
+    #[command(after_help = examples::RELEASE)]
+    Release {
+        #[command(flatten)]
+        of: bill::hold::Of,
+        #[command(flatten)]
+        by: bill::hold::By,
+    },
+    /// Let drafts be issued that a policy holds: exactly these documents, and no later draft of their place.
+    #[command(after_help = examples::APPROVE)]
+    Approve {
+        /// Drafts, such as inv_0123456789abcdef0123.
+        #[arg(required = true, value_parser = bill::hold::draft_id)]
+        drafts: Vec<InvoiceId>,
+        #[command(flatten)]
+        by: bill::hold::By,
     },
     /// Send issued invoices to Stripe.
     #[command(after_help = examples::PUSH)]

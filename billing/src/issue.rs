@@ -4,7 +4,8 @@
 //! draft written twice is one. The `drafted` event makes it the current draft of its slot, and withdraws the one
 //! before, also where a partner has nothing to bill any more. Only the `issued` event makes an invoice: it and the
 //! txn `number/<issuer>` (the issuer's next free number) are one commit on `invoice_event`, so numbers have no gap and
-//! a number is given once, however many issue at the same time. A slot with an issued invoice is closed (I5).
+//! a number is given once, however many issue at the same time. A slot with an issued invoice is closed (I5). What somebody
+//! or a policy holds is left (`hold`); whoever holds a draft while it is issued makes that commit fail, too.
 
 mod changed;
 mod issued;
@@ -14,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use tollbook_lake::{Lake, Outcome, TxnStep, rows_app_id};
+use tollbook_schemas::actor::Actor;
 use tollbook_schemas::catalog::Catalog;
 use tollbook_schemas::id::{InvoiceId, IssuerId, PartnerId, SubscriptionId};
 use tollbook_schemas::money::Money;
@@ -26,6 +28,8 @@ use crate::document::{Document, Line, count_of};
 use crate::draft::{Drafted, order_of};
 use crate::error::BillingError;
 use crate::event::{EventKind, InvoiceEvent, events_of};
+use crate::hold::{self, HeldDraft};
+use crate::policy::HoldPolicy;
 
 pub use changed::{ChangedSinceIssue, changed_since_issue};
 pub use issued::read_issued;
@@ -72,6 +76,8 @@ pub struct UsageState<'a> {
     /// Partners of which lifecycle events are known that `usage` and drafts do not know yet: their drafts are stale.
     /// A subscription may have been cancelled, and its customer must not be charged for what is known to be over.
     pub overtaken: &'a BTreeSet<PartnerId>,
+    /// Which drafts wait for somebody to approve them.
+    pub policy: &'a HoldPolicy,
 }
 
 impl UsageState<'_> {
@@ -124,6 +130,8 @@ pub struct Issued {
     pub stale: Vec<(PartnerId, InvoiceId)>,
     /// Drafts of a subscription that another slot's invoice has billed for the month.
     pub billed_elsewhere: Vec<(PartnerId, InvoiceId)>,
+    /// Drafts that would be issued, and that somebody or a policy holds.
+    pub held: Vec<HeldDraft>,
 }
 
 /// Writes drafts. Running twice changes nothing.
@@ -131,6 +139,19 @@ pub struct Issued {
 /// # Errors
 /// [`BillingError`].
 pub async fn draft_into(lake: &Lake, drafted: &Drafted, at: DateTime<Utc>) -> Result<DraftCounts, BillingError> {
+    draft_by(lake, drafted, None, at).await
+}
+
+/// The same, by somebody: each `drafted` event says by whom.
+///
+/// # Errors
+/// [`BillingError`].
+pub async fn draft_by(
+    lake: &Lake,
+    drafted: &Drafted,
+    actor: Option<&Actor>,
+    at: DateTime<Utc>,
+) -> Result<DraftCounts, BillingError> {
     let slots = read_slots(lake).await?;
     let mut counts = DraftCounts::default();
     let mut open = Vec::new();
@@ -161,7 +182,8 @@ pub async fn draft_into(lake: &Lake, drafted: &Drafted, at: DateTime<Utc>) -> Re
             // A document that was withdrawn and comes back begins a new generation.
             past => {
                 let generation = past.map_or(0, |(generation, _)| generation + 1);
-                events.push(InvoiceEvent::of(document, EventKind::Drafted, DRAFT, generation, at));
+                let event = InvoiceEvent::of(document, EventKind::Drafted, DRAFT, generation, at);
+                events.push(InvoiceEvent { detail: actor.map(ToString::to_string), ..event });
                 counts.drafted += 1;
             }
         }
@@ -225,7 +247,9 @@ pub async fn issue(
         issued.incomplete.extend(of_issuer.incomplete);
         issued.stale.extend(of_issuer.stale);
         issued.billed_elsewhere.extend(of_issuer.billed_elsewhere);
+        issued.held.extend(of_issuer.held);
     }
+    hold::note(lake, &issued.held, at).await?;
     match failed {
         Some(error) => Err(error),
         None => Ok(issued),
@@ -255,6 +279,7 @@ async fn issue_of(
     let events_expected = lake.txn(&INVOICE_EVENT, &events_app_id).await?;
     let slots = read_slots(lake).await?;
     let documents = read_documents(lake, month).await?;
+    let holds = hold::read(lake, usage.policy).await?;
     let next_free = expected.unwrap_or(1);
     let given = slots.last_sequence(issuer_id);
     if given >= next_free {
@@ -293,6 +318,8 @@ async fn issue_of(
                     issued.stale.push(named());
                 } else if billed_before(document, &billed).is_some() {
                     issued.billed_elsewhere.push(named());
+                } else if let Some(held) = holds.why_held(document) {
+                    issued.held.push(held);
                 } else {
                     due.push((document, incomplete));
                 }

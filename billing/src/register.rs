@@ -36,6 +36,8 @@ pub struct RegisterRow {
     pub total: Option<Money>,
     /// Invoice at Stripe.
     pub stripe_id: Option<String>,
+    /// Whether it is a draft that may not be issued before a person lets it; the note says why.
+    pub is_held: bool,
     /// Why there is no document, what Stripe refused last, that it was issued although data were missing, or that
     /// today it would be another.
     pub note: Option<String>,
@@ -51,6 +53,7 @@ impl RegisterRow {
             state: None,
             total: None,
             stripe_id: None,
+            is_held: false,
             note: Some(note).filter(|note| !note.is_empty()),
         }
     }

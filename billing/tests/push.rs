@@ -10,6 +10,7 @@ use tollbook_billing::document::{Body, Document, DocumentKind, FORMAT, IssuedBy,
 use tollbook_billing::draft::Drafted;
 use tollbook_billing::event::{EventKind, InvoiceEvent, events_of};
 use tollbook_billing::issue::{UsageState, draft_into, issue};
+use tollbook_billing::policy::HoldPolicy;
 use tollbook_billing::rating::Working;
 use tollbook_billing::stripe::{Ledger, PushReport, PushSettings, SecretKey, Transport, push, sync};
 use tollbook_lake::Lake;
@@ -157,6 +158,7 @@ impl World {
             as_of: start,
             accept_incomplete: None,
             overtaken: &BTreeSet::new(),
+            policy: &HoldPolicy::NOTHING,
         };
         issue(&lake, &catalog(), month(), usage, start).await.unwrap();
         let mut settings = PushSettings::of("test");
@@ -587,6 +589,7 @@ async fn a_changed_profile_is_at_stripe_before_the_invoice_is_final() {
         as_of: now,
         accept_incomplete: None,
         overtaken: &BTreeSet::new(),
+        policy: &HoldPolicy::NOTHING,
     };
     issue(&world.lake, &catalog(), july, usage, now).await.unwrap();
     world.pass_hours(31 * 24);

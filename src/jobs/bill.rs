@@ -1,8 +1,9 @@
-//! `tollbook bill draft|issue|push|sync|verify|register`.
+//! `tollbook bill draft|issue|push|sync|verify|register`; what people do to drafts is in `bill/hold.rs`.
 //!
 //! The work of each job lies on the heap: the steps of a close together are more than a thread's stack.
 
 mod due;
+pub mod hold;
 mod incomplete;
 mod inputs;
 mod unseen;
@@ -18,13 +19,15 @@ use tollbook_aggregate::usage_reach;
 use tollbook_billing::billed::IssuedDocument;
 use tollbook_billing::draft::Drafted;
 use tollbook_billing::event::events_of;
+use tollbook_billing::hold::{HeldDraft, mark_held};
 use tollbook_billing::issue::{
-    DraftCounts, Issued, UsageState, draft_into, issue as issue_drafts, read_documents, read_issued,
+    DraftCounts, Issued, UsageState, draft_by, issue as issue_drafts, read_documents, read_issued,
 };
 use tollbook_billing::register::{RegisterRow, register as make_register};
 use tollbook_billing::stripe::{
     PushReport, PushSettings, SecretKey, SyncReport, Transport, push as push_invoices, sync as sync_invoices,
 };
+use tollbook_schemas::actor::Actor;
 use tollbook_schemas::period::{Month, print_instant};
 use tollbook_schemas::tables::billing::INVOICE_EVENT;
 
@@ -48,6 +51,8 @@ pub struct DraftResult {
     pub counts: DraftCounts,
     /// What the documents do not know yet.
     pub unseen: Unseen,
+    /// Drafts of the month that will not be issued before a person lets them.
+    pub held: Vec<HeldDraft>,
 }
 
 impl DraftResult {
@@ -79,7 +84,7 @@ impl DraftResult {
             .chain(changed)
             .chain(unadjusted)
             .map(|line| format!("{month} {line}"));
-        lines.collect()
+        lines.chain(hold::told(month, &self.held)).collect()
     }
 
     /// Counts, for machines.
@@ -92,27 +97,44 @@ impl DraftResult {
             "withdrawn": counts.withdrawn.len(), "billed_elsewhere": counts.billed_elsewhere.len(),
             "changed_since_issue": counts.changed_since_issue.len(), "blocked": drafted.blocked.len(),
             "credit_notes": drafted.credit_note_count(), "adjustment_lines": drafted.adjustment_line_count(),
-            "unadjusted": drafted.unadjusted.len(),
+            "unadjusted": drafted.unadjusted.len(), "held": self.held.len(),
             "newer_events": self.unseen.event_count, "newer_requests": self.unseen.request_count,
         })
     }
 }
 
-/// Rates the usage of a month into documents.
+/// Rates the usage of a month into documents, by whom the environment names.
 ///
 /// # Errors
 /// The job's.
 pub async fn draft_month(context: &JobContext, month: Month, as_of: DateTime<Utc>) -> anyhow::Result<DraftResult> {
+    draft_month_by(context, month, as_of, None).await
+}
+
+/// The same by somebody; where nobody is given, by whom `TOLLBOOK_ACTOR` names.
+///
+/// # Errors
+/// The job's; where the policy must know who drafts, and nobody says it.
+pub async fn draft_month_by(
+    context: &JobContext,
+    month: Month,
+    as_of: DateTime<Utc>,
+    actor: Option<&Actor>,
+) -> anyhow::Result<DraftResult> {
+    let policy = context.configuration.hold_policy()?;
+    let actor = hold::drafter(actor, &policy)?;
     let catalog = context.catalog()?;
     let work = Box::pin(async {
         refuse_changes(context, &catalog).await?;
         keep(context, &catalog).await?;
         let issued = read_issued(&context.lake, None).await?;
         let drafted = rate(context, month, as_of, &issued).await?;
-        let counts = Box::pin(draft_into(&context.lake, &drafted, context.clock.now())).await?;
-        let result = DraftResult { drafted, counts, unseen: Box::pin(unseen(context)).await? };
+        let counts = Box::pin(draft_by(&context.lake, &drafted, actor.as_ref(), context.clock.now())).await?;
+        let held = Box::pin(hold::held_drafts(context, month, &policy)).await?;
+        let result = DraftResult { drafted, counts, unseen: Box::pin(unseen(context)).await?, held };
         let mut told = result.to_json();
         told["without"] = json!(result.drafted.without.len());
+        told["actor"] = json!(actor.as_ref().map(Actor::as_str));
         told["pin"] = serde_json::from_str::<serde_json::Value>(&usage_pin_json(context).await?)?;
         Ok((result, told))
     });
@@ -169,6 +191,7 @@ pub async fn issue_accepting(
     accept_incomplete: Option<&str>,
 ) -> anyhow::Result<IssueResult> {
     let catalog = context.catalog()?;
+    let policy = context.configuration.hold_policy()?;
     let work = Box::pin(async {
         refuse_changes(context, &catalog).await?;
         // The reach before the pin: a refresh between the two then makes the drafts stale, and none is issued under a
@@ -179,13 +202,15 @@ pub async fn issue_accepting(
         // Before the pin for the same reason: an event that a refresh takes in after this makes the drafts stale by it.
         let unseen = Box::pin(unseen(context)).await?;
         let pin_json = usage_pin_json(context).await?;
-        let usage = UsageState { pin_json: &pin_json, reach, as_of, accept_incomplete, overtaken: &unseen.partners };
+        let (overtaken, policy) = (&unseen.partners, &policy);
+        let usage = UsageState { pin_json: &pin_json, reach, as_of, accept_incomplete, overtaken, policy };
         let issued = Box::pin(issue_drafts(&context.lake, &catalog, month, usage, context.clock.now())).await?;
         let told = json!({
             "month": month, "issued": issued.invoices.len(), "already_issued": issued.already_issued,
             "not_ended": issued.not_ended.len(), "stale": issued.stale.len(), "incomplete": issued.incomplete.len(),
             "reach": reach.map(print_instant), "accept_incomplete": accept_incomplete,
             "newer_events": unseen.event_count, "newer_requests": unseen.request_count,
+            "held": hold::to_json(&issued.held),
             "issued_incomplete": issued.invoices.iter().filter(|one| one.incomplete.is_some()).count(),
             "pin": serde_json::from_str::<serde_json::Value>(&pin_json)?,
         });
@@ -280,7 +305,10 @@ pub async fn register(context: &JobContext, month: Month, as_of: DateTime<Utc>) 
     let events = events_of(&context.lake.rows(&INVOICE_EVENT, None).await?)?;
     let issued = read_issued(&context.lake, None).await?;
     let drafted = rate(context, month, as_of, &issued).await?;
-    Ok(make_register(&documents, &issued, &events, &drafted, as_of)?)
+    let mut rows = make_register(&documents, &issued, &events, &drafted, as_of)?;
+    let policy = context.configuration.hold_policy()?;
+    mark_held(&mut rows, &hold::held_drafts(context, month, &policy).await?);
+    Ok(rows)
 }
 
 /// Ends with an error where something was left undone, so that a scheduler sees it: after all months were pushed, so

@@ -219,7 +219,7 @@ pub(crate) fn usage(text: &str) -> Vec<UsageSlice> {
         .collect()
 }
 
-fn profile(partner: &str, from: &str, version: &str) -> Profile {
+pub(crate) fn profile(partner: &str, from: &str, version: &str) -> Profile {
     Profile {
         profile_version_id: ProfileVersionId::derive([partner, version]),
         partner_id: PartnerId::parse(partner).unwrap(),

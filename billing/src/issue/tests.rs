@@ -16,10 +16,14 @@ fn lake() -> (tempfile::TempDir, Lake) {
 
 static NOBODY: BTreeSet<PartnerId> = BTreeSet::new();
 
+/// What these tests are not about.
+static POLICY: HoldPolicy = HoldPolicy::NOTHING;
+
 /// Usage as the tests' drafts were rated from, with data up to an instant.
 fn usage(reach: &str) -> UsageState<'static> {
     let as_of = at("2026-12-01");
-    UsageState { pin_json: "{}", reach: Some(at(reach)), as_of, accept_incomplete: None, overtaken: &NOBODY }
+    let policy = &POLICY;
+    UsageState { pin_json: "{}", reach: Some(at(reach)), as_of, accept_incomplete: None, overtaken: &NOBODY, policy }
 }
 
 async fn issue_june(lake: &Lake) -> Issued {

@@ -2,12 +2,14 @@
 //! has a file of its own beside this one.
 
 mod explain;
+mod hold;
 mod register;
 
 use serde_json::json;
 use tollbook::context::JobContext;
 use tollbook::jobs::{self, bill};
 use tollbook::output::{data, talk};
+use tollbook_schemas::actor::Actor;
 use tollbook_schemas::error::Kind;
 use tollbook_schemas::period::print_instant;
 
@@ -16,7 +18,14 @@ use crate::cli::{Accept, BillStep, Period};
 /// Runs a step; gives the exit code.
 pub(in crate::cli) async fn run_bill(context: &JobContext, step: BillStep, json: bool) -> anyhow::Result<u8> {
     match step {
-        BillStep::Draft(period) => run_draft(context, &period).await?,
+        BillStep::Draft { period, actor } => run_draft(context, &period, actor.as_ref()).await?,
+        BillStep::Hold { of, by, as_of } => {
+            hold::print_acted(&bill::hold::hold(context, &of, &by, as_of.as_deref()).await?, json);
+        }
+        BillStep::Release { of, by } => hold::print_acted(&bill::hold::release(context, &of, &by).await?, json),
+        BillStep::Approve { drafts, by } => {
+            hold::print_acted(&bill::hold::approve(context, &drafts, &by).await?, json);
+        }
         BillStep::Issue { period, accept } => run_issue(context, &period, &accept).await?,
         BillStep::Push(period) => run_push(context, &period).await?,
         BillStep::Sync => run_sync(context).await?,
@@ -50,11 +59,11 @@ async fn run_verify(context: &JobContext, wanted: &str, json: bool) -> anyhow::R
     bill::complain_of_different(&verified)
 }
 
-async fn run_draft(context: &JobContext, period: &Period) -> anyhow::Result<()> {
+async fn run_draft(context: &JobContext, period: &Period, actor: Option<&Actor>) -> anyhow::Result<()> {
     let as_of = context.as_of(period.as_of.as_deref()).await?;
     let mut told_unseen = None;
     for month in bill::months(context, &period.period, as_of).await? {
-        let result = bill::draft_month(context, month, as_of).await?;
+        let result = bill::draft_month_by(context, month, as_of, actor).await?;
         data(&result.to_json().to_string());
         result.told().iter().for_each(|line| talk(line));
         told_unseen = result.unseen.told();
@@ -75,7 +84,7 @@ async fn run_issue(context: &JobContext, period: &Period, accept: &Accept) -> an
         data(
             &json!({ "month": month, "issued": issued.invoices.len(), "already_issued": issued.already_issued,
             "not_ended": issued.not_ended.len(), "incomplete": issued.incomplete.len(),
-            "billed_elsewhere": issued.billed_elsewhere.len(), "reach": reach.map(print_instant),
+            "billed_elsewhere": issued.billed_elsewhere.len(), "held": bill::hold::to_json(&issued.held), "reach": reach.map(print_instant),
             "newer_events": unseen.event_count, "newer_requests": unseen.request_count })
             .to_string(),
         );
@@ -88,6 +97,7 @@ async fn run_issue(context: &JobContext, period: &Period, accept: &Accept) -> an
         for (partner_id, _) in &issued.billed_elsewhere {
             talk(&format!("{month} {partner_id}: left, because another invoice has billed its subscription"));
         }
+        bill::hold::told(month, &issued.held).iter().for_each(|line| talk(line));
         missing.extend(bill::what_is_missing(context, month, &issued, reach).await?);
         told_unseen = unseen.told();
     }

@@ -37,7 +37,7 @@ pub(super) fn print_register(rows: &[(Month, RegisterRow)], csv: bool, json: boo
                 &json!({ "month": month, "partner_id": row.partner_id, "issuer_id": row.issuer_id,
                 "invoice_id": row.invoice_id, "number": row.number, "state": row.state.map(|s| s.as_str()),
                 "total_minor": row.total.map(|t| t.minor), "currency": row.total.map(|t| t.currency),
-                "stripe_id": row.stripe_id, "note": row.note })
+                "stripe_id": row.stripe_id, "held": row.is_held, "note": row.note })
                 .to_string(),
             );
         }

@@ -121,12 +121,19 @@ async fn close_the_month_after(
     jobs::aggregate::usage(&context).await?;
     watch.part("adjustments, credit notes");
     let (month, as_of) = (world.month().next(), context.as_of(None).await?);
-    jobs::bill::draft_month(&context, month, as_of).await?;
-    jobs::bill::issue_month(&context, month, as_of).await?;
+    let drafted = jobs::bill::draft_month(&context, month, as_of).await?.drafted;
+    let held = sequel::hold_one(&context, &drafted).await?;
+    let issued = jobs::bill::issue_month(&context, month, as_of).await?.issued;
     jobs::bill::complain(&[jobs::bill::push_month(&context, month).await?])?;
     let reports = context.configuration.path("reports");
     jobs::report::invoices(&context, month, Some(&reports)).await?;
-    Ok(sequel::compare(sequel, &sequel::documents(&context, month).await?))
+    watch.part("verify");
+    let mut checks = sequel::compare(sequel, &sequel::documents(&context, month).await?, &held);
+    checks.push(sequel::is_held(&held, &issued));
+    for month in [world.month(), month] {
+        checks.push(sequel::verified(&context, month).await?);
+    }
+    Ok(checks)
 }
 
 /// A month whose logs and events are in the lake, and nothing is computed yet.

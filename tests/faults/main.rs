@@ -13,6 +13,7 @@ mod files;
 mod folder;
 mod hold;
 mod input;
+mod known_bugs;
 mod lake;
 mod secrets;
 mod stripe;

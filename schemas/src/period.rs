@@ -8,7 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use chrono::{DateTime, Datelike, Duration, LocalResult, NaiveDate, NaiveTime, SecondsFormat, TimeZone, Utc};
-use chrono_tz::Tz;
+pub use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 /// Why a time is not usable.
@@ -175,6 +175,14 @@ pub fn first_instant_of(day: NaiveDate, zone: Tz) -> Result<DateTime<Utc>, Perio
     Err(PeriodError::OutOfRange)
 }
 
+/// The calendar days of a zone in a period: the day in which it starts belongs to it, the one in which it ends does not.
+/// So the days of periods that follow each other add up to those of the whole, wherever they are cut.
+#[must_use]
+pub fn days_of(period: Period, zone: Tz) -> i64 {
+    let day = |instant: DateTime<Utc>| instant.with_timezone(&zone).date_naive();
+    day(period.end).signed_duration_since(day(period.start)).num_days()
+}
+
 impl FromStr for Month {
     type Err = PeriodError;
     fn from_str(text: &str) -> Result<Self, PeriodError> {
@@ -243,6 +251,35 @@ mod tests {
         let day = NaiveDate::from_ymd_opt(2011, 12, 30).unwrap();
         let first = first_instant_of(day, chrono_tz::Pacific::Apia).unwrap();
         assert_eq!(print_instant(first), "2011-12-30T10:00:00Z");
+    }
+
+    #[test]
+    fn the_days_of_parts_add_up_to_those_of_the_whole() {
+        let instant = |text| parse_instant(text).unwrap();
+        // Each row: zone, cuts, and the days between two of them.
+        for (zone, cuts, days) in [
+            ("UTC", "2026-06-01T00:00:00Z 2026-06-10T09:30:00Z 2026-06-10T18:00:00Z 2026-07-01T00:00:00Z", [9, 0, 21]),
+            // 23:30 in UTC is the next day in Berlin; the DST change makes no day more or less.
+            (
+                "Europe/Berlin",
+                "2026-02-28T23:00:00Z 2026-03-09T23:30:00Z 2026-03-29T01:00:00Z 2026-03-31T22:00:00Z",
+                [9, 19, 3],
+            ),
+            ("UTC", "2024-02-01T00:00:00Z 2024-02-29T00:00:00Z 2024-02-29T12:00:00Z 2024-03-01T00:00:00Z", [28, 0, 1]),
+            // Samoa had no 30 December 2011: the date counts.
+            (
+                "Pacific/Apia",
+                "2011-12-01T10:00:00Z 2011-12-30T09:00:00Z 2011-12-30T11:00:00Z 2011-12-31T10:00:00Z",
+                [28, 2, 1],
+            ),
+        ] {
+            let zone: Tz = zone.parse().unwrap();
+            let cuts: Vec<_> = cuts.split(' ').map(instant).collect();
+            let parts: Vec<_> =
+                cuts.windows(2).map(|pair| days_of(Period::new(pair[0], pair[1]).unwrap(), zone)).collect();
+            assert_eq!(parts, days, "{zone}");
+            assert_eq!(days_of(Period::new(cuts[0], cuts[3]).unwrap(), zone), days.iter().sum::<i64>());
+        }
     }
 
     #[test]

@@ -43,7 +43,22 @@ A month, step by step:
 pub(super) const DRAFT: &str = "\
 Examples:
   tollbook bill draft
-  tollbook bill draft --period 2026-06";
+  tollbook bill draft --period 2026-06
+  tollbook bill draft --period 2026-06 --actor staff:ann";
+
+pub(super) const HOLD: &str = "\
+Examples:
+  tollbook bill hold --partner acme --period 2026-06 --actor staff:ann --reason \"dispute of May\"
+  tollbook bill hold inv_0123456789abcdef0123 --actor staff:ann --reason \"wrong address\"";
+
+pub(super) const RELEASE: &str = "\
+Examples:
+  tollbook bill release --partner acme --period 2026-06 --actor staff:ann --reason settled
+  tollbook bill release inv_0123456789abcdef0123 --actor staff:ann --reason settled";
+
+pub(super) const APPROVE: &str = "\
+Example:
+  tollbook bill approve inv_0123456789abcdef0123 --actor staff:bob --reason \"a new branch\"";
 
 pub(super) const ISSUE: &str = "\
 Examples:

@@ -11,6 +11,7 @@ mod catalog;
 mod codes;
 mod files;
 mod folder;
+mod hold;
 mod input;
 mod lake;
 mod secrets;

@@ -18,6 +18,7 @@ mod per_unit;
 mod percentage;
 pub mod prorate;
 mod prorated;
+pub mod served;
 pub mod split;
 mod steps;
 pub mod tax;
@@ -36,7 +37,8 @@ pub use working::{Component, Rated, TierWorking, Working};
 
 use working::Priced;
 
-/// Prices the usage of a whole period. A flat price takes any quantity that is not negative and charges the same.
+/// Prices the usage of a period, or of the part of it that `usage.served` tells. A flat price takes any quantity that is
+/// not negative and charges the same.
 ///
 /// # Errors
 /// [`RatingError`].
@@ -74,7 +76,7 @@ fn price(tariff: &Tariff, usage: &Usage, is_last: bool) -> Result<Priced, Rating
     // 4. price.
     let mut priced = model(tariff, usage, billable, is_last)?;
     // 5 and 6. minimum and maximum, discount.
-    steps::limit_and_discount(tariff, is_last, &mut priced)?;
+    steps::limit_and_discount(tariff, usage, is_last, &mut priced)?;
     Ok(priced)
 }
 
@@ -83,7 +85,7 @@ fn model(tariff: &Tariff, usage: &Usage, billable: Exact, is_last: bool) -> Resu
     let settings = tariff.settings;
     let prorated = settings.quantity_basis == QuantityBasis::Prorated;
     match &tariff.model {
-        PriceModel::Flat { amount } => flat::price(*amount, billable),
+        PriceModel::Flat { amount } => flat::price(*amount, billable, usage, settings),
         PriceModel::PerUnit { unit_price } if prorated => per_unit::price(*unit_price, usage.prorated()?),
         PriceModel::PerUnit { unit_price } => per_unit::price(*unit_price, billable),
         PriceModel::Graduated { tiers } if prorated => prorated::price(tiers, usage),
@@ -104,12 +106,12 @@ fn model(tariff: &Tariff, usage: &Usage, billable: Exact, is_last: bool) -> Resu
     }
 }
 
-/// Whether the working has the form it had before there were steps: flat, per unit and graduated without any.
-fn is_plain(tariff: &Tariff) -> bool {
+/// Whether the working has the form it had before there were steps: flat, per unit and graduated without any, and whole.
+fn is_plain(tariff: &Tariff, priced: &Priced) -> bool {
     let full = tariff.settings.quantity_basis == QuantityBasis::Full;
     let model =
         matches!(tariff.model, PriceModel::Flat { .. } | PriceModel::PerUnit { .. } | PriceModel::Graduated { .. });
-    full && model && tariff.steps == Steps::default()
+    full && model && !priced.is_part && tariff.steps == Steps::default()
 }
 
 #[cfg(test)]

@@ -107,7 +107,7 @@ impl Share {
     }
 }
 
-fn length_us(period: Period) -> i64 {
+pub(crate) fn length_us(period: Period) -> i64 {
     period.end.timestamp_micros().saturating_sub(period.start.timestamp_micros())
 }
 

@@ -7,6 +7,7 @@ use tollbook_schemas::price::setting::{Limits, SplitRounding};
 
 use super::RatingError;
 use super::percentage::part;
+use super::served::By;
 use super::usage::Usage;
 use super::working::{Component, Priced};
 
@@ -23,9 +24,17 @@ pub(super) fn billable(tariff: &Tariff, usage: &Usage) -> Result<Exact, RatingEr
         converted(tariff, usage.quantity)?
     };
     if let Some(included) = tariff.steps.included {
-        quantity = quantity.checked_sub(included.into())?.most(Exact::ZERO)?;
+        quantity = quantity.checked_sub(in_part(tariff, usage, included)?.0)?.most(Exact::ZERO)?;
     }
     Ok(quantity)
+}
+
+/// Included units or a limit, as much of it as the part of the period is worth; and which part that is, if it is one.
+fn in_part(tariff: &Tariff, usage: &Usage, number: Decimal) -> Result<(Exact, Option<String>), RatingError> {
+    match usage.part(By::of_limits(tariff.settings.limits_in_part)) {
+        None => Ok((number.into(), None)),
+        Some(part) => Ok((part.of(number)?, Some(part.label))),
+    }
 }
 
 /// Steps 1 and 2.
@@ -41,33 +50,51 @@ pub(super) fn converted(tariff: &Tariff, quantity: Decimal) -> Result<Exact, Rat
 }
 
 /// Steps 5 and 6. The minimum is due when the period ends, not at splits before.
-pub(super) fn limit_and_discount(tariff: &Tariff, is_last: bool, priced: &mut Priced) -> Result<(), RatingError> {
+pub(super) fn limit_and_discount(
+    tariff: &Tariff,
+    usage: &Usage,
+    is_last: bool,
+    priced: &mut Priced,
+) -> Result<(), RatingError> {
+    // Which part of the included units was taken off is told; the units themselves cost nothing.
+    if let Some(included) = tariff.steps.included
+        && let (included, Some(part)) = in_part(tariff, usage, included)?
+    {
+        let name = format!("included units for {part}");
+        priced.components.insert(0, Component::new(name, Some(included), Exact::ZERO));
+    }
     match tariff.settings.limits {
         Limits::BeforeDiscount => {
-            limit(tariff, is_last, priced)?;
+            limit(tariff, usage, is_last, priced)?;
             discount(tariff, priced)
         }
         Limits::AfterDiscount => {
             discount(tariff, priced)?;
-            limit(tariff, is_last, priced)
+            limit(tariff, usage, is_last, priced)
         }
     }
 }
 
-fn limit(tariff: &Tariff, is_last: bool, priced: &mut Priced) -> Result<(), RatingError> {
+fn limit(tariff: &Tariff, usage: &Usage, is_last: bool, priced: &mut Priced) -> Result<(), RatingError> {
     let sum = priced.sum()?;
+    let named = |name: &str, part: Option<String>| match part {
+        Some(part) => format!("{name} for {part}"),
+        None => name.to_owned(),
+    };
     if let Some(least) = tariff.steps.minimum
         && is_last
     {
-        let raised = sum.most(least.into())?.checked_sub(sum)?;
+        let (least, part) = in_part(tariff, usage, least)?;
+        let raised = sum.most(least)?.checked_sub(sum)?;
         if !raised.is_zero() {
-            priced.components.push(Component::new("minimum", None, raised));
+            priced.components.push(Component::new(named("minimum", part), None, raised));
         }
     }
     if let Some(most) = tariff.steps.maximum {
-        let lowered = sum.least(most.into())?.checked_sub(sum)?;
+        let (most, part) = in_part(tariff, usage, most)?;
+        let lowered = sum.least(most)?.checked_sub(sum)?;
         if !lowered.is_zero() {
-            priced.components.push(Component::new("maximum", None, lowered));
+            priced.components.push(Component::new(named("maximum", part), None, lowered));
         }
     }
     Ok(())

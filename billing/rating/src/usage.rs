@@ -6,6 +6,7 @@ use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::exact::Exact;
 
 use super::RatingError;
+use super::served::{By, Part, Served};
 
 /// One event, as far as a price needs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +43,8 @@ pub struct Usage {
     pub events: Option<Vec<Event>>,
     /// The quantity by dimension.
     pub groups: Option<Vec<Group>>,
+    /// The time of the period that is billed; none for all of it, with one unit.
+    pub served: Option<Served>,
 }
 
 impl Usage {
@@ -115,12 +118,20 @@ impl Usage {
             (None, None) => None,
             _ => return Err(half("groups")),
         };
-        Ok(Self { quantity, prorated, pieces, event_count, events, groups })
+        // Both are of one period, and the later one knows more of it.
+        let served = more.served.clone().or_else(|| self.served.clone());
+        Ok(Self { quantity, prorated, pieces, event_count, events, groups, served })
     }
 
     fn is_nothing(&self) -> bool {
         let is_bare = self.prorated.is_none() && self.event_count.is_none() && self.events.is_none();
-        self.quantity == Decimal::ZERO && is_bare && self.groups.is_none()
+        self.quantity == Decimal::ZERO && is_bare && self.groups.is_none() && self.served.is_none()
+    }
+
+    /// What was served of the period, by a measure; none where that is all of it.
+    pub(crate) fn part(&self, by: Option<By>) -> Option<Part> {
+        let served = self.served.as_ref()?;
+        served.part(served.length(), by?)
     }
 
     /// How many events there were, if that is known.

@@ -27,7 +27,8 @@ pub struct TierWorking {
     pub up_to: Option<Decimal>,
 }
 
-/// One component of a line that has more than a price: `tier 2 flat`, `fixed_fee`, `minimum`, `discount`.
+/// One component of a line that has more than a price: `tier 2 flat`, `fixed_fee`, `minimum`, `discount`; of a flat price
+/// in a part of its period, which part: `240 of 720 h`, `5 units, 10 of 30 days`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ComponentWorking {
     /// Exact, unrounded share, in major units; a reduction is negative.
@@ -43,7 +44,8 @@ pub struct ComponentWorking {
 /// quantity did not enter left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Working {
-    /// The quantity that was priced, for a price with steps or of another model than flat, per unit and graduated.
+    /// The quantity that was priced, for a price with steps or of another model than flat, per unit and graduated, and of
+    /// a flat price in a part of its period: that part, times its units.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub billable: Option<String>,
     /// Components, for the same prices.
@@ -134,15 +136,17 @@ pub(crate) struct Priced {
     pub billable: Exact,
     pub components: Vec<Component>,
     pub tiers: Vec<TierShare>,
+    /// Whether a share of the period, or a number of units, is in the components.
+    pub is_part: bool,
 }
 
 impl Priced {
     pub(crate) fn nothing(billable: Exact) -> Self {
-        Self { billable, components: Vec::new(), tiers: Vec::new() }
+        Self { billable, components: Vec::new(), tiers: Vec::new(), is_part: false }
     }
 
     pub(crate) fn of(billable: Exact, components: Vec<Component>) -> Self {
-        Self { billable, components, tiers: Vec::new() }
+        Self { billable, components, tiers: Vec::new(), is_part: false }
     }
 
     pub(crate) fn sum(&self) -> Result<Exact, RatingError> {
@@ -155,7 +159,7 @@ impl Priced {
 
     pub(crate) fn working(&self, tariff: &Tariff) -> Result<Working, RatingError> {
         let exact = self.sum()?.to_string();
-        if !is_plain(tariff) {
+        if !is_plain(tariff, self) {
             let components = self.components.iter().map(Component::working).collect();
             let billable = Some(self.billable.to_string());
             return Ok(Working { billable, components, exact, ..Working::default() });

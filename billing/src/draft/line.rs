@@ -28,6 +28,7 @@ pub(super) fn line_of(
         let subscription_id = &span.subscription.subscription_id;
         format!("price {} of subscription {subscription_id}", price.price_id)
     };
+    let served = span.served();
     let (usage, unit, days) = match &price.meter {
         // A flat price is one period's worth.
         None => (Usage::of(Decimal::whole(1)), None, Vec::new()),
@@ -40,9 +41,11 @@ pub(super) fn line_of(
             (usage, Some(meter.unit.clone()), days)
         }
     };
+    let usage = Usage { served: Some(served), ..usage };
     let rated =
         rate(&price.tariff, &usage, span.version.currency).map_err(|error| format!("{}: {}", place(), told(&error)))?;
     Ok(Line {
+        adjusts: None,
         amount_minor: rated.amount.minor,
         description: price.description.clone(),
         line_number,

@@ -1,11 +1,13 @@
 //! The part of a month that one subscription bills, and the plan version that prices it.
 
 use tollbook_schemas::catalog::PlanVersion;
+use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::id::MeterId;
-use tollbook_schemas::period::{Period, print_instant};
+use tollbook_schemas::period::{Period, Tz, days_of, print_instant};
 use tollbook_schemas::registry::Subscription;
 
 use super::DraftInput;
+use crate::rating::served::{Length, Served, Stretch};
 
 /// What one subscription bills.
 #[derive(Debug)]
@@ -16,6 +18,17 @@ pub(super) struct Span<'a> {
     pub(super) month: Period,
     /// The part of it in which the subscription ran.
     pub(super) billed: Period,
+    /// The zone whose midnights the month has.
+    zone: Tz,
+}
+
+impl Span<'_> {
+    /// How much of the month is billed, for what is prorated.
+    pub(super) fn served(&self) -> Served {
+        let length = |period: Period| Length::new(period, days_of(period, self.zone));
+        let stretch = Stretch { length: length(self.billed), units: Decimal::whole(1) };
+        Served { whole: length(self.month), stretches: vec![stretch] }
+    }
 }
 
 /// The span of a subscription in the month; none where it did not run.
@@ -68,7 +81,7 @@ pub(super) fn span_of<'a>(input: &DraftInput<'a>, subscription: &'a Subscription
             subscription.plan_id, billed.start
         )
     })?;
-    Ok(Some(Span { subscription, version, month, billed }))
+    Ok(Some(Span { subscription, version, month, billed, zone }))
 }
 
 /// One meter may be billed once for one time, and one subscription in one document of a month.

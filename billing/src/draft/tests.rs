@@ -65,6 +65,28 @@ currency = "EUR"
 price = [ { id = "base", description = "Base", model = "flat", amount = "59" } ]
 
 [[plan]]
+id = "part"
+version = 1
+effective_from = "2026-01-01T00:00:00Z"
+name = "Part"
+issuer = "berlin"
+currency = "EUR"
+price = [
+  { id = "base", description = "Base", model = "flat", amount = "49", settings = { proration = "by_time" } },
+  { id = "calls", description = "Calls", model = "per_unit", meter = "calls", unit_price = "1", included = "300",
+    settings = { limits_in_part = "by_time" } },
+]
+
+[[plan]]
+id = "days"
+version = 1
+effective_from = "2026-01-01T00:00:00Z"
+name = "Days"
+issuer = "berlin"
+currency = "EUR"
+price = [ { id = "fee", description = "Fee", model = "flat", amount = "30", settings = { proration = "by_day" } } ]
+
+[[plan]]
 id = "seats"
 version = 1
 effective_from = "2026-01-01T00:00:00Z"
@@ -128,7 +150,7 @@ pub(crate) fn at(text: &str) -> DateTime<Utc> {
 }
 
 /// Reads `partner [id:]plan start..end [zone]`, several, separated by `;`. Ids are s1, s2, … where none is given.
-fn registry(text: &str) -> Registry {
+pub(crate) fn registry(text: &str) -> Registry {
     let mut registry = Registry::default();
     for (index, line) in text.split(';').map(str::trim).filter(|line| !line.is_empty()).enumerate() {
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -155,7 +177,7 @@ fn registry(text: &str) -> Registry {
 }
 
 /// Reads `partner meter environment hour quantity|values`, several, separated by `;`; a slice is an hour.
-fn usage(text: &str) -> Vec<UsageSlice> {
+pub(crate) fn usage(text: &str) -> Vec<UsageSlice> {
     text.split(';')
         .map(str::trim)
         .filter(|line| !line.is_empty())
@@ -197,7 +219,7 @@ fn usage(text: &str) -> Vec<UsageSlice> {
         .collect()
 }
 
-fn profile(partner: &str, from: &str, version: &str) -> Profile {
+pub(crate) fn profile(partner: &str, from: &str, version: &str) -> Profile {
     Profile {
         profile_version_id: ProfileVersionId::derive([partner, version]),
         partner_id: PartnerId::parse(partner).unwrap(),
@@ -217,18 +239,35 @@ pub(crate) fn catalog() -> Catalog {
     Catalog::parse(&[CatalogFile { path: "catalog.toml".into(), text: CATALOG.into() }]).unwrap()
 }
 
+/// The profiles of acme and bolt.
+pub(crate) fn profiles() -> Profiles {
+    vec![profile("acme", "2026-01-01", "1"), profile("bolt", "2026-01-01", "1")].into()
+}
+
 pub(crate) fn drafted(registry_text: &str, usage_text: &str) -> Drafted {
+    drafted_after(&[], "2026-06", "2026-07-02", registry_text, usage_text)
+}
+
+/// A month drafted with what was issued before.
+pub(crate) fn drafted_after(
+    issued: &[crate::billed::IssuedDocument],
+    month: &str,
+    as_of: &str,
+    registry_text: &str,
+    usage_text: &str,
+) -> Drafted {
     let (registry, catalog, usage) = (registry(registry_text), catalog(), usage(usage_text));
-    let profiles = vec![profile("acme", "2026-01-01", "1"), profile("bolt", "2026-01-01", "1")].into();
-    draft(&DraftInput {
-        month: "2026-06".parse().unwrap(),
+    let profiles = profiles();
+    let input = DraftInput {
+        month: month.parse().unwrap(),
         usage: &usage,
         registry: &registry,
         catalog: &catalog,
         profiles: &profiles,
         pin_json: "{}",
-        as_of: at("2026-07-02"),
-    })
+        as_of: at(as_of),
+    };
+    draft_adjusting(&input, issued).unwrap()
 }
 
 /// Documents as `partner issuer total: price quantity amount, …`; then blocked and without as `partner! reason`.
@@ -310,6 +349,29 @@ fn a_month_comes_to_documents() {
             "acme calls production 2026-06-09T23:00 11; acme calls production 2026-06-10T00:00 12;
              acme users production 2026-06-09T23:00 a; acme users production 2026-06-10T00:00 b,c",
             "acme berlin 54.10 EUR: base 1 4900, calls 11 10, users 2 500",
+        ),
+        // Prorated by time: the whole month is the whole, 20 of 30 days are two thirds, and so are included units.
+        (
+            "acme part 2026-01-01..",
+            "acme calls production 2026-06-11T00:00 310",
+            "acme berlin 59.00 EUR: base 1 4900, calls 310 1000",
+        ),
+        (
+            "acme part 2026-06-10T22:00..",
+            "acme calls production 2026-06-11T00:00 210",
+            "acme berlin 42.67 EUR: base 1 3267, calls 210 1000",
+        ),
+        // An upgrade within the month: a third and two thirds.
+        (
+            "acme s1:part 2026-01-01..2026-06-10T22:00; acme s1:days 2026-06-10T22:00..",
+            "",
+            "acme berlin 36.33 EUR: base 1 1633, calls 0 0, fee 1 2000",
+        ),
+        // By day: the local day of the change is the new plan's. 23:00 in UTC is the 10th in Berlin.
+        (
+            "acme s1:days 2026-01-01..2026-06-09T23:00; acme s1:part 2026-06-09T23:00..",
+            "",
+            "acme berlin 43.23 EUR: fee 1 900, base 1 3423, calls 0 0",
         ),
         // Between two of Berlin's months.
         (
@@ -418,6 +480,32 @@ fn a_document_is_its_text_and_its_rows_fit_their_tables() {
     assert_eq!(serde_json::to_string(&sorted).unwrap(), document.text);
     assert_eq!(value["lines"][1]["working"]["tiers"][1]["exact"], "0.35");
     assert!(!document.text.contains("example"), "no contact data in a document");
+}
+
+/// What is prorated says which part it is, and what is whole looks as it did before.
+#[test]
+fn the_working_of_a_line_tells_its_share_of_the_month() {
+    for (registry, expected) in [
+        (
+            "acme part 2026-01-01..",
+            [
+                r#"{"exact":"49"}"#,
+                r#"{"billable":"0","components":[{"exact":"0","name":"units","quantity":"0"}],"exact":"0"}"#,
+            ],
+        ),
+        (
+            "acme part 2026-06-10T22:00..",
+            [
+                r#"{"billable":"2/3","components":[{"exact":"98/3","name":"480 of 720 h","quantity":"2/3"}],"exact":"98/3"}"#,
+                r#"{"billable":"0","components":[{"exact":"0","name":"included units for 480 of 720 h","quantity":"200"},{"exact":"0","name":"units","quantity":"0"}],"exact":"0"}"#,
+            ],
+        ),
+    ] {
+        let drafted = drafted(registry, "");
+        let lines = drafted.documents[0].body.lines.iter();
+        let workings: Vec<_> = lines.map(|line| line.working.to_json().unwrap()).collect();
+        assert_eq!(workings, expected, "{registry}");
+    }
 }
 
 #[test]

@@ -92,6 +92,33 @@ FixedFeeAtZeroTotal {
     Charged = "charged",
 });
 
+setting!(/// What a flat price costs in a part of its period: where its subscription started, changed, paused or ended inside.
+Proration {
+    /// The whole, once, if the subscription ran at all. As OpenMeter with proration off.
+    None = "none",
+    /// The part by time: microseconds that it ran over those of the period. As OpenMeter.
+    ByTime = "by_time",
+    /// The part by calendar days of the subscription's zone: the day on which it starts is paid, the one on which it
+    /// ends is not. As Kill Bill, Meteroid.
+    ByDay = "by_day",
+});
+setting!(/// What a flat price is charged for.
+Per {
+    /// Each subscription once.
+    Subscription = "subscription",
+    /// Each unit of its quantity, such as seats; without `proration` the most that there were at once.
+    Unit = "unit",
+});
+setting!(/// Whether included units, minimum and maximum are whole in a part of a period. Tiers and free units always are.
+LimitsInPart {
+    /// Whole.
+    Whole = "whole",
+    /// Their part by time, as of `proration`.
+    ByTime = "by_time",
+    /// Their part by calendar days.
+    ByDay = "by_day",
+});
+
 /// All settings of a price.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Settings {
@@ -113,4 +140,10 @@ pub struct Settings {
     pub negative_total: NegativeTotal,
     /// `fixed_fee_at_zero_total`.
     pub fixed_fee_at_zero_total: FixedFeeAtZeroTotal,
+    /// `proration`, of a flat price.
+    pub proration: Proration,
+    /// `per`, of a flat price.
+    pub per: Per,
+    /// `limits_in_part`.
+    pub limits_in_part: LimitsInPart,
 }

@@ -6,8 +6,8 @@ use std::ops::Range;
 use super::node::{Node, Value};
 use super::read::{Reading, Table};
 use super::setting::{
-    FixedFeeAtZeroTotal, Limits, NegativeTotal, PackageRemainder, QuantityBasis, Settings, SplitRounding, TierEdge,
-    VolumeBeforeEnd, ZeroUsageFirstTierFlat,
+    FixedFeeAtZeroTotal, Limits, LimitsInPart, NegativeTotal, PackageRemainder, Per, Proration, QuantityBasis,
+    Settings, SplitRounding, TierEdge, VolumeBeforeEnd, ZeroUsageFirstTierFlat,
 };
 use super::{Cell, Convert, Percentage, PriceModel, RoundQuantity, Steps, Tariff, named_conversions, tiers};
 use crate::decimal::Decimal;
@@ -281,6 +281,9 @@ pub fn settings_node(node: &Node, path: &str, reading: &mut Reading) -> Option<S
         quantity_basis: word!("quantity_basis", QuantityBasis),
         negative_total: word!("negative_total", NegativeTotal),
         fixed_fee_at_zero_total: word!("fixed_fee_at_zero_total", FixedFeeAtZeroTotal),
+        proration: word!("proration", Proration),
+        per: word!("per", Per),
+        limits_in_part: word!("limits_in_part", LimitsInPart),
     };
     table.finish(reading);
     (reading.flaws.len() == flaws_before).then_some(settings)
@@ -313,6 +316,16 @@ fn steps_of_model(
         if is_there && !fits {
             let what = format!("a {word} price has no {name}");
             reading.flaw(at.clone(), &table.path_of(name), what, format!("remove {name}, or use another model"));
+        }
+    }
+    let is_flat = matches!(model, PriceModel::Flat { .. });
+    for (name, is_said) in
+        [("proration", settings.proration != Proration::None), ("per", settings.per != Per::Subscription)]
+    {
+        if is_said && !is_flat {
+            let what = format!("a {word} price has no {name}: its usage is that of the part already");
+            let mend = format!("remove {name}; for included units, minimum and maximum there is limits_in_part");
+            reading.flaw(at.clone(), &table.path_of("settings"), what, mend);
         }
     }
     if settings.quantity_basis == QuantityBasis::Prorated {

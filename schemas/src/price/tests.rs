@@ -73,6 +73,12 @@ fn every_mistake_is_told_with_its_path() {
             r#"{"model":"package","package_size":"1","package_price":"1","settings":{"quantity_basis":"prorated"}}"#,
             "has no prorated units",
         ),
+        (
+            r#"{"model":"per_unit","unit_price":"1","settings":{"proration":"by_time"}}"#,
+            "price.settings: a per_unit price has no proration: its usage is that of the part already; remove proration",
+        ),
+        (r#"{"model":"per_unit","unit_price":"1","settings":{"per":"unit"}}"#, "a per_unit price has no per"),
+        (r#"{"model":"flat","amount":"1","settings":{"proration":"by_days"}}"#, "did you mean by_day?"),
         (r#"[]"#, "price: invalid type: a list, expected a table"),
     ] {
         let told = read(json).unwrap_err();

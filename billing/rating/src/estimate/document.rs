@@ -11,11 +11,10 @@ use serde_json::{Map, Value as Json, json};
 use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::exact::Exact;
 use tollbook_schemas::money::{Currency, Money};
-use tollbook_schemas::period::{Period, parse_instant};
 use tollbook_schemas::price::node::Node;
 use tollbook_schemas::price::read::{Reading, Table};
 
-use super::input::{amount, amounts, flag, instant_us, list};
+use super::input::{amount, amounts, flag, instant_us, list, period};
 use super::{Failure, less, plain, totals, whole_money};
 use crate::allocate::{allocate, allocate_units_by};
 use crate::commitment::true_up;
@@ -92,22 +91,6 @@ fn allocation(node: &Node, path: &str, currency: Currency, reading: &mut Reading
 
 /// The share of a period; the whole where no periods are given.
 fn share(table: &mut Table<'_>, reading: &mut Reading) -> Option<Share> {
-    let period = |node: &Node, path: &str, reading: &mut Reading| {
-        let ends = list(node, path, reading, |node, path, reading| {
-            let us = instant_us(node, path, reading)?;
-            Some((us, Table::text(node, path, reading)?))
-        })?;
-        let [(_, start), (_, end)] = ends.as_slice() else {
-            reading.wrong_type(node, path, "[start, end]");
-            return None;
-        };
-        let instant = |text: &str| {
-            let whole = if text.len() == 10 { format!("{text}T00:00:00Z") } else { text.to_owned() };
-            parse_instant(&whole)
-        };
-        let period = instant(start).and_then(|start| Period::new(start, instant(end)?));
-        period.map_err(|error| reading.flaw(node.at.clone(), path, error.to_string(), "write [start, end]")).ok()
-    };
     let full = table.optional(reading, "period", period)?;
     let service = table.optional(reading, "service", period)?;
     let by_days = word!(table, reading, "by", { "time" => false, "days" => true });

@@ -3,12 +3,13 @@
 use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::exact::Exact;
 use tollbook_schemas::money::{Currency, Money};
-use tollbook_schemas::period::parse_instant;
+use tollbook_schemas::period::{Period, Tz, days_of, parse_instant};
 use tollbook_schemas::price::node::{Node, Value};
 use tollbook_schemas::price::read::{Reader, Reading, Table};
 
 use super::whole_money;
 use crate::RatingError;
+use crate::served::{Length, Served, Stretch};
 use crate::usage::{Event, Group, Usage};
 
 /// A list, each item by the same reader.
@@ -56,12 +57,48 @@ pub(super) fn money_of(amounts: &[Exact], currency: Currency) -> Result<Vec<Mone
     amounts.iter().map(|amount| whole_money(*amount, currency)).collect()
 }
 
-/// An instant or a date (its midnight in UTC), in microseconds.
-pub(super) fn instant_us(node: &Node, path: &str, reading: &mut Reading) -> Option<i64> {
+/// An instant or a date (its midnight in UTC), as an empty period.
+fn instant(node: &Node, path: &str, reading: &mut Reading) -> Option<Period> {
     let text = Table::text(node, path, reading)?;
     let whole = if text.len() == 10 { format!("{text}T00:00:00Z") } else { text };
-    let instant = parse_instant(&whole).map(|instant| instant.timestamp_micros());
+    let instant = parse_instant(&whole).map(|instant| Period { start: instant, end: instant });
     instant.map_err(|error| reading.flaw(node.at.clone(), path, error.to_string(), "write such as 2026-01-31")).ok()
+}
+
+/// The same in microseconds.
+pub(super) fn instant_us(node: &Node, path: &str, reading: &mut Reading) -> Option<i64> {
+    instant(node, path, reading).map(|instant| instant.start.timestamp_micros())
+}
+
+/// `[start, end]`, half-open.
+pub(super) fn period(node: &Node, path: &str, reading: &mut Reading) -> Option<Period> {
+    let ends = list(node, path, reading, instant)?;
+    let [start, end] = ends.as_slice() else {
+        reading.wrong_type(node, path, "[start, end]");
+        return None;
+    };
+    let period = Period::new(start.start, end.start);
+    period.map_err(|error| reading.flaw(node.at.clone(), path, error.to_string(), "write [start, end]")).ok()
+}
+
+/// What was served of a period: `period`, and `stretches` of it with a `service` and `units` each.
+fn served(node: &Node, path: &str, reading: &mut Reading) -> Option<Served> {
+    let mut table = Table::of(node, path, reading)?;
+    // The days of UTC, as dates are its midnights.
+    let length = |period: Period| Length::new(period, days_of(period, Tz::UTC));
+    let whole = table.required(reading, "period", "what was served", period);
+    let stretches = table.required(reading, "stretches", "what was served", |node, path, reading| {
+        list(node, path, reading, |node, path, reading| {
+            let mut table = Table::of(node, path, reading)?;
+            let service = table.required(reading, "service", "a stretch", period)?;
+            let units = table.optional(reading, "units", Table::amount)?.unwrap_or(Decimal::whole(1));
+            table.finish(reading);
+            Some((service, units))
+        })
+    });
+    table.finish(reading);
+    let stretch = |(service, units)| Stretch { length: length(service), units };
+    Some(Served { whole: length(whole?), stretches: stretches?.into_iter().map(stretch).collect() })
 }
 
 /// A quantity, or a table with all that a price may need.
@@ -75,6 +112,7 @@ pub(super) fn usage(node: &Node, path: &str, reading: &mut Reading) -> Option<Us
     let event_count = table.optional(reading, "event_count", Table::count)?;
     let events = table.optional(reading, "events", |node, path, reading| list(node, path, reading, event))?;
     let groups = table.optional(reading, "groups", |node, path, reading| list(node, path, reading, group))?;
+    let served = table.optional(reading, "served", served)?;
     table.finish(reading);
     let of_parts = match (&events, &groups) {
         (Some(events), _) => Usage::of_events(events.clone()),
@@ -87,7 +125,7 @@ pub(super) fn usage(node: &Node, path: &str, reading: &mut Reading) -> Option<Us
         return None;
     }
     let quantity = quantity.unwrap_or(summed.ok()?.quantity);
-    Some(Usage { quantity, prorated, pieces: Vec::new(), event_count, events, groups })
+    Some(Usage { quantity, prorated, pieces: Vec::new(), event_count, events, groups, served })
 }
 
 pub(super) fn usages(node: &Node, path: &str, reading: &mut Reading) -> Option<Vec<Usage>> {

@@ -6,6 +6,7 @@ use chrono::NaiveDate;
 use serde::Serialize;
 
 use crate::rating::Working;
+use crate::stored::Object;
 
 /// What one line billed on one UTC day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -46,14 +47,27 @@ pub(crate) struct IssuedBy {
     pub(crate) tax_id: Option<String>,
 }
 
-/// The content of an invoice.
+/// The invoice of which a credit note gives something back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Credits {
+    pub(crate) invoice_id: String,
+    pub(crate) number: String,
+}
+
+/// The content of an invoice, or of a credit note.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Body {
     pub(crate) catalog_sha256: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) credits: Option<Credits>,
     pub(crate) currency: String,
     pub(crate) format: u32,
     pub(crate) issuer: IssuedBy,
-    pub(crate) lines: Vec<Line>,
+    /// Named where it is no invoice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) kind: Option<&'static str>,
+    /// Each a [`Line`], with `adjusts` where it adjusts an earlier month; keys in the order of their names.
+    pub(crate) lines: Vec<Object>,
     pub(crate) month: String,
     pub(crate) partner_id: String,
     pub(crate) payment_terms_days: i64,

@@ -2,6 +2,7 @@
 // A wrong cast or a panic here is a proof that proves nothing. Tests may.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::as_conversions))]
 
+mod adjust;
 mod compare;
 mod deliveries;
 mod document;
@@ -117,7 +118,7 @@ async fn one(
 ) -> Result<Verified, VerifyError> {
     let mut differences = Vec::new();
     let mut rows_read = 0;
-    match rederive(evidence, stored).await {
+    match rederive(evidence, stored, events).await {
         Err(Stopped::Lake(error)) => return Err(error),
         Err(Stopped::Here(difference)) => differences.push(difference),
         Ok(Rederived { body, found, rows_read: rows }) => {

@@ -180,6 +180,11 @@ pub(crate) async fn read(lake: &Lake, question: &Question<'_>) -> Result<RawRows
     Ok(rows)
 }
 
+/// The texts of the first column of an answer.
+pub(crate) fn texts(batch: &RecordBatch) -> Vec<String> {
+    (0..batch.num_rows()).filter_map(|row| Cells { batch, row }.text(0)).collect()
+}
+
 /// Adds the offsets of an answer of (source, partition, offset).
 pub(crate) fn offsets(batch: &RecordBatch, there: &mut BTreeMap<(String, i64), BTreeSet<i64>>) {
     for row in 0..batch.num_rows() {

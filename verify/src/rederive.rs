@@ -2,17 +2,22 @@
 //! partner, currency, month, pin, catalog, billing profile. Everything else comes from the raw rows, the registry at the
 //! pin and the kept catalog.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::Value;
 use tollbook_schemas::catalog::{Catalog, Meter, Price};
-use tollbook_schemas::id::{MeterId, PartnerId};
+use tollbook_schemas::id::{IssuerId, MeterId, PartnerId};
 use tollbook_schemas::meter::Aggregation;
 use tollbook_schemas::money::Currency;
 use tollbook_schemas::period::{Month, Period, print_instant};
 use tollbook_schemas::registry::{LinkSystem, Registry};
+use tollbook_schemas::tables::Row;
+use tollbook_schemas::tables::access_log::TABLE as ACCESS_LOG;
+use tollbook_schemas::tables::partner_event::TABLE as PARTNER_EVENT;
 
+use crate::adjust::{Before, differences, that_billed};
 use crate::compare::Difference;
-use crate::document::{Body, IssuedBy, Line};
+use crate::document::{Body, Credits, IssuedBy, Line};
 use crate::error::VerifyError;
 use crate::evidence::{Evidence, Kept, Pins};
 use crate::number::Ratio;
@@ -20,11 +25,13 @@ use crate::owner::Links;
 use crate::rating::{Used, price};
 use crate::raw::{self, Question};
 use crate::spans::{Span, spans_of};
-use crate::stored::{Stored, check_number};
+use crate::stored::{Object, Stored, check_number, of_partner};
 use crate::usage::{Origin, Usage};
 
 /// The form of a document that this program writes.
 const FORMAT: u32 = 1;
+/// The kind of a document that gives something back.
+const CREDIT_NOTE: &str = "credit_note";
 
 /// A document as re-derived.
 pub(crate) struct Rederived {
@@ -73,18 +80,18 @@ impl Place {
     }
 }
 
-/// Re-derives a document.
+/// Re-derives a document. `events` are those of everything that was issued.
 ///
 /// # Errors
 /// [`Stopped`].
-pub(crate) async fn rederive(evidence: &mut Evidence<'_>, stored: &Stored) -> Result<Rederived, Stopped> {
+pub(crate) async fn rederive(
+    evidence: &mut Evidence<'_>,
+    stored: &Stored,
+    events: &[Row],
+) -> Result<Rederived, Stopped> {
     let place = Place::of(stored)?;
     let pins = Pins::read(stored.text_of("pin"))?;
-    let tables = [
-        (&tollbook_schemas::tables::access_log::TABLE, &pins.access),
-        (&tollbook_schemas::tables::partner_event::TABLE, &pins.events),
-    ];
-    for (table, pin) in tables {
+    for (table, pin) in [(&ACCESS_LOG, &pins.access), (&PARTNER_EVENT, &pins.events)] {
         if let Some(beyond) = evidence.beyond(table, pin).await? {
             return Err(beyond.into());
         }
@@ -97,24 +104,51 @@ pub(crate) async fn rederive(evidence: &mut Evidence<'_>, stored: &Stored) -> Re
         issuer.ok_or_else(|| Difference::told("issuer", format!("the catalog has none {}", stored.issuer_id())))?;
     let mut found: Vec<Difference> =
         damage.iter().cloned().chain(check_number(stored, &issuer.number_prefix)).collect();
+    let evidence = &*evidence;
+    let months = Months { evidence, catalog, registry: &registry, pins: &pins, place: &place, issuer_id };
 
-    let wrong = |what: String| Stopped::Here(Difference::told("document", what));
-    let spans = spans_of(&registry, catalog, &place.partner_id, place.month).map_err(wrong)?;
-    let own = |span: &&Span<'_>| span.version.issuer == *issuer_id && span.version.currency == place.currency;
-    let spans: Vec<&Span<'_>> = spans.iter().filter(own).collect();
-    let start = spans.iter().map(|span| span.month.start).min();
-    let end = spans.iter().map(|span| span.month.end).max();
-    let (Some(start), Some(end)) = (start, end) else {
-        return Err(wrong("no subscription of the partner is billed in the month".to_owned()));
-    };
-    let metering = Metering::of(evidence, catalog, &registry, &place.partner_id, &pins, &spans).await?;
-    let mut lines = Vec::new();
-    for span in &spans {
-        for price in &span.version.prices {
-            let line = line_of(catalog, &metering.usage, span, price, lines.len() + 1, place.currency);
-            let told = |what| Difference::told("line", what).of_line(number_of(lines.len() + 1), &price.description);
-            lines.push(line.map_err(told)?);
+    let is_credit_note = stored.text_of("kind") == CREDIT_NOTE;
+    let adjusted = adjusted_months(stored)?;
+    let mut own = if is_credit_note { Rated::default() } else { months.rate(place.month).await? };
+    // A document that is nothing but adjustments has the month of its issuer.
+    let whole = match own.whole {
+        Some(whole) => whole,
+        None if adjusted.is_empty() => {
+            return Err(wrong("no subscription of the partner is billed in the month"));
         }
+        None => place.month.period(issuer.time_zone).map_err(|error| wrong(error.to_string()))?,
+    };
+    let mut credits = None;
+    if !adjusted.is_empty() {
+        let all = of_partner(months.evidence.lake, place.partner_id.as_str(), events).await?;
+        let before = issued_before(stored, &all);
+        for month in adjusted {
+            let now = months.rate(month).await?;
+            own.rows_read += now.rows_read;
+            let billed_by = that_billed(&month.to_string(), &before);
+            let invoice = billed_by.iter().find(|one| !one.body.contains_key("kind") && month_is(one.body, month));
+            let invoice =
+                invoice.ok_or_else(|| wrong(format!("it adjusts {month}, which no invoice before it billed")))?;
+            let lines = differences(&month.to_string(), &billed_by, &now.lines).map_err(wrong)?;
+            let net: i128 = lines.iter().filter_map(|line| line.get("amount_minor")?.as_i64()).map(i128::from).sum();
+            if (net < 0) != is_credit_note {
+                let what = format!("{month} comes to {net} minor units more, which is no {}", stored.text_of("kind"));
+                found.push(Difference::told("kind", what));
+            }
+            let number = all.iter().find(|one| one.invoice_id == invoice.invoice_id).map(Stored::number);
+            if is_credit_note {
+                let number = number.unwrap_or_default().to_owned();
+                credits = Some(Credits { invoice_id: invoice.invoice_id.to_owned(), number });
+            }
+            own.lines.extend(lines);
+        }
+    }
+    let mut total_minor = 0_i64;
+    for (number, line) in (1_u64..).zip(&mut own.lines) {
+        line.insert("line_number".to_owned(), number.into());
+        let amount = line.get("amount_minor").and_then(Value::as_i64);
+        let sum = amount.and_then(|amount| total_minor.checked_add(amount));
+        total_minor = sum.ok_or_else(|| wrong("the lines do not add up in 63 bits"))?;
     }
     let profile_version_id = stored.text_of("profile_version_id");
     let profile = evidence.profile(profile_version_id).await?;
@@ -123,13 +157,12 @@ pub(crate) async fn rederive(evidence: &mut Evidence<'_>, stored: &Stored) -> Re
         let what = format!("the partner has no billing profile {profile_version_id}; import it again");
         return Err(Difference::told("profile_version_id", what).into());
     };
-    let issued_at = stored.event.instant("at");
-    if profile.instant("effective_from") > issued_at {
+    if profile.instant("effective_from") > stored.event.instant("at") {
         found.push(Difference::told("profile_version_id", "the profile was not in force when the invoice was issued"));
     }
-    let total_minor = lines.iter().try_fold(0_i64, |sum, line| sum.checked_add(line.amount_minor));
     let body = Body {
         catalog_sha256: catalog.sha256.clone(),
+        credits,
         currency: place.currency.code().to_owned(),
         format: FORMAT,
         issuer: IssuedBy {
@@ -138,17 +171,92 @@ pub(crate) async fn rederive(evidence: &mut Evidence<'_>, stored: &Stored) -> Re
             legal_name: issuer.legal_name.clone(),
             tax_id: issuer.tax_id.clone(),
         },
-        lines,
+        kind: is_credit_note.then_some(CREDIT_NOTE),
+        lines: own.lines,
         month: place.month.to_string(),
         partner_id: place.partner_id.to_string(),
         payment_terms_days: profile.int("payment_terms_days").unwrap_or_default(),
-        period_end: print_instant(end),
-        period_start: print_instant(start),
+        period_end: print_instant(whole.end),
+        period_start: print_instant(whole.start),
         pin: stored.text_of("pin").to_owned(),
         profile_version_id: profile_version_id.to_owned(),
-        total_minor: total_minor.ok_or_else(|| wrong("the lines do not add up in 63 bits".to_owned()))?,
+        total_minor,
     };
-    Ok(Rederived { body, found, rows_read: metering.rows_read })
+    Ok(Rederived { body, found, rows_read: own.rows_read })
+}
+
+fn wrong(what: impl Into<String>) -> Stopped {
+    Stopped::Here(Difference::told("document", what))
+}
+
+/// The earlier months that a document says it adjusts, in order. That it adjusts them, and no others, was decided when it
+/// was drafted; by how much is derived.
+fn adjusted_months(stored: &Stored) -> Result<BTreeSet<Month>, Difference> {
+    let adjusts = stored.lines().filter_map(|line| line.get("adjusts")?.get("month"));
+    let month = |month: &Value| month.as_str().and_then(|month| month.parse().ok());
+    let months = adjusts.map(|one| month(one).ok_or_else(|| Difference::told("adjusts", "a month cannot be read")));
+    months.collect()
+}
+
+fn month_is(body: &Object, month: Month) -> bool {
+    body.get("month").and_then(Value::as_str) == Some(month.to_string().as_str())
+}
+
+/// What was issued to the same partner in the same currency, by the same issuer, under a lower number.
+fn issued_before<'a>(stored: &Stored, all: &'a [Stored]) -> Vec<Before<'a>> {
+    let sequence = |one: &Stored| one.event.int("number_sequence");
+    let is_before = |one: &&Stored| {
+        let same = one.issuer_id() == stored.issuer_id() && one.text_of("currency") == stored.text_of("currency");
+        same && sequence(one) < sequence(stored)
+    };
+    let before = all.iter().filter(is_before);
+    before.map(|one| Before { invoice_id: &one.invoice_id, body: &one.body }).collect()
+}
+
+/// What a month bills of itself: lines of one issuer and currency, without numbers.
+#[derive(Default)]
+struct Rated {
+    lines: Vec<Object>,
+    /// The months of all subscriptions together; none where none is billed.
+    whole: Option<Period>,
+    rows_read: usize,
+}
+
+/// Rates months of one partner at one pin.
+struct Months<'a, 'lake> {
+    evidence: &'a Evidence<'lake>,
+    catalog: &'a Catalog,
+    registry: &'a Registry,
+    pins: &'a Pins,
+    place: &'a Place,
+    issuer_id: &'a IssuerId,
+}
+
+impl Months<'_, '_> {
+    async fn rate(&self, month: Month) -> Result<Rated, Stopped> {
+        let Self { evidence, catalog, registry, pins, place, issuer_id } = self;
+        let spans = spans_of(registry, catalog, &place.partner_id, month).map_err(wrong)?;
+        let own = |span: &&Span<'_>| span.version.issuer == **issuer_id && span.version.currency == place.currency;
+        let spans: Vec<&Span<'_>> = spans.iter().filter(own).collect();
+        let start = spans.iter().map(|span| span.month.start).min();
+        let end = spans.iter().map(|span| span.month.end).max();
+        let metering = Metering::of(evidence, catalog, registry, &place.partner_id, pins, &spans).await?;
+        let mut lines = Vec::new();
+        for span in &spans {
+            for price in &span.version.prices {
+                let line = line_of(catalog, &metering.usage, span, price, place.currency);
+                let line = line.and_then(|line| match serde_json::to_value(line) {
+                    Ok(Value::Object(line)) => Ok(line),
+                    _ => Err("the line has no JSON".to_owned()),
+                });
+                let told =
+                    |what| Difference::told("line", what).of_line(number_of(lines.len() + 1), &price.description);
+                lines.push(line.map_err(told)?);
+            }
+        }
+        let whole = start.zip(end).map(|(start, end)| Period { start, end });
+        Ok(Rated { lines, whole, rows_read: metering.rows_read })
+    }
 }
 
 fn number_of(place: usize) -> u64 {
@@ -205,7 +313,6 @@ fn line_of(
     usage: &BTreeMap<&MeterId, Usage<'_>>,
     span: &Span<'_>,
     priced: &Price,
-    line_number: usize,
     currency: Currency,
 ) -> Result<Line, String> {
     let (used, days, unit) = match &priced.meter {
@@ -219,7 +326,7 @@ fn line_of(
     Ok(Line {
         amount_minor,
         description: priced.description.clone(),
-        line_number,
+        line_number: 0,
         meter_id: priced.meter.as_ref().map(ToString::to_string),
         plan_id: span.subscription.plan_id.to_string(),
         plan_version: span.version.version,

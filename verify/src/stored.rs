@@ -1,7 +1,7 @@
 //! What was issued: the text of a document with the event that made it an invoice, and whether everything that the lake
 //! keeps beside the text says the same. Nothing stored is believed: ids are derived anew, rows are compared with the text.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 use tollbook_lake::{Lake, as_text};
@@ -78,10 +78,48 @@ pub(crate) async fn read(lake: &Lake, wanted: &Wanted, events: &[Row]) -> Result
             format!("invoice_id in ({})", ids.join(", "))
         }
     };
+    let found = stored_of(lake, &condition, &chosen).await?;
+    if matches!(wanted, Wanted::Month(_)) {
+        nothing_lost(lake, events).await?;
+    }
+    if let (Wanted::Invoice(name), true) = (wanted, found.is_empty()) {
+        let what = format!("invoice {name} was issued, and its document is not there; put the lake back from a copy");
+        return Err(VerifyError::Stored { table: INVOICE.name, what });
+    }
+    Ok(found)
+}
+
+/// An invoice exists by its event: one whose document is gone has no month in which it would be missed.
+async fn nothing_lost(lake: &Lake, events: &[Row]) -> Result<(), VerifyError> {
+    let context = lake.empty_session()?;
+    lake.register(&context, &INVOICE, None).await?;
+    let mut there = BTreeSet::new();
+    for batch in lake.query(&context, "select invoice_id from invoice").await? {
+        there.extend(crate::raw::texts(&batch));
+    }
+    let lost = |event: &&Row| event.text("invoice_id").is_none_or(|id| !there.contains(id));
+    let lost: Vec<&str> = events.iter().filter(lost).filter_map(|event| event.text("number")).collect();
+    if lost.is_empty() {
+        return Ok(());
+    }
+    let what =
+        format!("the documents of {}, which were issued, are gone; put the lake back from a copy", lost.join(", "));
+    Err(VerifyError::Stored { table: INVOICE.name, what })
+}
+
+/// Every issued document of a partner, by issuer and number.
+pub(crate) async fn of_partner(lake: &Lake, partner_id: &str, events: &[Row]) -> Result<Vec<Stored>, VerifyError> {
+    let theirs = events.iter().filter(|event| event.text("partner_id") == Some(partner_id));
+    let theirs = theirs.map(|event| (event.text("invoice_id").unwrap_or_default(), event)).collect();
+    stored_of(lake, &format!("partner_id = {}", as_text(partner_id)), &theirs).await
+}
+
+/// The documents that meet a condition and were issued by some events, by issuer and number.
+async fn stored_of(lake: &Lake, condition: &str, issued: &BTreeMap<&str, &Row>) -> Result<Vec<Stored>, VerifyError> {
     let mut found: BTreeMap<(String, String, String), Stored> = BTreeMap::new();
-    for row in lake.rows(&INVOICE, Some(&condition)).await? {
+    for row in lake.rows(&INVOICE, Some(condition)).await? {
         let invoice_id = row.text("invoice_id").unwrap_or_default().to_owned();
-        let Some(event) = chosen.get(invoice_id.as_str()).map(|event| (*event).clone()) else { continue };
+        let Some(event) = issued.get(invoice_id.as_str()).map(|event| (*event).clone()) else { continue };
         let text = row.text("document").unwrap_or_default().to_owned();
         let body = serde_json::from_str(&text).map_err(|error| VerifyError::Stored {
             table: INVOICE.name,
@@ -90,10 +128,6 @@ pub(crate) async fn read(lake: &Lake, wanted: &Wanted, events: &[Row]) -> Result
         let key = |column: &str| event.text(column).unwrap_or_default().to_owned();
         let key = (key("issuer_id"), key("number"), invoice_id.clone());
         found.insert(key, Stored { invoice_id, text, body, row, event });
-    }
-    if let (Wanted::Invoice(name), true) = (wanted, found.is_empty()) {
-        let what = format!("invoice {name} was issued, and its document is not there; put the lake back from a copy");
-        return Err(VerifyError::Stored { table: INVOICE.name, what });
     }
     Ok(found.into_values().collect())
 }
@@ -153,7 +187,15 @@ pub(crate) async fn check(lake: &Lake, stored: &Stored, events: &[Row]) -> Resul
     let month = stored.text_of("month");
     let [issuer_id, partner_id, currency] =
         [stored.issuer_id(), stored.text_of("partner_id"), stored.text_of("currency")];
-    let slot_id = SlotId::derive([issuer_id, partner_id, currency, month]);
+    let slot = [issuer_id, partner_id, currency, month];
+    // A credit note fills a slot of its own: one in a month for each invoice.
+    let slot_id = match stored.body.get("credits").and_then(Value::as_object) {
+        None => SlotId::derive(slot),
+        Some(credits) => {
+            let credited = credits.get("invoice_id").and_then(Value::as_str).unwrap_or_default();
+            SlotId::derive(slot.into_iter().chain([stored.text_of("kind"), credited]))
+        }
+    };
     let of_rows = format!("invoice_id = {}", as_text(&stored.invoice_id));
     let mut lines = by_key(lake, &INVOICE_LINE, &of_rows, &mut found).await?;
     let mut days = by_key(lake, &BILLED_USAGE, &of_rows, &mut found).await?;

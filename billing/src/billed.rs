@@ -51,12 +51,16 @@ pub struct BilledSlot<'a> {
     /// The documents that billed the month: the invoice, and what adjusted it.
     invoice_ids: BTreeSet<&'a InvoiceId>,
     lines: BTreeMap<LineKey<'a>, BilledLine<'a>>,
+    /// The number of a document that adjusted the month and was voided at Stripe: its adjustment counts no more.
+    voided_adjustment: Option<&'a str>,
 }
 
 /// All slots that hold an invoice.
 #[derive(Debug, Clone, Default)]
 pub struct Billed<'a> {
     slots: BTreeMap<SlotId, BilledSlot<'a>>,
+    /// The slots that billed each subscription for a month: more than one only where something is wrong.
+    by_subscription: BTreeMap<(Month, &'a SubscriptionId), BTreeSet<SlotId>>,
 }
 
 impl<'a> Billed<'a> {
@@ -72,13 +76,14 @@ impl<'a> Billed<'a> {
                 invoice,
                 invoice_ids: BTreeSet::from([&invoice.document.invoice_id]),
                 lines: BTreeMap::new(),
+                voided_adjustment: None,
             };
             billed.slots.insert(invoice.document.slot_id.clone(), slot);
         }
         // In printed order, the invoices' own lines first, so that the last adjustment is what was printed last.
-        let mut documents: Vec<&Document> = issued.iter().map(|issued| &issued.document).collect();
-        documents.sort_by_key(|document| (document.body.month, &document.invoice_id));
-        for document in documents {
+        let mut documents: Vec<&IssuedDocument> = issued.iter().collect();
+        documents.sort_by_key(|issued| (issued.document.body.month, &issued.document.invoice_id));
+        for IssuedDocument { document, number, is_voided } in documents {
             let invoice_id = &document.invoice_id;
             for line in &document.body.lines {
                 let slot_id = match &line.adjusts {
@@ -90,13 +95,32 @@ impl<'a> Billed<'a> {
                 let slot = billed.slots.get_mut(&slot_id).ok_or_else(|| {
                     stored(format!("line {} of {invoice_id} adjusts what was never billed", line.line_number))
                 })?;
+                if line.adjusts.is_some() && *is_voided {
+                    slot.voided_adjustment = Some(number);
+                    continue;
+                }
                 slot.invoice_ids.insert(invoice_id);
                 slot.add(line).ok_or_else(|| {
                     stored(format!("what was billed with line {} of {invoice_id} does not fit", line.line_number))
                 })?;
             }
         }
+        for (slot_id, slot) in &billed.slots {
+            let month = slot.invoice.document.body.month;
+            for subscription_id in slot.subscriptions() {
+                billed.by_subscription.entry((month, subscription_id)).or_default().insert(slot_id.clone());
+            }
+        }
         Ok(billed)
+    }
+
+    /// The number of the invoice of another slot that billed a subscription for the month of this one.
+    #[must_use]
+    pub fn elsewhere(&self, slot_id: &SlotId, subscription_id: &SubscriptionId) -> Option<&'a str> {
+        let month = self.slots.get(slot_id)?.invoice.document.body.month;
+        let slots = self.by_subscription.get(&(month, subscription_id))?;
+        let other = slots.iter().find(|other| *other != slot_id)?;
+        Some(self.slots.get(other)?.invoice.number.as_str())
     }
 
     /// What was billed of a slot; none where it holds no invoice.
@@ -117,13 +141,14 @@ impl<'a> Billed<'a> {
     }
 
     /// Whether every adjustment of a document is the difference to what is billed now: nothing else may have adjusted
-    /// the same month since it was drafted, or both would bill it.
+    /// the same month since it was drafted, or both would bill it, and nobody may have voided what it adjusts.
     #[must_use]
     pub fn is_current(&self, document: &Document) -> bool {
         document.body.lines.iter().all(|line| {
             let Some(adjusts) = &line.adjusts else { return true };
             let slot = self.slots.get(&document.body.slot_of_month(adjusts.month));
-            slot.is_some_and(|slot| slot.invoice_ids.iter().copied().eq(&adjusts.invoice_ids))
+            let is_same = |slot: &BilledSlot<'_>| slot.invoice_ids.iter().copied().eq(&adjusts.invoice_ids);
+            slot.is_some_and(|slot| is_same(slot) && !slot.invoice.is_voided && slot.voided_adjustment.is_none())
         })
     }
 }
@@ -162,6 +187,21 @@ impl<'a> BilledSlot<'a> {
                 Some(())
             }
         }
+    }
+
+    /// The number of a voided document that adjusted the month.
+    #[must_use]
+    pub fn voided_adjustment(&self) -> Option<&'a str> {
+        self.voided_adjustment
+    }
+
+    /// The version of the plan that a line was billed by, where a line of now has another one.
+    #[must_use]
+    pub fn other_version(&self, now: &[Line]) -> Option<(&'a Line, u32)> {
+        now.iter().find_map(|line| {
+            let billed = self.lines.get(&key_of(line))?.line;
+            (billed.plan_version != line.plan_version).then_some((billed, line.plan_version))
+        })
     }
 
     /// Sum of what was billed for the month, in minor units; none where it does not fit.

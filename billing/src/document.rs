@@ -317,7 +317,8 @@ impl Document {
         self.body.lines.iter().map(row).collect()
     }
 
-    /// The rows of `billed_usage`.
+    /// The rows of `billed_usage`: what each day was billed once. A line that adjusts has all days of its month as they are
+    /// now, which were billed before but for the difference: they stay in the text.
     #[must_use]
     pub fn billed_usage_rows(&self) -> Vec<Row> {
         let row = |line: &Line, day: &BilledDay| {
@@ -331,7 +332,8 @@ impl Document {
                 .with("usage_sha256", day.usage_sha256.as_str())
                 .with("period", self.body.month.to_string())
         };
-        self.body.lines.iter().flat_map(|line| line.usage.iter().map(move |day| row(line, day))).collect()
+        let own = self.body.lines.iter().filter(|line| line.adjusts.is_none());
+        own.flat_map(|line| line.usage.iter().map(move |day| row(line, day))).collect()
     }
 
     /// Reads a row of `invoice`, and checks that its ids and its total are those of its text.

@@ -20,7 +20,7 @@ mod span;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
-use tollbook_schemas::catalog::Catalog;
+use tollbook_schemas::catalog::{Catalog, Issuer};
 use tollbook_schemas::id::{IssuerId, MeterId, PartnerId};
 use tollbook_schemas::money::Currency;
 use tollbook_schemas::period::Month;
@@ -51,6 +51,32 @@ pub struct DraftInput<'a> {
     pub pin_json: &'a str,
     /// Instant at which a billing profile must be in force.
     pub as_of: DateTime<Utc>,
+    /// What of the present catalog would make another month of the past, by the hash of an earlier catalog and issuer:
+    /// months that were billed with it are not adjusted. See [`otherwise`].
+    pub otherwise: &'a Otherwise,
+}
+
+/// By catalog hash and issuer, in words: products that take other requests, another time zone.
+pub type Otherwise = BTreeMap<(String, IssuerId), String>;
+
+/// What of a catalog would make another month of the past than an earlier one made. Versions of plans and meters are not
+/// looked at: those that were billed cannot change.
+#[must_use]
+pub fn otherwise(then: &Catalog, now: &Catalog) -> Otherwise {
+    let rules = |catalog: &Catalog| -> Vec<_> {
+        catalog.products.iter().map(|(id, product)| (id.clone(), product.all_rules().collect::<Vec<_>>())).collect()
+    };
+    let is_mapped_otherwise = rules(then) != rules(now);
+    let changed = |(issuer_id, issuer): (&IssuerId, &Issuer)| {
+        let zone = now.issuers.get(issuer_id).map(|now| now.time_zone);
+        let what = match zone {
+            _ if is_mapped_otherwise => "the products of the catalog take other requests".to_owned(),
+            Some(zone) if zone != issuer.time_zone => format!("the time zone of issuer {issuer_id} changed"),
+            _ => return None,
+        };
+        Some(((then.sha256.clone(), issuer_id.clone()), what))
+    };
+    then.issuers.iter().filter_map(changed).collect()
 }
 
 /// A partner that should be billed and cannot be.

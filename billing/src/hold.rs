@@ -24,10 +24,10 @@ use tollbook_schemas::id::{InvoiceId, IssuerId, PartnerId, SlotId};
 use tollbook_schemas::money::Currency;
 use tollbook_schemas::period::Month;
 use tollbook_schemas::tables::Row;
-use tollbook_schemas::tables::billing::{BILLING_PROFILE, INVOICE_EVENT};
+use tollbook_schemas::tables::billing::{BILLING_PROFILE, INVOICE, INVOICE_EVENT};
 
 use crate::billed::IssuedDocument;
-use crate::document::Document;
+use crate::document::{Body, Document};
 use crate::error::BillingError;
 use crate::event::{EventKind, InvoiceEvent, events_of};
 use crate::issue::{Slots, read_documents, read_issued};
@@ -115,19 +115,41 @@ pub struct Holds<'p> {
     acts: Acts,
     profiles: Profiles,
     past: Past,
+    /// The documents that were approved, by slot and content.
+    approved: BTreeMap<(SlotId, String), Vec<InvoiceId>>,
+}
+
+/// What a person approves: the document without what was known otherwise when it was drafted. A draft that is made again
+/// from more offsets or with another catalog, and bills just the same, is approved still.
+fn content_of(document: &Document) -> Option<(SlotId, String)> {
+    let body = &document.body;
+    let body = Body { pin: String::new(), catalog_sha256: String::new(), ..body.clone() };
+    Some((document.slot_id.clone(), serde_json::to_string(&body).ok()?))
 }
 
 impl<'p> Holds<'p> {
     /// From what was read. Of the issued documents the invoices are the past, but those that were voided since: nobody owes
-    /// them, so they are no measure of what is usual.
+    /// them, so they are no measure of what is usual. `approved` are the documents that events of approvals name.
     #[must_use]
-    pub fn of(policy: &'p HoldPolicy, events: &[InvoiceEvent], issued: &[IssuedDocument], profiles: Profiles) -> Self {
+    pub fn of(
+        policy: &'p HoldPolicy,
+        events: &[InvoiceEvent],
+        issued: &[IssuedDocument],
+        profiles: Profiles,
+        approved: &[Document],
+    ) -> Self {
         let mut past = Past::new();
         for issued in issued.iter().filter(|issued| !issued.is_voided && issued.document.body.kind.is_invoice()) {
             let body = &issued.document.body;
             past.entry(line_of(&issued.document)).or_default().insert(body.month, body.total_minor);
         }
-        Self { policy, acts: Acts::fold(events), profiles, past }
+        let mut by_content: BTreeMap<_, Vec<InvoiceId>> = BTreeMap::new();
+        for document in approved {
+            if let Some(content) = content_of(document) {
+                by_content.entry(content).or_default().push(document.invoice_id.clone());
+            }
+        }
+        Self { policy, acts: Acts::fold(events), profiles, past, approved: by_content }
     }
 
     /// What holds a draft; none where it may be issued.
@@ -140,7 +162,7 @@ impl<'p> Holds<'p> {
         let nothing = BTreeMap::new();
         let past = self.past.get(&line_of(document)).unwrap_or(&nothing);
         let met = rules_met(self.policy, document, self.profiles.version(&body.profile_version_id), past);
-        if !met.is_empty() && !self.is_approved(&document.invoice_id) {
+        if !met.is_empty() && !self.is_approved(document) {
             by.extend(met.into_iter().map(|met| HeldBy { actor: Actor::rule(met.rule).to_string(), what: met.what }));
             let own = self.acts.approvals(&document.invoice_id).next();
             by.extend(own.map(|approval| HeldBy {
@@ -156,10 +178,13 @@ impl<'p> Holds<'p> {
         })
     }
 
-    /// Whether an approval of the document counts.
-    fn is_approved(&self, invoice_id: &InvoiceId) -> bool {
-        let counts = |actor: &str| !self.policy.four_eyes || self.acts.drafter(invoice_id) != Some(actor);
-        self.acts.approvals(invoice_id).any(|approval| counts(&approval.actor))
+    /// Whether an approval of the document, or of one that bills just the same in its slot, counts.
+    fn is_approved(&self, document: &Document) -> bool {
+        let drafter = self.acts.drafter(&document.invoice_id);
+        let counts = |actor: &str| !self.policy.four_eyes || drafter != Some(actor);
+        let same = content_of(document).and_then(|content| self.approved.get(&content)).into_iter().flatten();
+        let mut named = std::iter::once(&document.invoice_id).chain(same);
+        named.any(|invoice_id| self.acts.approvals(invoice_id).any(|approval| counts(&approval.actor)))
     }
 }
 
@@ -171,7 +196,17 @@ pub async fn read<'p>(lake: &Lake, policy: &'p HoldPolicy) -> Result<Holds<'p>, 
     let events = read_events(lake).await?;
     let issued = if policy.needs_past() { read_issued(lake, None).await? } else { Vec::new() };
     let profiles = Profiles::read(&lake.rows(&BILLING_PROFILE, None).await?)?;
-    Ok(Holds::of(policy, &events, &issued, profiles))
+    let named: Vec<String> = events
+        .iter()
+        .filter(|event| event.kind == EventKind::Approved)
+        .map(|event| format!("'{}'", event.invoice_id))
+        .collect();
+    let approved = match named.is_empty() {
+        true => Vec::new(),
+        false => lake.rows(&INVOICE, Some(&format!("invoice_id in ({})", named.join(", ")))).await?,
+    };
+    let approved = approved.iter().map(Document::from_row).collect::<Result<Vec<_>, _>>()?;
+    Ok(Holds::of(policy, &events, &issued, profiles, &approved))
 }
 
 async fn read_events(lake: &Lake) -> Result<Vec<InvoiceEvent>, BillingError> {

@@ -123,11 +123,13 @@ pub fn register(
         };
         let row =
             RegisterRow { issuer_id: Some(body.issuer.issuer_id.clone()), ..RegisterRow::bare(&body.partner_id, note) };
-        rows.insert(place_of(document, ""), row);
+        rows.insert(place_of(document, document.slot_id.as_str()), row);
     }
     for one in &drafted.unadjusted {
         let note = format!("{} is not adjusted: {}", one.month, one.reason);
-        rows.insert((one.partner_id.clone(), format!("~ {}", one.month)), RegisterRow::bare(&one.partner_id, note));
+        // After the documents, each for itself: one month may have invoices of several issuers.
+        let place = format!("~ {} {}", one.month, rows.len());
+        rows.insert((one.partner_id.clone(), place), RegisterRow::bare(&one.partner_id, note));
     }
     let blocked = drafted.blocked.iter().map(|one| (&one.partner_id, format!("blocked: {}", one.reason)));
     let without = drafted.without.iter().map(|(partner_id, reason)| (partner_id, reason.clone()));

@@ -31,7 +31,7 @@ mod transport;
 pub use ledger::{Ledger, State, Step};
 pub use outcome::{Outcome, classify};
 pub use push::{PushReport, PushSettings, Unpushed, push};
-pub use requests::{Frozen, STRIPE_VERSION};
+pub use requests::{Frozen, LINES_MAX, STRIPE_VERSION};
 pub use send::RetrySettings;
 pub use sync::{SyncReport, sync};
 pub use transport::{Answer, SecretKey, SendFailure, Transport};

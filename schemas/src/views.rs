@@ -38,6 +38,7 @@ pub const VIEWS: &[View] = &[
         columns: &[
             column("invoice_id", "Document"),
             column("number", "Invoice number"),
+            column("kind", "invoice, or credit_note, which gives back a part of one and is not sent to Stripe"),
             column("issuer_id", "Issuer of the catalog"),
             column("partner_id", "Partner that is billed"),
             column("period", "Month of the billing period, such as 2026-06"),
@@ -67,7 +68,7 @@ pub const VIEWS: &[View] = &[
             column("period", "Month of the billing period, such as 2026-06"),
             column("currency", "Currency of both amounts; currencies are never added"),
             column("invoice_count", "Issued invoices, those of 0 included and those voided at Stripe not"),
-            column("issued_minor", "Sum of their totals, in minor units"),
+            column("issued_minor", "Sum of their totals less what credit notes of the month give back, in minor units"),
             column("paid_invoice_count", "Of these, paid as far as bill sync has seen"),
             column("paid_minor", "What Stripe collected, in minor units"),
             column(

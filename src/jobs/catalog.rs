@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 
 use anyhow::bail;
 use chrono::{DateTime, Utc};
+use tollbook_billing::draft::{Otherwise, otherwise};
 use tollbook_lake::as_text;
-use tollbook_schemas::catalog::{Catalog, Problem};
+use tollbook_schemas::catalog::{Catalog, KeptError, Problem};
 use tollbook_schemas::period::print_instant;
 use tollbook_schemas::tables::Row;
 use tollbook_schemas::tables::catalog::CATALOG_FILE;
@@ -31,6 +32,26 @@ pub async fn keep(context: &JobContext, catalog: &Catalog) -> anyhow::Result<()>
     // On the heap: the jobs around it are nested deeply already, and a thread's stack is small.
     Box::pin(context.lake.append_missing(&CATALOG_FILE, &rows)).await?;
     Ok(())
+}
+
+/// What of the present catalog would make another past than the catalogs did that documents were rated with. Of one that
+/// was not kept nobody knows.
+///
+/// # Errors
+/// The lake's; kept catalogs that are damaged.
+pub async fn otherwise_of(context: &JobContext, catalog: &Catalog) -> anyhow::Result<Otherwise> {
+    let mut found = Otherwise::new();
+    for sha256 in frozen::other_catalogs(context, &catalog.sha256).await? {
+        match read_kept_partly(context, &sha256).await {
+            Ok((then, _)) => found.extend(otherwise(&then, catalog)),
+            Err(error) if matches!(error.downcast_ref(), Some(KeptError::Missing { .. })) => {
+                let unknown = || "it is not known what of the catalog changed".to_owned();
+                found.extend(catalog.issuers.keys().map(|issuer| ((sha256.clone(), issuer.clone()), unknown())));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found)
 }
 
 /// A kept catalog, by its whole hash.

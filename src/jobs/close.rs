@@ -46,8 +46,14 @@ pub struct Closed {
     pub withdrawn: usize,
     /// Partners of which a document or draft is left, because another invoice has billed its subscription.
     pub billed_elsewhere: usize,
-    /// Invoices that would be others today: nothing of that is billed.
+    /// Invoices that would be others today: a later month's draft adjusts them.
     pub changed_since_issue: usize,
+    /// Lines of the month's documents that adjust earlier months.
+    pub adjustment_lines: usize,
+    /// Issued credit notes of the month, which somebody has to credit at Stripe.
+    pub credit_notes: usize,
+    /// Earlier months of partners that come to something else now and cannot be adjusted.
+    pub unadjusted: usize,
     /// How far the data behind the month's usage reach; none where nobody knows.
     pub reach: Option<String>,
     /// Partners that cannot be billed, with the reason.
@@ -112,6 +118,9 @@ pub async fn close(
             withdrawn: counts.withdrawn.len(),
             billed_elsewhere: billed_elsewhere.len(),
             changed_since_issue: counts.changed_since_issue.len(),
+            adjustment_lines: drafted.adjustment_line_count(),
+            credit_notes: pushed.credit_notes.len(),
+            unadjusted: drafted.unadjusted.len(),
             reach: reach.map(print_instant),
             blocked: drafted.blocked.iter().map(|one| format!("{}: {}", one.partner_id, one.reason)).collect(),
             held: bill::hold::told(*month, &issued.held),

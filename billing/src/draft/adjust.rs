@@ -12,6 +12,8 @@
 //! - a partner that is blocked in the month waits with its adjustments; one of which an earlier month cannot be computed
 //!   now is billed without that month's adjustment, and told;
 //! - a month whose invoice was voided at Stripe is not adjusted: a person decided about it;
+//! - what a change of the catalog alone would make of a past month (products that take other requests, a version that is
+//!   backdated, another time zone) is told, and billed by nothing;
 //! - a subscription that moved to another issuer or currency for a month that was billed is told, and left to a person;
 //! - an issuer may limit how many months back it adjusts (`adjust_months_max`); what lies before is told, never billed;
 //! - adjustments that come to nothing make no document of their own, and ride on one that is there.
@@ -25,6 +27,10 @@ use super::{DraftInput, Drafted, UsageIndex, index_of, order_of, profile_of, reg
 use crate::billed::{Billed, BilledSlot, IssuedDocument};
 use crate::document::{Body, Credits, Document, DocumentKind, FORMAT, IssuedBy, Line, sum_of};
 use crate::error::BillingError;
+use crate::stripe::LINES_MAX;
+
+/// How many months back a month that cannot be computed is told.
+const TOLD_MONTHS: u32 = 3;
 
 /// An earlier month that should be adjusted and cannot be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,14 +54,21 @@ pub fn draft_adjusting(input: &DraftInput<'_>, issued: &[IssuedDocument]) -> Res
     let blocked: BTreeSet<PartnerId> = drafted.blocked.iter().map(|blocked| blocked.partner_id.clone()).collect();
     let mut documents = Documents::of(std::mem::take(&mut drafted.documents));
     let mut earlier: BTreeMap<Month, MonthNow> = BTreeMap::new();
-    for (_, slot) in billed.slots() {
+    for (slot_id, slot) in billed.slots() {
         let body = &slot.invoice.document.body;
         let is_due = body.month < input.month && adjusts_now(input, &body.issuer.issuer_id);
         if !is_due || blocked.contains(&body.partner_id) {
             continue;
         }
         let now = earlier.entry(body.month).or_insert_with(|| MonthNow::of(input, body.month, &usage));
-        if let Err(reason) = adjust(input, &mut documents, slot, now) {
+        let adjusted = match differences(slot, now, input) {
+            Ok(None) => continue,
+            Ok(Some(lines)) => refusal(input, &billed, (slot_id, slot), (&lines, now))
+                .map_or(Ok(lines), Err)
+                .and_then(|lines| place(input, &mut documents, slot, lines)),
+            Err(reason) => Err(reason),
+        };
+        if let Err(reason) = adjusted {
             let (partner_id, month) = (body.partner_id.clone(), body.month);
             drafted.unadjusted.push(Unadjusted { partner_id, month, reason });
         }
@@ -114,49 +127,90 @@ impl MonthNow {
         let blocked = drafted.blocked.into_iter().map(|blocked| (blocked.partner_id, blocked.reason)).collect();
         Self { documents, blocked }
     }
+
+    /// The document that fills a slot now.
+    fn document_of(&self, slot: &BilledSlot<'_>) -> Option<&Document> {
+        let invoice = &slot.invoice.document;
+        let of_partner = self.documents.get(&invoice.body.partner_id)?;
+        of_partner.iter().find(|document| document.slot_id == invoice.slot_id)
+    }
+
+    fn lines_of(&self, slot: &BilledSlot<'_>) -> &[Line] {
+        self.document_of(slot).map_or(&[], |document| &document.body.lines)
+    }
 }
 
-/// Adds what one slot comes to more or less now.
-fn adjust(
-    input: &DraftInput<'_>,
-    drafted: &mut Documents,
-    slot: &BilledSlot<'_>,
-    now: &MonthNow,
-) -> Result<(), String> {
-    let invoice = &slot.invoice.document;
-    let partner_id = &invoice.body.partner_id;
+/// The lines by which one slot's month differs from what was billed; none where it does not.
+fn differences(slot: &BilledSlot<'_>, now: &MonthNow, input: &DraftInput<'_>) -> Result<Option<Vec<Line>>, String> {
+    let partner_id = &slot.invoice.document.body.partner_id;
     if let Some(reason) = now.blocked.get(partner_id) {
-        return Err(reason.clone());
+        // A month that nobody can compute is told while somebody may still have to pay for it.
+        let is_recent = !is_older(slot.invoice.document.body.month, input.month, TOLD_MONTHS);
+        return if is_recent { Err(format!("it cannot be computed now: {reason}")) } else { Ok(None) };
     }
-    let documents = now.documents.get(partner_id).map_or(&[][..], Vec::as_slice);
-    let here = documents.iter().find(|document| document.slot_id == invoice.slot_id);
-    let lines = here.map_or(&[][..], |document| &document.body.lines);
-    let differences = slot.differences(lines)?;
-    if differences.is_empty() {
-        return Ok(());
-    }
-    let limit = input.catalog.issuers.get(&invoice.body.issuer.issuer_id).and_then(|issuer| issuer.adjust_months_max);
+    let differences = slot.differences(now.lines_of(slot))?;
+    Ok(Some(differences).filter(|lines| !lines.is_empty()))
+}
+
+/// Why differences are not billed, though they are there.
+fn refusal(
+    input: &DraftInput<'_>,
+    billed: &Billed<'_>,
+    (slot_id, slot): (&SlotId, &BilledSlot<'_>),
+    (lines, now): (&[Line], &MonthNow),
+) -> Option<String> {
+    let (invoice, number) = (&slot.invoice.document, &slot.invoice.number);
+    let issuer_id = &invoice.body.issuer.issuer_id;
+    let limit = input.catalog.issuers.get(issuer_id).and_then(|issuer| issuer.adjust_months_max);
     if let Some(months_max) = limit.filter(|months_max| is_older(invoice.body.month, input.month, *months_max)) {
-        return Err(format!(
-            "issuer {} adjusts invoices of the last {months_max} months only (adjust_months_max)",
-            invoice.body.issuer.issuer_id
+        return Some(format!(
+            "issuer {issuer_id} adjusts invoices of the last {months_max} months only (adjust_months_max)"
         ));
     }
     if slot.invoice.is_voided {
-        return Err(format!(
-            "invoice {} was voided at Stripe, and what its month comes to now is billed by nothing; bill it by hand",
-            slot.invoice.number
+        return Some(format!(
+            "invoice {number} was voided at Stripe, and what its month comes to now is billed by nothing; bill it by hand"
         ));
     }
-    let moved = documents.iter().filter(|document| document.slot_id != invoice.slot_id);
-    let moved = moved.flat_map(|document| &document.body.lines).map(|line| &line.subscription_id);
-    if let Some(subscription_id) = moved.into_iter().find(|id| slot.subscriptions().any(|billed| billed == *id)) {
-        return Err(format!(
-            "subscription {subscription_id} moved to another issuer or currency after invoice {} billed it; credit the \
-             invoice and bill the rest by hand",
-            slot.invoice.number
+    if let Some(voided) = slot.voided_adjustment() {
+        return Some(format!("{voided}, which adjusted it, was voided at Stripe; bill the rest by hand"));
+    }
+    if let Some(changed) = input.otherwise.get(&(invoice.body.catalog_sha256.clone(), issuer_id.clone())) {
+        return Some(format!(
+            "{changed} since invoice {number} was drafted, and a change of the catalog bills no past month"
         ));
     }
+    if let Some((line, version)) = slot.other_version(now.lines_of(slot)) {
+        return Some(format!(
+            "version {version} of plan {} would price it now, and version {} did; give the new version a later \
+             effective_from",
+            line.plan_id, line.plan_version
+        ));
+    }
+    // In both directions: what one invoice gives back another must be able to bill, and what one bills no other may have.
+    let others = now.documents.get(&invoice.body.partner_id).map_or(&[][..], Vec::as_slice);
+    let others = others.iter().filter(|document| document.slot_id != invoice.slot_id);
+    let others: BTreeSet<_> =
+        others.flat_map(|document| &document.body.lines).map(|line| &line.subscription_id).collect();
+    let moved = slot.subscriptions().find(|id| others.contains(id));
+    let came = lines.iter().map(|line| &line.subscription_id).find(|id| billed.elsewhere(slot_id, id).is_some());
+    moved.or(came).map(|subscription_id| {
+        let number = billed.elsewhere(slot_id, subscription_id).unwrap_or(number);
+        format!(
+            "subscription {subscription_id} moved to another issuer or currency after invoice {number} billed it; credit \
+             the invoice and bill the rest by hand"
+        )
+    })
+}
+
+/// Puts the differences of one slot on the documents of the month.
+fn place(
+    input: &DraftInput<'_>,
+    drafted: &mut Documents,
+    slot: &BilledSlot<'_>,
+    differences: Vec<Line>,
+) -> Result<(), String> {
+    let invoice = &slot.invoice.document;
     let net = sum_of(&differences).ok_or("the adjustments do not fit 63 bits of minor units")?;
     if net < 0 {
         let credits = Credits { invoice_id: invoice.invoice_id.clone(), number: slot.invoice.number.clone() };
@@ -168,11 +222,16 @@ fn adjust(
     match drafted.in_slot(&slot_id) {
         Some(document) => {
             let mut body = document.body.clone();
+            if body.lines.len() + differences.len() > LINES_MAX {
+                return Err(format!(
+                    "the invoice would have more than {LINES_MAX} lines, which Stripe does not take; a later month adjusts it"
+                ));
+            }
             body.lines.extend(differences);
             *document = closed(body)?;
         }
         // Nothing to pay and nothing to give back: what was counted is told with the next document.
-        None if differences.iter().all(|line| line.amount_minor == 0) => {}
+        None if net == 0 => {}
         None => drafted.push(document_beside(input, invoice, DocumentKind::Invoice, None, differences)?),
     }
     Ok(())

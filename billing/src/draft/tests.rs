@@ -266,6 +266,7 @@ pub(crate) fn drafted_after(
         profiles: &profiles,
         pin_json: "{}",
         as_of: at(as_of),
+        otherwise: &Otherwise::new(),
     };
     draft_adjusting(&input, issued).unwrap()
 }

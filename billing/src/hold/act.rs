@@ -5,6 +5,8 @@
 //! and it is decided again. So nothing is held or approved that was issued a moment before, and of two people at once
 //! each is told what the other did. The same act of the same person for the same reason is one event.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use tollbook_lake::{Lake, Outcome, TxnStep, rows_app_id};
 use tollbook_schemas::actor::Actor;
@@ -91,7 +93,9 @@ pub async fn act(
         let said = Said { actor: actor.to_string(), what: reason.to_owned() };
         let mut done = Vec::new();
         let mut rows: Vec<Row> = Vec::new();
-        for target in targets {
+        // Named twice, it is done once.
+        let mut seen = BTreeSet::new();
+        for target in targets.iter().filter(|target| seen.insert((&target.invoice_id, &target.slot_id))) {
             let generation = decide(act, target, &said, &acts, &slots, policy)?;
             if let Some(generation) = generation {
                 let step = if act == Act::Approve { APPROVE } else { HOLD };

@@ -89,7 +89,7 @@ pub const INVOICE_LINE: Table = Table {
 /// Evidence.
 pub const BILLED_USAGE: Table = Table {
     name: "billed_usage",
-    doc: "What one line billed on one UTC day, with a hash of its usage rows",
+    doc: "What one line billed on one UTC day, with a hash of its usage rows; what adjusts an earlier month has no rows here",
     written_by: "tollbook bill draft",
     key: &["line_id", "event_date"],
     partition_by: Some("period"),

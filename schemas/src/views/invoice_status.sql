@@ -27,6 +27,8 @@ with life as (
 select
     invoice.invoice_id,
     life.number,
+    -- Canonical JSON: quotes inside of texts are escaped, so nothing else can look like this.
+    case when strpos(invoice.document, '"kind":"credit_note"') > 0 then 'credit_note' else 'invoice' end as kind,
     life.issuer_id,
     invoice.partner_id,
     invoice.period,

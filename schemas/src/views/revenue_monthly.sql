@@ -2,7 +2,7 @@
 select
     period,
     currency,
-    count(*) filter (where status <> 'voided') as invoice_count,
+    count(*) filter (where status <> 'voided' and kind = 'invoice') as invoice_count,
     coalesce(sum(cast(total_minor as decimal(38, 0))) filter (where status <> 'voided'), 0) as issued_minor,
     count(*) filter (where status = 'paid') as paid_invoice_count,
     sum(cast(paid_minor as decimal(38, 0))) as paid_minor,

@@ -7,12 +7,13 @@ use tollbook_aggregate::read_registry;
 use tollbook_schemas::catalog::Catalog;
 use tollbook_schemas::period::Month;
 use tollbook_schemas::registry::Subscription;
-use tollbook_schemas::tables::billing::INVOICE;
+use tollbook_schemas::tables::billing::{INVOICE, INVOICE_EVENT};
 
 use crate::context::JobContext;
 
 /// The months that `--period` names, as of an instant: a month, `previous`, or `due` (every ended month in which a
-/// subscription ran, by its own calendar, and every one of which a document is stored), so that a scheduler computes
+/// subscription ran, by its own calendar, and every one of which a document is stored; once something was issued, the
+/// last ended one too), so that a scheduler computes
 /// no dates.
 ///
 /// # Errors
@@ -38,6 +39,11 @@ pub async fn months(context: &JobContext, period: &str, as_of: DateTime<Utc>) ->
                     months.push(at);
                 }
                 month = Some(at.next());
+            }
+            // Nobody runs any more, and still something may come for a month that was billed: the last month adjusts it.
+            let is_issued = || context.lake.rows(&INVOICE_EVENT, Some("kind = 'issued'"));
+            if !months.is_empty() && !months.contains(&previous) && !is_issued().await?.is_empty() {
+                months.push(previous);
             }
             Ok(months)
         }

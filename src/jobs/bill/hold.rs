@@ -164,13 +164,20 @@ pub async fn hold(context: &JobContext, of: &Of, by: &By, as_of: Option<&str>) -
     let targets = match (&of.partner, of.period) {
         (Some(partner_id), Some(month)) => {
             let mut targets = drafts_of(context, partner_id, month).await?;
-            if targets.is_empty() {
-                // Who holds in time looks ahead of the data, also where nobody knows how far they reach.
-                let as_of = match (context.as_of(as_of).await, as_of) {
-                    (Err(error), None) if error.is::<ReachUnknown>() => context.clock.now(),
-                    (found, _) => found?,
-                };
-                targets = documents_to_come(context, partner_id, month, as_of).await?;
+            // Who holds in time looks ahead of the data, also where nobody knows how far they reach.
+            let as_of = match (context.as_of(as_of).await, as_of) {
+                (Err(error), None) if error.is::<ReachUnknown>() => context.clock.now(),
+                (found, _) => found?,
+            };
+            // What is to come beside the drafts too, such as a credit note.
+            match documents_to_come(context, partner_id, month, as_of).await {
+                Ok(to_come) => {
+                    let known: BTreeSet<SlotId> = targets.iter().map(|target| target.slot_id.clone()).collect();
+                    targets.extend(to_come.into_iter().filter(|target| !known.contains(&target.slot_id)));
+                }
+                Err(error) if targets.is_empty() => return Err(error),
+                // What is there is held, whatever the month comes to now.
+                Err(_) => {}
             }
             targets
         }
@@ -261,8 +268,15 @@ async fn documents_to_come(
 ) -> anyhow::Result<Vec<Target>> {
     let issued = read_issued(&context.lake, None).await?;
     let drafted = rate(context, month, as_of, &issued).await?;
+    let slots = Slots::fold(&events_of(&context.lake.rows(&INVOICE_EVENT, None).await?)?)?;
     let of_partner = drafted.documents.iter().filter(|document| document.body.partner_id == *partner_id);
-    let targets: Vec<Target> = of_partner.map(target).collect();
+    let is_open = |document: &&Document| slots.issued_in(&document.slot_id).is_none();
+    let targets: Vec<Target> = of_partner.clone().filter(is_open).map(target).collect();
+    if targets.is_empty() && of_partner.count() > 0 {
+        bail!(ConfigurationError(format!(
+            "{partner_id} has nothing in {month} that could be held: it was issued, and an issued invoice never changes"
+        )));
+    }
     if targets.is_empty() {
         let blocked = drafted.blocked.iter().find(|one| one.partner_id == *partner_id).map(|one| one.reason.clone());
         let without = drafted.without.iter().find(|(id, _)| id == partner_id).map(|(_, reason)| reason.clone());

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 use tollbook_aggregate::{USAGE_REFRESH, read_registry, usage_is_of, usage_pin};
 use tollbook_billing::billed::IssuedDocument;
-use tollbook_billing::draft::{DraftInput, Drafted, draft, draft_adjusting};
+use tollbook_billing::draft::{DraftInput, Drafted, Otherwise, draft, draft_adjusting};
 use tollbook_billing::profile::Profiles;
 use tollbook_billing::usage::UsageSlice;
 use tollbook_schemas::catalog::Catalog;
@@ -17,6 +17,7 @@ use tollbook_schemas::tables::{access_log, partner_event};
 
 use super::Stale;
 use crate::context::JobContext;
+use crate::jobs::catalog::otherwise_of;
 
 /// Usage, registry, catalog and profiles that belong together.
 pub struct Inputs {
@@ -30,6 +31,8 @@ pub struct Inputs {
     pub profiles: Profiles,
     /// The pin of `usage`, as documents carry it.
     pub pin_json: String,
+    /// What of the catalog would make another past, by earlier catalogs.
+    pub otherwise: Otherwise,
 }
 
 impl Inputs {
@@ -65,6 +68,7 @@ impl Inputs {
             profiles: &self.profiles,
             pin_json: &self.pin_json,
             as_of,
+            otherwise: &self.otherwise,
         }
     }
 
@@ -107,5 +111,6 @@ async fn read_once(context: &JobContext, catalog: &Catalog) -> anyhow::Result<In
         .map(UsageSlice::from_row)
         .collect::<Result<_, _>>()?;
     let profiles = Profiles::read(&context.lake.rows(&BILLING_PROFILE, None).await?)?;
-    Ok(Inputs { catalog: catalog.clone(), usage, registry, profiles, pin_json })
+    let otherwise = otherwise_of(context, catalog).await?;
+    Ok(Inputs { catalog: catalog.clone(), usage, registry, profiles, pin_json, otherwise })
 }

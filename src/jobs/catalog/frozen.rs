@@ -173,7 +173,7 @@ impl Frozen {
 }
 
 /// The catalogs that documents were rated with, without the present one.
-async fn other_catalogs(context: &JobContext, present: &str) -> anyhow::Result<BTreeSet<String>> {
+pub(super) async fn other_catalogs(context: &JobContext, present: &str) -> anyhow::Result<BTreeSet<String>> {
     let lake = &context.lake;
     let session = lake.empty_session()?;
     lake.register(&session, &INVOICE, None).await?;

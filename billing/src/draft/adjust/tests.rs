@@ -5,12 +5,14 @@ use tollbook_schemas::period::Month;
 
 use super::*;
 use crate::draft::tests::{at, catalog, profiles, registry, usage};
+use crate::draft::{Otherwise, otherwise};
 
 /// Closes months one after the other, each with what was known then.
 #[derive(Default)]
 struct Program {
     issued: Vec<IssuedDocument>,
     adjust_months_max: Option<u32>,
+    otherwise: Otherwise,
 }
 
 impl Program {
@@ -32,6 +34,7 @@ impl Program {
             profiles: &profiles,
             pin_json: "{}",
             as_of: at(as_of),
+            otherwise: &self.otherwise,
         };
         draft_adjusting(&input, &self.issued).unwrap()
     }
@@ -287,6 +290,99 @@ fn an_issuer_may_limit_how_far_back_it_adjusts() {
         assert!(may.contains(expected), "{months_max:?}: {may}");
         assert!(!may.contains("2026-02"), "{may}");
     }
+}
+
+/// What was voided at Stripe counts no more, and a person decides what of it is still billed.
+#[test]
+fn an_adjustment_that_was_voided_is_left_to_a_person() {
+    let mut program = Program::default();
+    let (pro, late) = ("acme pro 2026-01-01.. UTC", "acme calls production 2026-04-02T00:00 30");
+    program.close("2026-04", pro, "");
+    let may = program.draft("2026-05", pro, late);
+    program.issue(&may);
+    let june = program.draft("2026-06", pro, "acme calls production 2026-04-02T00:00 31");
+    assert!(Billed::fold(&program.issued, None).unwrap().is_current(&june.documents[0]));
+    program.issued[1].is_voided = true;
+    assert!(
+        !Billed::fold(&program.issued, None).unwrap().is_current(&june.documents[0]),
+        "drafted before it was voided"
+    );
+    let words = "acme 2026-04! N2, which adjusted it, was voided at Stripe; bill the rest by hand";
+    assert_eq!(
+        told(&program.draft("2026-06", pro, late)),
+        format!("acme invoice 49.00 EUR: base 1 4900, calls 0 0 | {words}")
+    );
+    // What it adjusts was voided.
+    let mut program = Program::default();
+    program.close("2026-04", pro, late);
+    let may = program.draft("2026-05", pro, "");
+    assert_eq!(may.credit_note_count(), 1);
+    program.issued[0].is_voided = true;
+    let billed = Billed::fold(&program.issued, None).unwrap();
+    let current: Vec<bool> = may.documents.iter().map(|document| billed.is_current(document)).collect();
+    assert_eq!(current, [true, false]);
+}
+
+/// A subscription that another invoice of the month has billed is not billed by this one too.
+#[test]
+fn what_moved_to_an_invoice_that_is_there_is_not_billed_twice() {
+    let mut program = Program::default();
+    program.close("2026-04", "acme s1:pro 2026-01-01.. UTC; acme s2:jp 2026-01-01.. UTC", "");
+    let may = program.draft("2026-05", "acme s1:jp 2026-01-01.. UTC; acme s2:jp 2026-01-01.. UTC", "");
+    let moved = "subscription s1 moved to another issuer or currency after invoice N1 billed it; credit the invoice and \
+                 bill the rest by hand";
+    assert_eq!(
+        told(&may),
+        format!("acme invoice 2000 JPY: base 1 1000, base 1 1000 | acme 2026-04! {moved} | acme 2026-04! {moved}")
+    );
+}
+
+/// What a catalog makes otherwise of the past is told, and billed by nothing.
+#[test]
+fn a_change_of_the_catalog_bills_no_past_month() {
+    let then = catalog();
+    let mut now = then.clone();
+    assert!(otherwise(&then, &now).is_empty());
+    let berlin = IssuerId::parse("berlin").unwrap();
+    now.issuers.get_mut(&berlin).unwrap().time_zone = tollbook_schemas::period::parse_zone("Europe/Paris").unwrap();
+    let changed = otherwise(&then, &now);
+    assert_eq!(changed.into_values().collect::<Vec<_>>(), ["the time zone of issuer berlin changed"]);
+    let mut now = then.clone();
+    let product = tollbook_schemas::catalog::Product {
+        name: "Maps".into(),
+        routes: vec!["/maps/".into()],
+        rules: Vec::new(),
+        description: None,
+        terms_version: None,
+        sandbox: None,
+    };
+    now.products.insert(tollbook_schemas::id::ProductId::parse("maps").unwrap(), product);
+    let changed = otherwise(&then, &now);
+    assert_eq!(
+        (changed.len(), changed.values().next().map(String::as_str)),
+        (2, Some("the products of the catalog take other requests"))
+    );
+
+    let mut program = Program::default();
+    let pro = "acme pro 2026-01-01.. UTC";
+    program.close("2026-04", pro, "");
+    program.otherwise = changed;
+    let may = told(&program.draft("2026-05", pro, "acme calls production 2026-04-02T00:00 30"));
+    assert!(may.ends_with("since invoice N1 was drafted, and a change of the catalog bills no past month"), "{may}");
+    assert!(!told(&program.draft("2026-05", pro, "")).contains('!'), "nothing of the past is another one");
+    // A version that is in force from an earlier day than when the month was billed.
+    let mut program = Program::default();
+    program.close("2026-04", pro, "");
+    program.issued.iter_mut().for_each(|issued| {
+        issued
+            .document
+            .body
+            .lines
+            .iter_mut()
+            .for_each(|line| (line.plan_version, line.amount_minor) = (7, line.amount_minor + 1));
+    });
+    let may = told(&program.draft("2026-05", pro, ""));
+    assert!(may.contains("version 1 of plan pro would price it now, and version 7 did"), "{may}");
 }
 
 proptest! {

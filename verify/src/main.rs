@@ -3,7 +3,6 @@
 //! It needs no configuration, no catalog folder, no network and no clock: everything is in the lake. It ends with 0 where
 //! every invoice holds, with 3 where one does not, and with the codes of `tollbook` otherwise.
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use tollbook_lake::Lake;

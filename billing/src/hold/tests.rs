@@ -266,7 +266,7 @@ async fn the_register_says_what_is_held() {
     let events = events_of(&lake.rows(&INVOICE_EVENT, None).await.unwrap()).unwrap();
     // As of July acme's draft is another one today: both are noted.
     let mut rows =
-        register(&documents, &events, &drafted("acme; bolt pro 2026-01-01..", ""), at("2026-07-03")).unwrap();
+        register(&documents, &[], &events, &drafted("acme; bolt pro 2026-01-01..", ""), at("2026-07-03")).unwrap();
     mark_held(&mut rows, &held);
     let told: Vec<(bool, &str)> = rows.iter().map(|row| (row.is_held, row.note.as_deref().unwrap_or("-"))).collect();
     let by_rule = "held by system:every_invoice: every invoice is approved first; total 49.00 EUR";

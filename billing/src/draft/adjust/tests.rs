@@ -187,7 +187,7 @@ fn what_comes_late_is_billed_by_the_next_documents() {
                 ("2026-04", "acme pro 2026-01-01.. UTC", String::new()),
                 ("2026-05", "acme s1:nosuch 2026-01-01..2026-05-01 UTC; acme s2:pro 2026-05-01.. UTC", String::new()),
             ],
-            "acme invoice 49.00 EUR: base 1 4900, calls 0 0 | acme 2026-04! subscription s1 is to plan nosuch, which \
+            "acme invoice 49.00 EUR: base 1 4900, calls 0 0 | acme 2026-04! it cannot be computed now: subscription s1 is to plan nosuch, which \
              the catalog does not have; add the plan, or correct the subscription",
         ),
     ] {

@@ -15,7 +15,8 @@ use tollbook_schemas::period::Month;
 use tollbook_simulate::Settings;
 
 use commands::{
-    estimate, run_aggregate, run_bill, run_catalog_diff, run_compact, run_demo, run_ingest, run_partner, run_report,
+    close_of, estimate, run_aggregate, run_bill, run_catalog_diff, run_compact, run_demo, run_ingest, run_partner,
+    run_report,
 };
 
 /// API-gateway access logs in from Kafka, provable invoices out through Stripe.
@@ -137,6 +138,9 @@ enum Command {
         /// in run_history.
         #[arg(long, value_name = "RUN_ID")]
         as_of_run: Option<String>,
+        /// Tables as they stood when the invoices of this month were issued: as the run left them that issued the last.
+        #[arg(long, value_name = "MONTH", conflicts_with = "as_of_run")]
+        as_of_close: Option<Month>,
     },
     /// The catalog: what is different between two of them, and for whom.
     #[command(after_help = examples::CATALOG)]
@@ -234,8 +238,15 @@ struct Accept {
 #[derive(Debug, clap::Args)]
 struct Pages {
     /// Look up to this instant; the watermark of the data by default.
-    #[arg(long, value_name = "INSTANT")]
+    #[arg(long, value_name = "INSTANT", conflicts_with_all = ["as_of_run", "as_of_close"])]
     as_of: Option<String>,
+    /// Figures as this run left the tables; ids are in run_history.
+    #[arg(long, value_name = "RUN_ID")]
+    as_of_run: Option<String>,
+    /// Figures as they stood when the invoices of this month were issued: as the run left the tables that issued the
+    /// last.
+    #[arg(long, value_name = "MONTH", conflicts_with = "as_of_run")]
+    as_of_close: Option<Month>,
     /// Folder to write to; `reports` beside the configuration by default.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -346,10 +357,15 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<u8> {
         }
         Command::Bill { step: BillStep::Estimate } => return estimate(),
         Command::Bill { step } => return run_bill(&JobContext::open(&arguments.config)?, step, json).await,
-        Command::Sql { query, format, out, as_of_run } => {
+        Command::Sql { query, format, out, as_of_run, as_of_close } => {
+            let context = JobContext::open(&arguments.config)?;
+            let as_of_run = match as_of_close {
+                Some(month) => Some(close_of(&context, month).await?.run_id),
+                None => as_of_run,
+            };
             let format = if json && format == sql::Format::Table { sql::Format::Json } else { format };
             let request = sql::Request { query: &query, format, as_of_run: as_of_run.as_deref(), out: out.as_deref() };
-            match (sql::answer(&JobContext::open(&arguments.config)?, &request).await?, &out) {
+            match (sql::answer(&context, &request).await?, &out) {
                 (Some(text), _) => data(&text),
                 (None, Some(path)) => data(&path.display().to_string()),
                 (None, None) => {}

@@ -113,7 +113,8 @@ Examples:
 pub(super) const ROI: &str = "\
 Examples:
   tollbook report roi
-  tollbook report roi --json > roi.json";
+  tollbook report roi --json > roi.json
+  tollbook report roi --as-of-close 2026-06 --out june";
 
 pub(super) const INVOICES: &str = "\
 Examples:
@@ -128,7 +129,8 @@ Examples:
   tollbook sql \"describe usage\"
   tollbook sql \"select * from revenue_monthly\" --format csv
   tollbook sql \"select * from usage_daily\" --format parquet --out usage.parquet
-  tollbook sql \"select count(*) from access_log\" --as-of-run run_0123456789abcdef0123";
+  tollbook sql \"select count(*) from access_log\" --as-of-run run_0123456789abcdef0123
+  tollbook sql \"select status, count(*) from invoice_status group by 1\" --as-of-close 2026-06";
 
 pub(super) const CATALOG: &str = "\
 Examples:

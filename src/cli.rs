@@ -22,7 +22,7 @@ use commands::{
 /// API-gateway access logs in from Kafka, provable invoices out through Stripe.
 ///
 /// Exit codes: 0 done, 1 failed, 2 configuration, 3 data contradict an invariant, 4 try again, 5 another process is
-/// at it, 6 an input was refused, 10 the demo's figures differ, 70 our own mistake.
+/// at it, 6 an input was refused, 10 figures differ (demo, bill compare), 70 our own mistake.
 #[derive(Debug, Parser)]
 #[command(name = "tollbook", version, after_help = examples::ALL)]
 pub struct Arguments {
@@ -97,7 +97,7 @@ enum Command {
         #[arg(long, value_name = "INSTANT")]
         as_of: Option<String>,
     },
-    /// Invoices: draft, issue, push, sync, register, explain a line, estimate a price.
+    /// Invoices: draft, issue, push, sync; list, show, explain them; preview, reprice, fit, compare, estimate.
     #[command(after_help = examples::BILL)]
     Bill {
         #[command(subcommand)]
@@ -305,6 +305,38 @@ enum BillStep {
         #[arg(long)]
         csv: bool,
     },
+    /// Invoices and drafts with their state, by month, partner or state.
+    #[command(after_help = examples::LIST)]
+    List(commands::bill::list::Given),
+    /// One invoice or draft: its lines, how each came about, its total, its life.
+    #[command(after_help = examples::SHOW)]
+    Show {
+        /// Invoice number, invoice id, or the first letters of the id.
+        name: String,
+    },
+    /// The invoices so far, of a month that has not ended; on any day, nothing is written.
+    ///
+    /// The month as it would be if nothing more came: usage up to --as-of, in whole hours, and flat prices of the whole
+    /// month.
+    #[command(after_help = examples::PREVIEW)]
+    Preview(commands::bill::preview::Given),
+    /// All history under another price book: what each partner would have paid; nothing is written.
+    ///
+    /// Both catalogs price the usage that the present one metered, so a meter or a route that differs is an error. Who
+    /// cannot be rated by one of them is listed and is in no sum.
+    #[command(after_help = examples::REPRICE)]
+    Reprice(commands::bill::reprice::Given),
+    /// The cheapest plan for what each subscription really used, against the chosen one; nothing is written.
+    ///
+    /// Plans of the same issuer and currency, each with the price that an invoice would have. A plan without a price
+    /// for a meter that the chosen plan charges for, and that was used, is no candidate.
+    #[command(after_help = examples::FIT)]
+    Fit(commands::bill::fit::Given),
+    /// A parallel run: differences to what another system billed, by partner and line; nothing is written or sent.
+    ///
+    /// Compared are issued invoices, and for the rest what would be drafted today. Ends with 10 where a line differs.
+    #[command(after_help = examples::COMPARE)]
+    Compare(commands::bill::compare::Given),
     /// Price calculator: a JSON object a line on stdin, an answer a line on stdout. Needs no configuration.
     ///
     /// A line that is refused is answered with `error`, and the command ends with 6.

@@ -2,13 +2,18 @@
 // A wrong cast or a panic here is a wrong invoice or lost offsets. Tests may.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::as_conversions))]
 
+pub mod compare;
 pub mod document;
 pub mod draft;
 pub mod error;
 pub mod event;
+pub mod fit;
 pub mod issue;
+pub mod list;
+pub mod preview;
 pub mod profile;
 pub mod register;
+pub mod reprice;
 mod stored;
 pub mod stripe;
 pub mod usage;

@@ -2,9 +2,16 @@
 //!
 //! The work of each job lies on the heap: the steps of a close together are more than a thread's stack.
 
+pub mod compare;
 mod due;
+pub mod fit;
 mod incomplete;
 mod inputs;
+pub mod list;
+mod periods;
+pub mod preview;
+pub mod reprice;
+pub mod show;
 mod unseen;
 
 use std::collections::BTreeSet;
@@ -31,6 +38,7 @@ use crate::jobs::catalog::keep;
 pub use due::months;
 pub use incomplete::{complain_of_incomplete, issue_as_of, reason, what_is_missing};
 pub use inputs::Inputs;
+pub use periods::Months;
 pub use unseen::{Unseen, unseen};
 
 use inputs::usage_pin_json;

@@ -13,5 +13,6 @@ mod files;
 mod folder;
 mod input;
 mod lake;
+mod looking;
 mod secrets;
 mod stripe;

@@ -11,7 +11,7 @@ use tollbook_schemas::tables::billing::{BILLED_USAGE, INVOICE, INVOICE_LINE};
 
 use super::*;
 
-const CATALOG: &str = r#"
+pub(crate) const CATALOG: &str = r#"
 [[issuer]]
 id = "berlin"
 legal_name = "Berlin APIs GmbH"
@@ -217,10 +217,11 @@ pub(crate) fn catalog() -> Catalog {
     Catalog::parse(&[CatalogFile { path: "catalog.toml".into(), text: CATALOG.into() }]).unwrap()
 }
 
-pub(crate) fn drafted(registry_text: &str, usage_text: &str) -> Drafted {
+/// Gives what June is drafted from to a function; `acme` and `bolt` have billing profiles.
+pub(crate) fn with_input<T>(registry_text: &str, usage_text: &str, work: impl FnOnce(&DraftInput<'_>) -> T) -> T {
     let (registry, catalog, usage) = (registry(registry_text), catalog(), usage(usage_text));
     let profiles = vec![profile("acme", "2026-01-01", "1"), profile("bolt", "2026-01-01", "1")].into();
-    draft(&DraftInput {
+    work(&DraftInput {
         month: "2026-06".parse().unwrap(),
         usage: &usage,
         registry: &registry,
@@ -229,6 +230,10 @@ pub(crate) fn drafted(registry_text: &str, usage_text: &str) -> Drafted {
         pin_json: "{}",
         as_of: at("2026-07-02"),
     })
+}
+
+pub(crate) fn drafted(registry_text: &str, usage_text: &str) -> Drafted {
+    with_input(registry_text, usage_text, draft)
 }
 
 /// Documents as `partner issuer total: price quantity amount, …`; then blocked and without as `partner! reason`.

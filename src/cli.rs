@@ -17,13 +17,14 @@ use tollbook_schemas::period::Month;
 use tollbook_simulate::Settings;
 
 use commands::{
-    estimate, run_aggregate, run_bill, run_catalog_diff, run_compact, run_demo, run_ingest, run_partner, run_report,
+    close_of, estimate, run_aggregate, run_bill, run_catalog_diff, run_compact, run_demo, run_ingest, run_partner,
+    run_report,
 };
 
 /// API-gateway access logs in from Kafka, provable invoices out through Stripe.
 ///
 /// Exit codes: 0 done, 1 failed, 2 configuration, 3 data contradict an invariant, 4 try again, 5 another process is
-/// at it, 6 an input was refused, 10 the demo's figures differ, 70 our own mistake.
+/// at it, 6 an input was refused, 10 figures differ (demo, bill compare), 70 our own mistake.
 #[derive(Debug, Parser)]
 #[command(name = "tollbook", version, after_help = examples::ALL)]
 pub struct Arguments {
@@ -98,7 +99,7 @@ enum Command {
         #[arg(long, value_name = "INSTANT")]
         as_of: Option<String>,
     },
-    /// Invoices: draft, hold and approve, issue, push, sync, verify, register, explain a line, estimate a price.
+    /// Invoices: draft, hold and approve, issue, push, sync; list, show, explain, verify; preview, reprice, fit, compare, estimate.
     #[command(after_help = examples::BILL)]
     Bill {
         #[command(subcommand)]
@@ -139,6 +140,9 @@ enum Command {
         /// in run_history.
         #[arg(long, value_name = "RUN_ID")]
         as_of_run: Option<String>,
+        /// Tables as they stood when the invoices of this month were issued: as the run left them that issued the last.
+        #[arg(long, value_name = "MONTH", conflicts_with = "as_of_run")]
+        as_of_close: Option<Month>,
     },
     /// The catalog: what is different between two of them, and for whom.
     #[command(after_help = examples::CATALOG)]
@@ -236,8 +240,15 @@ struct Accept {
 #[derive(Debug, clap::Args)]
 struct Pages {
     /// Look up to this instant; the watermark of the data by default.
-    #[arg(long, value_name = "INSTANT")]
+    #[arg(long, value_name = "INSTANT", conflicts_with_all = ["as_of_run", "as_of_close"])]
     as_of: Option<String>,
+    /// Figures as this run left the tables; ids are in run_history.
+    #[arg(long, value_name = "RUN_ID")]
+    as_of_run: Option<String>,
+    /// Figures as they stood when the invoices of this month were issued: as the run left the tables that issued the
+    /// last.
+    #[arg(long, value_name = "MONTH", conflicts_with = "as_of_run")]
+    as_of_close: Option<Month>,
     /// Folder to write to; `reports` beside the configuration by default.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -341,6 +352,38 @@ enum BillStep {
         #[arg(long)]
         csv: bool,
     },
+    /// Invoices and drafts with their state, by month, partner or state.
+    #[command(after_help = examples::LIST)]
+    List(commands::bill::list::Given),
+    /// One invoice or draft: its lines, how each came about, its total, its life.
+    #[command(after_help = examples::SHOW)]
+    Show {
+        /// Invoice number, invoice id, or the first letters of the id.
+        name: String,
+    },
+    /// The invoices so far, of a month that has not ended; on any day, nothing is written.
+    ///
+    /// The month as it would be if nothing more came: usage up to --as-of, in whole hours, and flat prices of the whole
+    /// month.
+    #[command(after_help = examples::PREVIEW)]
+    Preview(commands::bill::preview::Given),
+    /// All history under another price book: what each partner would have paid; nothing is written.
+    ///
+    /// Both catalogs price the usage that the present one metered, so a meter or a route that differs is an error. Who
+    /// cannot be rated by one of them is listed and is in no sum.
+    #[command(after_help = examples::REPRICE)]
+    Reprice(commands::bill::reprice::Given),
+    /// The cheapest plan for what each subscription really used, against the chosen one; nothing is written.
+    ///
+    /// Plans of the same issuer and currency, each with the price that an invoice would have. A plan without a price
+    /// for a meter that the chosen plan charges for, and that was used, is no candidate.
+    #[command(after_help = examples::FIT)]
+    Fit(commands::bill::fit::Given),
+    /// A parallel run: differences to what another system billed, by partner and line; nothing is written or sent.
+    ///
+    /// Compared are issued invoices, and for the rest what would be drafted today. Ends with 10 where a line differs.
+    #[command(after_help = examples::COMPARE)]
+    Compare(commands::bill::compare::Given),
     /// Price calculator: a JSON object a line on stdin, an answer a line on stdout. Needs no configuration.
     ///
     /// A line that is refused is answered with `error`, and the command ends with 6.
@@ -393,10 +436,15 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<u8> {
         }
         Command::Bill { step: BillStep::Estimate } => return estimate(),
         Command::Bill { step } => return run_bill(&JobContext::open(&arguments.config)?, step, json).await,
-        Command::Sql { query, format, out, as_of_run } => {
+        Command::Sql { query, format, out, as_of_run, as_of_close } => {
+            let context = JobContext::open(&arguments.config)?;
+            let as_of_run = match as_of_close {
+                Some(month) => Some(close_of(&context, month).await?.run_id),
+                None => as_of_run,
+            };
             let format = if json && format == sql::Format::Table { sql::Format::Json } else { format };
             let request = sql::Request { query: &query, format, as_of_run: as_of_run.as_deref(), out: out.as_deref() };
-            match (sql::answer(&JobContext::open(&arguments.config)?, &request).await?, &out) {
+            match (sql::answer(&context, &request).await?, &out) {
                 (Some(text), _) => data(&text),
                 (None, Some(path)) => data(&path.display().to_string()),
                 (None, None) => {}

@@ -18,6 +18,7 @@ use tollbook_schemas::tables::{ALL, Row, access_log, partner_event};
 
 use crate::clock::Clock;
 use crate::configuration::{Configuration, ConfigurationError};
+use crate::jobs::bill::Stale;
 
 /// The surroundings of a job.
 #[derive(Debug, Clone)]
@@ -146,7 +147,11 @@ impl JobContext {
                 error = &mut renewing => Err(error.into()),
             }
         };
-        let mut counts = result.as_ref().map_or_else(|_| json!({}), |(_, counts)| counts.clone());
+        let mut counts = match &result {
+            Ok((_, counts)) => counts.clone(),
+            // A run that stopped half-way tells what it did until then.
+            Err(error) => error.downcast_ref::<Stale>().and_then(Stale::done).cloned().unwrap_or_else(|| json!({})),
+        };
         let read = counts.as_object_mut().and_then(|counts| counts.remove("pin"));
         let pin = read.map_or(pin, |read| read.to_string());
         let ran = Ran { job, started_at, started, error: result.as_ref().err(), pin, catalog_sha256, counts };

@@ -9,6 +9,7 @@ pub mod explain;
 pub mod ingest;
 pub mod lake;
 pub mod partner;
+pub mod past;
 pub mod report;
 pub mod sql;
 

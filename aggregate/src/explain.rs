@@ -1,7 +1,8 @@
 //! From a billed quantity back to the records: which requests, at which offsets, made the usage of one meter.
 //!
-//! Takes the pin of an invoice, so it gives the same rows for ever, whatever arrived since. The rows come from the
-//! same view that the refresh uses; that the refresh counted them rightly is what `verify` (another program) is for.
+//! Takes the pin of an invoice, so it gives the same rows for ever, whatever arrived since; the data files are those in
+//! which the rows lie now, since compaction moves them. The rows come from the same view that the refresh uses; that
+//! the refresh counted them rightly is what `verify` (another program) is for.
 
 use arrow::array::AsArray as _;
 use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
@@ -21,7 +22,7 @@ use crate::error::AggregateError;
 use crate::exact::text_at;
 use crate::usage::counted_sql;
 
-/// The requests of one slice that came from one partition.
+/// The requests of one slice that came from one partition and lie in one data file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Evidence {
     /// Time of the slice.
@@ -30,6 +31,8 @@ pub struct Evidence {
     pub source: String,
     /// Partition of the source.
     pub partition: i32,
+    /// Data file of the lake that holds them, below the lake's root.
+    pub data_file: String,
     /// First offset among them.
     pub first_offset: i64,
     /// Last offset among them; not every offset between belongs to them.
@@ -38,7 +41,7 @@ pub struct Evidence {
     pub request_count: i64,
 }
 
-/// The requests behind the production usage of a meter, partner and span, by slice and partition.
+/// The requests behind the production usage of a meter, partner and span, by slice, partition and data file.
 ///
 /// # Errors
 /// [`AggregateError`].
@@ -52,7 +55,8 @@ pub async fn explain(
     span: Period,
 ) -> Result<Vec<Evidence>, AggregateError> {
     let context = lake.empty_session()?;
-    lake.register(&context, &access_log::TABLE, None).await?;
+    // The view takes every column of the table along.
+    lake.register_with_files(&context, &access_log::TABLE, "data_file").await?;
     // A repeated delivery lies in the same hour, so whole hours around the span decide which delivery counts.
     let hours = format!(
         "{} and occurred_at >= {} - interval '1 hour' and occurred_at < {} + interval '1 hour'",
@@ -64,12 +68,13 @@ pub async fn explain(
     let contested = contested_at(lake, pin).await?;
     attribution::register(&context, registry, catalog, span, &hours, &contested).await?;
     let sql = format!(
-        "select slice_start, slice_end, source, kafka_partition, min(kafka_offset), max(kafka_offset), count(*)
+        "select slice_start, slice_end, source, kafka_partition, data_file,
+           min(kafka_offset), max(kafka_offset), count(*)
          from ({counted})
          where environment = 'production' and partner_id = {partner}
            and occurred_at >= {from} and occurred_at < {to}
-         group by slice_start, slice_end, source, kafka_partition
-         order by slice_start, slice_end, source, kafka_partition",
+         group by slice_start, slice_end, source, kafka_partition, data_file
+         order by slice_start, slice_end, source, kafka_partition, min(kafka_offset), data_file",
         partner = as_text(partner.as_str()),
         from = instant_sql(span.start),
         to = instant_sql(span.end),
@@ -87,9 +92,10 @@ pub async fn explain(
                 slice: Period::new(instant(0, row)?, instant(1, row)?)?,
                 source: text_at(batch.column(2), row).unwrap_or_default().to_owned(),
                 partition: batch.column(3).as_primitive::<Int32Type>().value(row),
-                first_offset: int(4, row),
-                last_offset: int(5, row),
-                request_count: int(6, row),
+                data_file: text_at(batch.column(4), row).unwrap_or_default().to_owned(),
+                first_offset: int(5, row),
+                last_offset: int(6, row),
+                request_count: int(7, row),
             });
         }
     }

@@ -3,15 +3,20 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::as_conversions))]
 
 pub mod billed;
+pub mod compare;
 pub mod document;
 pub mod draft;
 pub mod error;
 pub mod event;
+pub mod fit;
 pub mod hold;
 pub mod issue;
+pub mod list;
 pub mod policy;
+pub mod preview;
 pub mod profile;
 pub mod register;
+pub mod reprice;
 mod stored;
 pub mod stripe;
 pub mod usage;

@@ -19,6 +19,9 @@ mod txns;
 mod unpublished_store;
 mod write;
 
+/// What queries are asked of: some tables and views under their names.
+pub use datafusion::execution::context::SessionContext;
+
 pub use checkpoint::CHECKPOINT_ENTRIES;
 pub use commit::{Outcome, Part, TxnStep, rows_app_id};
 pub use compact::Compacted;

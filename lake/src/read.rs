@@ -119,6 +119,24 @@ impl Lake {
         Ok(())
     }
 
+    /// Registers one table with a session under its own name, with one column more: the data file that each row lies in
+    /// now, as a path below the lake's root.
+    ///
+    /// # Errors
+    /// [`LakeError`].
+    pub async fn register_with_files(
+        &self,
+        context: &SessionContext,
+        def: &'static Table,
+        column: &str,
+    ) -> Result<(), LakeError> {
+        let handle = self.handle(def).await?;
+        let mut handle = handle.lock().await;
+        handle.refresh().await?;
+        context.register_table(def.name, Arc::new(Scan::of(&handle)?.with_locations(column)))?;
+        Ok(())
+    }
+
     /// All rows of a table that meet an SQL condition.
     ///
     /// # Errors
@@ -126,9 +144,22 @@ impl Lake {
     pub async fn rows(&self, def: &'static Table, condition: Option<&str>) -> Result<Vec<Row>, LakeError> {
         let context = self.empty_session()?;
         self.register(&context, def, None).await?;
+        self.rows_in(&context, def, condition).await
+    }
+
+    /// All rows of a table, as a session has it, that meet an SQL condition.
+    ///
+    /// # Errors
+    /// [`LakeError`].
+    pub async fn rows_in(
+        &self,
+        context: &SessionContext,
+        def: &'static Table,
+        condition: Option<&str>,
+    ) -> Result<Vec<Row>, LakeError> {
         let columns: Vec<String> = def.columns.iter().map(|column| format!("\"{}\"", column.name)).collect();
         let filter = condition.map(|condition| format!(" where {condition}")).unwrap_or_default();
-        let batches = self.query(&context, &format!("select {} from {}{filter}", columns.join(", "), def.name)).await?;
+        let batches = self.query(context, &format!("select {} from {}{filter}", columns.join(", "), def.name)).await?;
         let mut rows = Vec::new();
         for batch in &batches {
             rows.extend(rows_of(def, batch)?);

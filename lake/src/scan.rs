@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{DataFusionError, ScalarValue, project_schema};
@@ -35,6 +35,8 @@ pub(crate) struct Scan {
     schema: SchemaRef,
     file_schema: SchemaRef,
     partition: Option<FieldRef>,
+    /// A column that no file holds: where the row lies.
+    location: Option<FieldRef>,
     /// Position of the partition column in the declared order: Parquet scans put it last.
     files: Vec<PartitionedFile>,
 }
@@ -91,8 +93,22 @@ impl Scan {
             schema: Arc::new(Schema::new(all)),
             file_schema: Arc::new(Schema::new(file_fields)),
             partition,
+            location: None,
             files,
         })
+    }
+
+    /// Adds a column with the file that each row lies in, as a path below the lake's root.
+    pub(crate) fn with_locations(mut self, column: &str) -> Self {
+        let field: FieldRef = Arc::new(Field::new(column, DataType::Utf8, false));
+        let fields: Vec<FieldRef> = self.schema.fields().iter().cloned().chain([field.clone()]).collect();
+        self.schema = Arc::new(Schema::new(fields));
+        self.location = Some(field);
+        for file in &mut self.files {
+            // To a scan it is one more value that all rows of a file have in common.
+            file.partition_values.push(ScalarValue::Utf8(Some(file.object_meta.location.to_string())));
+        }
+        self
     }
 
     /// Where its files are, below the lake's root.
@@ -146,7 +162,7 @@ impl TableProvider for Scan {
             return Ok(Arc::new(EmptyExec::new(project_schema(&self.schema, projection)?)));
         }
         let table_schema = TableSchema::builder(self.file_schema.clone())
-            .with_table_partition_cols(self.partition.iter().cloned().collect::<Vec<_>>())
+            .with_table_partition_cols(self.partition.iter().chain(&self.location).cloned().collect::<Vec<_>>())
             .build();
         let mut source =
             ParquetSource::new(table_schema).with_table_parquet_options(state.table_options().parquet.clone());

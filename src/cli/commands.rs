@@ -1,6 +1,6 @@
 //! What each command runs and prints: data to stdout, talk to stderr.
 
-mod bill;
+pub(super) mod bill;
 mod demo;
 
 use std::sync::Arc;
@@ -8,12 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
 use tollbook::context::JobContext;
+use tollbook::jobs::past::{self, PastRun};
 use tollbook::jobs::{self, aggregate, catalog, ingest, lake, partner, report};
 use tollbook::output::{data, table, talk};
 use tollbook_aggregate::SEMANTICS;
-use tollbook_schemas::period::print_instant;
+use tollbook_schemas::period::{Month, print_instant};
 
-use super::{PartnerStep, ReportStep};
+use super::{Pages, PartnerStep, ReportStep};
 
 pub(super) use bill::{estimate, run_bill};
 #[cfg(test)]
@@ -84,23 +85,28 @@ pub(super) async fn run_report(context: &JobContext, step: ReportStep, json: boo
     let (ReportStep::Funnel(pages) | ReportStep::Roi(pages) | ReportStep::Invoices { pages, .. }) = &step;
     let folder = pages.out.clone().unwrap_or_else(|| context.configuration.path("reports"));
     let folder = (!json).then_some(folder.as_path());
-    let as_of = context.figures_as_of(pages.as_of.as_deref()).await?;
+    let past = past_of(context, pages).await?;
+    let past = past.as_ref();
+    let as_of = match past {
+        Some(run) => run.as_of(),
+        None => context.figures_as_of(pages.as_of.as_deref()).await?,
+    };
     let mut figures = Vec::new();
     let mut written = Vec::new();
     match &step {
         ReportStep::Funnel(_) => {
-            let (report, paths) = report::funnel(context, as_of, folder).await?;
+            let (report, paths) = report::funnel(context, as_of, past, folder).await?;
             figures.push(serde_json::to_string(&report)?);
             written.extend(paths);
         }
         ReportStep::Roi(_) => {
-            let (report, paths) = report::roi(context, as_of, folder).await?;
+            let (report, paths) = report::roi(context, as_of, past, folder).await?;
             figures.push(serde_json::to_string(&report)?);
             written.extend(paths);
         }
         ReportStep::Invoices { period, .. } => {
             for month in jobs::bill::months(context, period, as_of).await? {
-                let (documents, paths) = report::invoices(context, month, folder).await?;
+                let (documents, paths) = report::invoices(context, month, past, folder).await?;
                 for document in &documents {
                     figures.push(serde_json::to_string(document)?);
                 }
@@ -114,6 +120,22 @@ pub(super) async fn run_report(context: &JobContext, step: ReportStep, json: boo
         written.iter().for_each(|path| data(&path.display().to_string()));
     }
     Ok(())
+}
+
+/// The run whose tables a report reads, where one is named.
+async fn past_of(context: &JobContext, pages: &Pages) -> anyhow::Result<Option<PastRun>> {
+    match (&pages.as_of_run, pages.as_of_close) {
+        (Some(run_id), _) => Ok(Some(past::run(context, run_id).await?)),
+        (None, Some(month)) => Ok(Some(close_of(context, month).await?)),
+        (None, None) => Ok(None),
+    }
+}
+
+/// The run that issued a month, said to whoever asked for it.
+pub(super) async fn close_of(context: &JobContext, month: Month) -> anyhow::Result<PastRun> {
+    let run = past::close_of(context, month).await?;
+    talk(&past::told(month, &run));
+    Ok(run)
 }
 
 pub(super) async fn run_catalog_diff(

@@ -94,6 +94,41 @@ Examples:
   tollbook bill register --period 2026-06
   tollbook bill register --period previous --csv > register.csv";
 
+pub(super) const LIST: &str = "\
+Examples:
+  tollbook bill list
+  tollbook bill list --period 2026-01..2026-06 --partner acme
+  tollbook bill list --state draft --json";
+
+pub(super) const SHOW: &str = "\
+Examples:
+  tollbook bill show AC-000001
+  tollbook bill show inv_093c68";
+
+pub(super) const PREVIEW: &str = "\
+Examples:
+  tollbook bill preview
+  tollbook bill preview --partner acme
+  tollbook bill preview --period 2026-06 --as-of 2026-06-15T00:00:00Z";
+
+pub(super) const REPRICE: &str = "\
+Examples:
+  tollbook bill reprice --catalog catalog-of-july --period 2026-06
+  tollbook bill reprice --catalog catalog-of-july --newest --period 2026-01..2026-06 --json";
+
+pub(super) const FIT: &str = "\
+Examples:
+  tollbook bill fit --period 2026-06
+  tollbook bill fit --period 2026-06 --partner acme --json";
+
+pub(super) const COMPARE: &str = "\
+The file, with a quantity where the other system tells one:
+  partner_id,period,price_id,quantity,amount,currency
+  acme,2026-06,base,,49.00,EUR
+Examples:
+  tollbook bill compare --with legacy.csv
+  tollbook bill compare --with legacy.csv --period 2026-06 --json";
+
 pub(super) const ESTIMATE: &str = "\
 Example:
   echo '{\"currency\":\"EUR\",\"price\":{\"model\":\"per_unit\",\"unit_price\":\"0.002\"},\"quantity\":\"1250\"}' \\
@@ -134,7 +169,8 @@ Examples:
 pub(super) const ROI: &str = "\
 Examples:
   tollbook report roi
-  tollbook report roi --json > roi.json";
+  tollbook report roi --json > roi.json
+  tollbook report roi --as-of-close 2026-06 --out june";
 
 pub(super) const INVOICES: &str = "\
 Examples:
@@ -149,7 +185,8 @@ Examples:
   tollbook sql \"describe usage\"
   tollbook sql \"select * from revenue_monthly\" --format csv
   tollbook sql \"select * from usage_daily\" --format parquet --out usage.parquet
-  tollbook sql \"select count(*) from access_log\" --as-of-run run_0123456789abcdef0123";
+  tollbook sql \"select count(*) from access_log\" --as-of-run run_0123456789abcdef0123
+  tollbook sql \"select status, count(*) from invoice_status group by 1\" --as-of-close 2026-06";
 
 pub(super) const CATALOG: &str = "\
 Examples:

@@ -70,6 +70,9 @@ async fn the_month_is_right_and_can_be_run_again() {
     let found: i64 = explained.evidence.iter().map(|evidence| evidence.request_count).sum();
     let billed: i64 = explained.line.usage.iter().map(|day| day.event_count).sum();
     assert!(found > 0 && found == billed, "{found} requests behind a line that billed {billed}");
+    let live = context.lake.files("access_log").await.unwrap().unwrap();
+    let is_live = |file: &str| live.iter().any(|path| path.ends_with(&format!("/{file}")));
+    assert!(explained.evidence.iter().all(|evidence| is_live(&evidence.data_file)), "{:?}", explained.evidence);
     assert!(result.reports.join("roi.html").exists());
     let after = contents(&context).await;
     for (table, rows) in &before {

@@ -1,11 +1,19 @@
-//! `tollbook bill draft|issue|push|sync|verify|register`; what people do to drafts is in `bill/hold.rs`.
+//! `tollbook bill`: drafts, issues, pushes, syncs and the register; what people do to drafts is in `bill/hold.rs`, and what only
+//! reads has a file of its own below.
 //!
 //! The work of each job lies on the heap: the steps of a close together are more than a thread's stack.
 
+pub mod compare;
 mod due;
+pub mod fit;
 pub mod hold;
 mod incomplete;
 mod inputs;
+pub mod list;
+mod periods;
+pub mod preview;
+pub mod reprice;
+pub mod show;
 mod unseen;
 mod verify;
 
@@ -14,7 +22,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use chrono::{DateTime, Utc};
-use serde_json::json;
+use serde_json::{Value, json};
 use tollbook_aggregate::usage_reach;
 use tollbook_billing::billed::IssuedDocument;
 use tollbook_billing::draft::Drafted;
@@ -38,6 +46,7 @@ use crate::jobs::catalog::keep;
 pub use due::months;
 pub use incomplete::{complain_of_incomplete, issue_as_of, reason, what_is_missing};
 pub use inputs::Inputs;
+pub use periods::Months;
 pub use unseen::{Unseen, unseen};
 pub use verify::{Different, complain_of_different, verify_month, verify_named};
 
@@ -89,7 +98,7 @@ impl DraftResult {
 
     /// Counts, for machines.
     #[must_use]
-    pub fn to_json(&self) -> serde_json::Value {
+    pub fn to_json(&self) -> Value {
         let (drafted, counts) = (&self.drafted, &self.counts);
         json!({
             "month": drafted.month, "documents": drafted.documents.len(), "drafted": counts.drafted,
@@ -135,7 +144,7 @@ pub async fn draft_month_by(
         let mut told = result.to_json();
         told["without"] = json!(result.drafted.without.len());
         told["actor"] = json!(actor.as_ref().map(Actor::as_str));
-        told["pin"] = serde_json::from_str::<serde_json::Value>(&usage_pin_json(context).await?)?;
+        told["pin"] = serde_json::from_str::<Value>(&usage_pin_json(context).await?)?;
         Ok((result, told))
     });
     context.run("bill draft", Some(catalog.sha256.clone()), work).await
@@ -153,8 +162,23 @@ async fn rate(
 
 /// What was rated, or would be issued, does not belong to the present usage.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Stale(String);
+#[error("{told}")]
+pub struct Stale {
+    told: String,
+    /// What was done all the same, for `job_run`.
+    done: Option<Value>,
+}
+
+impl Stale {
+    fn of(told: impl Into<String>) -> Self {
+        Self { told: told.into(), done: None }
+    }
+
+    /// What the run did before it stopped.
+    pub(crate) fn done(&self) -> Option<&Value> {
+        self.done.as_ref()
+    }
+}
 
 /// What issuing a month gave.
 #[derive(Debug)]
@@ -208,22 +232,24 @@ pub async fn issue_accepting(
         let told = json!({
             "month": month, "issued": issued.invoices.len(), "already_issued": issued.already_issued,
             "not_ended": issued.not_ended.len(), "stale": issued.stale.len(), "incomplete": issued.incomplete.len(),
-            "reach": reach.map(print_instant), "accept_incomplete": accept_incomplete,
+            "reach": reach.map(print_instant), "as_of": print_instant(as_of), "accept_incomplete": accept_incomplete,
             "newer_events": unseen.event_count, "newer_requests": unseen.request_count,
             "held": hold::to_json(&issued.held),
             "issued_incomplete": issued.invoices.iter().filter(|one| one.incomplete.is_some()).count(),
-            "pin": serde_json::from_str::<serde_json::Value>(&pin_json)?,
+            "pin": serde_json::from_str::<Value>(&pin_json)?,
         });
         if !issued.stale.is_empty() {
             let partners: BTreeSet<&str> = issued.stale.iter().map(|(partner, _)| partner.as_str()).collect();
             let partners: Vec<&str> = partners.into_iter().collect();
-            bail!(Stale(format!(
+            let why = format!(
                 "{month}: {} issued, but drafts of {} are stale: they were rated from other usage or another catalog than \
                  the present one, or newer lifecycle events of the partner are known; run `tollbook aggregate` and \
                  `tollbook bill draft`, and issue again",
                 issued.invoices.len(),
                 partners.join(", ")
-            )));
+            );
+            // The others' invoices are there: their run must be found by them.
+            bail!(Stale { told: why, done: Some(told) });
         }
         Ok((IssueResult { issued, reach, unseen }, told))
     });
@@ -280,7 +306,7 @@ pub async fn sync(context: &JobContext) -> anyhow::Result<SyncReport> {
 
 /// What a sync found, in counts.
 #[must_use]
-pub fn payments(report: &SyncReport) -> serde_json::Value {
+pub fn payments(report: &SyncReport) -> Value {
     json!({
         "paid": report.paid.len(), "payment_failed": report.payment_failed.len(), "open": report.open,
         "already_paid": report.already_paid, "voided": report.voided.len(), "already_voided": report.already_voided,

@@ -1,21 +1,23 @@
-//! `tollbook bill explain LINE`: from a printed line to how it was computed, and to the usage slices and offsets that
-//! made it.
+//! `tollbook bill explain LINE`: from a printed line to how it was computed (tiers, steps), and to the usage slices, data
+//! files and offsets that made it.
 
 use anyhow::{Context as _, bail};
 use tollbook_aggregate::{Evidence, explain as evidence_of, read_registry};
 use tollbook_billing::document::{Document, Line};
 use tollbook_billing::rating::Working;
 use tollbook_lake::as_text;
+use tollbook_schemas::catalog::{Catalog, KeptError};
 use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::exact::Exact;
 use tollbook_schemas::id::LineId;
-use tollbook_schemas::money::Money;
+use tollbook_schemas::money::{Currency, Money};
 use tollbook_schemas::period::Period;
 use tollbook_schemas::pin::Pin;
 use tollbook_schemas::tables::billing::{INVOICE, INVOICE_LINE};
 
 use crate::configuration::ConfigurationError;
 use crate::context::JobContext;
+use crate::jobs::catalog::read_kept;
 
 /// A line with what is behind it.
 pub struct Explained {
@@ -25,7 +27,7 @@ pub struct Explained {
     pub line: Line,
     /// Offsets by slice and partition; none for a flat price.
     pub evidence: Vec<Evidence>,
-    /// Whether today's catalog is the one that priced the line: another may meter the rows otherwise.
+    /// Whether the rows were found with the catalog that priced the line: another may meter them otherwise.
     pub same_catalog: bool,
 }
 
@@ -51,7 +53,7 @@ pub async fn explain(context: &JobContext, line_id: &str) -> anyhow::Result<Expl
     let number = row.int("line_number");
     let line = document.body.lines.iter().find(|line| Some(i64::from(line.line_number)) == number);
     let line = line.context("a line that its document does not have")?.clone();
-    let catalog = context.catalog()?;
+    let catalog = catalog_of(context, &document).await?;
     let pin: serde_json::Value = serde_json::from_str(&document.body.pin)?;
     let access: Pin = serde_json::from_value(pin["access_log"].clone()).context("the document's pin")?;
     let events: Pin = serde_json::from_value(pin["partner_event"].clone()).context("the document's pin")?;
@@ -69,6 +71,16 @@ pub async fn explain(context: &JobContext, line_id: &str) -> anyhow::Result<Expl
     };
     let same_catalog = catalog.sha256 == document.body.catalog_sha256;
     Ok(Explained { document, line, evidence, same_catalog })
+}
+
+/// The catalog that priced a document, as the lake keeps it. A document of before catalogs were kept is explained with
+/// today's, and so is one whose catalog today's rules refuse.
+async fn catalog_of(context: &JobContext, document: &Document) -> anyhow::Result<Catalog> {
+    let kept = read_kept(context, &document.body.catalog_sha256).await;
+    match kept.as_ref().map_err(|error| error.downcast_ref::<KeptError>()) {
+        Err(Some(KeptError::Missing { .. } | KeptError::Unreadable { .. })) => context.catalog(),
+        _ => kept,
+    }
 }
 
 /// One component of a line's working.
@@ -107,54 +119,51 @@ pub fn how_computed(working: &Working) -> Vec<Computed> {
     components.collect()
 }
 
-impl Explained {
-    /// How the amount came about, as rows of component, quantity, price and exact share; none where the working is one
-    /// price.
-    #[must_use]
-    pub fn how_computed(&self) -> Vec<Vec<String>> {
-        let (working, currency) = (&self.line.working, self.document.body.currency);
-        let tiers = working.tiers.iter().map(|tier| {
-            let name = match &tier.up_to {
-                Some(up_to) => format!("above {} up to {up_to}", tier.from),
-                None => format!("above {}", tier.from),
-            };
-            let once = match tier.flat_price == Decimal::ZERO {
-                true => String::new(),
-                false => format!(" + {} {currency} once", tier.flat_price),
-            };
-            let price = format!("{} {currency}{once}", tier.unit_price);
-            vec![name, tier.quantity.to_string(), price, tier.exact.clone()]
-        });
-        let components = how_computed(working).into_iter().map(|component| {
-            let price = match (component.percent, component.unit_price) {
-                (Some(percent), _) => format!("{percent} %"),
-                (None, Some(price)) => format!("{price} {currency}"),
-                (None, None) => String::new(),
-            };
-            vec![component.name, component.quantity.unwrap_or_default(), price, component.exact]
-        });
-        let adjusted = self.line.adjusts.iter().flat_map(|adjusts| {
-            let row = |what: &str, quantity: Decimal, minor: i64| {
-                let amount = Money { minor, currency };
-                vec![format!("{} {what}", adjusts.month), quantity.to_string(), String::new(), amount.to_string()]
-            };
-            [
-                row("by what is known now", adjusts.now_quantity, adjusts.now_amount_minor),
-                row("billed before", adjusts.billed_quantity, adjusts.billed_amount_minor),
-            ]
-        });
-        let counted = self.line.adjusts.as_ref().map_or(self.line.quantity, |adjusts| adjusts.now_quantity);
-        let priced = working.billable.iter().filter(|billable| **billable != counted.to_string());
-        let priced =
-            priced.map(|billable| vec!["quantity priced".to_owned(), billable.clone(), String::new(), String::new()]);
-        adjusted.chain(priced).chain(tiers).chain(components).collect()
-    }
+/// How the amount of a line came about, as rows of component, quantity, price and exact share; none where the working is
+/// one price.
+#[must_use]
+pub fn how_computed_rows(line: &Line, currency: Currency) -> Vec<Vec<String>> {
+    let working = &line.working;
+    let tiers = working.tiers.iter().map(|tier| {
+        let name = match &tier.up_to {
+            Some(up_to) => format!("above {} up to {up_to}", tier.from),
+            None => format!("above {}", tier.from),
+        };
+        let once = match tier.flat_price == Decimal::ZERO {
+            true => String::new(),
+            false => format!(" + {} {currency} once", tier.flat_price),
+        };
+        let price = format!("{} {currency}{once}", tier.unit_price);
+        vec![name, tier.quantity.to_string(), price, tier.exact.clone()]
+    });
+    let components = how_computed(working).into_iter().map(|component| {
+        let price = match (component.percent, component.unit_price) {
+            (Some(percent), _) => format!("{percent} %"),
+            (None, Some(price)) => format!("{price} {currency}"),
+            (None, None) => String::new(),
+        };
+        vec![component.name, component.quantity.unwrap_or_default(), price, component.exact]
+    });
+    let adjusted = line.adjusts.iter().flat_map(|adjusts| {
+        let row = |what: &str, quantity: Decimal, minor: i64| {
+            let amount = Money { minor, currency };
+            vec![format!("{} {what}", adjusts.month), quantity.to_string(), String::new(), amount.to_string()]
+        };
+        [
+            row("by what is known now", adjusts.now_quantity, adjusts.now_amount_minor),
+            row("billed before", adjusts.billed_quantity, adjusts.billed_amount_minor),
+        ]
+    });
+    let counted = line.adjusts.as_ref().map_or(line.quantity, |adjusts| adjusts.now_quantity);
+    let priced = working.billable.iter().filter(|billable| **billable != counted.to_string());
+    let priced =
+        priced.map(|billable| vec!["quantity priced".to_owned(), billable.clone(), String::new(), String::new()]);
+    adjusted.chain(priced).chain(tiers).chain(components).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use tollbook_billing::rating::{Usage, rate};
-    use tollbook_schemas::money::Currency;
     use tollbook_schemas::price::{PriceModel, Steps, Tariff, Tier};
 
     use super::*;

@@ -1,7 +1,6 @@
 //! `tollbook sql`: DataFusion over every table and view, now or as a run left them. `show tables` lists them, `describe X`
 //! shows each column with its documentation.
 
-use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,14 +8,13 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use arrow::array::{ArrayRef, StringArray};
 use arrow::record_batch::RecordBatch;
-use tollbook_lake::{PinnedTables, as_table, as_text};
-use tollbook_schemas::pin::Pin;
-use tollbook_schemas::tables::runs::JOB_RUN;
-use tollbook_schemas::tables::{ALL, access_log, by_name, partner_event};
+use tollbook_lake::as_table;
+use tollbook_schemas::tables::{ALL, by_name};
 use tollbook_schemas::views::{self, VIEWS};
 
 use crate::configuration::ConfigurationError;
 use crate::context::JobContext;
+use crate::jobs::past;
 use crate::output;
 
 /// The form of the answer.
@@ -73,7 +71,7 @@ pub async fn answer(context: &JobContext, request: &Request<'_>) -> anyhow::Resu
     } else {
         let session = match request.as_of_run {
             None => context.lake.session().await?,
-            Some(run_id) => context.lake.session_at(&recorded(context, run_id).await?).await?,
+            Some(run_id) => context.lake.session_at(&past::run(context, run_id).await?.tables).await?,
         };
         if let (Format::Parquet, Some(path)) = (format, request.out) {
             let partial = Partial::of(path)?;
@@ -89,27 +87,6 @@ pub async fn answer(context: &JobContext, request: &Request<'_>) -> anyhow::Resu
     partial.file.write_all(lines.as_bytes()).with_context(|| cannot_write(path))?;
     partial.complete()?;
     Ok(None)
-}
-
-/// What a run recorded: the offsets that it knew, and the tables as they stood when it ended.
-async fn recorded(context: &JobContext, run_id: &str) -> anyhow::Result<PinnedTables> {
-    let rows = context.lake.rows(&JOB_RUN, Some(&format!("run_id = {}", as_text(run_id)))).await?;
-    let Some(row) = rows.first() else {
-        bail!(ConfigurationError(format!(
-            "there is no run {run_id}; `tollbook sql \"select run_id, job, started_at, result from run_history order \
-             by sequence desc limit 20\"` shows the last ones"
-        )));
-    };
-    let damaged = || format!("the row of run {run_id} in job_run cannot be used");
-    let pins: BTreeMap<String, Pin> =
-        serde_json::from_str(row.text("pin").unwrap_or_default()).with_context(damaged)?;
-    let versions = serde_json::from_str(row.text("table_versions").unwrap_or_default()).with_context(damaged)?;
-    for table in [&access_log::TABLE, &partner_event::TABLE] {
-        if !pins.contains_key(table.name) {
-            bail!("{}: its pin says nothing of {}", damaged(), table.name);
-        }
-    }
-    Ok(PinnedTables { pins, versions })
 }
 
 /// What is answered from the declarations.

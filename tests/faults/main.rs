@@ -15,6 +15,7 @@ mod hold;
 mod input;
 mod known_bugs;
 mod lake;
+mod looking;
 mod secrets;
 mod stripe;
 mod verify;

@@ -11,7 +11,7 @@ use tollbook_schemas::tables::billing::{BILLED_USAGE, INVOICE, INVOICE_LINE};
 
 use super::*;
 
-const CATALOG: &str = r#"
+pub(crate) const CATALOG: &str = r#"
 [[issuer]]
 id = "berlin"
 legal_name = "Berlin APIs GmbH"
@@ -246,6 +246,21 @@ pub(crate) fn profiles() -> Profiles {
 
 pub(crate) fn drafted(registry_text: &str, usage_text: &str) -> Drafted {
     drafted_after(&[], "2026-06", "2026-07-02", registry_text, usage_text)
+}
+
+/// Gives what June is drafted from to a function; `acme` and `bolt` have billing profiles.
+pub(crate) fn with_input<T>(registry_text: &str, usage_text: &str, work: impl FnOnce(&DraftInput<'_>) -> T) -> T {
+    let (registry, catalog, usage) = (registry(registry_text), catalog(), usage(usage_text));
+    work(&DraftInput {
+        month: "2026-06".parse().unwrap(),
+        usage: &usage,
+        registry: &registry,
+        catalog: &catalog,
+        profiles: &profiles(),
+        pin_json: "{}",
+        as_of: at("2026-07-02"),
+        otherwise: &Otherwise::new(),
+    })
 }
 
 /// A month drafted with what was issued before.

@@ -79,6 +79,26 @@ pub enum State {
 }
 
 impl State {
+    /// All of them, in the order of an invoice's life.
+    pub const ALL: [Self; 10] = [
+        Self::Draft,
+        Self::Withdrawn,
+        Self::Issued,
+        Self::Sent,
+        Self::Finalised,
+        Self::PaymentFailed,
+        Self::Paid,
+        Self::NothingDue,
+        Self::Uncollectible,
+        Self::Voided,
+    ];
+
+    /// Reads the word.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == text)
+    }
+
     /// The word in registers and reports.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -1,9 +1,15 @@
 //! What each step of `bill` prints. `draft`, `issue`, `push` and `sync` print an object a month; what has more to show
 //! has a file of its own beside this one.
 
+pub(in crate::cli) mod compare;
 mod explain;
+pub(in crate::cli) mod fit;
 mod hold;
+pub(in crate::cli) mod list;
+pub(in crate::cli) mod preview;
 mod register;
+pub(in crate::cli) mod reprice;
+mod show;
 
 use serde_json::json;
 use tollbook::context::JobContext;
@@ -11,6 +17,7 @@ use tollbook::jobs::{self, bill};
 use tollbook::output::{data, talk};
 use tollbook_schemas::actor::Actor;
 use tollbook_schemas::error::Kind;
+use tollbook_schemas::money::Money;
 use tollbook_schemas::period::print_instant;
 
 use crate::cli::{Accept, BillStep, Period};
@@ -44,6 +51,12 @@ pub(in crate::cli) async fn run_bill(context: &JobContext, step: BillStep, json:
             }
             register::print_register(&rows, csv, json);
         }
+        BillStep::List(given) => list::run(context, given, json).await?,
+        BillStep::Show { name } => show::run(context, &name, json).await?,
+        BillStep::Preview(given) => preview::run(context, given, json).await?,
+        BillStep::Reprice(given) => reprice::run(context, given, json).await?,
+        BillStep::Fit(given) => fit::run(context, given, json).await?,
+        BillStep::Compare(given) => return compare::run(context, given, json).await,
     }
     Ok(0)
 }
@@ -57,6 +70,22 @@ async fn run_verify(context: &JobContext, wanted: &str, json: bool) -> anyhow::R
         talk(&format!("{wanted}: no invoice was issued"));
     }
     bill::complain_of_different(&verified)
+}
+
+/// An amount in a table, beside its currency.
+fn amount_of(money: Money) -> String {
+    let printed = money.to_string();
+    printed.split(' ').next().unwrap_or_default().to_owned()
+}
+
+/// A cell that may be empty.
+fn dash(text: Option<&str>) -> String {
+    text.unwrap_or("-").to_owned()
+}
+
+/// As much of a hash as tells two catalogs apart.
+fn short(sha256: &str) -> &str {
+    sha256.get(..12).unwrap_or(sha256)
 }
 
 async fn run_draft(context: &JobContext, period: &Period, actor: Option<&Actor>) -> anyhow::Result<()> {

@@ -43,9 +43,7 @@ impl Inputs {
     pub async fn read(context: &JobContext) -> anyhow::Result<Self> {
         let catalog = context.catalog()?;
         if !usage_is_of(&context.lake, &catalog).await? {
-            bail!(Stale(
-                "usage was computed with another catalog, or never; run `tollbook aggregate` first".to_owned()
-            ));
+            bail!(Stale::of("usage was computed with another catalog, or never; run `tollbook aggregate` first"));
         }
         for _ in 0..5 {
             let before = context.lake.txn(&USAGE, USAGE_REFRESH).await?;
@@ -54,7 +52,7 @@ impl Inputs {
                 return Ok(inputs);
             }
         }
-        bail!(Stale("usage kept changing while it was rated; run the command again".to_owned()))
+        bail!(Stale::of("usage kept changing while it was rated; run the command again"))
     }
 
     /// What a month is drafted from.

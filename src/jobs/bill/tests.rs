@@ -129,11 +129,11 @@ async fn a_month_without_data_is_issued_only_by_whoever_says_why() {
     assert_eq!(what_is_missing(&context, june(), &issued, None).await.unwrap(), None);
     let words = "issued although it is not known how far the data reach: flat plans only";
     assert_eq!(told(&context).await, [format!("acme issued {words}")]);
-    let (documents, pages) = report::invoices(&context, june(), Some(folder.path())).await.unwrap();
+    let (documents, pages) = report::invoices(&context, june(), None, Some(folder.path())).await.unwrap();
     assert_eq!(documents[0].incomplete.as_deref(), Some(words));
     assert!(std::fs::read_to_string(&pages[0]).unwrap().contains(words));
     let runs = context.lake.rows(&JOB_RUN, Some("job = 'bill issue'")).await.unwrap();
-    let counts: Vec<serde_json::Value> =
+    let counts: Vec<Value> =
         runs.iter().map(|run| serde_json::from_str(run.text("counts").unwrap()).unwrap()).collect();
     let accepted: Vec<_> = counts.iter().filter(|counts| counts["accept_incomplete"] == REASON).collect();
     assert_eq!((runs.len(), accepted.len()), (2, 1), "{counts:?}");

@@ -47,7 +47,8 @@ pub async fn compare(context: &JobContext, old: &str, new: Option<&str>) -> anyh
     Ok(Compared { changes: diff(&old, &new), affected, old_sha256: old.sha256, new_sha256: new.sha256 })
 }
 
-async fn named(context: &JobContext, name: &str) -> anyhow::Result<Catalog> {
+/// A catalog by a folder, or by the first letters of a kept one's hash.
+pub(crate) async fn named(context: &JobContext, name: &str) -> anyhow::Result<Catalog> {
     let is_hash = name.len() <= 64 && name.chars().all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c));
     if is_hash && !Path::new(name).is_dir() {
         return read_kept(context, &kept_by_prefix(context, name).await?).await;

@@ -7,7 +7,7 @@ use arrow::array::{Array as _, AsArray as _};
 use arrow::datatypes::DataType;
 use chrono::{DateTime, Utc};
 use serde_json::json;
-use tollbook_aggregate::{SEMANTICS, data_reach};
+use tollbook_aggregate::SEMANTICS;
 use tollbook_lake::pin_condition;
 use tollbook_report::{
     Completeness, FunnelReport, FunnelStep, IssuedAmount, RecordedCost, RejectedCount, RoiReport, TopCalls,
@@ -22,16 +22,15 @@ use tollbook_schemas::tables::billing::{INVOICE, INVOICE_EVENT};
 use tollbook_schemas::tables::derived::{FUNNEL, PARTNER, PARTNER_360};
 use tollbook_schemas::tables::{Row, access_log, partner_event};
 
-use crate::context::JobContext;
+use super::read::Read;
 
 /// Partners that a list of the largest shows.
 pub(super) const TOP: usize = 8;
 
 /// Rows of a query as text, each value in its exact printed form.
-async fn texts(context: &JobContext, sql: &str) -> anyhow::Result<Vec<Vec<Option<String>>>> {
-    let session = context.lake.session().await?;
+async fn texts(read: &Read<'_>, sql: &str) -> anyhow::Result<Vec<Vec<Option<String>>>> {
     let mut rows = Vec::new();
-    for batch in context.lake.query(&session, sql).await? {
+    for batch in read.query(sql).await? {
         let columns = batch.columns().iter().map(|column| arrow::compute::cast(column, &DataType::Utf8));
         let columns = columns.collect::<Result<Vec<_>, _>>()?;
         for at in 0..batch.num_rows() {
@@ -49,19 +48,19 @@ fn until(as_of: DateTime<Utc>) -> String {
     format!("timestamp '{}'", print_instant(as_of))
 }
 
-async fn completeness(context: &JobContext, as_of: DateTime<Utc>) -> anyhow::Result<Completeness> {
-    let (access, events) = context.pins().await?;
+async fn completeness(read: &Read<'_>, as_of: DateTime<Utc>) -> anyhow::Result<Completeness> {
+    let (access, events) = (&read.access_log, &read.partner_event);
     // Rejected rows above the frontier of their table are not decided yet.
     let decided = format!(
         "((target = '{}' and {}) or (target = '{}' and {}))",
         access_log::TABLE.name,
-        pin_condition(&access),
+        pin_condition(access),
         partner_event::TABLE.name,
-        pin_condition(&events)
+        pin_condition(events)
     );
     let sql = format!("select target, reason, count(*) from rejected where {decided} group by 1, 2 order by 1, 2");
     let mut rejected = Vec::new();
-    for row in texts(context, &sql).await? {
+    for row in texts(read, &sql).await? {
         if let [Some(target), Some(reason), Some(count)] = row.as_slice() {
             rejected.push(RejectedCount { target: target.clone(), reason: reason.clone(), count: count.parse()? });
         }
@@ -72,14 +71,14 @@ async fn completeness(context: &JobContext, as_of: DateTime<Utc>) -> anyhow::Res
         until(as_of)
     );
     let mut unattributed = Vec::new();
-    for row in texts(context, &sql).await? {
+    for row in texts(read, &sql).await? {
         if let [Some(meter_id), Some(reason), Some(count)] = row.as_slice() {
             let (meter_id, reason) = (meter_id.clone(), reason.clone());
             unattributed.push(UnattributedCount { meter_id, reason, count: count.parse()? });
         }
     }
     Ok(Completeness {
-        watermark: data_reach(&context.lake, &context.configuration.feeds()?).await?,
+        watermark: read.reach,
         rejected,
         unattributed,
         pin: json!({ "access_log": access, "partner_event": events }).to_string(),
@@ -91,9 +90,15 @@ fn is_ours(row: &Row) -> bool {
     *row.get("is_internal") == Value::Flag(true) || *row.get("is_test") == Value::Flag(true)
 }
 
+/// The newest instant, not after another, at which the funnel was counted.
+pub(super) async fn funnel_before(read: &Read<'_>, as_of: DateTime<Utc>) -> anyhow::Result<Option<DateTime<Utc>>> {
+    let rows = read.rows(&FUNNEL, Some(&format!("as_of <= {}", until(as_of)))).await?;
+    Ok(rows.iter().filter_map(|row| row.instant("as_of")).max())
+}
+
 /// The funnel as `tollbook aggregate` counted it at an instant.
-pub(super) async fn funnel(context: &JobContext, as_of: DateTime<Utc>) -> anyhow::Result<FunnelReport> {
-    let mut rows = context.lake.rows(&FUNNEL, Some(&format!("as_of = {}", until(as_of)))).await?;
+pub(super) async fn funnel(read: &Read<'_>, as_of: DateTime<Utc>) -> anyhow::Result<FunnelReport> {
+    let mut rows = read.rows(&FUNNEL, Some(&format!("as_of = {}", until(as_of)))).await?;
     rows.sort_by_key(|row| row.int("step_number"));
     let steps = rows
         .iter()
@@ -110,7 +115,7 @@ pub(super) async fn funnel(context: &JobContext, as_of: DateTime<Utc>) -> anyhow
         })
         .collect::<Option<Vec<_>>>()
         .context("a row of the table funnel is not complete; run `tollbook aggregate`")?;
-    let (ours, others): (Vec<Row>, Vec<Row>) = context.lake.rows(&PARTNER, None).await?.into_iter().partition(is_ours);
+    let (ours, others): (Vec<Row>, Vec<Row>) = read.rows(&PARTNER, None).await?.into_iter().partition(is_ours);
     let registered_at: Vec<DateTime<Utc>> = others.iter().filter_map(|row| row.instant("registered_at")).collect();
     Ok(FunnelReport {
         as_of,
@@ -118,49 +123,49 @@ pub(super) async fn funnel(context: &JobContext, as_of: DateTime<Utc>) -> anyhow
         weeks: weeks_of(&registered_at, as_of),
         left_out: i64::try_from(ours.len())?,
         semantics: SEMANTICS.to_owned(),
-        completeness: completeness(context, as_of).await?,
+        completeness: completeness(read, as_of).await?,
     })
 }
 
 /// Revenue, cost, usage and top partners at an instant.
-pub(super) async fn roi(context: &JobContext, catalog: &Catalog, as_of: DateTime<Utc>) -> anyhow::Result<RoiReport> {
-    let partners = context.lake.rows(&PARTNER, None).await?;
+pub(super) async fn roi(read: &Read<'_>, catalog: &Catalog, as_of: DateTime<Utc>) -> anyhow::Result<RoiReport> {
+    let partners = read.rows(&PARTNER, None).await?;
     let text = |row: &Row, column: &str| row.text(column).map(str::to_owned);
     let names: BTreeMap<String, String> =
         partners.iter().filter_map(|row| text(row, "partner_id").zip(text(row, "display_name"))).collect();
-    let (invoices, later_invoice_count) = invoices(context, &names, as_of).await?;
-    let (costs, unusable_cost_count) = costs(context, as_of).await?;
+    let (invoices, later_invoice_count) = invoices(read, &names, as_of).await?;
+    let (costs, unusable_cost_count) = costs(read, as_of).await?;
     let ours: BTreeSet<String> =
         partners.iter().filter(|row| is_ours(row)).filter_map(|row| text(row, "partner_id")).collect();
-    let (top_calls, calls_as_of) = top_calls(context, &names, &ours, as_of).await?;
+    let (top_calls, calls_as_of) = top_calls(read, &names, &ours, as_of).await?;
     Ok(RoiReport {
         as_of,
         currencies: currency_sides(&invoices, &costs)?,
         costs: cost_lines(&costs)?,
         unusable_cost_count,
         later_invoice_count,
-        usage: usage(context, catalog, as_of).await?,
+        usage: usage(read, catalog, as_of).await?,
         top_revenue: top_revenue(&invoices, TOP)?,
         top_calls,
         calls_as_of,
-        completeness: completeness(context, as_of).await?,
+        completeness: completeness(read, as_of).await?,
     })
 }
 
 /// Issued invoices whose period ended, and how many end later. What was voided at Stripe is owed by nobody.
 async fn invoices(
-    context: &JobContext,
+    read: &Read<'_>,
     names: &BTreeMap<String, String>,
     as_of: DateTime<Utc>,
 ) -> anyhow::Result<(Vec<IssuedAmount>, i64)> {
-    let events = context.lake.rows(&INVOICE_EVENT, Some("kind in ('issued', 'paid', 'voided')")).await?;
+    let events = read.rows(&INVOICE_EVENT, Some("kind in ('issued', 'paid', 'voided')")).await?;
     let of_kind = |kind: &str| -> BTreeSet<String> {
         let of_kind = events.iter().filter(|row| row.text("kind") == Some(kind));
         of_kind.filter_map(|row| row.text("invoice_id").map(str::to_owned)).collect()
     };
     let (issued, paid, voided) = (of_kind("issued"), of_kind("paid"), of_kind("voided"));
     let (mut amounts, mut later) = (Vec::new(), 0);
-    for row in context.lake.rows(&INVOICE, None).await? {
+    for row in read.rows(&INVOICE, None).await? {
         let missing = || "a row of the table invoice is not complete";
         let invoice_id = row.text("invoice_id").with_context(missing)?;
         if !issued.contains(invoice_id) || voided.contains(invoice_id) {
@@ -186,11 +191,10 @@ async fn invoices(
 }
 
 /// Recorded costs, each event once, and how many cannot be used.
-async fn costs(context: &JobContext, as_of: DateTime<Utc>) -> anyhow::Result<(Vec<RecordedCost>, i64)> {
-    let (_, pin) = context.pins().await?;
-    let known = pin_condition(&pin);
+async fn costs(read: &Read<'_>, as_of: DateTime<Utc>) -> anyhow::Result<(Vec<RecordedCost>, i64)> {
+    let known = pin_condition(&read.partner_event);
     let condition = format!("event_type = 'cost.recorded' and occurred_at <= {} and {known}", until(as_of));
-    let mut rows = context.lake.rows(&partner_event::TABLE, Some(&condition)).await?;
+    let mut rows = read.rows(&partner_event::TABLE, Some(&condition)).await?;
     let place = |row: &Row| {
         let source = row.text("source").map(str::to_owned);
         (source, row.int("kafka_partition"), row.int("kafka_offset"), row.int("record_index"))
@@ -232,7 +236,7 @@ fn cost_of(row: &Row) -> Option<RecordedCost> {
 }
 
 /// Production usage of meters that count, by day; the largest meter first.
-async fn usage(context: &JobContext, catalog: &Catalog, as_of: DateTime<Utc>) -> anyhow::Result<Vec<UsageSeries>> {
+async fn usage(read: &Read<'_>, catalog: &Catalog, as_of: DateTime<Utc>) -> anyhow::Result<Vec<UsageSeries>> {
     let sql = format!(
         "select meter_id, event_date, sum(quantity) from usage
          where environment = 'production' and partner_id is not null and slice_start < {}
@@ -240,7 +244,7 @@ async fn usage(context: &JobContext, catalog: &Catalog, as_of: DateTime<Utc>) ->
         until(as_of)
     );
     let mut series: BTreeMap<MeterId, UsageSeries> = BTreeMap::new();
-    for row in texts(context, &sql).await? {
+    for row in texts(read, &sql).await? {
         let [Some(meter_id), Some(day), Some(quantity)] = row.as_slice() else { continue };
         let id = MeterId::parse(meter_id.clone())?;
         let Some(meter) = catalog.meters.get(&id).filter(|meter| meter.aggregation == Aggregation::Count) else {
@@ -262,12 +266,12 @@ async fn usage(context: &JobContext, catalog: &Catalog, as_of: DateTime<Utc>) ->
 
 /// The partners with the most calls, from the newest view that is not younger than the instant.
 async fn top_calls(
-    context: &JobContext,
+    read: &Read<'_>,
     names: &BTreeMap<String, String>,
     ours: &BTreeSet<String>,
     as_of: DateTime<Utc>,
 ) -> anyhow::Result<(Vec<TopCalls>, Option<DateTime<Utc>>)> {
-    let views = context.lake.rows(&PARTNER_360, Some(&format!("as_of <= {}", until(as_of)))).await?;
+    let views = read.rows(&PARTNER_360, Some(&format!("as_of <= {}", until(as_of)))).await?;
     let newest = views.iter().filter_map(|row| row.instant("as_of")).max();
     let mut top: Vec<TopCalls> = views
         .iter()

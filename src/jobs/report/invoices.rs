@@ -1,29 +1,33 @@
 //! Issued invoices as pages need them: the document, its number, and the billing profile that it names.
 
+use std::collections::BTreeMap;
+
 use anyhow::Context as _;
 use chrono::Days;
 use tollbook_billing::document::{Document, Line};
 use tollbook_billing::event::{EventKind, InvoiceEvent, events_of};
-use tollbook_billing::issue::read_documents;
 use tollbook_billing::profile::Profiles;
 use tollbook_report::{AdjustedPart, ComponentPart, InvoiceDocument, InvoiceLine, Party, TierPart};
+use tollbook_schemas::id::InvoiceId;
 use tollbook_schemas::money::Money;
 use tollbook_schemas::period::Month;
-use tollbook_schemas::tables::billing::{BILLING_PROFILE, INVOICE_EVENT};
+use tollbook_schemas::tables::billing::{BILLING_PROFILE, INVOICE, INVOICE_EVENT};
 
-use crate::context::JobContext;
+use super::read::Read;
 use crate::jobs::explain::how_computed;
 
 /// The issued invoices of a month, by issuer and number.
-pub(super) async fn issued(context: &JobContext, month: Month) -> anyhow::Result<Vec<InvoiceDocument>> {
-    let documents = read_documents(&context.lake, month).await?;
-    let events = events_of(&context.lake.rows(&INVOICE_EVENT, Some("kind = 'issued'")).await?)?;
-    let profiles = context.lake.rows(&BILLING_PROFILE, None).await?;
+pub(super) async fn issued(read: &Read<'_>, month: Month) -> anyhow::Result<Vec<InvoiceDocument>> {
+    let rows = read.rows(&INVOICE, Some(&format!("period = '{month}'"))).await?;
+    let documents = rows.iter().map(Document::from_row).collect::<Result<Vec<_>, _>>()?;
+    let documents: BTreeMap<&InvoiceId, &Document> = documents.iter().map(|one| (&one.invoice_id, one)).collect();
+    let events = events_of(&read.rows(&INVOICE_EVENT, Some("kind = 'issued'")).await?)?;
+    let profiles = read.rows(&BILLING_PROFILE, None).await?;
     let profiles = Profiles::read(&profiles)?;
     let mut issued: Vec<(&InvoiceEvent, &Document)> = events
         .iter()
         .filter(|event| event.kind == EventKind::Issued)
-        .filter_map(|event| Some((event, documents.get(&event.invoice_id)?)))
+        .filter_map(|event| Some((event, *documents.get(&event.invoice_id)?)))
         .collect();
     issued.sort_by_key(|(event, _)| (event.issuer_id.clone(), event.number_sequence));
     issued.into_iter().map(|(event, document)| printed(event, document, &profiles)).collect()

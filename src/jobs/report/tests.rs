@@ -51,7 +51,7 @@ fn has_figure(html: &str, figure: &str) {
 /// Called by the test of the demo, on the lake that it made.
 pub(crate) async fn figures_are_those_of_the_ledger(context: &JobContext, result: &DemoResult, as_of: DateTime<Utc>) {
     funnel_of(context, result, as_of).await;
-    let (report, _) = roi(context, as_of, None).await.unwrap();
+    let (report, _) = roi(context, as_of, None, None).await.unwrap();
     let json = serde_json::to_value(&report).unwrap();
     let html = page(result, "roi.html");
     return_of(result, &json, &html);
@@ -60,7 +60,7 @@ pub(crate) async fn figures_are_those_of_the_ledger(context: &JobContext, result
 }
 
 async fn funnel_of(context: &JobContext, result: &DemoResult, as_of: DateTime<Utc>) {
-    let (report, _) = funnel(context, as_of, None).await.unwrap();
+    let (report, _) = funnel(context, as_of, None, None).await.unwrap();
     let json = serde_json::to_value(&report).unwrap();
     let html = page(result, "funnel.html");
     let ledger = &result.ledger.funnel;

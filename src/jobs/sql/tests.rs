@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use tollbook_schemas::tables::runs::JOB_RUN;
+
 use super::*;
 use crate::demo::DemoResult;
 

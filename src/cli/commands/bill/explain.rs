@@ -1,5 +1,7 @@
 //! Prints how a line came about: working, slices, files, offsets.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 use tollbook::jobs::explain;
 use tollbook::output::{data, table, talk};
@@ -15,7 +17,7 @@ pub(super) fn print_explained(explained: &explain::Explained, json: bool) {
             .iter()
             .map(|e| {
                 json!({ "slice_start": print_instant(e.slice.start), "slice_end": print_instant(e.slice.end),
-                "source": e.source, "partition": e.partition, "first_offset": e.first_offset,
+                "source": e.source, "partition": e.partition, "data_file": e.data_file, "first_offset": e.first_offset,
                 "last_offset": e.last_offset, "requests": e.request_count })
             })
             .collect();
@@ -41,11 +43,15 @@ pub(super) fn print_explained(explained: &explain::Explained, json: bool) {
         print_instant(line.span_end)
     ));
     data(&format!("working: {}", serde_json::to_string(&line.working).unwrap_or_default()));
-    let computed = explained.how_computed();
+    let computed = explain::how_computed_rows(line, body.currency);
     if !computed.is_empty() {
         data(&table(&["how computed", "quantity", "price", "exact"], &computed));
     }
     data(&format!("pin: {}", body.pin));
+    // Long names, and few of them: listed once, and told by their number.
+    let files: BTreeSet<&str> = explained.evidence.iter().map(|e| e.data_file.as_str()).collect();
+    let files: Vec<&str> = files.into_iter().collect();
+    let number_of = |file: &str| files.iter().position(|one| *one == file).map_or(0, |at| at + 1).to_string();
     let rows: Vec<Vec<String>> = explained
         .evidence
         .iter()
@@ -55,6 +61,7 @@ pub(super) fn print_explained(explained: &explain::Explained, json: bool) {
                 print_instant(e.slice.end),
                 e.source.clone(),
                 e.partition.to_string(),
+                number_of(&e.data_file),
                 e.first_offset.to_string(),
                 e.last_offset.to_string(),
                 e.request_count.to_string(),
@@ -62,10 +69,12 @@ pub(super) fn print_explained(explained: &explain::Explained, json: bool) {
         })
         .collect();
     if !rows.is_empty() {
-        data(&table(&["slice", "to", "source", "partition", "first offset", "last offset", "requests"], &rows));
+        let headings = ["slice", "to", "source", "partition", "file", "first offset", "last offset", "requests"];
+        data(&table(&headings, &rows));
+        files.iter().for_each(|file| data(&format!("file {}: {file}", number_of(file))));
     }
     data(&format!("requests behind the line: {requests}; requests it billed: {billed}"));
     if !explained.same_catalog {
-        talk("the catalog has changed since: the rows are metered by today's, the line by the one of its pin");
+        talk("the lake does not keep the catalog that priced the line: the rows are metered by today's");
     }
 }

@@ -5,15 +5,13 @@ use tollbook::output::{data, table};
 use tollbook_billing::register::RegisterRow;
 use tollbook_schemas::period::Month;
 
+use super::amount_of;
+
 /// The columns of a register; for people without the ids that only machines need.
 const REGISTER: [&str; 10] =
     ["month", "partner", "issuer", "invoice_id", "number", "state", "currency", "amount", "stripe", "note"];
 
 fn register_cells(month: Month, row: &RegisterRow) -> [Option<String>; 10] {
-    let amount = row.total.map(|total| {
-        let printed = total.to_string();
-        printed.split(' ').next().unwrap_or_default().to_owned()
-    });
     [
         Some(month.to_string()),
         Some(row.partner_id.to_string()),
@@ -22,7 +20,7 @@ fn register_cells(month: Month, row: &RegisterRow) -> [Option<String>; 10] {
         row.number.clone(),
         row.state.map(|state| state.as_str().to_owned()),
         row.total.map(|total| total.currency.to_string()),
-        amount,
+        row.total.map(amount_of),
         row.stripe_id.clone(),
         row.note.clone(),
     ]

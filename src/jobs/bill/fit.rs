@@ -1,0 +1,33 @@
+//! `tollbook bill fit`: the cheapest plan for what was used, against the chosen one; writes nothing.
+
+use anyhow::bail;
+use chrono::{DateTime, Utc};
+use tollbook_billing::fit::{Fitted, fit as make_fit};
+use tollbook_schemas::id::PartnerId;
+use tollbook_schemas::period::Month;
+
+use super::Inputs;
+use super::preview::no_partner;
+use crate::configuration::ConfigurationError;
+use crate::context::JobContext;
+
+/// Finds the cheapest plan for each subscription of a month, or for those of one partner.
+///
+/// # Errors
+/// A partner that nobody knows; as [`Inputs::read`].
+pub async fn fit(
+    context: &JobContext,
+    month: Month,
+    partner_id: Option<&PartnerId>,
+    as_of: DateTime<Utc>,
+) -> anyhow::Result<Fitted> {
+    let mut inputs = Inputs::read(context).await?;
+    if let Some(partner_id) = partner_id {
+        if !inputs.registry.partners.contains_key(partner_id) {
+            bail!(ConfigurationError(no_partner(partner_id)));
+        }
+        inputs.registry.partners.retain(|id, _| id == partner_id);
+        inputs.registry.subscriptions.retain(|_, subscription| subscription.partner_id == *partner_id);
+    }
+    Ok(make_fit(&inputs.of_month(month, as_of)))
+}

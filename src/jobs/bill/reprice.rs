@@ -1,0 +1,74 @@
+//! `tollbook bill reprice --catalog NEW`: history under another price book; writes nothing.
+
+use anyhow::bail;
+use chrono::{DateTime, Utc};
+use tollbook_billing::draft::{DraftInput, draft};
+use tollbook_billing::reprice::{
+    Repriced, Twice, changed_meters, newest_versions, reprice as make_reprice, versions_from,
+};
+
+use super::{Inputs, Months};
+use crate::configuration::ConfigurationError;
+use crate::context::JobContext;
+use crate::jobs::catalog::diff::named;
+
+/// History by two price books.
+#[derive(Debug, Clone)]
+pub struct RepriceResult {
+    /// Hash of the present catalog.
+    pub present_sha256: String,
+    /// Hash of the other one.
+    pub new_sha256: String,
+    /// What comes of it.
+    pub repriced: Repriced,
+    /// Plan versions of the other catalog that begin only after the months, and so price none of them.
+    pub later_versions: Vec<String>,
+}
+
+/// Rates months by the present catalog and by another: a folder, or the first letters of a kept catalog's hash. With
+/// `newest`, as if the newest version of each of its plans had been in force all along.
+///
+/// # Errors
+/// A catalog with problems, or with meters that count something else; as [`Inputs::read`].
+pub async fn reprice(
+    context: &JobContext,
+    catalog: &str,
+    months: &Months,
+    newest: bool,
+    as_of: DateTime<Utc>,
+) -> anyhow::Result<RepriceResult> {
+    let mut new = named(context, catalog).await?;
+    let inputs = Inputs::read(context).await?;
+    let changed = changed_meters(&inputs.catalog, &new);
+    if !changed.is_empty() {
+        bail!(ConfigurationError(format!(
+            "{catalog} cannot price usage that the present catalog metered:\n{}\nGive it the meters and products of the \
+             present catalog; to try others, run `tollbook aggregate` with them on a copy of the lake",
+            changed.join("\n")
+        )));
+    }
+    // The first instant that no month has in any time zone is later by some hours: good enough to say what prices nothing.
+    let end = months.as_slice().last().map(|month| month.next().period(chrono_tz::UTC)).transpose()?;
+    let later_versions = match end {
+        Some(end) if !newest => versions_from(&new, end.start),
+        _ => Vec::new(),
+    };
+    if newest {
+        new = newest_versions(&new);
+    }
+    let drafted: Vec<_> = months
+        .as_slice()
+        .iter()
+        .map(|month| {
+            let input = inputs.of_month(*month, as_of);
+            (draft(&input), draft(&DraftInput { catalog: &new, ..input }))
+        })
+        .collect();
+    let twice: Vec<Twice<'_>> = drafted.iter().map(|(present, new)| Twice { present, new }).collect();
+    Ok(RepriceResult {
+        repriced: make_reprice(&twice)?,
+        present_sha256: inputs.catalog.sha256.clone(),
+        new_sha256: new.sha256,
+        later_versions,
+    })
+}

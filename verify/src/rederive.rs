@@ -21,7 +21,7 @@ use crate::document::{Body, Credits, IssuedBy, Line};
 use crate::error::VerifyError;
 use crate::evidence::{Evidence, Kept, Pins};
 use crate::number::Ratio;
-use crate::owner::Links;
+use crate::owner::{Links, tags_of};
 use crate::rating::{Used, price};
 use crate::raw::{self, Question};
 use crate::spans::{Span, spans_of};
@@ -298,6 +298,7 @@ impl<'a> Metering<'a> {
             credentials: links.names(LinkSystem::Credential, partner_id),
             span: Period { start, end },
             with_all_before: meters.values().any(|meter| meter.aggregation == Aggregation::TimeWeighted),
+            tags: tags_of(catalog),
             meters: meters.values().copied().collect(),
         };
         let rows = raw::read(evidence.lake, &question).await?;
@@ -316,12 +317,13 @@ fn line_of(
     currency: Currency,
 ) -> Result<Line, String> {
     let (used, days, unit) = match &priced.meter {
-        None => (Used { quantity: Ratio::whole(1), event_count: None, groups: None }, Vec::new(), None),
+        None => (Used::of(Ratio::whole(1)), Vec::new(), None),
         Some(id) => {
             let measured = usage.get(id).ok_or_else(|| format!("no usage of meter {id}"))?.measure(span.billed)?;
             (measured.used, measured.days, catalog.meters.get(id).map(|meter| meter.unit.clone()))
         }
     };
+    let used = Used { served: Some(span.served()), ..used };
     let (amount_minor, working) = price(&priced.tariff, &used, currency)?;
     Ok(Line {
         amount_minor,

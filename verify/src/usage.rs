@@ -180,7 +180,7 @@ impl<'a> Usage<'a> {
         };
         let adds_up = matches!(self.meter.aggregation, Aggregation::Count | Aggregation::Sum);
         let groups = (adds_up && !self.meter.group_by.is_empty()).then(|| self.groups(&slices, span)).transpose()?;
-        let used = Used { quantity: whole, event_count: Some(event_count), groups };
+        let used = Used { event_count: Some(event_count), groups, ..Used::of(whole) };
         Ok(Measured { used, days: billed })
     }
 

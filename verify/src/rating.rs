@@ -120,6 +120,9 @@ fn part(name: impl Into<String>, quantity: Option<Ratio>, exact: Ratio) -> Part 
     Part { name: name.into(), quantity, exact }
 }
 
+/// What is done to a price behind its model.
+type Step<'a> = &'a dyn Fn(&Steps, &mut Priced);
+
 /// What a model makes of a quantity.
 struct Priced {
     billable: Ratio,
@@ -161,7 +164,7 @@ pub fn price(tariff: &Tariff, used: &Used, currency: Currency) -> Result<(i64, W
                 .insert(0, part(format!("included units for {label}"), Some(included.clone()), Ratio::whole(0)));
         }
         let hold_in_limits = |_: &Steps, priced: &mut Priced| limits.hold(priced);
-        let in_order: [&dyn Fn(&Steps, &mut Priced); 2] = match tariff.settings.limits {
+        let in_order: [Step<'_>; 2] = match tariff.settings.limits {
             Limits::BeforeDiscount => [&hold_in_limits, &take_discount],
             Limits::AfterDiscount => [&take_discount, &hold_in_limits],
         };
@@ -216,7 +219,7 @@ fn above_zero(number: Ratio) -> Ratio {
 }
 
 fn per_cent(percent: Decimal, of: &Ratio) -> Ratio {
-    &(&Ratio::decimal(percent) * of) / 100
+    (&Ratio::decimal(percent) * of).part_of(100)
 }
 
 fn of_model(tariff: &Tariff, used: &Used) -> Result<Priced, String> {

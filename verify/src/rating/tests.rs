@@ -22,7 +22,9 @@ fn tariff(json: &str) -> Tariff {
 }
 
 /// Currency, price, and pairs of quantity and amount in major units.
-const WORKED: &[(&str, &str, &[(&str, &str)])] = &[
+type Worked = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
+const WORKED: &[Worked] = &[
     (
         "USD",
         r#"{"model":"per_unit","unit_price":"0.001"}"#,

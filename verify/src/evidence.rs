@@ -29,8 +29,8 @@ pub(crate) struct Pins {
 
 impl Pins {
     /// Reads the pin of a document.
-    pub(crate) fn read(text: &str) -> Result<Self, Difference> {
-        let wrong = || Difference::told("pin", "it cannot be read; put the lake back from a copy");
+    pub(crate) fn read(text: &str) -> Result<Self, Box<Difference>> {
+        let wrong = || Box::new(Difference::told("pin", "it cannot be read; put the lake back from a copy"));
         let pins: BTreeMap<String, Pin> = serde_json::from_str(text).map_err(|_| wrong())?;
         let pin = |table: &Table| pins.get(table.name).cloned().ok_or_else(wrong);
         Ok(Self { access: pin(&ACCESS_LOG)?, events: pin(&PARTNER_EVENT)? })

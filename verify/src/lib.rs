@@ -120,7 +120,7 @@ async fn one(
     let mut rows_read = 0;
     match rederive(evidence, stored, events).await {
         Err(Stopped::Lake(error)) => return Err(error),
-        Err(Stopped::Here(difference)) => differences.push(difference),
+        Err(Stopped::Here(difference)) => differences.push(*difference),
         Ok(Rederived { body, found, rows_read: rows }) => {
             let text = serde_json::to_string(&body).map_err(|error| VerifyError::Stored {
                 table: "invoice",

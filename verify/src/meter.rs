@@ -96,7 +96,7 @@ fn held(seen: &[&Seen], span: Period, before: &Ratio) -> Result<Ratio, String> {
         let micros = (to - *from).num_microseconds().ok_or("a span is too long")?;
         sum = &sum + &(level * &Ratio::whole(micros));
     }
-    Ok((&sum / 3_600_000_000_u32).to_quantity())
+    Ok(sum.part_of(3_600_000_000).to_quantity())
 }
 
 fn percentile_of(percentile: Percentile, mut numbers: Vec<i128>) -> Result<Ratio, String> {

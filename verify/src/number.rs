@@ -3,7 +3,7 @@
 //! width and no overflow in it.
 
 use std::cmp::Ordering;
-use std::ops::{Add, Div, Mul, Neg, Sub};
+use std::ops::{Add, Mul, Neg, Sub};
 
 use num_bigint::{BigInt, Sign};
 use tollbook_schemas::decimal::Decimal;
@@ -79,6 +79,12 @@ impl Ratio {
     #[must_use]
     pub fn over(&self, divisor: &Self) -> Option<Self> {
         (!divisor.is_zero()).then(|| Self::lowest(&self.above * &divisor.below, &self.below * &divisor.above))
+    }
+
+    /// One of so many equal parts; of no part it is all.
+    #[must_use]
+    pub fn part_of(&self, parts: u32) -> Self {
+        Self::lowest(self.above.clone(), &self.below * parts.max(1))
     }
 
     /// A whole number near it. Up is away from zero, down towards it, and the middle goes away from zero.
@@ -178,14 +184,6 @@ impl Neg for &Ratio {
     type Output = Ratio;
     fn neg(self) -> Ratio {
         Ratio { above: -&self.above, below: self.below.clone() }
-    }
-}
-
-/// By a whole number above zero.
-impl Div<u32> for &Ratio {
-    type Output = Ratio;
-    fn div(self, divisor: u32) -> Ratio {
-        Ratio::lowest(self.above.clone(), &self.below * divisor.max(1))
     }
 }
 

@@ -3,10 +3,11 @@
 //! A link by credential and one by consumer must name one partner; links and the record must name one environment. What is
 //! ambiguous is nobody's (I9).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
-use tollbook_schemas::catalog::Catalog;
+use tollbook_schemas::catalog::route::Host;
+use tollbook_schemas::catalog::{Catalog, Rule};
 use tollbook_schemas::id::PartnerId;
 use tollbook_schemas::registry::{Environment, IdentityLink, LinkSystem, Registry};
 
@@ -61,18 +62,48 @@ impl<'a> Links<'a> {
     }
 }
 
-/// The product of a delivery: the gateway's word where the catalog has it, else the longest route that its path begins
-/// with, else `unmapped`.
-pub(crate) fn product_of<'a>(catalog: &'a Catalog, request: &'a Request) -> &'a str {
-    let hinted = request.product_hint.as_deref().filter(|hint| catalog.products.keys().any(|id| id.as_str() == *hint));
-    let path = request.path.as_deref();
-    let routed = || {
-        let routes =
-            catalog.products.iter().flat_map(|(id, product)| product.routes.iter().map(move |route| (id, route)));
-        let fitting = routes.filter(|(_, route)| path.is_some_and(|path| path.starts_with(route.as_str())));
-        fitting.max_by_key(|(_, route)| route.len()).map(|(id, _)| id.as_str())
+/// The attributes that rules of products ask for, each once.
+pub(crate) fn tags_of(catalog: &Catalog) -> BTreeSet<String> {
+    let rules = catalog.products.values().flat_map(|product| product.all_rules());
+    rules.flat_map(|rule| rule.tags.into_keys()).collect()
+}
+
+/// How specific a rule is: host before route before method before tags, and an exact host before a longer ending.
+fn precedence(rule: &Rule) -> impl Ord + use<> {
+    let host = match &rule.host {
+        None => (0, 0),
+        Some(Host::Ending(end)) => (1, end.len()),
+        Some(Host::Exact(_)) => (2, 0),
     };
-    hinted.or_else(routed).unwrap_or("unmapped")
+    (host, rule.route.as_ref().map_or(0, String::len), !rule.methods.is_empty(), rule.tags.len())
+}
+
+fn fits(rule: &Rule, request: &Request) -> bool {
+    let host = request.host.as_ref().map(|host| host.split(':').next().unwrap_or_default().to_lowercase());
+    let host_fits = match &rule.host {
+        None => true,
+        Some(Host::Exact(name)) => host.as_ref() == Some(name),
+        Some(Host::Ending(end)) => host.is_some_and(|host| host.ends_with(end.as_str())),
+    };
+    let path_fits = |route: &String| request.path.as_ref().is_some_and(|path| path.starts_with(route.as_str()));
+    let method = request.method.as_ref().map(|method| method.to_uppercase());
+    host_fits
+        && rule.route.as_ref().is_none_or(path_fits)
+        && (rule.methods.is_empty() || method.is_some_and(|method| rule.methods.contains(&method)))
+        && rule.tags.iter().all(|(key, value)| request.tags.get(key) == Some(value))
+}
+
+/// The product of a delivery: the gateway's word where the catalog has it, else the most specific rule that fits, else
+/// `unmapped`.
+pub(crate) fn product_of<'a>(catalog: &'a Catalog, request: &Request) -> &'a str {
+    let hint = request.product_hint.as_deref();
+    if let Some(hinted) = catalog.products.keys().find(|id| Some(id.as_str()) == hint) {
+        return hinted.as_str();
+    }
+    let rules = catalog.products.iter().flat_map(|(id, product)| product.all_rules().map(move |rule| (id, rule)));
+    let fitting = rules.filter(|(_, rule)| fits(rule, request));
+    let best = fitting.max_by(|(_, one), (_, other)| precedence(one).cmp(&precedence(other)));
+    best.map_or("unmapped", |(id, _)| id.as_str())
 }
 
 #[cfg(test)]
@@ -152,9 +183,10 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_route_decides_where_the_gateway_says_nothing() {
+    fn the_most_specific_rule_decides_where_the_gateway_says_nothing() {
         let text = "[[product]]\nid = \"maps\"\nname = \"M\"\nroutes = [\"/maps/\"]\n\
-                    [[product]]\nid = \"tiles\"\nname = \"T\"\nroutes = [\"/maps/tile\"]\n";
+                    [[product]]\nid = \"tiles\"\nname = \"T\"\nroutes = [\"/maps/tile\"]\n\
+                    [[product.rule]]\nhost = \"*.eu.example.com\"\nmethod = [\"POST\"]\ntag = { tier = \"gold\" }\n";
         let catalog = Catalog::parse(&[CatalogFile { path: "c.toml".into(), text: text.into() }]).unwrap();
         for (hint, path, product) in [
             (None, Some("/maps/x"), "maps"),
@@ -168,5 +200,21 @@ mod tests {
                 Request { product_hint: hint.map(str::to_owned), path: path.map(str::to_owned), ..Request::default() };
             assert_eq!(product_of(&catalog, &request), product, "{hint:?} {path:?}");
         }
+        for (host, method, tier, product) in [
+            ("API.eu.example.com:443", "post", "gold", "tiles"),
+            ("eu.example.com", "post", "gold", "maps"),
+            ("api.eu.example.com", "GET", "gold", "maps"),
+            ("api.eu.example.com", "POST", "silver", "maps"),
+        ] {
+            let request = Request {
+                host: Some(host.to_owned()),
+                method: Some(method.to_owned()),
+                path: Some("/maps/x".to_owned()),
+                tags: BTreeMap::from([("tier".to_owned(), tier.to_owned())]),
+                ..Request::default()
+            };
+            assert_eq!(product_of(&catalog, &request), product, "{host} {method} {tier}");
+        }
+        assert_eq!(tags_of(&catalog), BTreeSet::from(["tier".to_owned()]));
     }
 }

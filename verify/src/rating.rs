@@ -6,12 +6,14 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::exact::Direction;
 use tollbook_schemas::money::Currency;
 use tollbook_schemas::price::setting::{
-    FixedFeeAtZeroTotal, Limits, NegativeTotal, PackageRemainder, QuantityBasis, TierEdge, ZeroUsageFirstTierFlat,
+    FixedFeeAtZeroTotal, Limits, LimitsInPart, NegativeTotal, PackageRemainder, Per, Proration, QuantityBasis,
+    TierEdge, ZeroUsageFirstTierFlat,
 };
-use tollbook_schemas::price::{Cell, Percentage, PriceModel, Steps, Tariff, Tier};
+use tollbook_schemas::price::{Cell, Percentage, PriceModel, Settings, Steps, Tariff, Tier};
 
 use crate::number::Ratio;
 
@@ -27,6 +29,50 @@ pub struct Used {
     pub event_count: Option<i64>,
     /// The quantity by dimensions, of a meter that counts or sums.
     pub groups: Option<BTreeMap<Dimensions, Ratio>>,
+    /// How much of its month a line bills; none for all of it.
+    pub served: Option<Served>,
+}
+
+impl Used {
+    /// A quantity alone.
+    #[must_use]
+    pub fn of(quantity: Ratio) -> Self {
+        Self { quantity, event_count: None, groups: None, served: None }
+    }
+}
+
+/// What is billed of a month, and the whole month.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Served {
+    /// In microseconds.
+    pub time: (i64, i64),
+    /// In local days.
+    pub days: (i64, i64),
+}
+
+/// A part of a month that is not all of it.
+struct Share {
+    exact: Ratio,
+    label: String,
+}
+
+impl Served {
+    fn by_time(self) -> Option<Share> {
+        let (part, whole) = self.time;
+        let units = [(3_600_000_000, "h"), (60_000_000, "min"), (1_000_000, "s"), (1, "\u{b5}s")];
+        let (unit, name) = units.into_iter().find(|(unit, _)| part % unit == 0 && whole % unit == 0)?;
+        Self::share(part, whole, format!("{} of {} {name}", part / unit, whole / unit))
+    }
+
+    fn by_day(self) -> Option<Share> {
+        let (part, whole) = self.days;
+        Self::share(part, whole, format!("{part} of {whole} days"))
+    }
+
+    fn share(part: i64, whole: i64, label: String) -> Option<Share> {
+        let exact = Ratio::whole(part).over(&Ratio::whole(whole)).filter(|share| *share < Ratio::whole(1))?;
+        Some(Share { exact, label })
+    }
 }
 
 /// One tier of a graduated price, as printed.
@@ -74,16 +120,21 @@ fn part(name: impl Into<String>, quantity: Option<Ratio>, exact: Ratio) -> Part 
     Part { name: name.into(), quantity, exact }
 }
 
+/// What is done to a price behind its model.
+type Step<'a> = &'a dyn Fn(&Steps, &mut Priced);
+
 /// What a model makes of a quantity.
 struct Priced {
     billable: Ratio,
     parts: Vec<Part>,
     tiers: Vec<TierWorking>,
+    /// Whether a part of the month, or a number of units, is told.
+    is_part: bool,
 }
 
 impl Priced {
     fn of(billable: &Ratio, parts: Vec<Part>) -> Self {
-        Self { billable: billable.clone(), parts, tiers: Vec::new() }
+        Self { billable: billable.clone(), parts, tiers: Vec::new(), is_part: false }
     }
 
     fn sum(&self) -> Ratio {
@@ -106,9 +157,16 @@ pub fn price(tariff: &Tariff, used: &Used, currency: Currency) -> Result<(i64, W
         Priced::of(&Ratio::whole(0), Vec::new())
     } else {
         let mut priced = of_model(tariff, used)?;
-        let in_order: [fn(&Steps, &mut Priced); 2] = match tariff.settings.limits {
-            Limits::BeforeDiscount => [hold_in_limits, take_discount],
-            Limits::AfterDiscount => [take_discount, hold_in_limits],
+        let limits = Limited::of(tariff, used);
+        if let (Some(included), Some(label)) = (&limits.included, &limits.label) {
+            priced
+                .parts
+                .insert(0, part(format!("included units for {label}"), Some(included.clone()), Ratio::whole(0)));
+        }
+        let hold_in_limits = |_: &Steps, priced: &mut Priced| limits.hold(priced);
+        let in_order: [Step<'_>; 2] = match tariff.settings.limits {
+            Limits::BeforeDiscount => [&hold_in_limits, &take_discount],
+            Limits::AfterDiscount => [&take_discount, &hold_in_limits],
         };
         in_order.iter().for_each(|step| step(&tariff.steps, &mut priced));
         priced
@@ -116,7 +174,7 @@ pub fn price(tariff: &Tariff, used: &Used, currency: Currency) -> Result<(i64, W
     let exact = priced.sum();
     let minor = exact.to_minor(currency.exponent(), currency.step_minor());
     let minor = minor.ok_or_else(|| format!("{} {currency} does not fit 63 bits of minor units", exact.text()))?;
-    let is_bare = tariff.steps == Steps::default();
+    let is_bare = tariff.steps == Steps::default() && !priced.is_part;
     let working = match &tariff.model {
         PriceModel::Flat { .. } if is_bare => Working::default(),
         PriceModel::PerUnit { unit_price } if is_bare => {
@@ -160,18 +218,18 @@ fn above_zero(number: Ratio) -> Ratio {
     number.max(Ratio::whole(0))
 }
 
-fn per_cent(percent: tollbook_schemas::decimal::Decimal, of: &Ratio) -> Ratio {
-    &(&Ratio::decimal(percent) * of) / 100
+fn per_cent(percent: Decimal, of: &Ratio) -> Ratio {
+    (&Ratio::decimal(percent) * of).part_of(100)
 }
 
 fn of_model(tariff: &Tariff, used: &Used) -> Result<Priced, String> {
     let mut units = converted(&tariff.steps, &used.quantity)?;
-    if let Some(included) = tariff.steps.included {
-        units = above_zero(&units - &Ratio::decimal(included));
+    if let Some(included) = Limited::of(tariff, used).included {
+        units = above_zero(&units - &included);
     }
     let pays_at_zero = tariff.settings.zero_usage_first_tier_flat == ZeroUsageFirstTierFlat::Charged;
     Ok(match &tariff.model {
-        PriceModel::Flat { amount } => Priced::of(&units, vec![part("amount", None, Ratio::decimal(*amount))]),
+        PriceModel::Flat { amount } => flat(&Ratio::decimal(*amount), &units, used.served, tariff.settings),
         PriceModel::PerUnit { unit_price } => {
             let exact = &units * &Ratio::decimal(*unit_price);
             Priced::of(&units, vec![part("units", Some(units.clone()), exact)])
@@ -325,13 +383,59 @@ fn matrix(
     Ok(priced)
 }
 
-fn hold_in_limits(steps: &Steps, priced: &mut Priced) {
-    let sum = priced.sum();
-    let least = steps.minimum.map(Ratio::decimal).filter(|least| *least > sum);
-    let most = steps.maximum.map(Ratio::decimal).filter(|most| *most < sum);
-    for (name, limit) in [("minimum", least), ("maximum", most)] {
-        priced.parts.extend(limit.map(|limit| part(name, None, &limit - &sum)));
+/// Included units and limits, as much of them as a part of the month is worth.
+struct Limited {
+    included: Option<Ratio>,
+    minimum: Option<Ratio>,
+    maximum: Option<Ratio>,
+    /// Which part, where it is one.
+    label: Option<String>,
+}
+
+impl Limited {
+    fn of(tariff: &Tariff, used: &Used) -> Self {
+        let share = match tariff.settings.limits_in_part {
+            LimitsInPart::Whole => None,
+            LimitsInPart::ByTime => used.served.and_then(Served::by_time),
+            LimitsInPart::ByDay => used.served.and_then(Served::by_day),
+        };
+        let exact = share.as_ref().map_or(Ratio::whole(1), |share| share.exact.clone());
+        let of = |limit: Option<Decimal>| limit.map(|limit| &Ratio::decimal(limit) * &exact);
+        let Steps { included, minimum, maximum, .. } = tariff.steps;
+        let label = share.map(|share| share.label);
+        Self { included: of(included), minimum: of(minimum), maximum: of(maximum), label }
     }
+
+    fn hold(&self, priced: &mut Priced) {
+        let sum = priced.sum();
+        let least = self.minimum.as_ref().filter(|least| **least > sum);
+        let most = self.maximum.as_ref().filter(|most| **most < sum);
+        for (name, limit) in [("minimum", least), ("maximum", most)] {
+            let name = self.label.as_ref().map_or(name.to_owned(), |label| format!("{name} for {label}"));
+            priced.parts.extend(limit.map(|limit| part(name, None, limit - &sum)));
+        }
+    }
+}
+
+/// The same for each month; for its part, and for each unit (there is one), where the price says so.
+fn flat(amount: &Ratio, units: &Ratio, served: Option<Served>, settings: Settings) -> Priced {
+    let share = match settings.proration {
+        Proration::None => None,
+        Proration::ByTime => served.and_then(Served::by_time),
+        Proration::ByDay => served.and_then(Served::by_day),
+    };
+    let is_per_unit = settings.per == Per::Unit && served.is_some();
+    if share.is_none() && !is_per_unit {
+        return Priced::of(units, vec![part("amount", None, amount.clone())]);
+    }
+    let exact = share.as_ref().map_or(Ratio::whole(1), |share| share.exact.clone());
+    let name = match (is_per_unit, share) {
+        (true, None) => "units".to_owned(),
+        (true, Some(share)) => format!("1 units, {}", share.label),
+        (false, share) => share.map(|share| share.label).unwrap_or_default(),
+    };
+    let parts = vec![part(name, Some(exact.clone()), &exact * amount)];
+    Priced { is_part: true, ..Priced::of(&exact, parts) }
 }
 
 fn take_discount(steps: &Steps, priced: &mut Priced) {

@@ -60,7 +60,11 @@ pub(crate) struct Request {
     pub(crate) environment_hint: Option<String>,
     pub(crate) environment_default: Option<String>,
     pub(crate) product_hint: Option<String>,
+    pub(crate) host: Option<String>,
+    pub(crate) method: Option<String>,
     pub(crate) path: Option<String>,
+    /// Attributes that a rule of a product asks for.
+    pub(crate) tags: BTreeMap<String, String>,
     pub(crate) client_tag: Option<String>,
     pub(crate) cache_status: Option<String>,
     pub(crate) idempotency_key_hash: Option<String>,
@@ -87,6 +91,8 @@ pub(crate) struct Question<'a> {
     pub(crate) span: Period,
     /// Whether what was before it matters too.
     pub(crate) with_all_before: bool,
+    /// Attributes that rules of products ask for.
+    pub(crate) tags: BTreeSet<String>,
     /// Meters that price it.
     pub(crate) meters: Vec<&'a Meter>,
 }
@@ -136,7 +142,8 @@ pub(crate) async fn read(lake: &Lake, question: &Question<'_>) -> Result<RawRows
     // A row that the condition leaves out is not decoded beyond the columns of the condition.
     lake.query(&context, "set datafusion.execution.parquet.pushdown_filters = true").await?;
     let condition = question.condition();
-    let mut columns = String::new();
+    let tag = |key: &String| format!(", attributes[{}]", as_text(key));
+    let mut columns: String = question.tags.iter().map(tag).collect();
     for (at, meter) in question.meters.iter().enumerate() {
         let filter = meter.filter.as_deref().unwrap_or("true");
         let value = meter.value.as_deref().unwrap_or("null");
@@ -148,13 +155,13 @@ pub(crate) async fn read(lake: &Lake, question: &Question<'_>) -> Result<RawRows
     let sql = format!(
         "select gateway, {REQUEST_ID}, source, kafka_partition, kafka_offset, record_index, kind, occurred_at, consumer,
            credential_key_id, credential_hash, environment_hint, environment_default, product_hint, path, client_tag,
-           cache_status, idempotency_key_hash{columns}
+           cache_status, idempotency_key_hash, host, method{columns}
          from access_log where {condition}"
     );
     let mut rows = RawRows::default();
     for batch in lake.query(&context, &sql).await? {
         for row in 0..batch.num_rows() {
-            rows.requests.push(request_of(&Cells { batch: &batch, row }, &question.meters)?);
+            rows.requests.push(request_of(&Cells { batch: &batch, row }, question)?);
         }
     }
     // The earliest delivery may lie in any hour of any month, and be of anybody.
@@ -195,10 +202,12 @@ pub(crate) fn offsets(batch: &RecordBatch, there: &mut BTreeMap<(String, i64), B
     }
 }
 
-fn request_of(cells: &Cells<'_>, meters: &[&Meter]) -> Result<Request, VerifyError> {
+fn request_of(cells: &Cells<'_>, question: &Question<'_>) -> Result<Request, VerifyError> {
+    let tags = question.tags.iter().zip(20..);
+    let tags = tags.filter_map(|(key, column)| Some((key.clone(), cells.text(column)?))).collect();
     let mut metered = Vec::new();
-    let mut column = 18;
-    for meter in meters {
+    let mut column = 20 + question.tags.len();
+    for meter in &question.meters {
         let dimensions = (0..meter.group_by.len()).map(|number| cells.text(column + 2 + number)).collect();
         metered.push(Metered { passes: cells.flag(column), value: cells.text(column + 1), dimensions });
         column += 2 + meter.group_by.len();
@@ -218,6 +227,9 @@ fn request_of(cells: &Cells<'_>, meters: &[&Meter]) -> Result<Request, VerifyErr
         client_tag: cells.text(15),
         cache_status: cells.text(16),
         idempotency_key_hash: cells.text(17),
+        host: cells.text(18),
+        method: cells.text(19),
+        tags,
         metered,
     })
 }

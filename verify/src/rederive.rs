@@ -21,7 +21,7 @@ use crate::document::{Body, Credits, IssuedBy, Line};
 use crate::error::VerifyError;
 use crate::evidence::{Evidence, Kept, Pins};
 use crate::number::Ratio;
-use crate::owner::Links;
+use crate::owner::{Links, tags_of};
 use crate::rating::{Used, price};
 use crate::raw::{self, Question};
 use crate::spans::{Span, spans_of};
@@ -47,7 +47,7 @@ pub(crate) enum Stopped {
     /// The lake cannot be read.
     Lake(VerifyError),
     /// What is missing or wrong, in words.
-    Here(Difference),
+    Here(Box<Difference>),
 }
 
 impl From<VerifyError> for Stopped {
@@ -58,6 +58,12 @@ impl From<VerifyError> for Stopped {
 
 impl From<Difference> for Stopped {
     fn from(difference: Difference) -> Self {
+        Self::Here(Box::new(difference))
+    }
+}
+
+impl From<Box<Difference>> for Stopped {
+    fn from(difference: Box<Difference>) -> Self {
         Self::Here(difference)
     }
 }
@@ -70,8 +76,8 @@ struct Place {
 }
 
 impl Place {
-    fn of(stored: &Stored) -> Result<Self, Difference> {
-        let wrong = |key: &str| Difference::told(key, "it cannot be read");
+    fn of(stored: &Stored) -> Result<Self, Box<Difference>> {
+        let wrong = |key: &str| Box::new(Difference::told(key, "it cannot be read"));
         Ok(Self {
             partner_id: PartnerId::parse(stored.text_of("partner_id")).map_err(|_| wrong("partner_id"))?,
             currency: Currency::parse(stored.text_of("currency")).map_err(|_| wrong("currency"))?,
@@ -186,15 +192,16 @@ pub(crate) async fn rederive(
 }
 
 fn wrong(what: impl Into<String>) -> Stopped {
-    Stopped::Here(Difference::told("document", what))
+    Difference::told("document", what).into()
 }
 
 /// The earlier months that a document says it adjusts, in order. That it adjusts them, and no others, was decided when it
 /// was drafted; by how much is derived.
-fn adjusted_months(stored: &Stored) -> Result<BTreeSet<Month>, Difference> {
+fn adjusted_months(stored: &Stored) -> Result<BTreeSet<Month>, Box<Difference>> {
     let adjusts = stored.lines().filter_map(|line| line.get("adjusts")?.get("month"));
+    let unreadable = || Box::new(Difference::told("adjusts", "a month cannot be read"));
     let month = |month: &Value| month.as_str().and_then(|month| month.parse().ok());
-    let months = adjusts.map(|one| month(one).ok_or_else(|| Difference::told("adjusts", "a month cannot be read")));
+    let months = adjusts.map(|one| month(one).ok_or_else(unreadable));
     months.collect()
 }
 
@@ -298,6 +305,7 @@ impl<'a> Metering<'a> {
             credentials: links.names(LinkSystem::Credential, partner_id),
             span: Period { start, end },
             with_all_before: meters.values().any(|meter| meter.aggregation == Aggregation::TimeWeighted),
+            tags: tags_of(catalog),
             meters: meters.values().copied().collect(),
         };
         let rows = raw::read(evidence.lake, &question).await?;
@@ -316,12 +324,13 @@ fn line_of(
     currency: Currency,
 ) -> Result<Line, String> {
     let (used, days, unit) = match &priced.meter {
-        None => (Used { quantity: Ratio::whole(1), event_count: None, groups: None }, Vec::new(), None),
+        None => (Used::of(Ratio::whole(1)), Vec::new(), None),
         Some(id) => {
             let measured = usage.get(id).ok_or_else(|| format!("no usage of meter {id}"))?.measure(span.billed)?;
             (measured.used, measured.days, catalog.meters.get(id).map(|meter| meter.unit.clone()))
         }
     };
+    let used = Used { served: Some(span.served()), ..used };
     let (amount_minor, working) = price(&priced.tariff, &used, currency)?;
     Ok(Line {
         amount_minor,

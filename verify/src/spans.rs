@@ -1,10 +1,13 @@
 //! What one subscription bills of a month: its month in its own zone, cut to its own start and end, under the plan version
 //! in force when that begins. From `docs/money.md`, "Which price, which usage".
 
+use chrono::{DateTime, Utc};
 use tollbook_schemas::catalog::{Catalog, PlanVersion};
 use tollbook_schemas::id::PartnerId;
-use tollbook_schemas::period::{Month, Period};
+use tollbook_schemas::period::{Month, Period, Tz};
 use tollbook_schemas::registry::{Registry, Subscription};
+
+use crate::rating::Served;
 
 /// What one subscription bills.
 pub(crate) struct Span<'a> {
@@ -14,6 +17,18 @@ pub(crate) struct Span<'a> {
     pub(crate) month: Period,
     /// The part of it that is billed.
     pub(crate) billed: Period,
+    zone: Tz,
+}
+
+impl Span<'_> {
+    /// How much of the month is billed, by time and by local days: the day in which it starts is one, the one in which it
+    /// ends is not.
+    pub(crate) fn served(&self) -> Served {
+        let micros = |period: Period| (period.end - period.start).num_microseconds().unwrap_or(i64::MAX);
+        let day = |at: DateTime<Utc>| at.with_timezone(&self.zone).date_naive();
+        let days = |period: Period| (day(period.end) - day(period.start)).num_days();
+        Served { time: (micros(self.billed), micros(self.month)), days: (days(self.billed), days(self.month)) }
+    }
 }
 
 /// The spans of a partner in a month, in the order of subscriptions and of their plans.
@@ -60,7 +75,7 @@ fn span_of<'a>(catalog: &'a Catalog, subscription: &'a Subscription, month: Mont
             if zones.iter().any(|zone| Some(zone) != zones.first()) {
                 return Err(format!("subscription {id} has no time zone, and those of its plan's issuers differ"));
             }
-            zones.first().copied().unwrap_or(chrono_tz::Tz::UTC)
+            zones.first().copied().unwrap_or(Tz::UTC)
         }
     };
     let month = month.period(zone).map_err(|error| error.to_string())?;
@@ -72,5 +87,5 @@ fn span_of<'a>(catalog: &'a Catalog, subscription: &'a Subscription, month: Mont
     let in_force = versions.iter().filter(|version| version.effective_from <= start);
     let version = in_force.max_by_key(|version| (version.effective_from, version.version));
     let version = version.ok_or_else(|| format!("subscription {id}: no version of its plan is in force"))?;
-    Ok(Some(Span { subscription, version, month, billed: Period { start, end } }))
+    Ok(Some(Span { subscription, version, month, billed: Period { start, end }, zone }))
 }

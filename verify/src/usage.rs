@@ -16,7 +16,7 @@ use tollbook_schemas::registry::{Environment, Registry};
 
 use crate::deliveries::{Standing, Verdicts};
 use crate::document::BilledDay;
-use crate::meter::{Place, Seen, level_after, quantity, state_json};
+use crate::meter::{Seen, level_after, quantity, state_json};
 use crate::number::{Ratio, read_value};
 use crate::owner::{Links, product_of};
 use crate::rating::{Dimensions, Used};
@@ -42,6 +42,15 @@ struct Slice {
     events: i64,
     /// Those of them that have a value.
     seen: Vec<Seen>,
+}
+
+/// What is folded as one: of a level, all with the same values of dimensions.
+#[derive(Default)]
+struct Series<'a> {
+    events: i64,
+    seen: Vec<&'a Seen>,
+    /// Before the span.
+    earlier: Vec<&'a Seen>,
 }
 
 /// The usage of one meter and partner.
@@ -180,7 +189,7 @@ impl<'a> Usage<'a> {
         };
         let adds_up = matches!(self.meter.aggregation, Aggregation::Count | Aggregation::Sum);
         let groups = (adds_up && !self.meter.group_by.is_empty()).then(|| self.groups(&slices, span)).transpose()?;
-        let used = Used { quantity: whole, event_count: Some(event_count), groups };
+        let used = Used { event_count: Some(event_count), groups, ..Used::of(whole) };
         Ok(Measured { used, days: billed })
     }
 
@@ -203,20 +212,20 @@ impl<'a> Usage<'a> {
         let is_level = matches!(self.meter.aggregation, Aggregation::Latest | Aggregation::TimeWeighted);
         let nothing = Dimensions::new();
         let series_of = |key: &'_ SliceKey| if is_level { key.1.clone() } else { nothing.clone() };
-        let mut series: BTreeMap<Dimensions, (i64, Vec<&Seen>, Vec<&Seen>)> = BTreeMap::new();
+        let mut series: BTreeMap<Dimensions, Series<'_>> = BTreeMap::new();
         for (key, slice) in slices {
-            let (events, seen, _) = series.entry(series_of(key)).or_default();
-            *events += slice.events;
-            seen.extend(&slice.seen);
+            let one = series.entry(series_of(key)).or_default();
+            one.events += slice.events;
+            one.seen.extend(&slice.seen);
         }
         // What held when the span began goes on, also of what is not heard of in it.
         if self.meter.aggregation == Aggregation::TimeWeighted {
             for (key, slice) in self.slices.iter().filter(|(_, slice)| slice.end <= span.start) {
-                series.entry(series_of(key)).or_default().2.extend(&slice.seen);
+                series.entry(series_of(key)).or_default().earlier.extend(&slice.seen);
             }
         }
         let mut sum = Ratio::whole(0);
-        for (events, seen, earlier) in series.into_values() {
+        for Series { events, seen, earlier } in series.into_values() {
             sum = &sum + &quantity(self.meter.aggregation, &seen, events, span, &level_after(&earlier))?;
         }
         Ok(sum)
@@ -263,17 +272,14 @@ fn leave_out(passed: &mut [Passed<'_>], meter: &Meter, origin: &Origin<'_>) {
         }
     }
     if meter.exclude.contains(&Exclusion::Retries) {
-        let mut attempts: BTreeMap<(&str, DateTime<Utc>), Vec<(DateTime<Utc>, &Place, usize)>> = BTreeMap::new();
-        for (at, one) in passed.iter().enumerate().filter(|(_, one)| one.is_counted) {
-            let Some(key) = &one.request.idempotency_key_hash else { continue };
-            let attempt = (one.request.at, &one.request.place, at);
-            attempts.entry((key, hour_of(one.request.at))).or_default().push(attempt);
+        // In the order in which they were tried; the first one with its key in its hour counts.
+        passed
+            .sort_by(|one, other| (one.request.at, &one.request.place).cmp(&(other.request.at, &other.request.place)));
+        let mut tried = BTreeSet::new();
+        for one in passed.iter_mut().filter(|one| one.is_counted) {
+            if let Some(key) = &one.request.idempotency_key_hash {
+                one.is_counted = tried.insert((key, hour_of(one.request.at)));
+            }
         }
-        let again = attempts.into_values().flat_map(|mut attempts| {
-            attempts.sort_unstable();
-            attempts.into_iter().skip(1).map(|(_, _, at)| at)
-        });
-        let again: Vec<usize> = again.collect();
-        again.into_iter().for_each(|at| passed[at].is_counted = false);
     }
 }

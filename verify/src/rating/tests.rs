@@ -14,7 +14,7 @@ fn number(text: &str) -> Ratio {
 }
 
 fn used(quantity: &str, event_count: Option<i64>) -> Used {
-    Used { quantity: number(quantity), event_count, groups: None }
+    Used { event_count, ..Used::of(number(quantity)) }
 }
 
 fn tariff(json: &str) -> Tariff {
@@ -22,7 +22,9 @@ fn tariff(json: &str) -> Tariff {
 }
 
 /// Currency, price, and pairs of quantity and amount in major units.
-const WORKED: &[(&str, &str, &[(&str, &str)])] = &[
+type Worked = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
+const WORKED: &[Worked] = &[
     (
         "USD",
         r#"{"model":"per_unit","unit_price":"0.001"}"#,
@@ -125,7 +127,7 @@ fn a_matrix_prices_each_combination_alone() {
             (Dimensions::from([("region".to_owned(), (*region).to_owned())]), number(quantity))
         };
         let groups: BTreeMap<_, _> = groups.iter().map(group).collect();
-        Used { quantity: groups.values().cloned().sum(), event_count: None, groups: Some(groups) }
+        Used { groups: Some(groups.clone()), ..Used::of(groups.into_values().sum()) }
     };
     let of = |json: &str, used: &Used| price(&tariff(json), used, eur).map(|(minor, _)| minor);
     assert_eq!(of(&format!("{{{cells}}}"), &groups(&[("eu", "2"), ("us", "1")])), Ok(700));
@@ -272,9 +274,15 @@ fn settings() -> impl Strategy<Value = Settings> {
     use tollbook_schemas::price::setting::{
         FixedFeeAtZeroTotal as Fee, NegativeTotal as Negative, ZeroUsageFirstTierFlat as Zero,
     };
+    let proration = prop_oneof![Just(Proration::None), Just(Proration::ByTime), Just(Proration::ByDay)];
+    let per = prop_oneof![Just(Per::Subscription), Just(Per::Unit)];
+    let in_part = prop_oneof![Just(LimitsInPart::Whole), Just(LimitsInPart::ByTime), Just(LimitsInPart::ByDay)];
     let either = any::<bool>;
-    (either(), either(), either(), either(), either(), either()).prop_map(
-        |(zero, edge, rest, limits, negative, fee)| Settings {
+    (either(), either(), either(), either(), either(), either(), proration, per, in_part).prop_map(
+        |(zero, edge, rest, limits, negative, fee, proration, per, limits_in_part)| Settings {
+            proration,
+            per,
+            limits_in_part,
             zero_usage_first_tier_flat: if zero { Zero::Charged } else { Zero::NotCharged },
             tier_edge: if edge { TierEdge::HalfOpen } else { TierEdge::Ceil },
             package_remainder: if rest { PackageRemainder::Full } else { PackageRemainder::Down },
@@ -305,7 +313,7 @@ fn usages() -> impl Strategy<Value = (Usage, Used)> {
     prop_oneof![
         (quantities(), 0_u32..1_000).prop_map(|(quantity, events)| {
             let theirs = Usage { event_count: Some(events), ..Usage::of(quantity) };
-            let ours = Used { quantity: Ratio::decimal(quantity), event_count: Some(i64::from(events)), groups: None };
+            let ours = Used { event_count: Some(i64::from(events)), ..Used::of(Ratio::decimal(quantity)) };
             (theirs, ours)
         }),
         (groups, 0_u32..1_000).prop_map(|(parts, events)| {
@@ -321,9 +329,22 @@ fn usages() -> impl Strategy<Value = (Usage, Used)> {
             let groups: BTreeMap<_, _> =
                 by_region.into_iter().map(|(values, quantity)| (values, Ratio::decimal(quantity))).collect();
             let quantity = groups.values().cloned().sum();
-            (theirs, Used { quantity, event_count: Some(i64::from(events)), groups: Some(groups) })
+            (theirs, Used { event_count: Some(i64::from(events)), groups: Some(groups), ..Used::of(quantity) })
         }),
     ]
+}
+
+fn theirs_of(Served { time, days }: Served) -> tollbook_rating::served::Served {
+    use tollbook_rating::served::{Length, Stretch};
+    let stretch = Stretch { length: Length { us: time.0, days: days.0 }, units: Decimal::whole(1) };
+    tollbook_rating::served::Served { whole: Length { us: time.1, days: days.1 }, stretches: vec![stretch] }
+}
+
+/// A part of a month in both measures, or all of it.
+fn parts() -> impl Strategy<Value = Served> {
+    let micros = prop_oneof![Just(1_i64), Just(1_000_000), Just(60_000_000), Just(3_600_000_000)];
+    (micros, 0_i64..=720, 0_i64..=30)
+        .prop_map(|(unit, part, day)| Served { time: (part * unit, 720 * unit), days: (day, 30) })
 }
 
 proptest! {
@@ -332,7 +353,13 @@ proptest! {
     /// Amount and working, byte for byte, in currencies with every number of digits; where one has no amount, the other
     /// has none.
     #[test]
-    fn both_implementations_agree((theirs, ours) in usages(), tariff in tariffs(), code in 0..4_usize) {
+    fn both_implementations_agree(
+        (theirs, ours) in usages(),
+        tariff in tariffs(),
+        code in 0..4_usize,
+        served in prop::option::of(parts()),
+    ) {
+        let (theirs, ours) = (Usage { served: served.map(theirs_of), ..theirs }, Used { served, ..ours });
         let currency = Currency::parse(["EUR", "JPY", "ISK", "KWD"][code]).unwrap();
         match (rate(&tariff, &theirs, currency), price(&tariff, &ours, currency)) {
             (Ok(rated), Ok((minor, working))) => {

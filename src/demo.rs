@@ -126,7 +126,7 @@ async fn close_the_month_after(
     let issued = jobs::bill::issue_month(&context, month, as_of).await?.issued;
     jobs::bill::complain(&[jobs::bill::push_month(&context, month).await?])?;
     let reports = context.configuration.path("reports");
-    jobs::report::invoices(&context, month, Some(&reports)).await?;
+    jobs::report::invoices(&context, month, None, Some(&reports)).await?;
     watch.part("verify");
     let mut checks = sequel::compare(sequel, &sequel::documents(&context, month).await?, &held);
     checks.push(sequel::is_held(&held, &issued));

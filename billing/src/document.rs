@@ -9,7 +9,8 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::id::{
-    InvoiceId, IssuerId, LineId, MeterId, PartnerId, PlanId, PriceId, ProfileVersionId, SlotId, SubscriptionId,
+    ContractId, InvoiceId, IssuerId, LineId, MeterId, PartnerId, PlanId, PriceId, ProfileVersionId, SlotId,
+    SubscriptionId,
 };
 use tollbook_schemas::invariant::Invariant;
 use tollbook_schemas::money::{Currency, Money};
@@ -39,11 +40,23 @@ pub struct BilledDay {
     pub usage_sha256: String,
 }
 
+/// The contract that priced a line.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct LineContract {
+    /// Contract of the catalog.
+    pub contract_id: ContractId,
+    /// Version of it.
+    pub version: u32,
+}
+
 /// One printed line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
     /// Amount, rounded once, in minor units.
     pub amount_minor: i64,
+    /// Contract that priced it, where one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contract: Option<LineContract>,
     /// What the customer reads.
     pub description: String,
     /// Place on the document, from 1.

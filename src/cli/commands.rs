@@ -374,6 +374,9 @@ fn print_explained(explained: &explain::Explained, json: bool) {
         print_instant(line.span_start),
         print_instant(line.span_end)
     ));
+    if let Some(contract) = &line.contract {
+        data(&format!("by contract {} version {}", contract.contract_id, contract.version));
+    }
     data(&format!("working: {}", serde_json::to_string(&line.working).unwrap_or_default()));
     let computed = explained.how_computed();
     if !computed.is_empty() {

@@ -44,6 +44,7 @@ pub(super) fn line_of(
         rate(&price.tariff, &usage, span.version.currency).map_err(|error| format!("{}: {}", place(), told(&error)))?;
     Ok(Line {
         amount_minor: rated.amount.minor,
+        contract: span.line_contract(),
         description: price.description.clone(),
         line_number,
         meter_id: price.meter.clone(),

@@ -17,6 +17,7 @@ fn at(text: &str) -> DateTime<Utc> {
 pub(crate) fn document(line_count: u32) -> Document {
     let line = |number: u32| Line {
         amount_minor: i64::from(number) * 100,
+        contract: None,
         description: format!("Line {number}: 100 % of a+b & c=d; ü"),
         line_number: number,
         meter_id: None,

@@ -17,8 +17,8 @@ use tollbook_schemas::period::Month;
 use tollbook_simulate::Settings;
 
 use commands::{
-    close_of, estimate, run_aggregate, run_bill, run_catalog_diff, run_compact, run_demo, run_ingest, run_partner,
-    run_report,
+    close_of, estimate, run_aggregate, run_bill, run_catalog_coverage, run_catalog_diff, run_compact, run_demo, run_ingest,
+    run_partner, run_report,
 };
 
 /// API-gateway access logs in from Kafka, provable invoices out through Stripe.
@@ -144,7 +144,7 @@ enum Command {
         #[arg(long, value_name = "MONTH", conflicts_with = "as_of_run")]
         as_of_close: Option<Month>,
     },
-    /// The catalog: what is different between two of them, and for whom.
+    /// The catalog: what is different between two of them, and for whom; how much traffic its products cover.
     #[command(after_help = examples::CATALOG)]
     Catalog {
         #[command(subcommand)]
@@ -167,6 +167,19 @@ enum CatalogStep {
         old: String,
         /// The same; the configured folder by default.
         new: Option<String>,
+    },
+    /// Requests by product, those of no product, and those that the rules of several products fit; writes nothing.
+    #[command(after_help = examples::COVERAGE)]
+    Coverage {
+        /// A month of UTC, such as 2026-06; all that was counted by default.
+        #[arg(long, value_name = "MONTH")]
+        period: Option<Month>,
+        /// Parts of the path by which requests of no product are grouped: 2 for paths such as /v1/maps/….
+        #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(0..=16))]
+        depth: u32,
+        /// How many of these groups are listed, the largest first.
+        #[arg(long, value_name = "N", default_value_t = 20)]
+        top: u32,
     },
 }
 
@@ -464,6 +477,9 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<u8> {
         Command::Partner { step } => run_partner(&arguments.config, step, json).await?,
         Command::Catalog { step: CatalogStep::Diff { old, new } } => {
             run_catalog_diff(&JobContext::open(&arguments.config)?, &old, new.as_deref(), json).await?;
+        }
+        Command::Catalog { step: CatalogStep::Coverage { period, depth, top } } => {
+            run_catalog_coverage(&JobContext::open(&arguments.config)?, period, (depth, top), json).await?;
         }
         Command::Lake { step: LakeStep::Files { table } } => {
             let files = lake::files(&JobContext::open(&arguments.config)?, &table).await?;

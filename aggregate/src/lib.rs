@@ -5,6 +5,7 @@
 mod arrival;
 mod attribution;
 mod contested;
+mod coverage;
 mod error;
 mod exact;
 mod explain;
@@ -20,6 +21,7 @@ mod segments;
 mod touched;
 mod usage;
 
+pub use coverage::{Coverage, Covered, Look, Overlap, Unmapped, coverage};
 pub use error::AggregateError;
 pub use explain::{Evidence, explain};
 pub use funnel::{Funnel, FunnelStep, PartnerMilestones, SEMANTICS, fold_funnel};

@@ -39,6 +39,7 @@ use crate::exact::{exact_decimal, text_at};
 use crate::frontier::{declared, frontier, steps};
 use crate::id_index::{candidates, fill_index, row_hash};
 use crate::meters::check_meters;
+use crate::product::UNMAPPED;
 use crate::registry::read_registry;
 pub(crate) use metered::counted_sql;
 use metered::{base_sql, meter_sql, rows_of_meter};
@@ -65,6 +66,10 @@ pub struct UsageReport {
     /// Ids whose deliveries contradict each other or were corrected, among those that arrived: see
     /// `contested_request` (I9).
     pub contested_total: usize,
+    /// Requests that counted, whoever they are of.
+    pub requests_total: i64,
+    /// Those of them that are of no product (I9).
+    pub unmapped_total: i64,
     /// Requests that are nobody's, by reason (I9).
     pub unattributed: BTreeMap<String, i64>,
     /// Meter values that are no exact decimal, and count as nothing, by meter (I9).
@@ -358,14 +363,20 @@ async fn compute(
 }
 
 async fn count_base(lake: &Lake, context: &SessionContext, report: &mut UsageReport) -> Result<(), AggregateError> {
-    let sql = "select unattributed_reason, count(*), count(*) filter (where delivery > 1),
-                 count(*) filter (where delivery = 1) from base group by 1";
-    for batch in lake.query(context, sql).await? {
+    let sql = format!(
+        "select unattributed_reason, count(*), count(*) filter (where delivery > 1),
+           count(*) filter (where delivery = 1), count(*) filter (where delivery = 1 and product_id = '{UNMAPPED}')
+         from base group by 1"
+    );
+    for batch in lake.query(context, &sql).await? {
         let (all, repeated) =
             (batch.column(1).as_primitive::<Int64Type>(), batch.column(2).as_primitive::<Int64Type>());
         let counted = batch.column(3).as_primitive::<Int64Type>();
+        let unmapped = batch.column(4).as_primitive::<Int64Type>();
         for row in 0..batch.num_rows() {
             report.records_total += all.value(row);
+            report.requests_total += counted.value(row);
+            report.unmapped_total += unmapped.value(row);
             report.duplicates_total += repeated.value(row);
             report.corrected_total += all.value(row) - repeated.value(row) - counted.value(row);
             if let Some(reason) = text_at(batch.column(0), row) {

@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 use tollbook_schemas::catalog::Issuer;
 use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::id::{
-    InvoiceId, IssuerId, LineId, MeterId, PartnerId, PlanId, PriceId, ProfileVersionId, SlotId, SubscriptionId,
+    ContractId, InvoiceId, IssuerId, LineId, MeterId, PartnerId, PlanId, PriceId, ProfileVersionId, SlotId,
+    SubscriptionId,
 };
 use tollbook_schemas::invariant::Invariant;
 use tollbook_schemas::money::{Currency, Money};
@@ -61,6 +62,15 @@ pub struct Adjusts {
     pub now_quantity: Decimal,
 }
 
+/// The contract that priced a line.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct LineContract {
+    /// Contract of the catalog.
+    pub contract_id: ContractId,
+    /// Version of it.
+    pub version: u32,
+}
+
 /// One printed line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
@@ -69,6 +79,9 @@ pub struct Line {
     pub adjusts: Option<Adjusts>,
     /// Amount, rounded once, in minor units.
     pub amount_minor: i64,
+    /// Contract that priced it, where one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contract: Option<LineContract>,
     /// What the customer reads.
     pub description: String,
     /// Place on the document, from 1.

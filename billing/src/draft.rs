@@ -1,7 +1,7 @@
 //! Drafting: usage, registry, catalog and billing profiles at a pin in, documents for one month out. Pure.
 //!
 //! For each subscription: its month in its own time zone, cut to its own start and end, is the **span** that is
-//! billed; the plan version in force at the start of the span prices it. Every price of the plan is a line, at 0 too,
+//! billed; the plan version in force at the start of the span prices it, and so does the contract that its partner has then. Every price of the plan is a line, at 0 too,
 //! so that a customer sees what was counted. Subscriptions of a partner with the same issuer and currency share one
 //! document, ordered by subscription, then as the plan lists its prices.
 //!
@@ -14,6 +14,7 @@
 //! - a partner that cannot be billed is blocked with a reason that says how to mend it; the others go on.
 
 mod adjust;
+mod contract;
 mod line;
 mod span;
 
@@ -231,11 +232,12 @@ fn document_of(
         input.catalog.issuers.get(issuer_id).ok_or_else(|| format!("the catalog has no issuer {issuer_id}"))?;
     let mut lines = Vec::new();
     for span in spans {
-        for price in &span.version.prices {
+        for price in &span.prices {
             let number = u32::try_from(lines.len() + 1).map_err(|_| "the document has too many lines".to_owned())?;
             lines.push(line::line_of(input.catalog, usage, span, price, number)?);
         }
     }
+    lines.extend(contract::minimums(spans, &lines, currency)?);
     let total_minor =
         sum_of(&lines).ok_or("the total does not fit 63 bits of minor units; look at the prices of the plan")?;
     // Zones may differ between subscriptions: the document's period covers each one's month.

@@ -58,6 +58,7 @@ fn document(partner: &str, currency: &str, line_count: u32) -> Document {
     let line = |number: u32| Line {
         adjusts: None,
         amount_minor: if line_count == 0 { 0 } else { i64::from(number) * 100 },
+        contract: None,
         description: format!("Price {number}"),
         line_number: number,
         meter_id: None,

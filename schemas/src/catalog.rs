@@ -5,6 +5,7 @@
 //! reference resolves, every tier follows the one before, so that rating never meets a gap.
 
 mod check;
+pub mod contract;
 pub mod diff;
 mod file;
 mod kept;
@@ -20,11 +21,12 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
 use crate::digest::{sha256_hex, sha256_parts};
-use crate::id::{IssuerId, MeterId, PlanId, PriceId, ProductId};
+use crate::id::{ContractId, IssuerId, MeterId, PlanId, PriceId, ProductId};
 use crate::money::Currency;
 
 pub use crate::meter::{Aggregation, Exclusion};
 pub use crate::price::{PriceModel, Tariff, Tier};
+pub use contract::ContractVersion;
 pub use file::CatalogFile;
 pub use kept::KeptError;
 pub use problem::Problem;
@@ -144,6 +146,8 @@ pub struct Catalog {
     pub meters: BTreeMap<MeterId, Meter>,
     /// Plans: their versions, oldest first.
     pub plans: BTreeMap<PlanId, Vec<PlanVersion>>,
+    /// Contracts: their versions, oldest first.
+    pub contracts: BTreeMap<ContractId, Vec<ContractVersion>>,
     /// SHA-256 over the files, in name order: part of every pin.
     pub sha256: String,
     /// The files it was read from, in name order: what the lake keeps, and where a plan stands.

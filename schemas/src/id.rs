@@ -100,6 +100,8 @@ id!(/// A plan of the catalog.
     PlanId, "");
 id!(/// A price of a plan, unique within the plan version.
     PriceId, "");
+id!(/// A contract of the catalog.
+    ContractId, "");
 id!(/// The legal entity that issues invoices.
     IssuerId, "");
 id!(/// One subscription of a partner to a plan.

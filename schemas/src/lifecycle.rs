@@ -125,6 +125,8 @@ pub const KNOWN_TYPES: &[&str] = &[
     "subscription.started",
     "subscription.changed",
     "subscription.cancelled",
+    "contract.signed",
+    "contract.ended",
     "cost.recorded",
 ];
 

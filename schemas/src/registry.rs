@@ -15,6 +15,7 @@
 //! nobody can say what the partner owes, see [`Concern`].
 
 mod claims;
+mod contracts;
 mod offboarding;
 mod said;
 mod subscriptions;
@@ -32,9 +33,11 @@ use crate::source::Source;
 use crate::tables::Row;
 
 use claims::{Claim, resolve};
+use contracts::Signatures;
 use offboarding::Offboarding;
 use subscriptions::Terms;
 
+pub use contracts::{ContractError, InForce, SignedContract, contract_in_force};
 pub use said::{RECORD, is_said};
 
 /// Where an event was read: the tie-break of the fold, and its evidence.
@@ -179,11 +182,12 @@ pub struct Subscription {
 /// What a finding is about, and so whether the partner can be billed in spite of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Concern {
-    /// A start or change that could not be used, and nothing says yet what was meant: what the partner owes is not known.
+    /// A start or change, or a signature, that could not be used, and nothing says yet what was meant: what the partner owes is not known.
     Subscription,
     /// A start or change that could not be used, and that was put right: the registry's `settle` has the rules.
     SettledSubscription,
-    /// A cancellation that ends nothing. What runs is known, so it is billed; whoever meant to end it must say so.
+    /// A cancellation, or the end of a contract, that ends nothing. What runs is known, so it is billed; whoever meant to end
+    /// it must say so.
     Cancellation,
     /// An identity link or an environment.
     Link,
@@ -221,6 +225,8 @@ pub struct Registry {
     pub links: Vec<IdentityLink>,
     /// Subscriptions by id and first instant on their plan; those of one id never overlap.
     pub subscriptions: BTreeMap<(SubscriptionId, DateTime<Utc>), Subscription>,
+    /// Contracts by partner, id, subscription and first instant; those of one key never overlap.
+    pub contracts: Vec<SignedContract>,
     /// Contradictions.
     pub findings: Vec<Finding>,
     /// Deliveries of events already seen.
@@ -258,6 +264,7 @@ struct Folding {
     registry: Registry,
     claims: BTreeMap<(LinkSystem, String), Vec<Claim>>,
     terms: Terms,
+    signatures: Signatures,
     offboardings: BTreeMap<PartnerId, Vec<Offboarding>>,
 }
 
@@ -289,6 +296,7 @@ impl Folding {
             "subscription.started" => self.start(position, event, partner_id),
             "subscription.changed" => self.terms.note_change(position, event, partner_id),
             "subscription.cancelled" => self.terms.note_cancel(position, event, partner_id),
+            "contract.signed" | "contract.ended" => self.sign(position, event, partner_id),
             _ => {}
         }
     }
@@ -327,6 +335,7 @@ impl Folding {
 
     fn finish(mut self) -> Registry {
         self.conclude_subscriptions();
+        self.conclude_contracts();
         for ((system, external_id), claims) in self.claims {
             self.registry.links.extend(resolve(system, &external_id, &claims));
         }
@@ -335,4 +344,4 @@ impl Folding {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -149,6 +149,17 @@ pub(super) async fn run_catalog_diff(
     Ok(())
 }
 
+pub(super) async fn run_catalog_coverage(
+    context: &JobContext,
+    month: Option<Month>,
+    (depth, top): (u32, u32),
+    json: bool,
+) -> anyhow::Result<()> {
+    let found = Box::pin(catalog::coverage::coverage(context, month, depth, top)).await?;
+    data(&if json { found.json().to_string() } else { found.shown() });
+    Ok(())
+}
+
 pub(super) async fn run_compact(
     context: &JobContext,
     tables: &[String],
@@ -204,7 +215,8 @@ pub(super) async fn run_aggregate(context: &JobContext, as_of: Option<&str>, jso
         data(
             &json!({ "as_of": print_instant(as_of), "hours": usage.hours_total, "usage_rows": usage.usage_rows_total,
             "duplicates": usage.duplicates_total, "corrected": usage.corrected_total,
-            "contested": usage.contested_total, "unattributed": usage.unattributed,
+            "contested": usage.contested_total, "unmapped": usage.unmapped_total,
+            "unattributed": usage.unattributed,
             "invalid_values": usage.invalid_values, "partners": program.partners_total, "active": program.active_total,
             "funnel": steps, "semantics": SEMANTICS })
             .to_string(),
@@ -221,6 +233,13 @@ pub(super) async fn run_aggregate(context: &JobContext, as_of: Option<&str>, jso
         usage.unattributed,
         usage.invalid_values
     ));
+    if usage.unmapped_total > 0 {
+        let share = catalog::coverage::percent(usage.unmapped_total, usage.requests_total);
+        talk(&format!(
+            "of {} requests in these hours {} ({share}) are of no product; `tollbook catalog coverage` lists them",
+            usage.requests_total, usage.unmapped_total
+        ));
+    }
     data(&format!(
         "partners: {}, active in production in the last 30 days: {}\n",
         program.partners_total, program.active_total

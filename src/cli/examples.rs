@@ -196,6 +196,11 @@ Examples:
 Catalogs that were used:
   tollbook sql \"select distinct catalog_sha256, kept_at from catalog_file order by 2\"";
 
+pub(super) const COVERAGE: &str = "\
+Examples:
+  tollbook catalog coverage
+  tollbook catalog coverage --period 2026-06 --depth 2 --json";
+
 pub(super) const LAKE: &str = "\
 Examples:
   tollbook lake files usage

@@ -1,5 +1,6 @@
 //! Catalogs as the lake keeps them: kept by every job that computes with one, read again by hash, compared.
 
+pub mod coverage;
 pub mod diff;
 pub mod frozen;
 

@@ -110,13 +110,17 @@ impl fmt::Display for Checked {
         let Self { config, configuration, catalog, notes: _ } = self;
         write!(
             f,
-            "{} is valid: {} topics; catalog: {} issuers, {} products, {} meters, {} plans (sha256 {})",
+            "{} is valid: {} topics; catalog: {} issuers, {} products, {} meters, {} plans{} (sha256 {})",
             config.display(),
             configuration.topic.len(),
             catalog.issuers.len(),
             catalog.products.len(),
             catalog.meters.len(),
             catalog.plans.len(),
+            match catalog.contracts.len() {
+                0 => String::new(),
+                contracts => format!(", {contracts} contracts"),
+            },
             &catalog.sha256[..12],
         )
     }
@@ -130,6 +134,7 @@ pub fn to_json(config: &Path, checked: &anyhow::Result<Checked>) -> Value {
         Ok(Checked { configuration, catalog, notes, .. }) => json!({ "valid": true, "config": config,
             "topics": configuration.topic.len(), "issuers": catalog.issuers.len(),
             "products": catalog.products.len(), "meters": catalog.meters.len(), "plans": catalog.plans.len(),
+            "contracts": catalog.contracts.len(),
             "catalog_sha256": catalog.sha256, "problems": [], "notes": notes }),
         Err(error) => {
             let mut told: &[String] = &[];

@@ -1,6 +1,7 @@
 //! A catalog that cannot be used: `tollbook check` ends with 2 and names file, line, what is wrong and how to mend it.
 //! And partners that cannot be billed: each blocks itself alone.
 
+mod coverage;
 mod kept;
 
 use serde_json::{Value, json};

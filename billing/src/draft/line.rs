@@ -47,6 +47,7 @@ pub(super) fn line_of(
     Ok(Line {
         adjusts: None,
         amount_minor: rated.amount.minor,
+        contract: span.line_contract(),
         description: price.description.clone(),
         line_number,
         meter_id: price.meter.clone(),

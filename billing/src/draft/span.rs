@@ -1,12 +1,13 @@
 //! The part of a month that one subscription bills, and the plan version that prices it.
 
-use tollbook_schemas::catalog::PlanVersion;
+use tollbook_schemas::catalog::{PlanVersion, Price};
 use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::id::MeterId;
 use tollbook_schemas::period::{Period, Tz, days_of, print_instant};
-use tollbook_schemas::registry::Subscription;
+use tollbook_schemas::registry::{InForce, Subscription, contract_in_force};
 
 use super::DraftInput;
+use crate::document::LineContract;
 use crate::rating::served::{Length, Served, Stretch};
 
 /// What one subscription bills.
@@ -14,6 +15,10 @@ use crate::rating::served::{Length, Served, Stretch};
 pub(super) struct Span<'a> {
     pub(super) subscription: &'a Subscription,
     pub(super) version: &'a PlanVersion,
+    /// The contract that holds when it begins.
+    pub(super) contract: Option<InForce<'a>>,
+    /// Those of the version, under the contract.
+    pub(super) prices: Vec<Price>,
     /// The whole month, in the subscription's zone.
     pub(super) month: Period,
     /// The part of it in which the subscription ran.
@@ -28,6 +33,14 @@ impl Span<'_> {
         let length = |period: Period| Length::new(period, days_of(period, self.zone));
         let stretch = Stretch { length: length(self.billed), units: Decimal::whole(1) };
         Served { whole: length(self.month), stretches: vec![stretch] }
+    }
+}
+
+impl Span<'_> {
+    /// The contract as lines name it.
+    pub(super) fn line_contract(&self) -> Option<LineContract> {
+        let contract = self.contract?;
+        Some(LineContract { contract_id: contract.contract_id.clone(), version: contract.version.version })
     }
 }
 
@@ -81,7 +94,10 @@ pub(super) fn span_of<'a>(input: &DraftInput<'a>, subscription: &'a Subscription
             subscription.plan_id, billed.start
         )
     })?;
-    Ok(Some(Span { subscription, version, month, billed, zone }))
+    let contract = contract_in_force(&input.registry.contracts, input.catalog, subscription, billed.start);
+    let contract = contract.map_err(|error| error.to_string())?;
+    let prices = contract.map_or_else(|| version.prices.clone(), |contract| contract.version.prices_of(version));
+    Ok(Some(Span { subscription, version, contract, prices, month, billed, zone }))
 }
 
 /// One meter may be billed once for one time, and one subscription in one document of a month.
@@ -112,5 +128,5 @@ pub(super) fn check_overlaps(spans: &[Span<'_>]) -> Result<(), String> {
 }
 
 fn meters<'a>(span: &'a Span<'_>) -> impl Iterator<Item = &'a MeterId> {
-    span.version.prices.iter().filter_map(|price| price.meter.as_ref())
+    span.prices.iter().filter_map(|price| price.meter.as_ref())
 }

@@ -4,7 +4,7 @@ use tollbook_schemas::catalog::{Aggregation, CatalogFile};
 use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::id::{PlanId, ProfileVersionId, SubscriptionId};
 use tollbook_schemas::period::{Period, parse_instant, parse_zone};
-use tollbook_schemas::registry::{Partner, Subscription};
+use tollbook_schemas::registry::{Partner, SignedContract, Subscription};
 use tollbook_schemas::tables::Row;
 use tollbook_schemas::tables::batch_of;
 use tollbook_schemas::tables::billing::{BILLED_USAGE, INVOICE, INVOICE_LINE};
@@ -248,6 +248,27 @@ pub(crate) fn drafted(registry_text: &str, usage_text: &str) -> Drafted {
     drafted_after(&[], "2026-06", "2026-07-02", registry_text, usage_text)
 }
 
+/// As [`drafted`], with another catalog and signed contracts.
+pub(crate) fn drafted_with(
+    catalog: &Catalog,
+    registry_text: &str,
+    contracts: Vec<SignedContract>,
+    usage_text: &str,
+) -> Drafted {
+    let registry = Registry { contracts, ..registry(registry_text) };
+    let usage = usage(usage_text);
+    draft(&DraftInput {
+        month: "2026-06".parse().unwrap(),
+        usage: &usage,
+        registry: &registry,
+        catalog,
+        profiles: &profiles(),
+        pin_json: "{}",
+        as_of: at("2026-07-02"),
+        otherwise: &Otherwise::new(),
+    })
+}
+
 /// Gives what June is drafted from to a function; `acme` and `bolt` have billing profiles.
 pub(crate) fn with_input<T>(registry_text: &str, usage_text: &str, work: impl FnOnce(&DraftInput<'_>) -> T) -> T {
     let (registry, catalog, usage) = (registry(registry_text), catalog(), usage(usage_text));
@@ -287,7 +308,7 @@ pub(crate) fn drafted_after(
 }
 
 /// Documents as `partner issuer total: price quantity amount, …`; then blocked and without as `partner! reason`.
-fn told(drafted: &Drafted) -> String {
+pub(crate) fn told(drafted: &Drafted) -> String {
     let line = |line: &crate::document::Line| format!("{} {} {}", line.price_id, line.quantity, line.amount_minor);
     let documents = drafted.documents.iter().map(|document| {
         let lines: Vec<String> = document.body.lines.iter().map(line).collect();

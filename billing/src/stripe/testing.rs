@@ -18,6 +18,7 @@ pub(crate) fn document(line_count: u32) -> Document {
     let line = |number: u32| Line {
         adjusts: None,
         amount_minor: i64::from(number) * 100,
+        contract: None,
         description: format!("Line {number}: 100 % of a+b & c=d; ü"),
         line_number: number,
         meter_id: None,

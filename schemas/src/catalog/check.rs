@@ -3,6 +3,7 @@
 //! One mistake is told once: an entry that is wrong itself is still known to those that name it, and where a file cannot
 //! be read, nothing is said about names that may stand in it.
 
+mod contract;
 mod entry;
 mod meter;
 mod plan;
@@ -22,7 +23,7 @@ use crate::price::node::{Node, Value};
 use crate::price::read::{Reading, Table};
 
 /// What entries there are: the word in the file.
-const SECTIONS: [&str; 4] = ["issuer", "product", "meter", "plan"];
+const SECTIONS: [&str; 5] = ["issuer", "product", "meter", "plan", "contract"];
 
 pub(super) fn check(files: &[&CatalogFile], sha256: String) -> (Catalog, Vec<Problem>) {
     let mut checking = Checking::new(sha256);
@@ -56,7 +57,8 @@ pub(super) fn check(files: &[&CatalogFile], sha256: String) -> (Catalog, Vec<Pro
                     "issuer" => checking.issuer(table, reading),
                     "product" => checking.product(file, table, reading),
                     "meter" => checking.meter(file, table, reading),
-                    _ => checking.plan(table, reading),
+                    "plan" => checking.plan(table, reading),
+                    _ => checking.contract(table, reading),
                 };
             });
         }
@@ -97,6 +99,7 @@ impl Checking {
             products: BTreeMap::new(),
             meters: BTreeMap::new(),
             plans: BTreeMap::new(),
+            contracts: BTreeMap::new(),
             sha256,
             files: Vec::new(),
             places: Places::default(),

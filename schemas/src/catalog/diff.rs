@@ -1,8 +1,8 @@
 //! What is different between two catalogs, for whom, and what may not be: two checked catalogs in, plain data out. Pure.
 //!
 //! [`diff`] compares them entry by entry and key by key. [`affected`] tells whose bill comes out otherwise, and from
-//! which billing period on. [`broken`] compares what an issued invoice was rated with: a plan version that was used once
-//! is a promise, and so is what its meters count.
+//! which billing period on. [`broken`] and [`broken_contract`] compare what an issued invoice was rated with: a version of a
+//! plan or contract that was used once is a promise, and so is what its meters count.
 
 mod fields;
 mod frozen;
@@ -12,10 +12,10 @@ mod place;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::{Catalog, PlanVersion};
+use super::{Catalog, ContractVersion, PlanVersion};
 use fields::Fields;
 
-pub use frozen::broken;
+pub use frozen::{broken, broken_contract};
 pub use impact::{Affected, Subscribers, affected};
 
 /// A kind of entry, in the order in which they are told.
@@ -29,6 +29,8 @@ pub enum Section {
     Meter,
     /// What it costs: one version of a plan.
     Plan,
+    /// What was agreed beside it: one version of a contract.
+    Contract,
 }
 
 impl Section {
@@ -40,6 +42,7 @@ impl Section {
             Self::Product => "product",
             Self::Meter => "meter",
             Self::Plan => "plan",
+            Self::Contract => "contract",
         }
     }
 }
@@ -101,7 +104,7 @@ pub struct EntryChange {
     pub section: Section,
     /// Its id.
     pub id: String,
-    /// Version, of a plan.
+    /// Version, of a plan or contract.
     pub version: Option<u32>,
     /// What became of it.
     pub change: Change,
@@ -118,28 +121,44 @@ pub fn diff(old: &Catalog, new: &Catalog) -> Vec<EntryChange> {
     compare(&mut changes, Section::Issuer, &old.issuers, &new.issuers, fields::issuer);
     compare(&mut changes, Section::Product, &old.products, &new.products, fields::product);
     compare(&mut changes, Section::Meter, &old.meters, &new.meters, fields::meter);
-    let (old_versions, new_versions) = (versions(old), versions(new));
-    let keys = old_versions.keys().chain(new_versions.keys()).collect::<std::collections::BTreeSet<_>>();
-    for (id, version) in keys.into_iter().copied() {
-        let found = (old_versions.get(&(id, version)).copied(), new_versions.get(&(id, version)).copied());
-        let before = new_versions.range((id, 0)..(id, version)).next_back().map(|(_, before)| *before);
-        let before = before.filter(|_| found.0.is_none());
-        let Some(mut change) = entry(Section::Plan, id, (found.0.or(before), found.1), fields::version) else {
-            continue;
-        };
-        change.version = Some(version);
-        if let (None, Some(before)) = (found.0, before) {
-            change.change = Change::Added;
-            change.compared_with = Some(before.version);
-        }
-        changes.push(change);
-    }
+    let number = |plan: &PlanVersion| plan.version;
+    let plans = (versions(&old.plans, number), versions(&new.plans, number));
+    compare_versions(&mut changes, Section::Plan, plans, fields::version);
+    let number = |contract: &ContractVersion| contract.version;
+    let contracts = (versions(&old.contracts, number), versions(&new.contracts, number));
+    compare_versions(&mut changes, Section::Contract, contracts, fields::contract);
     changes
 }
 
-fn versions(catalog: &Catalog) -> BTreeMap<(&str, u32), &PlanVersion> {
-    let plans = catalog.plans.iter();
-    plans.flat_map(|(id, plan)| plan.iter().map(|version| ((id.as_str(), version.version), version))).collect()
+/// Versions by id and number.
+type Versions<'a, T> = BTreeMap<(String, u32), &'a T>;
+
+fn versions<I: fmt::Display, T>(all: &BTreeMap<I, Vec<T>>, number: fn(&T) -> u32) -> Versions<'_, T> {
+    all.iter().flat_map(|(id, own)| own.iter().map(move |one| ((id.to_string(), number(one)), one))).collect()
+}
+
+/// A version that is new is compared with the one before it.
+fn compare_versions<T>(
+    changes: &mut Vec<EntryChange>,
+    section: Section,
+    (old_versions, new_versions): (Versions<'_, T>, Versions<'_, T>),
+    fields: fn(&T) -> Fields,
+) {
+    let keys = old_versions.keys().chain(new_versions.keys()).collect::<std::collections::BTreeSet<_>>();
+    for key in keys {
+        let (id, version) = key;
+        let found = (old_versions.get(key).copied(), new_versions.get(key).copied());
+        let before = new_versions.range((id.clone(), 0)..key.clone()).next_back();
+        let before = before.map(|((_, number), before)| (*number, *before)).filter(|_| found.0.is_none());
+        let compared = (found.0.or(before.map(|(_, before)| before)), found.1);
+        let Some(mut change) = entry(section, id, compared, fields) else { continue };
+        change.version = Some(*version);
+        if let (None, Some((number, _))) = (found.0, before) {
+            change.change = Change::Added;
+            change.compared_with = Some(number);
+        }
+        changes.push(change);
+    }
 }
 
 fn compare<I: Ord + fmt::Display, T>(

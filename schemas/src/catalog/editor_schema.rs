@@ -286,6 +286,12 @@ fn every_key_of_a_table_is_known_to_both() {
             entry("plan").replace("zz = 1", "quota = [{ meter = \"calls\", per_month = 1, zz = 1 }]"),
             definition("quota"),
         ),
+        ("contract", format!("{BASE}price = []\n[[contract]]\nid = \"c\"\nzz = 1"), definition("contract")),
+        (
+            "minimum of a contract",
+            format!("{BASE}price = []\n[[contract]]\nid = \"c\"\nminimum = {{ zz = 1 }}"),
+            definition("contract")["properties"]["minimum"].clone(),
+        ),
         ("meter", entry("meter"), definition("meter")),
         (
             "meter with a preset",
@@ -396,6 +402,35 @@ fn every_word_is_known_to_both() {
                 assert_eq!(read(&text).is_ok(), judged(&text).is_ok(), "{key} = {word} of {model}");
             }
         }
+    }
+}
+
+/// Each row is the rest of a contract: both refuse it, or both take it.
+#[test]
+fn contracts_are_taken_by_both_or_by_none() {
+    let price = "price = [{ id = \"base\", description = \"B\", model = \"flat\", amount = 1 }]";
+    for (rest, is_taken) in [
+        (price.to_owned(), true),
+        ("discount_percent = \"12.5\"".to_owned(), true),
+        ("discount_percent = 0".to_owned(), false),
+        ("minimum = { description = \"M\", amount = 500 }".to_owned(), true),
+        ("minimum = { description = \"M\" }".to_owned(), false),
+        ("minimum = { description = \"M\", amount = 0 }".to_owned(), false),
+        (String::new(), false),
+        ("price = []".to_owned(), false),
+        (format!("{price}\nends = \"2026-07-01T00:00:00Z\""), true),
+        (format!("{price}\nterm_months = 12"), true),
+        (format!("{price}\nterm_months = \"12\""), true),
+        (format!("{price}\nterm_months = 0"), false),
+        (format!("{price}\nterm_months = 1201"), false),
+        (format!("{price}\nends = \"2026-07-01T00:00:00Z\"\nterm_months = 12"), false),
+        (format!("{price}\ncolour = 1"), false),
+    ] {
+        let head = "[[contract]]\nid = \"c\"\nversion = 1\nname = \"C\"\nplan = \"maps-free\"\ncurrency = \"EUR\"\n\
+                    starts = \"2026-05-31T22:00:00Z\"\n";
+        let text = format!("{SAMPLE}\n{head}{rest}\n");
+        let (read, judged) = (read(&text), judged(&text));
+        assert_eq!((read.is_ok(), judged.is_ok()), (is_taken, is_taken), "{rest}: {read:?} {judged:?}");
     }
 }
 

@@ -84,6 +84,8 @@ const TYPES: &[(&str, &[Field])] = &[
         ],
     ),
     ("subscription.cancelled", &[("subscription_id", Form::Text, MUST), ("effective_at", Form::Instant, MAY)]),
+    ("contract.signed", CONTRACT),
+    ("contract.ended", CONTRACT),
     ("cost.recorded", &[("amount", Form::Text, MUST), ("currency", Form::Text, MUST), ("period", Form::Text, MAY)]),
 ];
 
@@ -94,6 +96,10 @@ const CREDENTIAL: &[Field] = &[
     ("environment", Form::Environment, MAY),
     ("env", Form::Environment, MAY),
 ];
+
+/// Without a subscription it is of every one of the partner to the contract's plan.
+const CONTRACT: &[Field] =
+    &[("contract_id", Form::Text, MUST), ("subscription_id", Form::Text, MAY), ("effective_at", Form::Instant, MAY)];
 
 /// What is wrong with a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,7 +167,7 @@ fn expected(field: &str, form: Form) -> &'static str {
         (Form::Environment, _) => "\"production\" or \"sandbox\", in small letters; or leave it out",
         (Form::System, _) => "a word in small letters: \"gateway\" where external_id is the consumer name",
         (Form::Texts, _) => "a list of texts, key id and hash of each key",
-        (Form::Text, "subscription_id" | "plan_id") => "an id in text",
+        (Form::Text, "subscription_id" | "plan_id" | "contract_id") => "an id in text",
         (Form::Text, "external_id") => "the consumer name",
         (Form::Text, "credential") => "the credential, which is hashed at ingest",
         (Form::Text, "amount") => "a decimal in text, such as \"1200.00\"",

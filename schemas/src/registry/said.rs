@@ -48,6 +48,7 @@ enum Matter {
     Link { system: String, external_id: String },
     Credential(String),
     Subscription(String),
+    Contract { contract_id: String, subscription_id: String },
 }
 
 /// What the event changes; nothing where the fold only counts it.
@@ -64,6 +65,9 @@ fn matters(event: &LifecycleEvent) -> Vec<Matter> {
         }
         "subscription.started" | "subscription.changed" | "subscription.cancelled" => {
             vec![Matter::Subscription(text("subscription_id"))]
+        }
+        "contract.signed" | "contract.ended" => {
+            vec![Matter::Contract { contract_id: text("contract_id"), subscription_id: text("subscription_id") }]
         }
         _ => Vec::new(),
     }

@@ -3,7 +3,7 @@ use crate::period::parse_instant;
 
 /// One row is one event, as an older version may have stored it: `day[@source] partner type key=value…`, a value that
 /// is no text as `json:…`; offsets are the row numbers.
-fn events(table: &str) -> Vec<(Position, LifecycleEvent)> {
+pub(crate) fn events(table: &str) -> Vec<(Position, LifecycleEvent)> {
     table
         .lines()
         .map(str::trim)

@@ -42,7 +42,11 @@ pub async fn compare(context: &JobContext, old: &str, new: Option<&str>) -> anyh
     let (_, events) = context.pins().await?;
     let registry = read_registry(&context.lake, &events, None).await?;
     let billed_until = billed_until(context).await?;
-    let who = Subscribers { subscriptions: &registry.subscriptions, billed_until: &billed_until };
+    let who = Subscribers {
+        subscriptions: &registry.subscriptions,
+        contracts: &registry.contracts,
+        billed_until: &billed_until,
+    };
     let affected = affected(&old, &new, who)?;
     Ok(Compared { changes: diff(&old, &new), affected, old_sha256: old.sha256, new_sha256: new.sha256 })
 }

@@ -6,20 +6,27 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context as _, bail};
 use arrow::array::AsArray as _;
 use arrow::datatypes::{Int32Type, Int64Type};
+use tollbook_billing::document::Body;
 use tollbook_lake::as_text;
-use tollbook_schemas::catalog::diff::{Change, EntryChange, FieldChange, Section, broken};
+use tollbook_schemas::catalog::diff::{Change, EntryChange, FieldChange, Section, broken, broken_contract};
 use tollbook_schemas::catalog::{Catalog, KeptError, Problem, problem};
-use tollbook_schemas::id::PlanId;
+use tollbook_schemas::id::{ContractId, PlanId};
 use tollbook_schemas::tables::billing::{INVOICE, INVOICE_EVENT, INVOICE_LINE};
 
 use super::read_kept_partly;
 use crate::context::{CatalogProblems, JobContext};
 
-/// A plan version on issued invoices that were rated with another catalog than the present one.
+/// What issued invoices were rated by: a version of a plan or of a contract.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Sold {
+    Plan(PlanId, u32),
+    Contract(ContractId, u32),
+}
+
+/// A version on issued invoices that were rated with another catalog than the present one.
 #[derive(Debug)]
 struct Used {
-    plan: PlanId,
-    version: u32,
+    sold: Sold,
     /// The first of them, by number.
     invoice: String,
     invoices: i64,
@@ -39,7 +46,7 @@ struct Frozen {
 /// # Errors
 /// [`CatalogProblems`]; the lake's; kept catalogs that are damaged.
 pub async fn refuse_changes(context: &JobContext, catalog: &Catalog) -> anyhow::Result<()> {
-    let is_promised = |section| matches!(section, Section::Plan | Section::Meter);
+    let is_promised = |section| matches!(section, Section::Plan | Section::Contract | Section::Meter);
     // On the heap: the jobs around it are nested deeply already, and a thread's stack is small.
     let found = Box::pin(changes(context, catalog, is_promised)).await?;
     refuse(context, found).map(|_| ())
@@ -93,20 +100,26 @@ async fn changes(
                  is not compared: {first}"
             ));
         }
-        let versions = then.plans.iter().flat_map(|(plan, versions)| versions.iter().map(move |v| (plan, v.version)));
-        let mut changed: BTreeMap<(PlanId, u32), Vec<EntryChange>> = BTreeMap::new();
-        for (plan, version) in versions {
-            let mut entries = broken(&then, catalog, plan, version);
+        let mut changed: BTreeMap<Sold, Vec<EntryChange>> = BTreeMap::new();
+        for sold in sold_in(&then) {
+            let mut entries = match &sold {
+                Sold::Plan(plan, version) => broken(&then, catalog, plan, *version),
+                Sold::Contract(contract, version) => broken_contract(&then, catalog, contract, *version),
+            };
             entries.retain(|entry| is_looked_for(entry.section));
             if !entries.is_empty() {
-                changed.insert((plan.clone(), version), entries);
+                changed.insert(sold, entries);
             }
         }
         if changed.is_empty() {
             continue;
         }
-        for used in used_of(context, &sha256).await? {
-            for entry in changed.get(&(used.plan.clone(), used.version)).into_iter().flatten() {
+        let mut all_used = used_of(context, &sha256).await?;
+        if changed.keys().any(|sold| matches!(sold, Sold::Contract(..))) {
+            all_used.extend(contracts_of(context, &sha256).await?);
+        }
+        for used in all_used {
+            for entry in changed.get(&used.sold).into_iter().flatten() {
                 for field in fields_of(entry) {
                     let path = field.map_or_else(Vec::new, |field| field.path.clone());
                     if told.insert((entry.section, entry.id.clone(), entry.version, path)) {
@@ -120,6 +133,17 @@ async fn changes(
     Ok(found)
 }
 
+/// Every version of a plan or contract in a catalog.
+fn sold_in(catalog: &Catalog) -> Vec<Sold> {
+    let plans = catalog.plans.iter();
+    let plans = plans.flat_map(|(id, own)| own.iter().map(move |plan| Sold::Plan(id.clone(), plan.version)));
+    let contracts = catalog
+        .contracts
+        .iter()
+        .flat_map(|(id, own)| own.iter().map(move |contract| Sold::Contract(id.clone(), contract.version)));
+    plans.chain(contracts).collect()
+}
+
 /// The fields that are told one by one; none for an entry that is gone, which is told once.
 fn fields_of(entry: &EntryChange) -> Vec<Option<&FieldChange>> {
     match entry.change {
@@ -130,7 +154,17 @@ fn fields_of(entry: &EntryChange) -> Vec<Option<&FieldChange>> {
 
 impl Frozen {
     fn tell(&mut self, catalog: &Catalog, used: &Used, entry: &EntryChange, field: Option<&FieldChange>) {
-        let Used { plan, version, invoice, invoices, .. } = used;
+        let Used { sold, invoice, invoices } = used;
+        let (kind, id, version, versions) = match sold {
+            Sold::Plan(id, version) => {
+                let numbers = catalog.plans.get(id).into_iter().flatten().map(|plan| plan.version);
+                ("plan", id.as_str(), *version, numbers.max())
+            }
+            Sold::Contract(id, version) => {
+                let numbers = catalog.contracts.get(id).into_iter().flatten().map(|contract| contract.version);
+                ("contract", id.as_str(), *version, numbers.max())
+            }
+        };
         let billed = match invoices {
             1 => format!("is on invoice {invoice}"),
             _ => format!("is on invoice {invoice} and {} more", invoices - 1),
@@ -143,23 +177,26 @@ impl Frozen {
             // A long filter stands in the line above already.
             if old.chars().count() <= 40 { format!("put back {old}") } else { "put it back as it was".to_owned() }
         });
-        let next = catalog.plans.get(plan).into_iter().flatten().map(|plan| plan.version).max().unwrap_or(*version);
-        let next = next.max(*version) + 1;
+        let next = versions.unwrap_or(version).max(version) + 1;
         let (what, mend) = match entry.section {
             Section::Plan => (
-                format!("plan {plan} version {version} {billed} and {what}"),
+                format!("plan {id} version {version} {billed} and {what}"),
                 format!("{back}, and add version {next} with an effective_from"),
             ),
+            Section::Contract => (
+                format!("contract {id} version {version} {billed} and {what}"),
+                format!("{back}, and add version {next} with a later starts"),
+            ),
             Section::Meter => (
-                format!("meter {} of plan {plan} version {version}, which {billed}, {what}", entry.id),
+                format!("meter {} of {kind} {id} version {version}, which {billed}, {what}", entry.id),
                 format!(
-                    "{back}, add a meter under another id, and name it in version {next} of the plan with an \
-                     effective_from"
+                    "{back}, add a meter under another id, and name it in version {next} of the {kind} with {}",
+                    if kind == "plan" { "an effective_from" } else { "a later starts" }
                 ),
             ),
             Section::Product | Section::Issuer => {
                 self.notes.push(format!(
-                    "{} {} of plan {plan} version {version}, which {billed}, {what}; invoices stay as they are, and \
+                    "{} {} of {kind} {id} version {version}, which {billed}, {what}; invoices stay as they are, and \
                      usage that was not billed is computed anew",
                     entry.section.as_str(),
                     entry.id
@@ -207,12 +244,45 @@ async fn used_of(context: &JobContext, sha256: &str) -> anyhow::Result<Vec<Used>
         let counts = batch.column(3).as_primitive::<Int64Type>();
         for row in 0..batch.num_rows() {
             used.push(Used {
-                plan: PlanId::parse(plans.value(row)).context("invoice_line.plan_id")?,
-                version: u32::try_from(versions.value(row)).context("invoice_line.plan_version")?,
+                sold: Sold::Plan(
+                    PlanId::parse(plans.value(row)).context("invoice_line.plan_id")?,
+                    u32::try_from(versions.value(row)).context("invoice_line.plan_version")?,
+                ),
                 invoice: numbers.value(row).to_owned(),
                 invoices: counts.value(row),
             });
         }
     }
     Ok(used)
+}
+
+/// The contracts of issued invoices that a catalog rated: their documents say them.
+async fn contracts_of(context: &JobContext, sha256: &str) -> anyhow::Result<Vec<Used>> {
+    let lake = &context.lake;
+    let session = lake.empty_session()?;
+    for table in [&INVOICE, &INVOICE_EVENT] {
+        lake.register(&session, table, None).await?;
+    }
+    let sql = format!(
+        "select e.number, i.document from invoice i \
+         join invoice_event e on e.invoice_id = i.invoice_id and e.kind = 'issued' \
+         where i.catalog_sha256 = {} order by e.number",
+        as_text(sha256)
+    );
+    let mut used: BTreeMap<Sold, Used> = BTreeMap::new();
+    for batch in lake.query(&session, &sql).await? {
+        let (numbers, documents) = (batch.column(0).as_string::<i32>(), batch.column(1).as_string::<i32>());
+        for row in 0..batch.num_rows() {
+            let body: Body = serde_json::from_str(documents.value(row)).context("invoice.document")?;
+            let contracts = body.lines.into_iter().filter_map(|line| line.contract);
+            let sold: BTreeSet<Sold> =
+                contracts.map(|contract| Sold::Contract(contract.contract_id, contract.version)).collect();
+            for sold in sold {
+                let invoice = numbers.value(row).to_owned();
+                let first = Used { sold: sold.clone(), invoice, invoices: 0 };
+                used.entry(sold).or_insert(first).invoices += 1;
+            }
+        }
+    }
+    Ok(used.into_values().collect())
 }

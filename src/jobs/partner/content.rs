@@ -5,7 +5,7 @@
 use serde_json::{Map, Value};
 use tollbook_schemas::catalog::Catalog;
 use tollbook_schemas::decimal::Decimal;
-use tollbook_schemas::id::{PlanId, SubscriptionId};
+use tollbook_schemas::id::{ContractId, PlanId, SubscriptionId};
 use tollbook_schemas::lifecycle::KNOWN_TYPES;
 use tollbook_schemas::money::Currency;
 use tollbook_schemas::period::{Month, parse_instant, parse_zone};
@@ -28,7 +28,17 @@ pub(super) fn check_type(event_type: &str) -> Result<(), String> {
 const DATED_BY: &[(&str, &[&str])] = &[
     ("valid_from", &["identity.linked"]),
     ("valid_to", &["identity.unlinked"]),
-    ("effective_at", &["subscription.changed", "subscription.cancelled", "offboarded", "reactivated"]),
+    (
+        "effective_at",
+        &[
+            "subscription.changed",
+            "subscription.cancelled",
+            "contract.signed",
+            "contract.ended",
+            "offboarded",
+            "reactivated",
+        ],
+    ),
 ];
 
 /// What is wrong with the data of an event.
@@ -56,6 +66,9 @@ pub(super) fn check_data(event_type: &str, data: &Map<String, Value>, catalog: &
     if ["subscription.started", "subscription.changed"].contains(&event_type) {
         check(data, "plan_id", |text| plan(text, catalog)).map_err(said)?;
     }
+    if ["contract.signed", "contract.ended"].contains(&event_type) {
+        check(data, "contract_id", |text| contract(text, event_type, catalog)).map_err(said)?;
+    }
     if event_type == "cost.recorded" {
         check(data, "amount", |text| text.parse::<Decimal>().map(|_| ()).map_err(|e| shown(&e))).map_err(said)?;
         check(data, "currency", |text| Currency::parse(text).map(|_| ()).map_err(|e| shown(&e))).map_err(said)?;
@@ -77,6 +90,16 @@ pub(super) fn plan(text: &str, catalog: &Catalog) -> Result<(), String> {
     }
     let plans: Vec<&str> = catalog.plans.keys().map(PlanId::as_str).collect();
     Err(format!("the catalog has no plan {id}; its plans: {}", plans.join(", ")))
+}
+
+/// Whether the catalog has the contract; one that it has no more can still be ended.
+fn contract(text: &str, event_type: &str, catalog: &Catalog) -> Result<(), String> {
+    let id = ContractId::parse(text).map_err(|error| error.to_string())?;
+    if catalog.contracts.contains_key(&id) || event_type == "contract.ended" {
+        return Ok(());
+    }
+    let contracts: Vec<&str> = catalog.contracts.keys().map(ContractId::as_str).collect();
+    Err(format!("the catalog has no contract {id}; its contracts: {}", contracts.join(", ")))
 }
 
 fn check(data: &Map<String, Value>, field: &str, usable: impl Fn(&str) -> Result<(), String>) -> Result<(), String> {

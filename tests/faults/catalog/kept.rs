@@ -274,3 +274,78 @@ fn a_comparison_tells_what_changes_for_whom() {
         run(names).fails(2, words);
     }
 }
+
+/// A contract that is signed prices the next month, and cannot be changed once an invoice was issued by it.
+#[test]
+fn a_contract_that_was_billed_cannot_be_changed() {
+    const CONTRACT: &str = r#"
+[[contract]]
+id = "acme-2026"
+version = 1
+name = "Acme"
+plan = "maps-pro"
+currency = "EUR"
+starts = "2026-05-31T22:00:00Z"
+term_months = 12
+discount_percent = "10"
+minimum = { description = "Minimum", amount = "100" }
+"#;
+    let folder = Folder::new();
+    let catalog = format!("{CATALOG}{CONTRACT}");
+    folder.write(PATH, &catalog);
+    folder.write("partners.csv", PARTNERS);
+    feed(&folder);
+    folder.run(&["partner", "import", "partners.csv", "--apply"]).done();
+    let record = |contract: &str| {
+        let data = format!("{{\"contract_id\":\"{contract}\"}}");
+        let words = ["partner", "record", "--partner", "acme", "--type", "contract.signed", "--actor", "staff:ann"];
+        folder.run(&[&words[..], &["--at", "2026-05-20T00:00:00Z", "--data", &data]].concat())
+    };
+    record("acme-2027").fails(2, &["the catalog has no contract acme-2027; its contracts: acme-2026"]);
+    record("acme-2026").done();
+    aggregate(&folder);
+    bill(&folder, "draft").done();
+    bill(&folder, "issue").done();
+    let billed = kept(&folder).remove(0);
+    let register = bill(&folder, "register").done().printed;
+    for (partner, amount) in [("acme", "100.00"), ("dora", "49.00")] {
+        let line = register.lines().find(|line| line.starts_with(&format!("2026-06  {partner}"))).unwrap();
+        assert!(line.contains(amount), "{line}");
+    }
+    let sql = "select line_id from invoice_line where price_id = 'contract-minimum'";
+    let line = folder.run(&["--json", "sql", sql]).json()["line_id"].as_str().unwrap().to_owned();
+    let explained = folder.run(&["bill", "explain", &line]).done().printed;
+    assert!(explained.contains("Minimum") && explained.contains("by contract acme-2026 version 1"), "{explained}");
+    // Each key of it is a promise; its name is not.
+    for (from, to, what) in [
+        ("discount_percent = \"10\"", "discount_percent = \"5\"", "discount_percent was 10 and is 5"),
+        ("amount = \"100\"", "amount = \"90\"", "minimum.amount was 100 and is 90"),
+        ("term_months = 12", "term_months = 6", "ends was 2027-05-31T22:00:00Z and is 2026-11-30T23:00:00Z"),
+    ] {
+        assert!(CONTRACT.contains(from), "{from}");
+        folder.write(PATH, catalog.replace(from, to));
+        let words = [
+            &format!("contract acme-2026 version 1 is on invoice AC-000001 and was changed: {what}")[..],
+            "add version 2",
+        ];
+        for command in [&["check"][..], &["bill", "draft", MONTH[0], MONTH[1], MONTH[2], MONTH[3]]] {
+            folder.run(command).fails(2, &words);
+        }
+    }
+    folder.write(PATH, CATALOG);
+    folder.run(&["check"]).fails(2, &["contract acme-2026 version 1 is on invoice AC-000001 and is gone"]);
+    folder.write(PATH, catalog.replace("name = \"Acme\"\nplan", "name = \"Acme 2026\"\nplan"));
+    folder.run(&["check"]).done();
+    // The next version is told of the one who signed it, from the month on that it prices.
+    let second = CONTRACT.replace("version = 1", "version = 2").replace("2026-05-31T22", "2026-08-31T22");
+    folder.write(PATH, format!("{catalog}{}", second.replace("\"10\"", "\"20\"")));
+    folder.run(&["check"]).done();
+    let told = folder.run(&["catalog", "diff", &billed]).done().printed;
+    assert!(told.contains("contract acme-2026 version 2  added, against version 1"), "{told}");
+    assert!(
+        told.contains("contract acme-2026 version 2 instead of contract acme-2026 version 1")
+            && told.contains("2026-09"),
+        "{told}"
+    );
+    assert!(!told.contains("dora"), "{told}");
+}

@@ -93,7 +93,7 @@ impl Checking {
     }
 
     /// One price: its id, its words, its meter; the rest is the tariff's.
-    fn price(&self, node: &Node, before: &[Price], reading: &mut Reading) -> Option<Price> {
+    pub(super) fn price(&self, node: &Node, before: &[Price], reading: &mut Reading) -> Option<Price> {
         let whose = "a price";
         let mut table = Table::of(node, "price", reading)?;
         let (price_id, id_at) = Self::own_id(&mut table, whose, PriceId::parse, reading);

@@ -4,8 +4,10 @@
 //! compile before it stands here. A key that says what is so without it (a setting's default, a missing step) is left
 //! out. Tiers and cells count from 1.
 
+use crate::catalog::contract::ContractMinimum;
 use crate::catalog::{
-    Aggregation, Exclusion, Issuer, Meter, PlanVersion, Price, Product, Quota, RateLimit, Rule, Sandbox,
+    Aggregation, ContractVersion, Exclusion, Issuer, Meter, PlanVersion, Price, Product, Quota, RateLimit, Rule,
+    Sandbox,
 };
 use crate::exact::Direction;
 use crate::period::print_instant;
@@ -143,6 +145,27 @@ pub(super) fn version(plan: &PlanVersion) -> Fields {
         let number = format!("{at}");
         fields.put(&["quota", &number, "meter"], meter);
         fields.put(&["quota", &number, "per_month"], per_month);
+    }
+    fields
+}
+
+pub(super) fn contract(contract: &ContractVersion) -> Fields {
+    // The number tells which one it is, and is no field of it.
+    let ContractVersion { version: _, name, starts, ends, plan, currency, prices, discount_percent, minimum } =
+        contract;
+    let mut fields = Fields::default();
+    fields.put(&["name"], name);
+    fields.put(&["plan"], plan);
+    fields.put(&["currency"], currency);
+    fields.put(&["starts"], print_instant(*starts));
+    fields.put_some(&["ends"], ends.map(print_instant));
+    fields.put_some(&["discount_percent"], discount_percent.as_ref());
+    if let Some(ContractMinimum { description, amount }) = minimum {
+        fields.put(&["minimum", "description"], description);
+        fields.put(&["minimum", "amount"], amount);
+    }
+    for price in prices {
+        fields.put_all(&["price", price.price_id.as_str()], price_fields(price));
     }
     fields
 }

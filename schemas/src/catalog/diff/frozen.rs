@@ -1,7 +1,8 @@
-//! What may not change: a plan version that an issued invoice was rated with.
+//! What may not change: a version of a plan, or of a contract, that an issued invoice was rated with.
 //!
 //! - Its prices (all of them, their words and order too, because an invoice prints them), `effective_from`, issuer and
-//!   currency. Its name is printed nowhere and may change.
+//!   currency. Its name is printed nowhere and may change. Of a contract
+//!   version it is the same: all but its name.
 //! - What its meters count: everything of a meter but its name. A meter has no versions, so a changed filter would be a
 //!   changed price of every version that uses it, in the past too: usage of old periods is computed anew with it, and
 //!   late usage is billed as a difference to that. So it is an error, like a changed price.
@@ -12,8 +13,8 @@
 use std::collections::BTreeSet;
 
 use super::{Change, EntryChange, Section, entry, fields};
-use crate::catalog::{Catalog, Meter, PlanVersion};
-use crate::id::{MeterId, PlanId, ProductId};
+use crate::catalog::{Catalog, ContractVersion, Meter, PlanVersion, Price};
+use crate::id::{ContractId, MeterId, PlanId, ProductId};
 
 /// What is different between a plan version as it was billed and as it is now: the version, its meters, the products of
 /// these. Nothing where `then` does not have the version.
@@ -24,9 +25,30 @@ pub fn broken(then: &Catalog, now: &Catalog, plan: &PlanId, version: u32) -> Vec
     };
     let Some(billed) = of(then) else { return Vec::new() };
     let changed = entry(Section::Plan, plan, (Some(&billed), of(now).as_ref()), fields::version);
+    with_meters((then, now), changed, version, &billed.prices)
+}
+
+/// As [`broken`], of a version of a contract.
+#[must_use]
+pub fn broken_contract(then: &Catalog, now: &Catalog, contract: &ContractId, version: u32) -> Vec<EntryChange> {
+    let of = |catalog: &'_ Catalog| -> Option<ContractVersion> {
+        catalog.contracts.get(contract)?.iter().find(|other| other.version == version).cloned()
+    };
+    let Some(billed) = of(then) else { return Vec::new() };
+    let changed = entry(Section::Contract, contract, (Some(&billed), of(now).as_ref()), fields::contract);
+    with_meters((then, now), changed, version, &billed.prices)
+}
+
+/// What changed of a version, and of the meters of its prices and their products.
+fn with_meters(
+    (then, now): (&Catalog, &Catalog),
+    changed: Option<EntryChange>,
+    version: u32,
+    prices: &[Price],
+) -> Vec<EntryChange> {
     let changed = changed.map(|change| EntryChange { version: Some(version), ..change });
     let mut changes: Vec<EntryChange> = changed.into_iter().collect();
-    let meters: BTreeSet<&MeterId> = billed.prices.iter().filter_map(|price| price.meter.as_ref()).collect();
+    let meters: BTreeSet<&MeterId> = prices.iter().filter_map(|price| price.meter.as_ref()).collect();
     let used: Vec<&Meter> = meters.iter().filter_map(|id| then.meters.get(id)).collect();
     for id in meters {
         changes.extend(entry(Section::Meter, id, (then.meters.get(id), now.meters.get(id)), fields::meter));
@@ -37,12 +59,8 @@ pub fn broken(then: &Catalog, now: &Catalog, plan: &PlanId, version: u32) -> Vec
         used.iter().filter_map(|meter| meter.product.as_ref()).collect()
     };
     for id in products {
-        changes.extend(entry(
-            Section::Product,
-            id,
-            (then.products.get(id), now.products.get(id)),
-            fields::product_rules,
-        ));
+        let both = (then.products.get(id), now.products.get(id));
+        changes.extend(entry(Section::Product, id, both, fields::product_rules));
     }
     for change in changes.iter_mut().filter(|change| change.change == Change::Changed) {
         change.fields.retain(|field| field.path != ["name"]);

@@ -13,13 +13,15 @@ use super::{Section, entry, fields};
 use crate::catalog::{Catalog, Meter, PlanVersion};
 use crate::id::{PartnerId, PlanId, SubscriptionId};
 use crate::period::{Month, Period, PeriodError};
-use crate::registry::Subscription;
+use crate::registry::{ContractError, InForce, SignedContract, Subscription, contract_in_force};
 
 /// Who subscribed to what, and what was billed of it.
 #[derive(Debug, Clone, Copy)]
 pub struct Subscribers<'a> {
     /// Subscriptions as the registry has them.
     pub subscriptions: &'a BTreeMap<(SubscriptionId, DateTime<Utc>), Subscription>,
+    /// Contracts that were signed, as the registry has them.
+    pub contracts: &'a [SignedContract],
     /// End of the last period that was issued, by subscription.
     pub billed_until: &'a BTreeMap<SubscriptionId, DateTime<Utc>>,
 }
@@ -48,7 +50,8 @@ pub struct Affected {
 pub fn affected(old: &Catalog, new: &Catalog, who: Subscribers<'_>) -> Result<Vec<Affected>, PeriodError> {
     let mut affected = Vec::new();
     for subscription in who.subscriptions.values() {
-        affected.extend(first_of(old, new, subscription, who.billed_until.get(&subscription.subscription_id))?);
+        let billed_until = who.billed_until.get(&subscription.subscription_id);
+        affected.extend(first_of(old, new, subscription, who.contracts, billed_until)?);
     }
     affected.sort_by(|a, b| {
         (&a.partner_id, &a.subscription_id, a.period.start).cmp(&(&b.partner_id, &b.subscription_id, b.period.start))
@@ -60,6 +63,7 @@ fn first_of(
     old: &Catalog,
     new: &Catalog,
     subscription: &Subscription,
+    contracts: &[SignedContract],
     billed_until: Option<&DateTime<Utc>>,
 ) -> Result<Option<Affected>, PeriodError> {
     let plan = &subscription.plan_id;
@@ -67,9 +71,17 @@ fn first_of(
     let zone = subscription.time_zone.or_else(|| zone_of(new, plan)).or_else(|| zone_of(old, plan));
     let zone = zone.unwrap_or(chrono_tz::UTC);
     // Between two bounds of versions nothing changes, so only the months of these can be the first.
-    let bounds = [old, new].into_iter().filter_map(|catalog| catalog.plans.get(plan)).flatten();
+    let versions = [old, new].into_iter().filter_map(|catalog| catalog.plans.get(plan)).flatten();
+    let signed = contracts.iter().filter(|contract| contract.partner_id == subscription.partner_id);
+    let terms = signed.clone().flat_map(|contract| {
+        [old, new].into_iter().filter_map(|catalog| catalog.contracts.get(&contract.contract_id)).flatten()
+    });
+    let bounds = versions
+        .map(|version| version.effective_from)
+        .chain(signed.flat_map(|contract| [Some(contract.signed_at), contract.ended_at]).flatten())
+        .chain(terms.flat_map(|version| [Some(version.starts), version.ends]).flatten());
     let mut months = BTreeSet::from([Month::of(open_from, zone)]);
-    for bound in bounds.map(|version| version.effective_from).filter(|bound| *bound > open_from) {
+    for bound in bounds.filter(|bound| *bound > open_from) {
         let month = Month::of(bound, zone);
         months.extend([month, month.next()]);
     }
@@ -80,7 +92,9 @@ fn first_of(
         if start >= end {
             continue;
         }
-        let because = why(old, new, plan, start);
+        let in_force = |catalog| contract_in_force(contracts, catalog, subscription, start);
+        let mut because = why(old, new, plan, start);
+        because.extend(why_contract(in_force(old), in_force(new)));
         if !because.is_empty() {
             return Ok(Some(Affected {
                 partner_id: subscription.partner_id.clone(),
@@ -99,6 +113,31 @@ fn first_of(
 fn zone_of(catalog: &Catalog, plan: &PlanId) -> Option<Tz> {
     let issuer = &catalog.plans.get(plan)?.first()?.issuer;
     catalog.issuers.get(issuer).map(|issuer| issuer.time_zone)
+}
+
+/// What is different of the contract that applies.
+fn why_contract(
+    old: Result<Option<InForce<'_>>, ContractError>,
+    new: Result<Option<InForce<'_>>, ContractError>,
+) -> Option<String> {
+    let name = |one: &InForce<'_>| format!("contract {} version {}", one.contract_id, one.version.version);
+    match (old, new) {
+        (old, Err(error)) => (old.as_ref().err() != Some(&error)).then(|| error.to_string()),
+        (Err(_), Ok(new)) => {
+            Some(new.map_or("no contract applies".to_owned(), |new| format!("{} applies", name(&new))))
+        }
+        (Ok(None), Ok(None)) => None,
+        (Ok(None), Ok(Some(new))) => Some(format!("{} applies", name(&new))),
+        (Ok(Some(old)), Ok(None)) => Some(format!("{} applies no more", name(&old))),
+        (Ok(Some(old)), Ok(Some(new))) if name(&old) != name(&new) => {
+            Some(format!("{} instead of {}", name(&new), name(&old)))
+        }
+        (Ok(Some(old)), Ok(Some(new))) => {
+            let both = (Some(old.version), Some(new.version));
+            let changed = entry(Section::Contract, new.contract_id, both, fields::contract);
+            changed.map(|_| format!("{} changes", name(&new)))
+        }
+    }
 }
 
 /// What is different of a plan at an instant.

@@ -468,7 +468,7 @@ fn who_is_affected_from_which_period_on() {
         let id = subscription.subscription_id.clone();
         let billed_until = billed.map(|billed| (id.clone(), instant(billed))).into_iter().collect();
         let subscriptions = BTreeMap::from([((id, subscription.started_at), subscription)]);
-        let who = Subscribers { subscriptions: &subscriptions, billed_until: &billed_until };
+        let who = Subscribers { subscriptions: &subscriptions, contracts: &[], billed_until: &billed_until };
         let found = affected(&old, &parse(text), who).unwrap();
         let first = found.first().map(|one| (print_instant(one.period.start), one.because.join("; ")));
         match (first, wanted) {

@@ -1,0 +1,68 @@
+//! The minimum of a contract: the lines of a document in, a line for what is missing to each minimum out.
+//!
+//! A minimum is of a contract and a billing period, not of a subscription: all lines of the document that the contract
+//! prices count towards it, whatever spans they are of, so it is asked for once. The line is printed at 0 too, as every price is. It
+//! stands for the first span that the contract prices.
+
+use std::collections::BTreeMap;
+
+use tollbook_schemas::catalog::contract::MINIMUM_PRICE;
+use tollbook_schemas::decimal::Decimal;
+use tollbook_schemas::id::PriceId;
+use tollbook_schemas::money::{Currency, Money};
+
+use super::span::Span;
+use crate::document::{Line, LineContract, sum_of};
+use crate::rating::Working;
+use crate::rating::commitment::true_up;
+use crate::rating::prorate::Share;
+
+/// The lines, numbered behind those that are there.
+pub(super) fn minimums(spans: &[&Span<'_>], lines: &[Line], currency: Currency) -> Result<Vec<Line>, String> {
+    let mut first: BTreeMap<LineContract, &Span<'_>> = BTreeMap::new();
+    for span in spans {
+        if let Some(contract) = span.line_contract() {
+            first.entry(contract).or_insert(span);
+        }
+    }
+    let mut missing = Vec::new();
+    for (contract, span) in first {
+        let Some(minimum) = span.contract.and_then(|contract| contract.version.minimum.as_ref()) else { continue };
+        let place = || format!("the minimum of contract {}", contract.contract_id);
+        let own: Vec<Line> = lines.iter().filter(|line| line.contract.as_ref() == Some(&contract)).cloned().collect();
+        let billed = sum_of(&own).ok_or_else(|| format!("{}: its lines do not fit 63 bits", place()))?;
+        let amount = true_up(minimum.amount, Share::WHOLE, Money { minor: billed, currency }, currency)
+            .map_err(|error| format!("{}: {error}", place()))?;
+        missing.push(Line {
+            amount_minor: amount.minor,
+            contract: Some(contract.clone()),
+            description: minimum.description.clone(),
+            line_number: u32::try_from(lines.len() + missing.len() + 1)
+                .map_err(|_| "the document has too many lines".to_owned())?,
+            meter_id: None,
+            plan_id: span.subscription.plan_id.clone(),
+            plan_version: span.version.version,
+            price_id: PriceId::parse(MINIMUM_PRICE).map_err(|error| error.to_string())?,
+            price_model: "minimum".to_owned(),
+            quantity: Decimal::whole(1),
+            span_end: span.billed.end,
+            span_start: span.billed.start,
+            subscription_id: span.subscription.subscription_id.clone(),
+            unit: None,
+            usage: Vec::new(),
+            working: Working { exact: major(amount), ..Working::default() },
+        });
+    }
+    Ok(missing)
+}
+
+/// Minor units as a decimal of major ones.
+fn major(amount: Money) -> String {
+    let unit = 10_i128.checked_pow(12_u32.saturating_sub(amount.currency.exponent()));
+    let unscaled = unit.and_then(|unit| unit.checked_mul(i128::from(amount.minor)));
+    let decimal = unscaled.and_then(|unscaled| Decimal::from_unscaled(unscaled).ok());
+    decimal.map_or_else(|| amount.to_string(), |decimal| decimal.to_string())
+}
+
+#[cfg(test)]
+mod tests;

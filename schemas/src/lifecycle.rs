@@ -125,6 +125,9 @@ pub const KNOWN_TYPES: &[&str] = &[
     "subscription.started",
     "subscription.changed",
     "subscription.cancelled",
+    "subscription.paused",
+    "subscription.resumed",
+    "subscription.renewed",
     "cost.recorded",
 ];
 

@@ -2,12 +2,12 @@
 
 use anyhow::Context as _;
 use chrono::Days;
-use tollbook_billing::document::{Document, Line};
+use tollbook_billing::document::{Document, Line, Shadow};
 use tollbook_billing::event::{EventKind, InvoiceEvent, events_of};
 use tollbook_billing::issue::read_documents;
 use tollbook_billing::profile::Profiles;
-use tollbook_report::{ComponentPart, InvoiceDocument, InvoiceLine, Party, TierPart};
-use tollbook_schemas::money::Money;
+use tollbook_report::{ComponentPart, InvoiceDocument, InvoiceLine, Party, ShadowBill, TierPart};
+use tollbook_schemas::money::{Currency, Money};
 use tollbook_schemas::period::Month;
 use tollbook_schemas::tables::billing::{BILLING_PROFILE, INVOICE_EVENT};
 
@@ -63,8 +63,9 @@ fn printed(event: &InvoiceEvent, document: &Document, profiles: &Profiles) -> an
         month: body.month,
         period_start: body.period_start,
         period_end: body.period_end,
-        lines: body.lines.iter().map(|line| line_of(line, document)).collect(),
+        lines: body.lines.iter().map(|line| line_of(line, body.currency)).collect(),
         total: document.total(),
+        shadows: body.shadows.iter().map(shadow_of).collect(),
         pin: body.pin.clone(),
         catalog_sha256: body.catalog_sha256.clone(),
         profile_version_id: body.profile_version_id.to_string(),
@@ -72,7 +73,15 @@ fn printed(event: &InvoiceEvent, document: &Document, profiles: &Profiles) -> an
     })
 }
 
-fn line_of(line: &Line, document: &Document) -> InvoiceLine {
+fn shadow_of(shadow: &Shadow) -> ShadowBill {
+    ShadowBill {
+        plan_id: shadow.plan_id.to_string(),
+        lines: shadow.lines.iter().map(|line| line_of(line, shadow.currency)).collect(),
+        total: Money { minor: shadow.total_minor, currency: shadow.currency },
+    }
+}
+
+fn line_of(line: &Line, currency: Currency) -> InvoiceLine {
     let working = &line.working;
     let tiers = working.tiers.iter().map(|tier| TierPart {
         from: tier.from,
@@ -102,6 +111,6 @@ fn line_of(line: &Line, document: &Document) -> InvoiceLine {
         tiers: tiers.collect(),
         components: components.collect(),
         exact: working.exact.clone(),
-        amount: Money { minor: line.amount_minor, currency: document.body.currency },
+        amount: Money { minor: line.amount_minor, currency },
     }
 }

@@ -17,8 +17,8 @@ use tollbook_schemas::period::Month;
 use tollbook_simulate::Settings;
 
 use commands::{
-    close_of, estimate, run_aggregate, run_bill, run_catalog_coverage, run_catalog_diff, run_compact, run_demo, run_ingest,
-    run_partner, run_report,
+    close_of, estimate, run_aggregate, run_bill, run_catalog_coverage, run_catalog_diff, run_compact, run_demo,
+    run_ingest, run_partner, run_report,
 };
 
 /// API-gateway access logs in from Kafka, provable invoices out through Stripe.

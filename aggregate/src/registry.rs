@@ -8,6 +8,7 @@ use tollbook_schemas::id::PartnerId;
 use tollbook_schemas::lifecycle::LifecycleEvent;
 use tollbook_schemas::pin::Pin;
 use tollbook_schemas::registry::{Position, Registry, fold};
+use tollbook_schemas::schedule;
 use tollbook_schemas::source::Source;
 use tollbook_schemas::tables::partner_event::TABLE as PARTNER_EVENT;
 use tollbook_schemas::tables::{Row, Table, derived};
@@ -89,13 +90,16 @@ pub async fn refresh_registry(lake: &Lake, registry: &Registry, catalog: &Catalo
         .subscriptions
         .values()
         .map(|subscription| {
+            let zone = crate::segments::zone_of(subscription, catalog);
+            // Outside the calendar nothing ends: drafting tells why it cannot be billed.
+            let ended_at = schedule::ends_at(catalog, subscription, zone).unwrap_or(subscription.ended_at);
             Row::new()
                 .with("subscription_id", subscription.subscription_id.as_str())
                 .with("partner_id", subscription.partner_id.as_str())
                 .with("plan_id", subscription.plan_id.as_str())
-                .with("time_zone", crate::segments::zone_of(subscription, catalog).name())
+                .with("time_zone", zone.name())
                 .with("started_at", subscription.started_at)
-                .with("ended_at", subscription.ended_at)
+                .with("ended_at", ended_at)
         })
         .collect();
     replace_whole(lake, &derived::PARTNER, partners).await?;

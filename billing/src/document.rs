@@ -174,6 +174,19 @@ impl IssuedBy {
     }
 }
 
+/// What the usage of one subscription would have cost on another plan: told, and in no total.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shadow {
+    /// Currency of its amounts: that of the other plan.
+    pub currency: Currency,
+    /// Lines, as the other plan would print them.
+    pub lines: Vec<Line>,
+    /// The other plan.
+    pub plan_id: PlanId,
+    /// Sum of its lines, in minor units.
+    pub total_minor: i64,
+}
+
 /// The content of a document. Fields are in order of name, so that its JSON is canonical.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Body {
@@ -207,6 +220,9 @@ pub struct Body {
     pub pin: String,
     /// Version of the billing profile.
     pub profile_version_id: ProfileVersionId,
+    /// Shadow bills, of plans that name one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shadows: Vec<Shadow>,
     /// Sum of the lines, in minor units.
     pub total_minor: i64,
 }

@@ -1,7 +1,9 @@
 //! Drafting: usage, registry, catalog and billing profiles at a pin in, documents for one month out. Pure.
 //!
-//! For each subscription: its month in its own time zone, cut to its own start and end, is the **span** that is
-//! billed; the plan version in force at the start of the span prices it, and so does the contract that its partner has then. Every price of the plan is a line, at 0 too,
+//! For each subscription: its billing periods that end in the month, in its own time zone and cut to its own start and
+//! end, are the **spans** that are billed; the plan version in force at the start of a span prices it, and so does the contract
+//! that its partner has then. A plan's periods are the months of the calendar unless it says otherwise. Every price of the
+//! plan is a line, at 0 too,
 //! so that a customer sees what was counted. Subscriptions of a partner with the same issuer and currency share one
 //! document, ordered by subscription, then as the plan lists its prices.
 //!
@@ -16,6 +18,7 @@
 mod adjust;
 mod contract;
 mod line;
+mod shadow;
 mod span;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,6 +34,7 @@ use crate::document::{Body, Document, DocumentKind, FORMAT, IssuedBy, sum_of};
 use crate::profile::{Profile, Profiles, TERMS_DAYS_MAX};
 use crate::usage::UsageSlice;
 
+pub use line::PAUSED;
 use span::Span;
 
 pub use adjust::{Unadjusted, draft_adjusting};
@@ -185,7 +189,7 @@ fn documents_of(
     }
     let mut spans = Vec::new();
     for subscription in input.registry.subscriptions.values().filter(|s| s.partner_id == *partner_id) {
-        spans.extend(span::span_of(input, subscription)?);
+        spans.extend(span::spans_of(input, subscription)?);
     }
     span::check_overlaps(&spans)?;
     if spans.is_empty() {
@@ -235,13 +239,14 @@ fn document_of(
         for price in &span.prices {
             let number = u32::try_from(lines.len() + 1).map_err(|_| "the document has too many lines".to_owned())?;
             lines.push(line::line_of(input.catalog, usage, span, price, number)?);
+            lines.extend(line::paused_line_of(input.catalog, usage, span, price, number)?);
         }
     }
     lines.extend(contract::minimums(spans, &lines, currency)?);
     let total_minor =
         sum_of(&lines).ok_or("the total does not fit 63 bits of minor units; look at the prices of the plan")?;
     // Zones may differ between subscriptions: the document's period covers each one's month.
-    let period_start = spans.iter().map(|span| span.month.start).min();
+    let period_start = spans.iter().map(|span| span.month.start.min(span.period.start)).min();
     let period_end = spans.iter().map(|span| span.month.end).max();
     let (Some(period_start), Some(period_end)) = (period_start, period_end) else {
         return Err("a document has no subscription".to_owned());
@@ -261,6 +266,7 @@ fn document_of(
         period_start,
         pin: input.pin_json.to_owned(),
         profile_version_id: profile.profile_version_id.clone(),
+        shadows: shadow::shadows_of(input, usage, spans)?,
         total_minor,
     };
     Document::close(body).map_err(|error| error.to_string())
@@ -269,6 +275,13 @@ fn document_of(
 /// Nothing is dropped in silence (I9): a partner without a subscription may still have traffic.
 fn why_nothing(input: &DraftInput<'_>, usage: &UsageIndex<'_>, partner_id: &PartnerId) -> String {
     let month = input.month;
+    let own = || input.registry.subscriptions.values().filter(|subscription| subscription.partner_id == *partner_id);
+    if let Some((id, period)) = own().find_map(|subscription| span::next_bill(input, subscription)) {
+        return format!(
+            "no period of subscription {id} ends in {month}; its period {} is billed in {}",
+            period.0, period.1
+        );
+    }
     let ever = input.registry.subscriptions.values().any(|subscription| subscription.partner_id == *partner_id);
     let subject = if ever { "no subscription runs" } else { "never subscribed, so none runs" };
     let unbilled: Vec<&MeterId> = usage

@@ -96,6 +96,7 @@ fn document(partner: &str, currency: &str, line_count: u32) -> Document {
         period_start: at("2026-06-01T00:00:00Z"),
         pin: "{}".into(),
         profile_version_id: ProfileVersionId::derive([partner]),
+        shadows: Vec::new(),
         total_minor,
     };
     Document::close(body).unwrap()

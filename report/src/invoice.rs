@@ -104,6 +104,17 @@ pub struct InvoiceLine {
     pub adjusts: Option<AdjustedPart>,
 }
 
+/// What the same usage would have cost on another plan; in no total.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ShadowBill {
+    /// The other plan.
+    pub plan_id: String,
+    /// Its lines.
+    pub lines: Vec<InvoiceLine>,
+    /// Their sum.
+    pub total: Money,
+}
+
 /// Everything on the page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct InvoiceDocument {
@@ -137,6 +148,9 @@ pub struct InvoiceDocument {
     pub lines: Vec<InvoiceLine>,
     /// Sum of the lines.
     pub total: Money,
+    /// What the usage would have cost on other plans.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub shadows: Vec<ShadowBill>,
     /// What was known, JSON.
     pub pin: String,
     /// Hash of the catalog that priced it.
@@ -161,7 +175,12 @@ pub fn invoice_html(invoice: &InvoiceDocument) -> String {
     party(&mut page, "Bill to", &invoice.bill_to);
     page.raw("</div>");
     facts(&mut page, invoice);
-    page.raw(&lines_table(invoice));
+    page.raw(&lines_table(invoice, &invoice.lines, invoice.total, "Total"));
+    for shadow in &invoice.shadows {
+        page.element("h2", "", &format!("What this would have cost on plan {}", shadow.plan_id));
+        page.element("p", "", "Not charged, and in no total above.");
+        page.raw(&lines_table(invoice, &shadow.lines, shadow.total, "Would have been"));
+    }
     foot(&mut page, invoice);
     page.end()
 }
@@ -214,13 +233,13 @@ fn facts(page: &mut Page, invoice: &InvoiceDocument) {
     page.raw("</dl>");
 }
 
-fn lines_table(invoice: &InvoiceDocument) -> String {
-    let currency = invoice.total.currency;
+fn lines_table(invoice: &InvoiceDocument, lines: &[InvoiceLine], total: Money, label: &str) -> String {
+    let currency = total.currency;
     let mut html = String::from(
         "<table>\n<thead><tr><th>#</th><th>Description</th><th class=\"figure\">Quantity</th>\
          <th class=\"figure\">Price</th><th class=\"figure\">Amount</th></tr></thead>\n<tbody>\n",
     );
-    for line in &invoice.lines {
+    for line in lines {
         let parts = parts_of(line, currency);
         line_row(&mut html, line, invoice, !parts.is_empty());
         for (at, part) in parts.iter().enumerate() {
@@ -230,9 +249,10 @@ fn lines_table(invoice: &InvoiceDocument) -> String {
     // Writing to a string cannot fail.
     let _ = write!(
         html,
-        "<tr class=\"total\"><td></td><td>Total</td><td></td><td></td><td class=\"figure\">{}</td></tr>\n\
+        "<tr class=\"total\"><td></td><td>{}</td><td></td><td></td><td class=\"figure\">{}</td></tr>\n\
          </tbody>\n</table>",
-        escape(&invoice.total.to_string())
+        escape(label),
+        escape(&total.to_string())
     );
     html
 }
@@ -312,7 +332,8 @@ fn parts_of(line: &InvoiceLine, currency: Currency) -> Vec<Part> {
     };
     // What was priced is told where the steps before the price made another number of what was counted.
     let counted = line.adjusts.as_ref().map_or(line.quantity, |adjusts| adjusts.now_quantity);
-    let is_other = |billable: &&String| **billable != counted.to_string();
+    // Of a flat price its components say what part of the period it is.
+    let is_other = |billable: &&String| **billable != counted.to_string() && line.price_model != "flat";
     let priced = line.billable.as_ref().filter(is_other).map(|billable| Part {
         name: "quantity priced, after conversion, rounding and included units".to_owned(),
         quantity: billable.clone(),

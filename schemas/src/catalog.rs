@@ -23,6 +23,7 @@ use chrono_tz::Tz;
 use crate::digest::{sha256_hex, sha256_parts};
 use crate::id::{ContractId, IssuerId, MeterId, PlanId, PriceId, ProductId};
 use crate::money::Currency;
+use crate::period::cadence::Cadence;
 
 pub use crate::meter::{Aggregation, Exclusion};
 pub use crate::price::{PriceModel, Tariff, Tier};
@@ -121,6 +122,10 @@ pub struct PlanVersion {
     pub version: u32,
     /// First instant at which it applies; the version in force at the start of a billing period prices it.
     pub effective_from: DateTime<Utc>,
+    /// How long a billing period is, and where it begins.
+    pub cadence: Cadence,
+    /// The plan that a shadow bill beside each document tells the cost of: what the same usage would have cost on it.
+    pub shadow_of: Option<PlanId>,
     /// Name, as printed.
     pub name: String,
     /// Who issues the invoice.

@@ -18,6 +18,7 @@ pub mod period;
 pub mod pin;
 pub mod price;
 pub mod registry;
+pub mod schedule;
 pub mod source;
 pub mod tables;
 pub mod views;

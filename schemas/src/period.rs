@@ -4,6 +4,8 @@
 //! month's first day. Where a zone skips that midnight (a DST change at 0:00), the month starts at the first
 //! instant that exists; where midnight happens twice, at the earlier one. Nothing here reads a clock.
 
+pub mod cadence;
+
 use std::fmt;
 use std::str::FromStr;
 

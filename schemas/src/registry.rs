@@ -16,6 +16,7 @@
 
 mod claims;
 mod contracts;
+mod course;
 mod offboarding;
 mod said;
 mod subscriptions;
@@ -38,6 +39,8 @@ use offboarding::Offboarding;
 use subscriptions::Terms;
 
 pub use contracts::{ContractError, InForce, SignedContract, contract_in_force};
+pub use course::{Course, Ending, EndsWith, Pause, Renewal, Term};
+pub(crate) use course::{RENEWAL, TERM_MONTHS_MAX, WHEN};
 pub use said::{RECORD, is_said};
 
 /// Where an event was read: the tie-break of the fold, and its evidence.
@@ -175,8 +178,11 @@ pub struct Subscription {
     pub time_zone: Option<Tz>,
     /// First instant on this plan.
     pub started_at: DateTime<Utc>,
-    /// First instant after it: of the subscription, or of its next plan.
+    /// First instant after it: of the subscription, or of its next plan. A cancellation or term that ends with its period
+    /// is in `course`, and ends it earlier (`schedule::ends_at`).
     pub ended_at: Option<DateTime<Utc>>,
+    /// Units, pauses, term, and ends that wait.
+    pub course: Course,
 }
 
 /// What a finding is about, and so whether the partner can be billed in spite of it.
@@ -186,8 +192,8 @@ pub enum Concern {
     Subscription,
     /// A start or change that could not be used, and that was put right: the registry's `settle` has the rules.
     SettledSubscription,
-    /// A cancellation, or the end of a contract, that ends nothing. What runs is known, so it is billed; whoever meant to end
-    /// it must say so.
+    /// A cancellation, or the end of a contract, that ends nothing; a pause, resumption or renewal that changes nothing. What
+    /// runs is known, so it is billed; whoever meant something else must say so.
     Cancellation,
     /// An identity link or an environment.
     Link,
@@ -295,7 +301,12 @@ impl Folding {
             "credential.revoked" => self.revoke(position, event, partner_id),
             "subscription.started" => self.start(position, event, partner_id),
             "subscription.changed" => self.terms.note_change(position, event, partner_id),
-            "subscription.cancelled" => self.terms.note_cancel(position, event, partner_id),
+            "subscription.cancelled" if course::ends_with(event).is_none() => {
+                self.terms.note_cancel(position, event, partner_id);
+            }
+            "subscription.cancelled" | "subscription.paused" | "subscription.resumed" | "subscription.renewed" => {
+                self.note_turn(position, event, partner_id);
+            }
             "contract.signed" | "contract.ended" => self.sign(position, event, partner_id),
             _ => {}
         }
@@ -313,7 +324,9 @@ impl Folding {
             "registered" | "reactivated" => Concern::Partner,
             // Until when the last bill goes is not known.
             "offboarded" => Concern::Subscription,
-            "subscription.cancelled" => Concern::Cancellation,
+            "subscription.cancelled" | "subscription.paused" | "subscription.resumed" | "subscription.renewed" => {
+                Concern::Cancellation
+            }
             "identity.linked" | "identity.unlinked" | "credential.issued" | "credential.revoked" => Concern::Link,
             _ => return None,
         };

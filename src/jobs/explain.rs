@@ -4,6 +4,7 @@
 use anyhow::{Context as _, bail};
 use tollbook_aggregate::{Evidence, explain as evidence_of, read_registry};
 use tollbook_billing::document::{Document, Line};
+use tollbook_billing::draft::PAUSED;
 use tollbook_billing::rating::Working;
 use tollbook_lake::as_text;
 use tollbook_schemas::catalog::{Catalog, KeptError};
@@ -66,7 +67,20 @@ pub async fn explain(context: &JobContext, line_id: &str) -> anyhow::Result<Expl
     let evidence = match meter.transpose()? {
         None => Vec::new(),
         Some(meter) => {
-            evidence_of(&context.lake, &registry, &catalog, &access, meter, &document.body.partner_id, span).await?
+            let partner_id = &document.body.partner_id;
+            let mut evidence =
+                evidence_of(&context.lake, &registry, &catalog, &access, meter, partner_id, span).await?;
+            // What was used during a pause stands on a line of its own.
+            let of_line = registry.subscriptions.values().find(|own| {
+                own.subscription_id == line.subscription_id
+                    && own.started_at <= span.start
+                    && own.plan_id == line.plan_id
+            });
+            if let Some(course) = of_line.map(|own| &own.course) {
+                let is_paused_line = line.price_model == PAUSED;
+                evidence.retain(|part| course.is_paused_at(part.slice.start) == is_paused_line);
+            }
+            evidence
         }
     };
     let same_catalog = catalog.sha256 == document.body.catalog_sha256;

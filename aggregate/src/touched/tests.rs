@@ -3,7 +3,7 @@
 use chrono_tz::Tz;
 use tollbook_schemas::id::{PlanId, SubscriptionId};
 use tollbook_schemas::period::{parse_instant, print_instant};
-use tollbook_schemas::registry::{IdentityLink, Subscription};
+use tollbook_schemas::registry::{Course, IdentityLink, Subscription};
 
 use super::*;
 
@@ -76,6 +76,7 @@ fn subscribed(zone: Tz, start: &str, end: Option<&str>) -> Registry {
         time_zone: Some(zone),
         started_at: at(start),
         ended_at: end.map(at),
+        course: Course::default(),
     };
     registry.subscriptions.insert((subscription.subscription_id.clone(), subscription.started_at), subscription);
     registry

@@ -13,7 +13,7 @@ use tollbook_schemas::id::{MeterId, PartnerId, PlanId, SubscriptionId};
 use tollbook_schemas::lifecycle::LifecycleEvent;
 use tollbook_schemas::meter::{MeterState, Observation};
 use tollbook_schemas::period::{parse_instant, print_instant};
-use tollbook_schemas::registry::{IdentityLink, LinkSystem, Subscription};
+use tollbook_schemas::registry::{Course, IdentityLink, LinkSystem, Subscription};
 use tollbook_schemas::source::Source;
 use tollbook_schemas::tables::Value;
 
@@ -199,6 +199,7 @@ fn registry(step: i64, dice: &mut Dice) -> Registry {
             time_zone: Some(zone),
             started_at,
             ended_at: (dice.below(2) == 0).then(|| started_at + TimeDelta::seconds(dice.below(90_000))),
+            course: Course::default(),
         };
         registry.subscriptions.insert((subscription.subscription_id.clone(), started_at), subscription);
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 
-use chrono::{NaiveDate, NaiveTime, TimeDelta};
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta};
 use tollbook_schemas::catalog::{Aggregation, Catalog, Meter, Price};
 use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::id::MeterId;
@@ -14,8 +14,11 @@ use super::UsageIndex;
 use super::span::Span;
 use crate::document::{BilledDay, Line};
 use crate::rating::usage::Group;
-use crate::rating::{Usage, rate};
-use crate::usage::{UsageError, UsageSlice, fold};
+use crate::rating::{Usage, Working, rate};
+use crate::usage::{Folded, UsageError, UsageSlice, fold};
+
+/// What stands for the price's model on a line of what was used while paused.
+pub const PAUSED: &str = "paused";
 
 pub(super) fn line_of(
     catalog: &Catalog,
@@ -28,20 +31,15 @@ pub(super) fn line_of(
         let subscription_id = &span.subscription.subscription_id;
         format!("price {} of subscription {subscription_id}", price.price_id)
     };
-    let served = span.served();
     let (usage, unit, days) = match &price.meter {
-        // A flat price is one period's worth.
-        None => (Usage::of(Decimal::whole(1)), None, Vec::new()),
+        // A flat price is one period's worth, for each of its units.
+        None => (Usage::of(span.units(price.tariff.settings.per)), None, Vec::new()),
         Some(meter_id) => {
-            let meter = catalog.meters.get(meter_id).ok_or_else(|| format!("the catalog has no meter {meter_id}"))?;
-            let slices = slices_of(usage, span, meter_id)?;
-            let earlier = earlier_of(usage, span, meter_id);
-            let (usage, days) = measure(meter_id, meter, &slices, span.billed, &earlier)
-                .map_err(|e| format!("{}: {}", place(), told(&e)))?;
+            let (meter, usage, days) = metered(catalog, usage, span, meter_id, &span.running(), &place)?;
             (usage, Some(meter.unit.clone()), days)
         }
     };
-    let usage = Usage { served: Some(served), ..usage };
+    let usage = Usage { served: Some(span.served()), ..usage };
     let rated =
         rate(&price.tariff, &usage, span.version.currency).map_err(|error| format!("{}: {}", place(), told(&error)))?;
     Ok(Line {
@@ -65,12 +63,74 @@ pub(super) fn line_of(
     })
 }
 
-/// The slices inside the span; one across its edge would be billed twice or not at all.
-fn slices_of<'a>(usage: &UsageIndex<'a>, span: &Span<'_>, meter_id: &MeterId) -> Result<Vec<&'a UsageSlice>, String> {
+/// What was used while the subscription was paused: a line of 0, so that nobody takes it for billed or lost. None where
+/// nothing was used; one for each meter, whatever the number of its prices.
+pub(super) fn paused_line_of(
+    catalog: &Catalog,
+    usage: &UsageIndex<'_>,
+    span: &Span<'_>,
+    price: &Price,
+    line_number: u32,
+) -> Result<Option<Line>, String> {
+    let paused = span.paused();
+    let (Some(meter_id), Some(first), Some(last)) = (&price.meter, paused.first(), paused.last()) else {
+        return Ok(None);
+    };
+    let place = || format!("the pause of subscription {}", span.subscription.subscription_id);
+    let is_first = span.version.prices.iter().find(|other| other.meter == price.meter);
+    let (meter, used, days) = metered(catalog, usage, span, meter_id, &paused, &place)?;
+    if days.is_empty() || is_first.is_none_or(|first| first.price_id != price.price_id) {
+        return Ok(None);
+    }
+    let line_number = line_number.checked_add(1).ok_or_else(|| "the document has too many lines".to_owned())?;
+    Ok(Some(Line {
+        amount_minor: 0,
+        description: format!("{}: used while paused, not charged", price.description),
+        line_number,
+        meter_id: price.meter.clone(),
+        plan_id: span.subscription.plan_id.clone(),
+        plan_version: span.version.version,
+        price_id: price.price_id.clone(),
+        price_model: PAUSED.to_owned(),
+        quantity: used.quantity,
+        span_end: last.end,
+        span_start: first.start,
+        subscription_id: span.subscription.subscription_id.clone(),
+        unit: Some(meter.unit.clone()),
+        usage: days,
+        working: Working { exact: "0".to_owned(), ..Working::default() },
+    }))
+}
+
+/// The usage of a meter in some times of a span, and its evidence by day.
+fn metered<'a>(
+    catalog: &'a Catalog,
+    usage: &UsageIndex<'_>,
+    span: &Span<'_>,
+    meter_id: &MeterId,
+    times: &[Period],
+    place: &dyn Fn() -> String,
+) -> Result<(&'a Meter, Usage, Vec<BilledDay>), String> {
+    let meter = catalog.meters.get(meter_id).ok_or_else(|| format!("the catalog has no meter {meter_id}"))?;
+    let slices = slices_of(usage, span, meter_id, times)?;
+    let known = usage.get(&(&span.subscription.partner_id, meter_id)).map_or(&[][..], Vec::as_slice);
+    let (usage, days) =
+        measure(meter_id, meter, &slices, times, known).map_err(|e| format!("{}: {}", place(), told(&e)))?;
+    Ok((meter, usage, days))
+}
+
+/// The slices inside some times of a span; one across an edge would be billed twice or not at all.
+fn slices_of<'a>(
+    usage: &UsageIndex<'a>,
+    span: &Span<'_>,
+    meter_id: &MeterId,
+    times: &[Period],
+) -> Result<Vec<&'a UsageSlice>, String> {
     let partner_id = &span.subscription.partner_id;
     let mut inside = Vec::new();
     for slice in usage.get(&(partner_id, meter_id)).into_iter().flatten() {
-        match slice.slice.intersect(&span.billed) {
+        let part = times.iter().find_map(|time| slice.slice.intersect(time));
+        match part {
             None => {}
             Some(part) if part == slice.slice => inside.push(*slice),
             Some(_) => {
@@ -88,18 +148,51 @@ fn slices_of<'a>(usage: &UsageIndex<'a>, span: &Span<'_>, meter_id: &MeterId) ->
     Ok(inside)
 }
 
-/// The slices before the span.
-fn earlier_of<'a>(usage: &UsageIndex<'a>, span: &Span<'_>, meter_id: &MeterId) -> Vec<&'a UsageSlice> {
-    let all = usage.get(&(&span.subscription.partner_id, meter_id)).into_iter().flatten();
-    all.filter(|slice| slice.slice.end <= span.billed.start).copied().collect()
+/// Folds the slices that lie in some times, in order. What a level comes to depends on how long it held: each time adds its
+/// own, with what held when it began. `known` are all slices of the meter.
+fn fold_over(
+    meter_id: &MeterId,
+    aggregation: Aggregation,
+    slices: &[&UsageSlice],
+    times: &[Period],
+    known: &[&UsageSlice],
+) -> Result<Folded, UsageError> {
+    let (Some(first), Some(last)) = (times.first(), times.last()) else {
+        return fold(
+            meter_id,
+            aggregation,
+            &[],
+            Period { start: DateTime::UNIX_EPOCH, end: DateTime::UNIX_EPOCH },
+            &[],
+        );
+    };
+    let before = |time: &Period| -> Vec<&UsageSlice> {
+        match aggregation.carries_over() {
+            true => known.iter().filter(|slice| slice.slice.end <= time.start).copied().collect(),
+            false => Vec::new(),
+        }
+    };
+    let all = Period { start: first.start, end: last.end };
+    let folded = fold(meter_id, aggregation, slices, all, &before(first))?;
+    if times.len() == 1 || !aggregation.carries_over() {
+        return Ok(folded);
+    }
+    let mut quantity = Decimal::ZERO;
+    for time in times {
+        let inside: Vec<&UsageSlice> =
+            slices.iter().filter(|slice| slice.slice.intersect(time).is_some()).copied().collect();
+        let of_time = fold(meter_id, aggregation, &inside, *time, &before(time))?.quantity;
+        quantity = quantity.checked_add(of_time).map_err(|error| UsageError::Overflow(meter_id.clone(), error))?;
+    }
+    Ok(Folded { quantity, ..folded })
 }
 
 fn measure(
     meter_id: &MeterId,
     meter: &Meter,
     slices: &[&UsageSlice],
-    span: Period,
-    earlier: &[&UsageSlice],
+    times: &[Period],
+    known: &[&UsageSlice],
 ) -> Result<(Usage, Vec<BilledDay>), UsageError> {
     let mut by_day: BTreeMap<NaiveDate, Vec<&UsageSlice>> = BTreeMap::new();
     for slice in slices {
@@ -109,12 +202,9 @@ fn measure(
     for (event_date, of_day) in by_day {
         // What a level comes to over one day depends on what held at its begin.
         let start = event_date.and_time(NaiveTime::MIN).and_utc();
-        let day = Period { start, end: start + TimeDelta::days(1) }.intersect(&span).unwrap_or(span);
-        let before: Vec<&UsageSlice> = match meter.aggregation.carries_over() {
-            true => earlier.iter().chain(slices).filter(|slice| slice.slice.end <= day.start).copied().collect(),
-            false => Vec::new(),
-        };
-        let folded = fold(meter_id, meter.aggregation, &of_day, day, &before)?;
+        let day = Period { start, end: start + TimeDelta::days(1) };
+        let of_times: Vec<Period> = times.iter().filter_map(|time| time.intersect(&day)).collect();
+        let folded = fold_over(meter_id, meter.aggregation, &of_day, &of_times, known)?;
         days.push(BilledDay {
             event_count: folded.event_count,
             event_date,
@@ -123,7 +213,7 @@ fn measure(
             usage_sha256: folded.usage_sha256,
         });
     }
-    let whole = fold(meter_id, meter.aggregation, slices, span, earlier)?;
+    let whole = fold_over(meter_id, meter.aggregation, slices, times, known)?;
     let groups = match meter.aggregation {
         // What does not add up over its dimensions cannot be priced by them.
         Aggregation::Count | Aggregation::Sum if !meter.group_by.is_empty() => {
@@ -133,7 +223,7 @@ fn measure(
                 by_values.entry(&slice.dimensions).or_default().push(slice);
             }
             let group = |(values, slices): (&BTreeMap<String, String>, Vec<&UsageSlice>)| {
-                let quantity = fold(meter_id, meter.aggregation, &slices, span, &[])?.quantity;
+                let quantity = fold_over(meter_id, meter.aggregation, &slices, times, &[])?.quantity;
                 Ok(Group { values: values.clone(), quantity })
             };
             Some(by_values.into_iter().map(group).collect::<Result<Vec<_>, UsageError>>()?)
@@ -198,7 +288,7 @@ mod tests {
         };
         let all = [slice(Some("eu"), 100, 3, 2), slice(None, 0, 0, 0), slice(Some("us"), 0, 1, 1)];
         let all: Vec<&UsageSlice> = all.iter().collect();
-        let (usage, days) = measure(&MeterId::parse("bytes").unwrap(), &meter, &all, hour, &[]).unwrap();
+        let (usage, days) = measure(&MeterId::parse("bytes").unwrap(), &meter, &all, &[hour], &[]).unwrap();
         assert_eq!((usage.quantity, usage.event_count), (Decimal::whole(100), Some(1)));
         let groups: Vec<_> = usage.groups.unwrap().into_iter().map(|group| (group.values, group.quantity)).collect();
         assert_eq!(groups, [(BTreeMap::from([("region".to_owned(), "eu".to_owned())]), Decimal::whole(100))]);

@@ -1,17 +1,21 @@
-//! The part of a month that one subscription bills, and the plan version that prices it.
+//! What one subscription bills in an invoice run: the billing periods that end in its month, each cut to the time in which
+//! the subscription ran on its plan, with the version that prices it. A month's run bills what ends in it, so a plan that
+//! is billed by the week has several spans in a month, and one that is billed by the year one in twelve.
 
 use tollbook_schemas::catalog::{PlanVersion, Price};
 use tollbook_schemas::decimal::Decimal;
-use tollbook_schemas::id::MeterId;
-use tollbook_schemas::period::{Period, Tz, days_of, print_instant};
+use tollbook_schemas::id::{MeterId, SubscriptionId};
+use tollbook_schemas::period::{Month, Period, Tz, days_of, print_instant};
+use tollbook_schemas::price::setting::Per;
 use tollbook_schemas::registry::{InForce, Subscription, contract_in_force};
+use tollbook_schemas::schedule;
 
 use super::DraftInput;
 use crate::document::LineContract;
 use crate::rating::served::{Length, Served, Stretch};
 
 /// What one subscription bills.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Span<'a> {
     pub(super) subscription: &'a Subscription,
     pub(super) version: &'a PlanVersion,
@@ -19,20 +23,57 @@ pub(super) struct Span<'a> {
     pub(super) contract: Option<InForce<'a>>,
     /// Those of the version, under the contract.
     pub(super) prices: Vec<Price>,
-    /// The whole month, in the subscription's zone.
+    /// The month of the invoice run, in the subscription's zone.
     pub(super) month: Period,
+    /// The whole billing period.
+    pub(super) period: Period,
     /// The part of it in which the subscription ran.
     pub(super) billed: Period,
-    /// The zone whose midnights the month has.
+    /// The zone whose midnights the periods have.
     zone: Tz,
 }
 
 impl Span<'_> {
-    /// How much of the month is billed, for what is prorated.
+    /// How much of the period is billed, and with how many units, for what is prorated.
     pub(super) fn served(&self) -> Served {
         let length = |period: Period| Length::new(period, days_of(period, self.zone));
-        let stretch = Stretch { length: length(self.billed), units: Decimal::whole(1) };
-        Served { whole: length(self.month), stretches: vec![stretch] }
+        let stretches = self.subscription.course.stretches(self.billed);
+        let stretch = |(time, units)| Stretch { length: length(time), units };
+        Served { whole: length(self.period), stretches: stretches.into_iter().map(stretch).collect() }
+    }
+
+    /// The units of a flat price: the most that there were at once, or the one subscription.
+    pub(super) fn units(&self, per: Per) -> Decimal {
+        match per {
+            Per::Subscription => Decimal::whole(1),
+            Per::Unit => {
+                let stretches = self.subscription.course.stretches(self.billed);
+                stretches.into_iter().map(|(_, units)| units).max().unwrap_or(Decimal::ZERO)
+            }
+        }
+    }
+
+    /// The same span, priced by a version of another plan.
+    pub(super) fn on<'b>(&'b self, version: &'b PlanVersion) -> Span<'b> {
+        Span { version, contract: None, prices: version.prices.clone(), ..*self }
+    }
+
+    /// The times of the span in which the subscription was not paused.
+    pub(super) fn running(&self) -> Vec<Period> {
+        self.subscription.course.running(self.billed)
+    }
+
+    /// The times of the span in which it was.
+    pub(super) fn paused(&self) -> Vec<Period> {
+        let mut paused = Vec::new();
+        let mut from = self.billed.start;
+        for running in self.running() {
+            paused.push(Period { start: from, end: running.start });
+            from = running.end;
+        }
+        paused.push(Period { start: from, end: self.billed.end });
+        paused.retain(|part| part.start < part.end);
+        paused
     }
 }
 
@@ -44,16 +85,15 @@ impl Span<'_> {
     }
 }
 
-/// The span of a subscription in the month; none where it did not run.
-pub(super) fn span_of<'a>(input: &DraftInput<'a>, subscription: &'a Subscription) -> Result<Option<Span<'a>>, String> {
+/// The zone of a subscription: its own, or its issuer's.
+fn zone_of(input: &DraftInput<'_>, subscription: &Subscription) -> Result<Tz, String> {
     let id = &subscription.subscription_id;
     let versions = input.catalog.plans.get(&subscription.plan_id);
-    let calendar = |error: tollbook_schemas::period::PeriodError| format!("subscription {id}: {error}");
     // Without its own zone a subscription follows its issuer, whose months are needed to find the plan version that
     // names it. The versions of a plan that ran by then share one issuer's zone, or nobody can say which it is.
-    let zone = match (subscription.time_zone, versions) {
-        (Some(zone), _) => zone,
-        (None, None) => tollbook_schemas::period::parse_zone("UTC").map_err(calendar)?,
+    match (subscription.time_zone, versions) {
+        (Some(zone), _) => Ok(zone),
+        (None, None) => Ok(Tz::UTC),
         (None, Some(versions)) => {
             let mut zones: Vec<_> = versions
                 .iter()
@@ -62,42 +102,62 @@ pub(super) fn span_of<'a>(input: &DraftInput<'a>, subscription: &'a Subscription
                 .collect();
             zones.dedup();
             match zones[..] {
-                [zone] => zone,
-                _ => {
-                    return Err(format!(
-                        "the versions of plan {} have issuers in different time zones; give subscription {id} a \
+                [zone] => Ok(zone),
+                _ => Err(format!(
+                    "the versions of plan {} have issuers in different time zones; give subscription {id} a \
                          time_zone of its own",
-                        subscription.plan_id
-                    ));
-                }
+                    subscription.plan_id
+                )),
             }
         }
-    };
+    }
+}
+
+/// The spans of a subscription that the month's run bills; none where none of its periods ends in it.
+pub(super) fn spans_of<'a>(input: &DraftInput<'a>, subscription: &'a Subscription) -> Result<Vec<Span<'a>>, String> {
+    let id = &subscription.subscription_id;
+    let versions = input.catalog.plans.get(&subscription.plan_id);
+    let calendar = |error: tollbook_schemas::period::PeriodError| format!("subscription {id}: {error}");
+    let zone = zone_of(input, subscription)?;
     let month = input.month.period(zone).map_err(calendar)?;
-    let end = subscription.ended_at.unwrap_or(month.end).min(month.end);
-    if end <= subscription.started_at {
-        return Ok(None);
+    let mut spans = Vec::new();
+    for scheduled in schedule::periods(input.catalog, subscription, zone, month.end).map_err(calendar)? {
+        let billed = scheduled.billed;
+        if billed.end <= month.start || month.end < billed.end {
+            continue;
+        }
+        if versions.is_none() {
+            return Err(format!(
+                "subscription {id} is to plan {}, which the catalog does not have; add the plan, or correct the \
+                 subscription",
+                subscription.plan_id
+            ));
+        }
+        let version = scheduled.version.ok_or_else(|| {
+            format!(
+                "plan {} has no version in force at {}, when subscription {id} begins to be billed; give a version an \
+                 earlier effective_from",
+                subscription.plan_id, billed.start
+            )
+        })?;
+        let contract = contract_in_force(&input.registry.contracts, input.catalog, subscription, billed.start);
+        let contract = contract.map_err(|error| error.to_string())?;
+        let prices = contract.map_or_else(|| version.prices.clone(), |contract| contract.version.prices_of(version));
+        spans.push(Span { subscription, version, contract, prices, month, period: scheduled.whole, billed, zone });
     }
-    let ran = Period::new(subscription.started_at, end).map_err(calendar)?;
-    let Some(billed) = month.intersect(&ran) else { return Ok(None) };
-    if versions.is_none() {
-        return Err(format!(
-            "subscription {id} is to plan {}, which the catalog does not have; add the plan, or correct the \
-             subscription",
-            subscription.plan_id
-        ));
-    }
-    let version = input.catalog.plan_at(&subscription.plan_id, billed.start).ok_or_else(|| {
-        format!(
-            "plan {} has no version in force at {}, when subscription {id} begins to be billed; give a version an \
-             earlier effective_from",
-            subscription.plan_id, billed.start
-        )
-    })?;
-    let contract = contract_in_force(&input.registry.contracts, input.catalog, subscription, billed.start);
-    let contract = contract.map_err(|error| error.to_string())?;
-    let prices = contract.map_or_else(|| version.prices.clone(), |contract| contract.version.prices_of(version));
-    Ok(Some(Span { subscription, version, contract, prices, month, billed, zone }))
+    Ok(spans)
+}
+
+/// The period of a subscription that runs through the month without an end in it, and the month whose run bills it.
+pub(super) fn next_bill<'a>(
+    input: &DraftInput<'_>,
+    subscription: &'a Subscription,
+) -> Option<(&'a SubscriptionId, (Period, Month))> {
+    let zone = zone_of(input, subscription).ok()?;
+    let month = input.month.period(zone).ok()?;
+    let periods = schedule::periods(input.catalog, subscription, zone, month.end).ok()?;
+    let running = periods.last().filter(|last| month.end < last.billed.end)?;
+    Some((&subscription.subscription_id, (running.billed, running.month(zone))))
 }
 
 /// One meter may be billed once for one time, and one subscription in one document of a month.

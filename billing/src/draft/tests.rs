@@ -4,7 +4,7 @@ use tollbook_schemas::catalog::{Aggregation, CatalogFile};
 use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::id::{PlanId, ProfileVersionId, SubscriptionId};
 use tollbook_schemas::period::{Period, parse_instant, parse_zone};
-use tollbook_schemas::registry::{Partner, SignedContract, Subscription};
+use tollbook_schemas::registry::{Course, Ending, EndsWith, Partner, Pause, SignedContract, Subscription};
 use tollbook_schemas::tables::Row;
 use tollbook_schemas::tables::batch_of;
 use tollbook_schemas::tables::billing::{BILLED_USAGE, INVOICE, INVOICE_LINE};
@@ -87,6 +87,53 @@ currency = "EUR"
 price = [ { id = "fee", description = "Fee", model = "flat", amount = "30", settings = { proration = "by_day" } } ]
 
 [[plan]]
+id = "units"
+version = 1
+effective_from = "2026-01-01T00:00:00Z"
+name = "Units"
+issuer = "berlin"
+currency = "EUR"
+price = [ { id = "seat", description = "Seat", model = "flat", amount = "30",
+  settings = { proration = "by_time", per = "unit" } } ]
+
+[[plan]]
+id = "weeks"
+version = 1
+effective_from = "2026-01-01T00:00:00Z"
+name = "Weeks"
+issuer = "berlin"
+currency = "EUR"
+billing_period = "weekly"
+price = [
+  { id = "base", description = "Base", model = "flat", amount = "7", settings = { proration = "by_day" } },
+  { id = "calls", description = "Calls", model = "per_unit", meter = "calls", unit_price = "1", included = "10" },
+]
+
+[[plan]]
+id = "free"
+version = 1
+effective_from = "2026-01-01T00:00:00Z"
+name = "Free"
+issuer = "berlin"
+currency = "EUR"
+shadow_of = "part"
+price = [ { id = "calls", description = "Calls", model = "per_unit", meter = "calls", unit_price = "0" } ]
+
+[[plan]]
+id = "quarter"
+version = 1
+effective_from = "2026-01-01T00:00:00Z"
+name = "Quarter"
+issuer = "berlin"
+currency = "EUR"
+billing_period = "quarterly"
+anchor = "anniversary"
+price = [
+  { id = "base", description = "Base", model = "flat", amount = "92", settings = { proration = "by_day" } },
+  { id = "calls", description = "Calls", model = "per_unit", meter = "calls", unit_price = "1" },
+]
+
+[[plan]]
 id = "seats"
 version = 1
 effective_from = "2026-01-01T00:00:00Z"
@@ -149,7 +196,31 @@ pub(crate) fn at(text: &str) -> DateTime<Utc> {
     parse_instant(&text).unwrap()
 }
 
-/// Reads `partner [id:]plan start..end [zone]`, several, separated by `;`. Ids are s1, s2, … where none is given.
+/// Reads words: `units=DAY:5,DAY:8`, `paused=DAY/DAY`, `to_period=DAY`, `first=DAY`.
+fn course(words: &[&str]) -> Course {
+    let mut course = Course::default();
+    for (key, value) in words.iter().map(|word| word.split_once('=').unwrap()) {
+        match key {
+            "first" => course.first_started_at = Some(at(value)),
+            "units" => {
+                let of = |part: &str| {
+                    let (day, units) = part.rsplit_once(':').unwrap();
+                    (at(day), units.parse().unwrap())
+                };
+                course.quantities = value.split(',').map(of).collect();
+            }
+            "paused" => {
+                let (from, until) = value.split_once('/').unwrap();
+                let until = (!until.is_empty()).then(|| at(until));
+                course.pauses.push(Pause { from: at(from), until });
+            }
+            _ => course.endings.push(Ending { with: EndsWith::Period, at: at(value), said_at: at(value) }),
+        }
+    }
+    course
+}
+
+/// Reads `partner [id:]plan start..end [zone [course]]`, several, separated by `;`. Ids are s1, s2, … where none is given.
 pub(crate) fn registry(text: &str) -> Registry {
     let mut registry = Registry::default();
     for (index, line) in text.split(';').map(str::trim).filter(|line| !line.is_empty()).enumerate() {
@@ -170,6 +241,7 @@ pub(crate) fn registry(text: &str) -> Registry {
             time_zone: words.get(3).map(|zone| parse_zone(zone).unwrap()),
             started_at: at(start),
             ended_at: (!end.is_empty()).then(|| at(end)),
+            course: course(words.get(4..).unwrap_or_default()),
         };
         registry.subscriptions.insert((subscription_id, at(start)), subscription);
     }
@@ -410,6 +482,44 @@ fn a_month_comes_to_documents() {
             "",
             "acme berlin 43.23 EUR: fee 1 900, base 1 3423, calls 0 0",
         ),
+        // Seats: each for its part of the month; the line's quantity is the most that there were.
+        ("acme units 2026-01-01.. UTC", "", "acme berlin 30.00 EUR: seat 1 3000"),
+        ("acme units 2026-01-01.. UTC units=2026-01-01:5,2026-06-11:8", "", "acme berlin 210.00 EUR: seat 8 21000"),
+        // A pause costs nothing, and what is used in it is told and not charged; tiers go on behind it.
+        (
+            "acme part 2026-01-01.. UTC paused=2026-06-11/2026-06-21",
+            "acme calls production 2026-06-10T23:00 150; acme calls production 2026-06-11T00:00 7;
+             acme calls production 2026-06-20T23:00 5; acme calls production 2026-06-21T00:00 60",
+            "acme berlin 42.67 EUR: base 1 3267, calls 210 1000, calls 12 0",
+        ),
+        ("acme part 2026-01-01.. UTC paused=2026-05-11/", "", "acme berlin 0.00 EUR: base 1 0, calls 0 0"),
+        (
+            "acme pro 2026-01-01.. UTC paused=2026-05-11/",
+            "acme calls production 2026-06-10T23:00 150",
+            "acme berlin 0.00 EUR: base 1 0, calls 0 0, calls 150 0",
+        ),
+        // Weeks: those that end in June, each on its own; the one until 6 July is July's.
+        (
+            "acme weeks 2026-06-03..",
+            "acme calls production 2026-06-07T21:00 11; acme calls production 2026-06-07T22:00 12;
+             acme calls production 2026-06-29T00:00 99",
+            "acme berlin 29.00 EUR: base 1 500, calls 11 100, base 1 700, calls 12 200, base 1 700, calls 0 0, \
+             base 1 700, calls 0 0",
+        ),
+        // A quarter from 15 March, of which June's run bills the end; what was used in April is in it.
+        (
+            "acme quarter 2026-03-14T23:00..",
+            "acme calls production 2026-04-10T00:00 3; acme calls production 2026-06-14T22:00 99",
+            "acme berlin 95.00 EUR: base 1 9200, calls 3 300",
+        ),
+        // Cancelled inside of it: 92 days, of which 46 were served, in the run of the month in which that ends.
+        ("acme quarter 2026-04-30T22:00..2026-06-15T22:00", "", "acme berlin 46.00 EUR: base 1 4600, calls 0 0"),
+        // Cancelled to the end of its week.
+        (
+            "acme weeks 2026-01-01.. Europe/Berlin to_period=2026-06-03",
+            "",
+            "acme berlin 7.00 EUR: base 1 700, calls 0 0",
+        ),
         // Between two of Berlin's months.
         (
             "acme s1:pro 2026-01-01..2026-05-31T22:00; acme s1:seats 2026-05-31T22:00..",
@@ -458,6 +568,17 @@ fn who_cannot_be_billed_is_named_with_the_reason_and_others_go_on() {
         ("acme pro 2026-01-01..2026-06-01", "", "berlin 49.00"),
         ("acme pro 2026-01-01..2026-05-31", "", "acme- no subscription runs in 2026-06"),
         ("acme pro 2026-07-01..", "", "acme- no subscription runs in 2026-06"),
+        (
+            "acme quarter 2026-04-30T22:00..",
+            "acme calls production 2026-06-05T00:00 1",
+            "acme- no period of subscription s1 ends in 2026-06; its period [2026-04-30T22:00:00Z, 2026-07-31T22:00:00Z) is billed in 2026-07",
+        ),
+        ("acme weeks 2026-01-01.. Europe/Berlin to_period=2026-05-20", "", "acme- no subscription runs in 2026-06"),
+        (
+            "acme pro 2026-01-01.. UTC paused=2026-06-11T00:30/",
+            "acme calls production 2026-06-11T00:00 5",
+            "acme! I3 does not hold: the usage of meter calls at [2026-06-11T00:00:00Z, 2026-06-11T01:00:00Z) lies across",
+        ),
         ("acme pro 2026-06-05..2026-06-05", "", "acme- no subscription runs in 2026-06"),
         (
             "acme",
@@ -553,6 +674,39 @@ fn the_same_input_gives_the_same_bytes_in_any_order_of_rows() {
     let more = drafted("acme pro 2026-01-01..", &USAGE.replace("4.5", "4"));
     assert_eq!(more.documents[0].slot_id, once.documents[0].slot_id);
     assert_ne!(more.documents[0].invoice_id, once.documents[0].invoice_id);
+}
+
+/// A plan of 0 tells what the usage would have cost on another, in a bill that is in no total.
+#[test]
+fn a_shadow_bill_stands_beside_the_lines_and_in_no_total() {
+    let usage = "acme calls production 2026-06-11T00:00 310";
+    for (registry, total, shadows) in [
+        ("acme free 2026-01-01..", "0.00 EUR: calls 310 0", "part 5900: base 1 4900, calls 310 1000"),
+        // The same share of the month.
+        ("acme free 2026-06-10T22:00..", "0.00 EUR: calls 310 0", "part 14267: base 1 3267, calls 310 11000"),
+        // Two spans, one bill.
+        (
+            "acme s1:free 2026-01-01..2026-06-10T22:00; acme s2:free 2026-06-10T22:00..",
+            "0.00 EUR: calls 0 0, calls 310 0",
+            "part 15900: base 1 1633, calls 0 0, base 1 3267, calls 310 11000",
+        ),
+        ("acme pro 2026-01-01..", "79.00 EUR: base 1 4900, calls 310 3000", ""),
+    ] {
+        let drafted = drafted(registry, usage);
+        assert_eq!(told(&drafted), format!("acme berlin {total}"), "{registry}");
+        let document = &drafted.documents[0];
+        let line = |line: &crate::document::Line| format!("{} {} {}", line.price_id, line.quantity, line.amount_minor);
+        let shadow = |shadow: &crate::document::Shadow| {
+            assert!(shadow.lines.iter().all(|line| line.plan_id == shadow.plan_id));
+            let lines: Vec<String> = shadow.lines.iter().map(line).collect();
+            format!("{} {}: {}", shadow.plan_id, shadow.total_minor, lines.join(", "))
+        };
+        let found: Vec<String> = document.body.shadows.iter().map(shadow).collect();
+        assert_eq!(found.join(" | "), shadows, "{registry}");
+        assert_eq!(document.text.contains("shadows"), !shadows.is_empty(), "nothing is told of none");
+        assert_eq!(Document::from_row(&document.invoice_row()).unwrap(), *document);
+        assert_eq!(document.line_rows().unwrap().len(), document.body.lines.len(), "a shadow is no row");
+    }
 }
 
 #[test]

@@ -56,6 +56,7 @@ pub(crate) fn document(line_count: u32) -> Document {
         period_start: at("2026-06-01T00:00:00Z"),
         pin: "{}".into(),
         profile_version_id: ProfileVersionId::derive(["acme"]),
+        shadows: Vec::new(),
         total_minor,
     };
     Document::close(body).unwrap()

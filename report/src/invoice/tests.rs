@@ -103,6 +103,7 @@ fn invoice() -> InvoiceDocument {
             },
         ],
         total: money(26_083),
+        shadows: Vec::new(),
         pin: r#"{"access_log":{"demo/access/1":{"0":70000}}}"#.to_owned(),
         catalog_sha256: "abc123".to_owned(),
         profile_version_id: "prf_1".to_owned(),
@@ -209,4 +210,23 @@ fn a_credit_note_shows_both_figures_of_each_line() {
         assert!(html.contains(text), "{text}: {html}");
     }
     assert!(!html.contains("<dt>Due</dt>") && !invoice_html(&invoice()).contains("under the prices in force then"));
+}
+
+/// A shadow bill has its own table and total, and the invoice's total stays what it is.
+#[test]
+fn a_shadow_bill_is_told_apart_from_the_total() {
+    let mut invoice = invoice();
+    let before = invoice_html(&invoice);
+    assert!(!before.contains("would have cost"));
+    let total = Money { minor: 123_456, ..invoice.total };
+    let lines = vec![InvoiceLine { description: "Shadow calls".to_owned(), amount: total, ..invoice.lines[0].clone() }];
+    invoice.shadows = vec![ShadowBill { plan_id: "maps-pro".to_owned(), lines, total }];
+    let html = invoice_html(&invoice);
+    for words in
+        ["What this would have cost on plan maps-pro", "Not charged", "Shadow calls", "Would have been", "1234.56 EUR"]
+    {
+        assert!(html.contains(words), "{words}");
+    }
+    assert!(html.contains(&invoice.total.to_string()));
+    assert_self_contained(&html);
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{Aggregation, Catalog, CatalogFile, Exclusion, Problem};
+use crate::period::cadence::{Anchor, Length};
 use crate::price::named_conversions;
 use crate::price::setting as words;
 use crate::price::tariff::MODELS;
@@ -380,6 +381,14 @@ fn every_word_is_known_to_both() {
         let text = priced("per_unit", &[format!("round_quantity = {{ direction = \"{direction}\" }}")]);
         assert_eq!(read(&text).is_ok(), judged(&text).is_ok(), "{direction}");
     }
+    for (key, words) in [("billing_period", Length::WORDS), ("anchor", Anchor::WORDS)] {
+        assert_eq!(enumerated(&definition("plan")["properties"][key]), set(words));
+        for word in words.iter().chain(&["zz"]) {
+            let text =
+                priced("flat", &[]).replacen("name = \"Pro\"", &format!("name = \"Pro\"\n{key} = \"{word}\""), 1);
+            assert_eq!((read(&text).is_ok(), judged(&text).is_ok()), (*word != "zz", *word != "zz"), "{key} = {word}");
+        }
+    }
     for (key, words) in [
         ("zero_usage_first_tier_flat", words::ZeroUsageFirstTierFlat::WORDS),
         ("tier_edge", words::TierEdge::WORDS),
@@ -493,6 +502,8 @@ fn what_one_refuses_the_other_does() {
         ("aggregation = \"count\"", "aggregation = \"count\"\nexclude = [\"health_checks\"]", true),
         ("aggregation = \"count\"", "aggregation = \"count\"\ngroup_by = { Region = \"path\" }", false),
         ("aggregation = \"count\"", "aggregation = \"count\"\ngroup_by = { region = \"path\" }", true),
+        ("version = 1", "version = 1\nshadow_of = \"maps pro\"", false),
+        ("version = 1", "version = 1\nshadow_of = 5", false),
         ("version = 1", "version = 0", false),
         ("version = 1", "version = \"1\"", false),
         ("currency = \"EUR\"", "currency = \"euro\"", false),

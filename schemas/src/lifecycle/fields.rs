@@ -8,7 +8,7 @@
 use serde_json::{Map, Value};
 
 use crate::period::parse_instant;
-use crate::registry::Environment;
+use crate::registry::{Environment, RENEWAL, TERM_MONTHS_MAX, WHEN};
 
 /// The form of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +25,14 @@ enum Form {
     System,
     /// A list of texts, not empty.
     Texts,
+    /// Units: text, which the fold reads, or a whole number from 0 on.
+    Quantity,
+    /// A whole number of months.
+    TermMonths,
+    /// What follows a term.
+    Renewal,
+    /// When a cancellation holds.
+    When,
 }
 
 /// One field: its name, its form, and whether it must be there.
@@ -71,23 +79,39 @@ const TYPES: &[(&str, &[Field])] = &[
     ("credential.revoked", CREDENTIAL),
     (
         "subscription.started",
-        &[("subscription_id", Form::Text, MUST), ("plan_id", Form::Text, MUST), ("time_zone", Form::Text, MAY)],
+        &[
+            ("subscription_id", Form::Text, MUST),
+            ("plan_id", Form::Text, MUST),
+            ("time_zone", Form::Text, MAY),
+            ("quantity", Form::Quantity, MAY),
+            ("term_months", Form::TermMonths, MAY),
+            ("renewal", Form::Renewal, MAY),
+        ],
     ),
     (
-        // A change of something else than the plan is kept, and becomes a finding of the fold.
+        // A change of something else than plan and quantity is kept, and becomes a finding of the fold.
         "subscription.changed",
         &[
             ("subscription_id", Form::Text, MUST),
             ("plan_id", Form::Text, MAY),
             ("time_zone", Form::Text, MAY),
+            ("quantity", Form::Quantity, MAY),
             ("effective_at", Form::Text, MAY),
         ],
     ),
-    ("subscription.cancelled", &[("subscription_id", Form::Text, MUST), ("effective_at", Form::Instant, MAY)]),
+    (
+        "subscription.cancelled",
+        &[("subscription_id", Form::Text, MUST), ("effective_at", Form::Instant, MAY), ("at", Form::When, MAY)],
+    ),
+    ("subscription.paused", TURN),
+    ("subscription.resumed", TURN),
+    ("subscription.renewed", TURN),
     ("contract.signed", CONTRACT),
     ("contract.ended", CONTRACT),
     ("cost.recorded", &[("amount", Form::Text, MUST), ("currency", Form::Text, MUST), ("period", Form::Text, MAY)]),
 ];
+
+const TURN: &[Field] = &[("subscription_id", Form::Text, MUST), ("effective_at", Form::Instant, MAY)];
 
 /// One of `credential`, which is hashed at ingest, and `credential_hashes` must be there: [`wrong`] looks.
 const CREDENTIAL: &[Field] = &[
@@ -148,6 +172,10 @@ impl Form {
             Self::Instant => text.is_some_and(|text| parse_instant(text).is_ok()),
             Self::Environment => text.and_then(Environment::parse).is_some(),
             Self::System => text.is_some_and(is_small_word),
+            Self::Quantity => text.is_some() || value.as_u64().is_some(),
+            Self::TermMonths => value.as_u64().is_some_and(|months| (1..=TERM_MONTHS_MAX).contains(&months)),
+            Self::Renewal => text.is_some_and(|text| RENEWAL.contains(&text)),
+            Self::When => text.is_some_and(|text| WHEN.contains(&text)),
             Self::Texts => value.as_array().is_some_and(|values| {
                 !values.is_empty() && values.iter().all(|value| value.as_str().is_some_and(|text| !text.is_empty()))
             }),
@@ -166,6 +194,10 @@ fn expected(field: &str, form: Form) -> &'static str {
         (Form::Instant, _) => "an instant in text, such as \"2026-06-30T22:00:00Z\"; or leave it out",
         (Form::Environment, _) => "\"production\" or \"sandbox\", in small letters; or leave it out",
         (Form::System, _) => "a word in small letters: \"gateway\" where external_id is the consumer name",
+        (Form::Quantity, _) => "a decimal in text, such as \"5\"; or leave it out",
+        (Form::TermMonths, _) => "a whole number of months, 1 to 120; or leave it out",
+        (Form::Renewal, _) => "\"automatic\" or \"none\"; or leave it out",
+        (Form::When, _) => "\"now\", \"end_of_period\" or \"end_of_term\"; or leave it out",
         (Form::Texts, _) => "a list of texts, key id and hash of each key",
         (Form::Text, "subscription_id" | "plan_id" | "contract_id") => "an id in text",
         (Form::Text, "external_id") => "the consumer name",

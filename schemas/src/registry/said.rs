@@ -63,9 +63,12 @@ fn matters(event: &LifecycleEvent) -> Vec<Matter> {
         "credential.issued" | "credential.revoked" => {
             credential_hashes(event).into_iter().map(Matter::Credential).collect()
         }
-        "subscription.started" | "subscription.changed" | "subscription.cancelled" => {
-            vec![Matter::Subscription(text("subscription_id"))]
-        }
+        "subscription.started"
+        | "subscription.changed"
+        | "subscription.cancelled"
+        | "subscription.paused"
+        | "subscription.resumed"
+        | "subscription.renewed" => vec![Matter::Subscription(text("subscription_id"))],
         "contract.signed" | "contract.ended" => {
             vec![Matter::Contract { contract_id: text("contract_id"), subscription_id: text("subscription_id") }]
         }

@@ -1,17 +1,21 @@
-//! Subscriptions: starts, changes of the plan and cancellations in, spans of one plan each out, and what cannot be used
-//! as findings, until other events put it right.
+//! Subscriptions: starts, changes and cancellations in, spans of one plan each out, and what cannot be used as findings,
+//! until other events put it right.
 //!
 //! An id is started once and ends once: by its cancellation, or where its partner leaves (`offboarding`); a cancellation
 //! holds from its `effective_at`, else from when it occurred. A change of the plan holds from its instant (`effective_at`, else when it
 //! occurred): there one span ends and the next one begins under the same id, as if the subscription had been cancelled
-//! and another one started. Of anything but the plan a change says nothing that can be billed, so it is a finding.
+//! and another one started. A change of the quantity holds from its instant too, and ends no span: a meter's tiers go on
+//! through it. Of anything else a change says nothing that can be billed, so it is a finding. A cancellation that waits for
+//! the end of the period overtakes changes of the plan that were planned for after it; one that is said later is a finding.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
+use super::course::{Course, EndsWith, Turn, quantity_of};
 use super::{Concern, Folding, NoInstant, Position, Subscription, instant_of};
+use crate::decimal::Decimal;
 use crate::id::{PartnerId, PlanId, SubscriptionId};
 use crate::lifecycle::LifecycleEvent;
 use crate::period::parse_zone;
@@ -30,6 +34,8 @@ pub(super) struct Terms {
     cancelled: BTreeMap<SubscriptionId, DateTime<Utc>>,
     changes: Vec<Change>,
     cancels: Vec<Cancel>,
+    /// Pauses, resumptions, renewals, and cancellations that wait, in the order in which they were said.
+    pub(super) turns: Vec<Turn>,
     unusable_starts: Vec<UnusableStart>,
     /// Plans that began later, by instant.
     plans: BTreeMap<SubscriptionId, BTreeMap<DateTime<Utc>, PlanId>>,
@@ -46,7 +52,7 @@ struct Cancel {
     said_at: DateTime<Utc>,
 }
 
-/// A change of the plan.
+/// A change of plan or quantity.
 #[derive(Debug)]
 struct Change {
     position: Position,
@@ -55,8 +61,16 @@ struct Change {
     /// From when it holds.
     at: DateTime<Utc>,
     said_at: DateTime<Utc>,
-    /// The plan, and the zone where it names one; or what is wrong.
-    terms: Result<(PlanId, Option<Tz>), &'static str>,
+    /// What it names; or what is wrong.
+    terms: Result<NewTerms, &'static str>,
+}
+
+/// What a change names: plan or quantity, and the zone.
+#[derive(Debug)]
+struct NewTerms {
+    plan_id: Option<PlanId>,
+    quantity: Option<Decimal>,
+    time_zone: Option<Tz>,
 }
 
 /// A start that could not be used, by its finding.
@@ -79,14 +93,17 @@ impl Terms {
         let plan_id = event.text("plan_id").map(PlanId::parse).transpose();
         let time_zone = event.text("time_zone").map(parse_zone).transpose();
         let is_wrong = |name: &str| event.wrong_fields().iter().any(|wrong| wrong.field == name);
-        let terms = match (&effective_at, plan_id, time_zone) {
+        let terms = match (&effective_at, plan_id, time_zone, quantity_of(event)) {
             _ if is_wrong("plan_id") => Err("plan_id is not valid"),
             _ if is_wrong("time_zone") => Err("time_zone is not valid"),
             (Err(NoInstant), ..) => Err("effective_at is not an instant"),
-            (_, Err(_), _) => Err("plan_id is not valid"),
-            (_, Ok(None), _) => Err("it names no plan_id, and nothing else of a subscription can be changed"),
-            (.., Err(_)) => Err("time_zone is not valid"),
-            (_, Ok(Some(plan_id)), Ok(time_zone)) => Ok((plan_id, time_zone)),
+            (_, Err(_), ..) => Err("plan_id is not valid"),
+            (.., Err(_)) => Err("quantity is not a decimal from 0 on"),
+            (_, Ok(None), _, Ok(None)) => {
+                Err("it names neither plan_id nor quantity, and nothing else of a subscription can be changed")
+            }
+            (_, _, Err(_), _) => Err("time_zone is not valid"),
+            (_, Ok(plan_id), Ok(time_zone), Ok(quantity)) => Ok(NewTerms { plan_id, quantity, time_zone }),
         };
         self.changes.push(Change {
             position: position.clone(),
@@ -137,11 +154,25 @@ impl Terms {
             }
             return Err(wrong("it was over by then"));
         }
-        let (plan_id, time_zone) = change.terms.as_ref().map_err(|what| wrong(what))?;
+        let NewTerms { plan_id, quantity, time_zone } = change.terms.as_ref().map_err(|what| wrong(what))?;
         if time_zone.is_some() && *time_zone != started.time_zone {
             return Err(wrong("it cannot change to another time zone"));
         }
-        self.plans.entry(id.clone()).or_default().insert(change.at, plan_id.clone());
+        if let Some(plan_id) = plan_id {
+            let waits = |with: EndsWith, at: DateTime<Utc>| with == EndsWith::Period && at < change.at;
+            let ending = started.course.endings.iter().find(|ending| waits(ending.with, ending.at));
+            if let Some(ending) = ending {
+                // Planned for later, and overtaken by a cancellation that was said after it.
+                if change.said_at <= ending.said_at {
+                    return Ok(());
+                }
+                return Err(wrong("it was cancelled to the end of its period before: record subscription.renewed"));
+            }
+            self.plans.entry(id.clone()).or_default().insert(change.at, plan_id.clone());
+        }
+        if let (Some(quantity), Some(started)) = (quantity, self.started.get_mut(id)) {
+            started.course.quantities.insert(change.at, *quantity);
+        }
         Ok(())
     }
 
@@ -151,7 +182,8 @@ impl Terms {
         let own = || self.started.values().filter(|own| own.partner_id == change.partner_id);
         let is_changed = |own: &Subscription| {
             let at = change.at.max(own.started_at);
-            self.plans.get(&own.subscription_id).is_some_and(|plans| plans.contains_key(&at))
+            let is_planned = self.plans.get(&own.subscription_id).is_some_and(|plans| plans.contains_key(&at));
+            is_planned || at > own.started_at && own.course.quantities.contains_key(&at)
         };
         let contested = own().find(|own| change.subscription_id.as_ref() == Some(&own.subscription_id));
         let is_over = |own: &Subscription| own.ended_at.is_some_and(|ended| ended <= change.at);
@@ -174,7 +206,10 @@ impl Terms {
                 if at == current.started_at {
                     current.plan_id = plan_id;
                 } else if plan_id != current.plan_id {
-                    let next = Subscription { plan_id, started_at: at, ..current.clone() };
+                    let mut next = Subscription { plan_id, started_at: at, ..current.clone() };
+                    next.course.first_started_at.get_or_insert(current.started_at);
+                    // What waits for a period waits for that of the plan that is on by then.
+                    current.course.endings.retain(|ending| ending.with == EndsWith::Term);
                     spans.push(Subscription { ended_at: Some(at), ..current });
                     current = next;
                 }
@@ -192,16 +227,23 @@ fn subscription_id_of(event: &LifecycleEvent) -> Option<SubscriptionId> {
 impl Folding {
     pub(super) fn start(&mut self, position: &Position, event: &LifecycleEvent, partner_id: &PartnerId) {
         let subscription_id = subscription_id_of(event);
+        let course = Course::of_start(event);
+        let wrong_field = event.wrong_fields().first().map(|wrong| wrong.field).or(course.as_ref().err().copied());
         let ids = (
             subscription_id.clone(),
             event.text("plan_id").map(PlanId::parse),
             event.text("time_zone").map(parse_zone).transpose(),
-            event.wrong_fields().is_empty(),
+            course,
+            wrong_field,
         );
-        let (Some(known_id), Some(Ok(plan_id)), Ok(time_zone), true) = ids else {
-            let what = match &subscription_id {
-                Some(id) => format!("subscription {id} was started with a plan id or a time zone that is not valid"),
-                None => "a subscription was started with an id that is not valid".to_owned(),
+        let (Some(known_id), Some(Ok(plan_id)), Ok(time_zone), Ok(course), None) = ids else {
+            let of_course = wrong_field.filter(|field| ["quantity", "term_months", "renewal"].contains(field));
+            let what = match (&subscription_id, of_course) {
+                (Some(id), Some(field)) => format!("subscription {id} was started with a {field} that is not valid"),
+                (Some(id), None) => {
+                    format!("subscription {id} was started with a plan id or a time zone that is not valid")
+                }
+                (None, _) => "a subscription was started with an id that is not valid".to_owned(),
             };
             return self.unusable_start(position, event, partner_id, (subscription_id, false), what);
         };
@@ -212,6 +254,7 @@ impl Folding {
             time_zone,
             started_at: event.occurred_at,
             ended_at: None,
+            course,
         };
         match self.terms.started.get(&known_id) {
             None => {
@@ -225,7 +268,9 @@ impl Folding {
             }
             Some(started) => {
                 let what = if started.partner_id == *partner_id {
-                    format!("subscription {known_id} was started twice, with different plan, time zone or instant")
+                    format!(
+                        "subscription {known_id} was started twice, with different plan, time zone, quantity, term or instant"
+                    )
                 } else {
                     format!("subscription {known_id} was started by another partner before")
                 };
@@ -262,6 +307,7 @@ impl Folding {
         let ended = self.terms.started.iter().filter_map(|(id, own)| Some((id.clone(), own.ended_at?)));
         self.terms.cancelled = ended.collect();
         self.end_offboarded();
+        self.conclude_turns();
         let mut unusable = Vec::new();
         for change in std::mem::take(&mut self.terms.changes) {
             if let Err(what) = self.terms.use_change(&change) {

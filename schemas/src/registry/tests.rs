@@ -519,6 +519,147 @@ fn a_change_of_plan_begins_another_span_of_the_subscription() {
     }
 }
 
+/// The course of each span: `s1 pro 03..: 03=5 09=8; paused 10..15; term 12; to period 10`.
+fn courses(registry: &Registry) -> Vec<String> {
+    let day = |instant: DateTime<Utc>| instant.format("%d").to_string();
+    let told = |own: &Subscription| {
+        let Course { first_started_at, quantities, pauses, term, endings } = &own.course;
+        let mut parts: Vec<String> = first_started_at.iter().map(|at| format!("first {}", day(*at))).collect();
+        parts.extend(quantities.iter().map(|(at, units)| format!("{}={units}", day(*at))));
+        let until = |pause: &Pause| pause.until.map_or(String::new(), day);
+        parts.extend(pauses.iter().map(|pause| format!("paused {}..{}", day(pause.from), until(pause))));
+        parts.extend(term.iter().map(|term| match term.renewal {
+            Renewal::Automatic => format!("term {}", term.months),
+            Renewal::None => format!("term {}!+{}", term.months, term.renewal_count),
+        }));
+        parts.extend(endings.iter().map(|ending| format!("to {:?} {}", ending.with, day(ending.at)).to_lowercase()));
+        let to = own.ended_at.map_or(String::new(), day);
+        format!("{} {}..{to}: {}", own.plan_id, day(own.started_at), parts.join(", "))
+    };
+    registry.subscriptions.values().map(told).collect()
+}
+
+/// One row: what is said of a subscription that starts on the 3rd, what becomes of it, and how many findings there are,
+/// blocking ones among them.
+#[test]
+fn a_subscription_has_units_pauses_terms_and_ends_that_wait() {
+    let of = |kind: &str| format!("acme subscription.{kind} subscription_id=s1");
+    let (change, cancel, pause) = (of("changed"), of("cancelled"), of("paused"));
+    let (resume, renew) = (of("resumed"), of("renewed"));
+    let on = |day: &str| format!("effective_at=2026-06-{day}T00:00:00Z");
+    for (start, rows, expected, found) in [
+        ("", String::new(), vec!["pro 03..: "], (0, 0)),
+        // Units: text or a whole number; a change of them ends no span.
+        ("quantity=5", format!("09 {change} quantity=2.5"), vec!["pro 03..: 03=5, 09=2.5"], (0, 0)),
+        ("quantity=json:5", format!("03 {change} quantity=json:0"), vec!["pro 03..: 03=0"], (0, 0)),
+        ("", format!("09 {change} quantity=8 {}", on("20")), vec!["pro 03..: 20=8"], (0, 0)),
+        (
+            "quantity=5",
+            format!("09 {change} plan_id=max quantity=8"),
+            vec!["pro 03..09: 03=5, 09=8", "max 09..: first 03, 03=5, 09=8"],
+            (0, 0),
+        ),
+        ("quantity=-1", String::new(), vec![], (1, 1)),
+        ("quantity=five", String::new(), vec![], (1, 1)),
+        ("quantity=json:1.5", String::new(), vec![], (1, 1)),
+        ("", format!("09 {change} quantity=-1"), vec!["pro 03..: "], (1, 1)),
+        ("", format!("09 {change} quantity=json:1.5\n 09 {change} quantity=2"), vec!["pro 03..: 09=2"], (1, 0)),
+        ("", format!("09 {change}"), vec!["pro 03..: "], (1, 1)),
+        // Pauses.
+        ("", format!("10 {pause}\n 15 {resume}"), vec!["pro 03..: paused 10..15"], (0, 0)),
+        ("", format!("10 {pause} {}\n 15 {resume} {}", on("12"), on("20")), vec!["pro 03..: paused 12..20"], (0, 0)),
+        ("", format!("10 {pause}\n 15 {resume}\n 20 {pause}"), vec!["pro 03..: paused 10..15, paused 20.."], (0, 0)),
+        (
+            "",
+            format!("09 {change} plan_id=max\n 10 {pause}"),
+            vec!["pro 03..09: paused 10..", "max 09..: first 03, paused 10.."],
+            (0, 0),
+        ),
+        // Taken back before it holds, or by hand at its own instant.
+        ("", format!("10 {pause} {}\n 15 {resume}", on("20")), vec!["pro 03..: "], (0, 0)),
+        ("", format!("10 {pause}\n 10 {resume}"), vec!["pro 03..: "], (0, 0)),
+        // Contradictions are told, and what runs is billed.
+        ("", format!("10 {pause}\n 12 {pause}"), vec!["pro 03..: paused 10.."], (1, 0)),
+        ("", format!("10 {pause}\n 12 {pause} {}", on("05")), vec!["pro 03..: paused 05.."], (1, 0)),
+        ("", format!("10 {resume}"), vec!["pro 03..: "], (1, 0)),
+        ("", format!("02 {pause}"), vec!["pro 03..: "], (1, 0)),
+        ("", format!("10 {cancel}\n 12 {pause}"), vec!["pro 03..10: "], (1, 0)),
+        ("", "10 bolt subscription.paused subscription_id=s1".into(), vec!["pro 03..: "], (1, 0)),
+        ("", "10 acme subscription.paused subscription_id=s9".into(), vec!["pro 03..: "], (1, 0)),
+        ("", format!("10 {pause} effective_at=soon"), vec!["pro 03..: "], (1, 0)),
+        // Ends that wait.
+        ("", format!("10 {cancel} at=end_of_period"), vec!["pro 03..: to period 10"], (0, 0)),
+        ("", format!("10 {cancel} at=now"), vec!["pro 03..10: "], (0, 0)),
+        ("", format!("10 {cancel} at=end_of_period\n 12 {cancel}"), vec!["pro 03..12: to period 10"], (0, 0)),
+        ("", format!("10 {cancel} at=end_of_period\n 12 {renew}"), vec!["pro 03..: "], (0, 0)),
+        ("", format!("10 {renew}\n 12 {cancel} at=end_of_period"), vec!["pro 03..: to period 12"], (1, 0)),
+        ("", format!("10 {cancel}\n 12 {cancel} at=end_of_period"), vec!["pro 03..10: "], (1, 0)),
+        // It overtakes a plan that was planned for later; one that is said later is not understood until it is taken back.
+        (
+            "",
+            format!("05 {change} plan_id=max {}\n 10 {cancel} at=end_of_period", on("20")),
+            vec!["pro 03..: to period 10"],
+            (0, 0),
+        ),
+        ("", format!("10 {cancel} at=end_of_period\n 20 {change} plan_id=max"), vec!["pro 03..: to period 10"], (1, 1)),
+        (
+            "",
+            format!("10 {cancel} at=end_of_period\n 15 {renew}\n 20 {change} plan_id=max"),
+            vec!["pro 03..20: ", "max 20..: first 03"],
+            (0, 0),
+        ),
+        (
+            "quantity=5",
+            format!("09 {change} plan_id=max\n 10 {cancel} at=end_of_period\n 12 {change} quantity=6"),
+            vec!["pro 03..09: 03=5, 12=6", "max 09..: first 03, 03=5, 12=6, to period 10"],
+            (0, 0),
+        ),
+        // Terms.
+        ("term_months=json:12", String::new(), vec!["pro 03..: term 12"], (0, 0)),
+        ("term_months=json:12 renewal=none", format!("10 {renew}\n 12 {renew}"), vec!["pro 03..: term 12!+2"], (0, 0)),
+        ("term_months=json:12", format!("10 {renew}"), vec!["pro 03..: term 12"], (1, 0)),
+        ("term_months=json:12", format!("10 {cancel} at=end_of_term"), vec!["pro 03..: term 12, to term 10"], (0, 0)),
+        ("", format!("10 {cancel} at=end_of_term"), vec!["pro 03..: "], (1, 0)),
+        ("term_months=json:0", String::new(), vec![], (1, 1)),
+        ("term_months=12", String::new(), vec![], (1, 1)),
+        ("term_months=json:12 renewal=never", String::new(), vec![], (1, 1)),
+    ] {
+        let table = format!("03 acme subscription.started subscription_id=s1 plan_id=pro {start}\n {rows}");
+        let mut arrived = events(&table);
+        let registry = fold(arrived.clone(), None);
+        assert_eq!(courses(&registry), expected, "{table}");
+        assert_eq!(findings(&table), found, "{table}: {:?}", registry.findings);
+        arrived.reverse();
+        assert_eq!(fold(arrived, None), registry, "{table}");
+    }
+}
+
+#[test]
+fn a_period_falls_into_stretches_by_units_and_pauses() {
+    let at = |day: u32| parse_instant(&format!("2026-06-{day:02}T00:00:00Z")).unwrap();
+    let pause = |from, until: Option<u32>| Pause { from: at(from), until: until.map(at) };
+    let june = crate::period::Period::new(at(1), parse_instant("2026-07-01T00:00:00Z").unwrap()).unwrap();
+    for (units, pauses, stretches, running) in [
+        (vec![], vec![], "01..01 1", "01..01"),
+        (vec![(1, 5), (11, 8)], vec![], "01..11 5, 11..01 8", "01..01"),
+        (vec![(11, 8)], vec![], "01..11 1, 11..01 8", "01..01"),
+        (vec![(1, 5)], vec![pause(10, Some(20))], "01..10 5, 20..01 5", "01..10, 20..01"),
+        (vec![(1, 5), (15, 8)], vec![pause(10, Some(20))], "01..10 5, 20..01 8", "01..10, 20..01"),
+        // Pauses may overlap where one was said late.
+        (vec![], vec![pause(10, Some(20)), pause(5, Some(12))], "01..05 1, 20..01 1", "01..05, 20..01"),
+        (vec![], vec![pause(1, None)], "", ""),
+    ] {
+        let units = units.iter().map(|(day, units): &(u32, i64)| (at(*day), crate::decimal::Decimal::whole(*units)));
+        let course = Course { quantities: units.collect(), pauses, ..Course::default() };
+        let day =
+            |period: &crate::period::Period| format!("{}..{}", period.start.format("%d"), period.end.format("%d"));
+        let told: Vec<_> =
+            course.stretches(june).iter().map(|(time, units)| format!("{} {units}", day(time))).collect();
+        assert_eq!(told.join(", "), stretches);
+        assert_eq!(course.running(june).iter().map(day).collect::<Vec<_>>().join(", "), running);
+    }
+}
+
 #[test]
 fn a_row_gives_the_position_back() {
     let position = Position { source: Source::parse("a/b").unwrap(), partition: 3, offset: 9, index: 1 };
@@ -732,6 +873,8 @@ fn no_order_gives_two_spans_of_one_subscription_at_once_or_runs_on_without_a_wor
         "acme subscription.cancelled subscription_id=s1 effective_at=2026-06-04T00:00:00Z",
         "acme offboarded",
         "acme reactivated",
+        "acme subscription.cancelled subscription_id=s1 at=end_of_period",
+        "acme subscription.renewed subscription_id=s1",
     ];
     for table in sequences(&words, 4) {
         let mut arrived = events(&table);

@@ -70,7 +70,7 @@ pub const INVOICE_LINE: Table = Table {
         must("plan_version", Kind::Int32, "Version of the plan whose prices applied"),
         must("price_id", Kind::Text, "Price of the plan"),
         may("meter_id", Kind::Text, "Meter; null for a flat price"),
-        must("price_model", Kind::Text, "Model of the price, such as graduated"),
+        must("price_model", Kind::Text, "Model of the price, such as graduated; paused for what was used in a pause"),
         must("description", Kind::Text, "What the customer reads"),
         must("quantity", Kind::Decimal, "Quantity that was priced"),
         must(

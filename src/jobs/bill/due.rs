@@ -51,8 +51,9 @@ pub async fn months(context: &JobContext, period: &str, as_of: DateTime<Utc>) ->
     }
 }
 
-/// Whether a subscription ran in a month of its zone. Where it is not known which zone that is, in that of any that it
-/// may be: drafting tells why it cannot be billed.
+/// Whether a subscription ran in a month of its zone, whether or not a period of it ends there. Where it is not known which
+/// zone that is, in that of any that it may be: drafting tells why it cannot be billed. One that ends later than a
+/// cancellation says that waits for its period is looked at once too often, which drafts nothing.
 fn ran_in(subscription: &Subscription, catalog: Option<&Catalog>, month: Month) -> bool {
     let ended_at = subscription.ended_at.unwrap_or(DateTime::<Utc>::MAX_UTC);
     let reaches = |zone: &Tz| match month.period(*zone) {

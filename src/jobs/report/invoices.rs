@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use anyhow::Context as _;
 use chrono::Days;
-use tollbook_billing::document::{Document, Line};
+use tollbook_billing::document::{Document, Line, Shadow};
 use tollbook_billing::event::{EventKind, InvoiceEvent, events_of};
 use tollbook_billing::profile::Profiles;
-use tollbook_report::{AdjustedPart, ComponentPart, InvoiceDocument, InvoiceLine, Party, TierPart};
+use tollbook_report::{AdjustedPart, ComponentPart, InvoiceDocument, InvoiceLine, Party, ShadowBill, TierPart};
 use tollbook_schemas::id::InvoiceId;
-use tollbook_schemas::money::Money;
+use tollbook_schemas::money::{Currency, Money};
 use tollbook_schemas::period::Month;
 use tollbook_schemas::tables::billing::{BILLING_PROFILE, INVOICE, INVOICE_EVENT};
 
@@ -68,8 +68,9 @@ fn printed(event: &InvoiceEvent, document: &Document, profiles: &Profiles) -> an
         month: body.month,
         period_start: body.period_start,
         period_end: body.period_end,
-        lines: body.lines.iter().map(|line| line_of(line, document)).collect(),
+        lines: body.lines.iter().map(|line| line_of(line, body.currency)).collect(),
         total: document.total(),
+        shadows: body.shadows.iter().map(shadow_of).collect(),
         pin: body.pin.clone(),
         catalog_sha256: body.catalog_sha256.clone(),
         profile_version_id: body.profile_version_id.to_string(),
@@ -77,7 +78,15 @@ fn printed(event: &InvoiceEvent, document: &Document, profiles: &Profiles) -> an
     })
 }
 
-fn line_of(line: &Line, document: &Document) -> InvoiceLine {
+fn shadow_of(shadow: &Shadow) -> ShadowBill {
+    ShadowBill {
+        plan_id: shadow.plan_id.to_string(),
+        lines: shadow.lines.iter().map(|line| line_of(line, shadow.currency)).collect(),
+        total: Money { minor: shadow.total_minor, currency: shadow.currency },
+    }
+}
+
+fn line_of(line: &Line, currency: Currency) -> InvoiceLine {
     let working = &line.working;
     let money = |minor| Money { minor, currency: document.body.currency };
     let tiers = working.tiers.iter().map(|tier| TierPart {

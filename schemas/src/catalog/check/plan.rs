@@ -6,10 +6,34 @@ use super::{Checking, listing, terms};
 use crate::catalog::{PlanVersion, Price, unmetered};
 use crate::id::{IssuerId, MeterId, PlanId, PriceId};
 use crate::money::Currency;
+use crate::nearest::nearest;
+use crate::period::cadence::{Anchor, Cadence, Length};
 use crate::period::parse_instant;
 use crate::price::node::{Node, Value};
 use crate::price::read::{Reading, Table};
 use crate::price::tariff::{MODELS, tariff};
+
+/// One word of several; what it is without it where it is not there, or wrong.
+fn word<T: Default>(
+    table: &mut Table<'_>,
+    key: &'static str,
+    parse: fn(&str) -> Option<T>,
+    words: &'static [&'static str],
+    reading: &mut Reading,
+) -> T {
+    let at = table.place_or_table(key);
+    let path = table.path_of(key);
+    let Some(Some(text)) = table.optional(reading, key, Table::text) else { return T::default() };
+    parse(&text).unwrap_or_else(|| {
+        let what = format!("{text:?} is no value of {key}, expected {}", words.join(" or "));
+        let mend = match nearest(&text, words.iter().copied()) {
+            Some(known) => format!("did you mean {known}?"),
+            None => format!("use {} (the default first)", words.join(" or ")),
+        };
+        reading.flaw(at, &path, what, mend);
+        T::default()
+    })
+}
 
 impl Checking {
     pub(super) fn plan(&mut self, mut table: Table<'_>, reading: &mut Reading) -> Option<()> {
@@ -42,6 +66,22 @@ impl Checking {
             let mend = "use a currency that Stripe has, such as \"EUR\"";
             currency.map_err(|error| reading.flaw(node.at.clone(), path, error.to_string(), mend)).ok()
         });
+        let cadence = Cadence {
+            length: word(&mut table, "billing_period", Length::parse, Length::WORDS, reading),
+            anchor: word(&mut table, "anchor", Anchor::parse, Anchor::WORDS, reading),
+        };
+        let shadow_at = table.place_or_table("shadow_of");
+        let shadow_of = table.optional(reading, "shadow_of", Table::text).flatten();
+        let shadow_of = shadow_of.and_then(|text| {
+            let named = ("plan", "plan.shadow_of");
+            let shadow = self.reference(text, shadow_at.clone(), named, PlanId::parse, reading)?;
+            if id.as_ref() == Some(&shadow) {
+                let what = format!("plan {shadow} is its own shadow");
+                reading.flaw(shadow_at, "plan.shadow_of", what, "name the plan whose cost is to be told, or remove it");
+                return None;
+            }
+            Some(shadow)
+        });
         let prices = self.prices(&mut table, &id_at, reading);
         let rate_limit = table.optional(reading, "rate_limit", terms::rate_limit);
         let quotas = self.quotas(&mut table, reading);
@@ -62,7 +102,18 @@ impl Checking {
         }
         let (rate_limit, quotas) = (rate_limit?, quotas?);
         let (name, issuer, currency) = (name?, issuer?, currency?);
-        let new = PlanVersion { version, effective_from, name, issuer, currency, prices, rate_limit, quotas };
+        let new = PlanVersion {
+            version,
+            effective_from,
+            cadence,
+            shadow_of,
+            name,
+            issuer,
+            currency,
+            prices,
+            rate_limit,
+            quotas,
+        };
         let versions = self.catalog.plans.entry(id).or_default();
         versions.push(new);
         versions.sort_by_key(|plan| plan.version);

@@ -10,6 +10,7 @@ use crate::catalog::{
     Sandbox,
 };
 use crate::exact::Direction;
+use crate::period::cadence::{Anchor, Cadence, Length};
 use crate::period::print_instant;
 use crate::price::setting::{
     FixedFeeAtZeroTotal, Limits, LimitsInPart, NegativeTotal, PackageRemainder, Per, Proration, QuantityBasis,
@@ -125,12 +126,31 @@ pub(super) fn meter(meter: &Meter) -> Fields {
 
 pub(super) fn version(plan: &PlanVersion) -> Fields {
     // The number tells which one it is, and is no field of it.
-    let PlanVersion { version: _, effective_from, name, issuer, currency, prices, rate_limit, quotas } = plan;
+    let PlanVersion {
+        version: _,
+        effective_from,
+        cadence,
+        shadow_of,
+        name,
+        issuer,
+        currency,
+        prices,
+        rate_limit,
+        quotas,
+    } = plan;
+    let Cadence { length, anchor } = cadence;
     let mut fields = Fields::default();
     fields.put(&["effective_from"], print_instant(*effective_from));
     fields.put(&["name"], name);
     fields.put(&["issuer"], issuer);
     fields.put(&["currency"], currency);
+    if *length != Length::default() {
+        fields.put(&["billing_period"], length.as_str());
+    }
+    if *anchor != Anchor::default() {
+        fields.put(&["anchor"], anchor.as_str());
+    }
+    fields.put_some(&["shadow_of"], shadow_of.as_ref());
     // Their order is that of the printed lines.
     let ids: Vec<&str> = prices.iter().map(|price| price.price_id.as_str()).collect();
     fields.put(&["price"], ids.join(", "));

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Days, Utc};
 use chrono_tz::Tz;
 
 use super::{Section, entry, fields};
@@ -14,6 +14,7 @@ use crate::catalog::{Catalog, Meter, PlanVersion};
 use crate::id::{PartnerId, PlanId, SubscriptionId};
 use crate::period::{Month, Period, PeriodError};
 use crate::registry::{ContractError, InForce, SignedContract, Subscription, contract_in_force};
+use crate::schedule;
 
 /// Who subscribed to what, and what was billed of it.
 #[derive(Debug, Clone, Copy)]
@@ -43,6 +44,9 @@ pub struct Affected {
     pub because: Vec<String>,
 }
 
+/// Days of the longest period, a leap year.
+const PERIOD_DAYS_MAX: u64 = 366;
+
 /// The subscriptions that the new catalog prices or measures otherwise, by partner, subscription and time.
 ///
 /// # Errors
@@ -70,7 +74,8 @@ fn first_of(
     let open_from = billed_until.map_or(subscription.started_at, |until| subscription.started_at.max(*until));
     let zone = subscription.time_zone.or_else(|| zone_of(new, plan)).or_else(|| zone_of(old, plan));
     let zone = zone.unwrap_or(chrono_tz::UTC);
-    // Between two bounds of versions nothing changes, so only the months of these can be the first.
+    // After the last bound of a version or contract nothing changes, so one period that begins behind all of them is the last
+    // to look at.
     let versions = [old, new].into_iter().filter_map(|catalog| catalog.plans.get(plan)).flatten();
     let signed = contracts.iter().filter(|contract| contract.partner_id == subscription.partner_id);
     let terms = signed.clone().flat_map(|contract| {
@@ -80,18 +85,14 @@ fn first_of(
         .map(|version| version.effective_from)
         .chain(signed.flat_map(|contract| [Some(contract.signed_at), contract.ended_at]).flatten())
         .chain(terms.flat_map(|version| [Some(version.starts), version.ends]).flatten());
-    let mut months = BTreeSet::from([Month::of(open_from, zone)]);
-    for bound in bounds.filter(|bound| *bound > open_from) {
-        let month = Month::of(bound, zone);
-        months.extend([month, month.next()]);
-    }
-    for month in months {
-        let whole = month.period(zone)?;
-        let end = subscription.ended_at.unwrap_or(whole.end).min(whole.end);
-        let start = open_from.max(whole.start);
-        if start >= end {
-            continue;
-        }
+    let last = bounds.max().map_or(open_from, |last| last.max(open_from));
+    let until = last.checked_add_days(Days::new(PERIOD_DAYS_MAX)).ok_or(PeriodError::OutOfRange)?;
+    // As either catalog has the periods: they may differ in that too.
+    let mut periods = schedule::periods(new, subscription, zone, until)?;
+    periods.extend(schedule::periods(old, subscription, zone, until)?);
+    periods.sort_by_key(|period| (period.billed.start, period.billed.end));
+    for scheduled in periods.iter().filter(|period| open_from < period.billed.end) {
+        let start = scheduled.billed.start.max(open_from);
         let in_force = |catalog| contract_in_force(contracts, catalog, subscription, start);
         let mut because = why(old, new, plan, start);
         because.extend(why_contract(in_force(old), in_force(new)));
@@ -100,10 +101,13 @@ fn first_of(
                 partner_id: subscription.partner_id.clone(),
                 subscription_id: subscription.subscription_id.clone(),
                 plan_id: plan.clone(),
-                month,
-                period: Period::new(start, end)?,
+                month: scheduled.month(zone),
+                period: Period::new(start, scheduled.billed.end)?,
                 because,
             }));
+        }
+        if start >= last {
+            break;
         }
     }
     Ok(None)

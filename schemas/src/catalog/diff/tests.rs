@@ -2,7 +2,7 @@ use super::*;
 use crate::catalog::CatalogFile;
 use crate::id::{PartnerId, PlanId, SubscriptionId};
 use crate::period::{parse_instant, print_instant};
-use crate::registry::Subscription;
+use crate::registry::{Course, Subscription};
 
 const OLD: &str = r#"
 [[issuer]]
@@ -464,6 +464,7 @@ fn who_is_affected_from_which_period_on() {
             time_zone: zone.map(|zone| zone.parse().unwrap()),
             started_at: instant(start),
             ended_at: end.map(instant),
+            course: Course::default(),
         };
         let id = subscription.subscription_id.clone();
         let billed_until = billed.map(|billed| (id.clone(), instant(billed))).into_iter().collect();

@@ -13,6 +13,7 @@ use tollbook_schemas::id::{InvoiceId, PlanId, PriceId, SlotId, SubscriptionId};
 use tollbook_schemas::period::Month;
 
 use crate::document::{Adjusts, Document, Line};
+use crate::draft::PAUSED;
 use crate::error::BillingError;
 use crate::rating::Working;
 
@@ -27,11 +28,11 @@ pub struct IssuedDocument {
     pub is_voided: bool,
 }
 
-/// What makes a line of today and a billed one the same.
-type LineKey<'a> = (&'a SubscriptionId, &'a PlanId, &'a PriceId, DateTime<Utc>);
+/// What makes a line of today and a billed one the same; what was used while paused stands apart.
+type LineKey<'a> = (&'a SubscriptionId, &'a PlanId, &'a PriceId, DateTime<Utc>, bool);
 
 fn key_of(line: &Line) -> LineKey<'_> {
-    (&line.subscription_id, &line.plan_id, &line.price_id, line.span_start)
+    (&line.subscription_id, &line.plan_id, &line.price_id, line.span_start, line.price_model == PAUSED)
 }
 
 /// A billed line as it stands after every adjustment.
@@ -220,7 +221,7 @@ impl<'a> BilledSlot<'a> {
     pub(crate) fn figures(&self) -> impl Iterator<Item = (&'a SubscriptionId, &'a PriceId, i64, Decimal)> {
         self.lines
             .iter()
-            .map(|((subscription, _, price, _), line)| (*subscription, *price, line.amount_minor, line.quantity))
+            .map(|((subscription, _, price, ..), line)| (*subscription, *price, line.amount_minor, line.quantity))
     }
 
     /// The lines by which the month, as it comes to now, differs from what was billed: amount and quantity are now −

@@ -275,6 +275,7 @@ fn document_beside(
         period_start: month.start,
         pin: input.pin_json.to_owned(),
         profile_version_id: profile.profile_version_id.clone(),
+        shadows: Vec::new(),
         total_minor: 0,
     })
 }

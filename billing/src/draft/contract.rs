@@ -34,6 +34,7 @@ pub(super) fn minimums(spans: &[&Span<'_>], lines: &[Line], currency: Currency) 
         let amount = true_up(minimum.amount, Share::WHOLE, Money { minor: billed, currency }, currency)
             .map_err(|error| format!("{}: {error}", place()))?;
         missing.push(Line {
+            adjusts: None,
             amount_minor: amount.minor,
             contract: Some(contract.clone()),
             description: minimum.description.clone(),

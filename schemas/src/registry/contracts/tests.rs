@@ -168,6 +168,7 @@ fn a_contract_applies_while_it_is_signed_and_its_term_holds() {
             time_zone: None,
             started_at: instant("01"),
             ended_at: None,
+            course: crate::registry::Course::default(),
         };
         let registry = fold(events(table), None);
         let found = contract_in_force(&registry.contracts, &catalog, &subscription, instant(day));

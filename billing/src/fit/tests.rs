@@ -29,7 +29,10 @@ price = [
 
 fn fitted(registry: &str, usage: &str) -> Fitted {
     let text = format!("{CATALOG}{PLANS}");
-    let catalog = Catalog::parse(&[CatalogFile { path: "catalog.toml".into(), text }]).unwrap();
+    let mut catalog = Catalog::parse(&[CatalogFile { path: "catalog.toml".into(), text }]).unwrap();
+    // Those that these rows are about; other tests have plans of their own in the same catalog.
+    let about = ["pro", "seats", "jp", "moved", "late", "huge", "small", "large"];
+    catalog.plans.retain(|plan_id, _| about.contains(&plan_id.as_str()));
     with_input(registry, usage, |input| fit(&DraftInput { catalog: &catalog, ..*input }))
 }
 

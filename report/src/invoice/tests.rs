@@ -196,7 +196,7 @@ fn a_credit_note_shows_both_figures_of_each_line() {
     assert_self_contained(&html);
     for text in [
         "<h1>Credit note NW-2026-000009</h1>",
-        "<dt>Credits invoice</dt><dd>NW-2026-000001</dd>",
+        "<dt>Credits invoice</dt>\n<dd>NW-2026-000001</dd>",
         "now \u{2212} billed",
         "-726 call",
         "2026-05 by what is known now",

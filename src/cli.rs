@@ -99,7 +99,8 @@ enum Command {
         #[arg(long, value_name = "INSTANT")]
         as_of: Option<String>,
     },
-    /// Invoices: draft, hold and approve, issue, push, sync; list, show, explain, verify; preview, reprice, fit, compare, estimate.
+    /// Invoices: draft, adjust by hand, hold and approve, issue, push, sync; list, show, explain, verify; preview, reprice, fit,
+    /// compare, estimate.
     #[command(after_help = examples::BILL)]
     Bill {
         #[command(subcommand)]
@@ -326,6 +327,11 @@ enum BillStep {
         #[command(flatten)]
         by: bill::hold::By,
     },
+    /// Charge or credit a partner by hand, beside what is metered; or take that back.
+    ///
+    /// It is a line of its month's invoice, also where the month bills nothing else. The same twice is one.
+    #[command(after_help = examples::ADJUST)]
+    Adjust(Box<bill::adjust::Adjustment>),
     /// Let drafts be issued that a policy holds: exactly these documents, and no later draft of their place.
     #[command(after_help = examples::APPROVE)]
     Approve {

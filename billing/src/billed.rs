@@ -86,7 +86,8 @@ impl<'a> Billed<'a> {
         documents.sort_by_key(|issued| (issued.document.body.month, &issued.document.invoice_id));
         for IssuedDocument { document, number, is_voided } in documents {
             let invoice_id = &document.invoice_id;
-            for line in &document.body.lines {
+            // What was made by hand is no part of what a month comes to: `draft/by_hand` keeps its account.
+            for line in document.body.lines.iter().filter(|line| line.by_hand.is_none()) {
                 let slot_id = match &line.adjusts {
                     None => document.slot_id.clone(),
                     Some(adjusts) if from.is_some_and(|from| adjusts.month < from) => continue,
@@ -170,7 +171,7 @@ impl<'a> BilledLine<'a> {
 /// Lines with those of one key as one, in the order in which the keys come first; none where a sum does not fit.
 fn one_a_key(lines: &[Line]) -> Option<Vec<(LineKey<'_>, BilledLine<'_>)>> {
     let mut keyed: Vec<(LineKey<'_>, BilledLine<'_>)> = Vec::new();
-    for line in lines {
+    for line in lines.iter().filter(|line| line.by_hand.is_none()) {
         match keyed.iter_mut().find(|(key, _)| *key == key_of(line)) {
             Some((_, sum)) => sum.add(line)?,
             None => keyed.push((key_of(line), BilledLine::of(line))),

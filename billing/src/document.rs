@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use tollbook_schemas::catalog::Issuer;
 use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::id::{
-    ContractId, InvoiceId, IssuerId, LineId, MeterId, PartnerId, PlanId, PriceId, ProfileVersionId, SlotId,
-    SubscriptionId,
+    AdjustmentId, ContractId, InvoiceId, IssuerId, LineId, MeterId, PartnerId, PlanId, PriceId, ProfileVersionId,
+    SlotId, SubscriptionId,
 };
 use tollbook_schemas::invariant::Invariant;
 use tollbook_schemas::money::{Currency, Money};
@@ -71,6 +71,40 @@ pub struct LineContract {
     pub version: u32,
 }
 
+/// A line that somebody made: amount is what it comes to, nothing where it was taken back, less what was billed of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ByHand {
+    /// Who made it.
+    pub actor: String,
+    /// The charge or credit.
+    pub adjustment_id: AdjustmentId,
+    /// What earlier documents billed of it, in minor units.
+    pub billed_minor: i64,
+    /// Number of the invoice that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub for_invoice: Option<String>,
+    /// Whether it was taken back.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_revoked: bool,
+    /// Month that it belongs to.
+    pub month: Month,
+    /// Why: for staff.
+    pub reason: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
+/// How a line came about, with who made it.
+#[derive(Serialize)]
+struct WorkingByHand<'a> {
+    by_hand: &'a ByHand,
+    #[serde(flatten)]
+    working: &'a Working,
+}
+
 /// One printed line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
@@ -79,6 +113,9 @@ pub struct Line {
     pub adjusts: Option<Adjusts>,
     /// Amount, rounded once, in minor units.
     pub amount_minor: i64,
+    /// Who made it and why, where it was made by hand: its plan, price and subscription are then no catalog's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_hand: Option<ByHand>,
     /// Contract that priced it, where one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contract: Option<LineContract>,
@@ -227,6 +264,21 @@ pub struct Body {
     pub total_minor: i64,
 }
 
+impl Credits {
+    /// The place of the credit note, of which there is one in a month for each invoice.
+    #[must_use]
+    pub fn slot_of(&self, issuer: &IssuerId, partner: &PartnerId, currency: Currency, month: Month) -> SlotId {
+        SlotId::derive([
+            issuer.as_str(),
+            partner.as_str(),
+            currency.code(),
+            &month.to_string(),
+            DocumentKind::CreditNote.as_str(),
+            self.invoice_id.as_str(),
+        ])
+    }
+}
+
 impl Body {
     /// The place that it fills: one invoice for each issuer, partner, currency and month; one credit note in a month
     /// for each invoice.
@@ -235,14 +287,7 @@ impl Body {
         let (issuer, partner) = (&self.issuer.issuer_id, &self.partner_id);
         match &self.credits {
             None => slot_of(issuer, partner, self.currency, self.month),
-            Some(credits) => SlotId::derive([
-                issuer.as_str(),
-                partner.as_str(),
-                self.currency.code(),
-                &self.month.to_string(),
-                self.kind.as_str(),
-                credits.invoice_id.as_str(),
-            ]),
+            Some(credits) => credits.slot_of(issuer, partner, self.currency, self.month),
         }
     }
 
@@ -322,7 +367,11 @@ impl Document {
     /// [`BillingError::Bug`] where a working has no JSON.
     pub fn line_rows(&self) -> Result<Vec<Row>, BillingError> {
         let row = |line: &Line| {
-            let working = line.working.to_json().map_err(|error| no_json("a working", &error))?;
+            let working = match &line.by_hand {
+                None => line.working.to_json(),
+                Some(by_hand) => serde_json::to_string(&WorkingByHand { by_hand, working: &line.working }),
+            };
+            let working = working.map_err(|error| no_json("a working", &error))?;
             Ok(Row::new()
                 .with("line_id", self.line_id(line.line_number).as_str())
                 .with("invoice_id", self.invoice_id.as_str())

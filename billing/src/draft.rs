@@ -16,6 +16,7 @@
 //! - a partner that cannot be billed is blocked with a reason that says how to mend it; the others go on.
 
 mod adjust;
+mod by_hand;
 mod contract;
 mod line;
 mod shadow;
@@ -38,6 +39,7 @@ pub use line::PAUSED;
 use span::Span;
 
 pub use adjust::{Unadjusted, draft_adjusting};
+pub use by_hand::is_current_by_hand;
 
 /// Everything a draft is made from.
 #[derive(Debug, Clone, Copy)]

@@ -14,7 +14,7 @@
 mod act;
 mod acts;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use chrono::{DateTime, Utc};
@@ -167,7 +167,10 @@ impl<'p> Holds<'p> {
             let own = self.acts.approvals(&document.invoice_id).next();
             by.extend(own.map(|approval| HeldBy {
                 actor: Actor::rule("four_eyes").to_string(),
-                what: format!("{} approved it, and drafted it too; somebody else must", approval.actor),
+                what: format!(
+                    "{} approved it, and drafted it or made a line of it; somebody else must",
+                    approval.actor
+                ),
             }));
         }
         (!by.is_empty()).then(|| HeldDraft {
@@ -180,12 +183,20 @@ impl<'p> Holds<'p> {
 
     /// Whether an approval of the document, or of one that bills just the same in its slot, counts.
     fn is_approved(&self, document: &Document) -> bool {
-        let drafter = self.acts.drafter(&document.invoice_id);
-        let counts = |actor: &str| !self.policy.four_eyes || drafter != Some(actor);
+        let (drafter, authors) = (self.acts.drafter(&document.invoice_id), authors_of(document));
+        let is_author = |actor: &str| drafter == Some(actor) || authors.contains(actor);
+        let counts = |actor: &str| !self.policy.four_eyes || !is_author(actor);
         let same = content_of(document).and_then(|content| self.approved.get(&content)).into_iter().flatten();
         let mut named = std::iter::once(&document.invoice_id).chain(same);
         named.any(|invoice_id| self.acts.approvals(invoice_id).any(|approval| counts(&approval.actor)))
     }
+}
+
+/// Who made lines of a document by hand.
+#[must_use]
+pub fn authors_of(document: &Document) -> BTreeSet<String> {
+    let by_hand = document.body.lines.iter().filter_map(|line| line.by_hand.as_ref());
+    by_hand.map(|by_hand| by_hand.actor.clone()).collect()
 }
 
 /// Reads everything that decides about drafts.

@@ -25,7 +25,7 @@ use tollbook_schemas::tables::billing::{BILLED_USAGE, INVOICE, INVOICE_EVENT, IN
 
 use crate::billed::Billed;
 use crate::document::{Document, Line, count_of};
-use crate::draft::{Drafted, order_of};
+use crate::draft::{Drafted, is_current_by_hand, order_of};
 use crate::error::BillingError;
 use crate::event::{EventKind, InvoiceEvent, events_of};
 use crate::hold::{self, HeldDraft};
@@ -314,6 +314,7 @@ async fn issue_of(
                     || document.body.catalog_sha256 != catalog.sha256
                     || usage.overtaken.contains(&document.body.partner_id)
                     || !billed_before_now.is_current(document)
+                    || !is_current_by_hand(document, &before)
                 {
                     issued.stale.push(named());
                 } else if billed_before(document, &billed).is_some() {
@@ -367,9 +368,10 @@ async fn issue_of(
     }
 }
 
-/// The earlier months that a document adjusts.
+/// The months that a document adjusts, as late usage or by hand.
 fn adjusted_months(document: &Document) -> impl Iterator<Item = Month> {
-    document.body.lines.iter().filter_map(|line| line.adjusts.as_ref()).map(|adjusts| adjusts.month)
+    let by_hand = |line: &Line| line.by_hand.as_ref().map(|by_hand| by_hand.month);
+    document.body.lines.iter().filter_map(move |line| line.adjusts.as_ref().map(|a| a.month).or_else(|| by_hand(line)))
 }
 
 /// Which invoice of the month has billed each subscription.

@@ -139,13 +139,16 @@ pub struct HoldPolicy {
     pub negative_total: bool,
     /// Credit notes, whose totals are below 0 by nature.
     pub credit_note: bool,
+    /// Documents with a line that somebody made by hand.
+    pub by_hand: bool,
     /// Every document.
     pub every_invoice: bool,
     /// Fields that the issuer must have.
     pub issuer_fields: Vec<IssuerField>,
     /// Fields that the billing profile must have.
     pub customer_fields: Vec<CustomerField>,
-    /// Whether an approval counts only where it is of somebody else than whoever drafted the document.
+    /// Whether an approval counts only where it is of somebody else than whoever drafted the document, or made one of
+    /// its lines by hand.
     pub four_eyes: bool,
 }
 
@@ -158,6 +161,7 @@ impl Default for HoldPolicy {
             first_invoice: false,
             negative_total: true,
             credit_note: false,
+            by_hand: false,
             every_invoice: false,
             issuer_fields: vec![IssuerField::LegalName, IssuerField::Address],
             customer_fields: vec![
@@ -178,6 +182,7 @@ impl HoldPolicy {
         first_invoice: false,
         negative_total: false,
         credit_note: false,
+        by_hand: false,
         every_invoice: false,
         issuer_fields: Vec::new(),
         customer_fields: Vec::new(),
@@ -215,6 +220,7 @@ pub fn rules_met(
     if !document.body.kind.is_invoice() {
         // It has no line of months to be compared with.
         hold("credit_note", policy.credit_note.then(|| format!("a credit note of {total}")));
+        hold("by_hand", policy.by_hand.then(|| made_by_hand(document)).flatten());
         hold("every_invoice", policy.every_invoice.then(|| every(total)));
         hold("missing_field", missing(policy, document, profile));
         return met;
@@ -228,9 +234,23 @@ pub fn rules_met(
         is_first.then(|| format!("the first invoice of this partner and issuer in {}", total.currency)),
     );
     hold("negative_total", (policy.negative_total && total.minor < 0).then(|| format!("total {total} is below 0")));
+    hold("by_hand", policy.by_hand.then(|| made_by_hand(document)).flatten());
     hold("every_invoice", policy.every_invoice.then(|| every(total)));
     hold("missing_field", missing(policy, document, profile));
     met
+}
+
+/// What was made by hand, by whom.
+fn made_by_hand(document: &Document) -> Option<String> {
+    let currency = document.body.currency;
+    let lines = document.body.lines.iter().filter_map(|line| Some((line, line.by_hand.as_ref()?)));
+    let told: Vec<String> = lines
+        .map(|(line, by_hand)| {
+            let amount = Money { minor: line.amount_minor, currency };
+            format!("{amount} was made by {} ({})", by_hand.actor, by_hand.reason)
+        })
+        .collect();
+    (!told.is_empty()).then(|| told.join(", "))
 }
 
 fn every(total: Money) -> String {

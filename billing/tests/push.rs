@@ -57,6 +57,7 @@ fn month() -> Month {
 fn document(partner: &str, currency: &str, line_count: u32) -> Document {
     let line = |number: u32| Line {
         adjusts: None,
+        by_hand: None,
         amount_minor: if line_count == 0 { 0 } else { i64::from(number) * 100 },
         contract: None,
         description: format!("Price {number}"),

@@ -116,6 +116,8 @@ derived_id!(/// One run of one job.
     RunId, "run_");
 derived_id!(/// One version of a billing profile.
     ProfileVersionId, "prf_");
+derived_id!(/// A charge or credit that somebody made by hand.
+    AdjustmentId, "adj_");
 
 #[cfg(test)]
 mod tests {

@@ -131,6 +131,8 @@ pub const KNOWN_TYPES: &[&str] = &[
     "contract.signed",
     "contract.ended",
     "cost.recorded",
+    "adjustment.made",
+    "adjustment.revoked",
 ];
 
 /// Strips organisation and version: `com.acme.partner.subscription.started.v1` is `subscription.started`.

@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::decimal::{DecimalError, Exact};
+use crate::decimal::{Decimal, DecimalError, Exact};
 
 /// Why an amount cannot be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,6 +27,9 @@ pub enum MoneyError {
     /// The sum does not fit 63 bits.
     #[error("the sum does not fit 63 bits of minor units")]
     Overflow,
+    /// An amount of a fraction of the smallest unit.
+    #[error("{0} {1} is no whole number of the smallest amounts that can be charged in it")]
+    NotWhole(Decimal, Currency),
     /// The amount could not be rounded.
     #[error("the amount cannot be expressed in minor units")]
     Rounding(#[source] DecimalError),
@@ -134,6 +137,18 @@ impl Money {
         Ok(Self { minor, currency })
     }
 
+    /// An amount of major units that is a whole number of the currency's steps: nothing is rounded.
+    ///
+    /// # Errors
+    /// [`MoneyError::NotWhole`], [`MoneyError::Rounding`] when it does not fit.
+    pub fn exact(amount: Decimal, currency: Currency) -> Result<Self, MoneyError> {
+        let rounded = Self::round(Exact::from(amount), currency)?;
+        if Exact::scaled(rounded.minor, currency.exponent()) == Exact::from(amount) {
+            return Ok(rounded);
+        }
+        Err(MoneyError::NotWhole(amount, currency))
+    }
+
     /// Sum within one currency.
     ///
     /// # Errors
@@ -179,6 +194,25 @@ mod tests {
             assert!(matches!(Currency::parse(bad), Err(MoneyError::UnknownCurrency(_))), "{bad:?}");
         }
         assert!(matches!(Currency::parse("UGX"), Err(MoneyError::RefusedCurrency(_))));
+    }
+
+    #[test]
+    fn an_exact_amount_is_never_rounded() {
+        for (text, code, minor) in [
+            ("12.34", "EUR", Some(1234)),
+            ("-12.3", "EUR", Some(-1230)),
+            ("0.005", "EUR", None),
+            ("5", "JPY", Some(5)),
+            ("5.5", "JPY", None),
+            ("2", "ISK", Some(200)),
+            ("2.01", "ISK", None),
+            ("1.23", "KWD", Some(1230)),
+            ("1.234", "KWD", None),
+            ("99999999999999999999", "EUR", None),
+        ] {
+            let found = Money::exact(text.parse().unwrap(), Currency::parse(code).unwrap());
+            assert_eq!(found.ok().map(|money| money.minor), minor, "{text} {code}");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@
 //! (`lifecycle::fields`), and here, where an older version stored it, it is a finding. A finding blocks billing only while
 //! nobody can say what the partner owes, see [`Concern`].
 
+mod adjustments;
 mod claims;
 mod contracts;
 mod course;
@@ -27,17 +28,19 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde_json::Value;
 
-use crate::id::{PartnerId, PlanId, SubscriptionId};
+use crate::id::{AdjustmentId, PartnerId, PlanId, SubscriptionId};
 use crate::lifecycle::{LifecycleEvent, WrongField};
 use crate::period::parse_instant;
 use crate::source::Source;
 use crate::tables::Row;
 
+use adjustments::Adjustments;
 use claims::{Claim, resolve};
 use contracts::Signatures;
 use offboarding::Offboarding;
 use subscriptions::Terms;
 
+pub use adjustments::HandMade;
 pub use contracts::{ContractError, InForce, SignedContract, contract_in_force};
 pub use course::{Course, Ending, EndsWith, Pause, Renewal, Term};
 pub(crate) use course::{RENEWAL, TERM_MONTHS_MAX, WHEN};
@@ -192,6 +195,8 @@ pub enum Concern {
     Subscription,
     /// A start or change that could not be used, and that was put right: the registry's `settle` has the rules.
     SettledSubscription,
+    /// A line by hand that cannot be read or contradicts another: what the partner owes is not known until it is revoked.
+    Adjustment,
     /// A cancellation, or the end of a contract, that ends nothing; a pause, resumption or renewal that changes nothing. What
     /// runs is known, so it is billed; whoever meant something else must say so.
     Cancellation,
@@ -218,7 +223,7 @@ impl Finding {
     /// Whether nobody can say what the partner owes until it is put right.
     #[must_use]
     pub fn blocks_billing(&self) -> bool {
-        self.concern == Concern::Subscription
+        matches!(self.concern, Concern::Subscription | Concern::Adjustment)
     }
 }
 
@@ -231,6 +236,8 @@ pub struct Registry {
     pub links: Vec<IdentityLink>,
     /// Subscriptions by id and first instant on their plan; those of one id never overlap.
     pub subscriptions: BTreeMap<(SubscriptionId, DateTime<Utc>), Subscription>,
+    /// Charges and credits made by hand, those that were taken back too.
+    pub adjustments: BTreeMap<AdjustmentId, HandMade>,
     /// Contracts by partner, id, subscription and first instant; those of one key never overlap.
     pub contracts: Vec<SignedContract>,
     /// Contradictions.
@@ -270,6 +277,7 @@ struct Folding {
     registry: Registry,
     claims: BTreeMap<(LinkSystem, String), Vec<Claim>>,
     terms: Terms,
+    adjustments: Adjustments,
     signatures: Signatures,
     offboardings: BTreeMap<PartnerId, Vec<Offboarding>>,
 }
@@ -308,6 +316,8 @@ impl Folding {
                 self.note_turn(position, event, partner_id);
             }
             "contract.signed" | "contract.ended" => self.sign(position, event, partner_id),
+            "adjustment.made" => self.make_adjustment(position, event, partner_id),
+            "adjustment.revoked" => self.revoke_adjustment(position, event, partner_id),
             _ => {}
         }
     }
@@ -348,6 +358,7 @@ impl Folding {
 
     fn finish(mut self) -> Registry {
         self.conclude_subscriptions();
+        self.conclude_adjustments();
         self.conclude_contracts();
         for ((system, external_id), claims) in self.claims {
             self.registry.links.extend(resolve(system, &external_id, &claims));

@@ -31,6 +31,8 @@ pub struct HoldSection {
     pub negative_total: Option<bool>,
     /// Whether credit notes are held; false by default.
     pub credit_note: Option<bool>,
+    /// Whether documents with a line made by hand are held; false by default.
+    pub by_hand: Option<bool>,
     /// Whether every draft is held; false by default.
     pub every_invoice: Option<bool>,
     /// Fields without which an invoice is held: of the issuer.
@@ -90,6 +92,7 @@ impl HoldSection {
             first_invoice: self.first_invoice.unwrap_or(usual.first_invoice),
             negative_total: self.negative_total.unwrap_or(usual.negative_total),
             credit_note: self.credit_note.unwrap_or(usual.credit_note),
+            by_hand: self.by_hand.unwrap_or(usual.by_hand),
             every_invoice: self.every_invoice.unwrap_or(usual.every_invoice),
             issuer_fields,
             customer_fields,

@@ -17,10 +17,12 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 use tollbook_lake::LakeError;
+use tollbook_schemas::actor::Actor;
 use tollbook_schemas::digest::sha256_hex;
 use tollbook_schemas::id::PartnerId;
 use tollbook_schemas::lifecycle::LifecycleEvent;
 use tollbook_schemas::period::{parse_instant, print_instant};
+use tollbook_schemas::registry::Position;
 use tollbook_schemas::source::Source;
 use tollbook_schemas::tables::Row;
 use tollbook_schemas::tables::billing::BILLING_PROFILE;
@@ -217,6 +219,41 @@ fn checked(
     content::check_type(&recorded.event_type).map_err(wrong)?;
     content::check_data(&recorded.event_type, &data, catalog).map_err(wrong)?;
     event_of(door::RECORD, &recorded.event_type, at, &recorded.partner, &recorded.actor, data).map_err(wrong)
+}
+
+/// Every event that is known, with its place.
+///
+/// # Errors
+/// The lake's.
+pub(super) async fn known_events(context: &JobContext) -> anyhow::Result<Vec<(Position, LifecycleEvent)>> {
+    door::known(&context.lake).await
+}
+
+/// An event of another command of the command line, such as `bill adjust`.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn command_event(
+    door: &str,
+    event_type: &str,
+    at: DateTime<Utc>,
+    partner: &PartnerId,
+    actor: &Actor,
+    data: Map<String, Value>,
+) -> Result<LifecycleEvent, ConfigurationError> {
+    event_of(door, event_type, at, partner.as_str(), actor.as_str(), data).map_err(ConfigurationError)
+}
+
+/// Appends those of the events that say something new, through the door of a command; gives how many.
+///
+/// # Errors
+/// What contradicts the registry; the lake's.
+pub(super) async fn append_events(
+    context: &JobContext,
+    door: &str,
+    events: &[LifecycleEvent],
+) -> anyhow::Result<usize> {
+    door::append_new(&context.lake, door, events, context.clock.now()).await
 }
 
 /// An event of the command line; its id is its content.

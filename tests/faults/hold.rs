@@ -166,3 +166,117 @@ fn what_a_policy_holds_waits_for_an_approval_of_that_very_document() {
         .printed;
     assert_eq!(issued, format!("invoice_id\n{again}\n"));
 }
+
+/// A charge and a credit by hand: once, on the month's document, with who and why; what is made after issue is on the next.
+#[test]
+fn what_is_made_by_hand_is_billed_once_with_who_and_why() {
+    let folder = june("[billing.hold]\nby_hand = true\nfour_eyes = true\n");
+    let draft = [&["bill", "draft", "--actor", "staff:cleo"][..], &MONTH].concat();
+    let adjust = |more: &[&str]| {
+        folder.run(&[&["bill", "adjust", "--partner", "acme", "--actor", "staff:ann"][..], more].concat())
+    };
+    let credit = ["--period", "2026-06", "--amount=-12.34", "--currency", "EUR", "--description", "Goodwill"];
+    let outage = [&credit[..], &["--reason", "outage of 3 June"]].concat();
+    for (more, words) in [
+        ([&credit[..], &["--reason", "ask ann@acme.example"]].concat(), "e-mail address"),
+        (
+            ["--period", "2026-06", "--amount", "0.005", "--currency", "EUR", "--description", "x", "--reason", "y"]
+                .to_vec(),
+            "no whole number",
+        ),
+        (
+            ["--period", "2026-06", "--amount", "0", "--currency", "EUR", "--description", "x", "--reason", "y"]
+                .to_vec(),
+            "changes nothing",
+        ),
+        (
+            ["--period", "2026-06", "--amount", "1", "--currency", "XYZ", "--description", "x", "--reason", "y"]
+                .to_vec(),
+            "XYZ",
+        ),
+        (["--period", "2026-06", "--amount", "1", "--currency", "EUR", "--reason", "y"].to_vec(), "--description"),
+        ([&outage[..], &["--issuer", "nobody"]].concat(), "--issuer nobody is none; the catalog has acme-eu"),
+        (["--revoke", "adj_0123456789abcdef0123", "--reason", "y"].to_vec(), "acme has no adjustment adj_"),
+    ] {
+        adjust(&more).fails(2, &[words]);
+    }
+    folder
+        .run(
+            &["bill", "adjust", "--partner", "nobody", "--actor", "staff:ann"]
+                .into_iter()
+                .chain(outage.clone())
+                .collect::<Vec<_>>(),
+        )
+        .fails(2, &["nobody knows partner nobody"]);
+    let record = [
+        "partner",
+        "record",
+        "--partner",
+        "acme",
+        "--type",
+        "adjustment.made",
+        "--at",
+        "2026-06-01T00:00:00Z",
+        "--actor",
+        "staff:ann",
+    ];
+    folder.run(&record).fails(2, &["`tollbook bill adjust`"]);
+
+    let made = adjust(&outage).done().printed;
+    assert!(made.contains("of -12.34 EUR for 2026-06 is made") && made.contains("2026-06 bears it"), "{made}");
+    let again = folder
+        .run(&[&["--json", "bill", "adjust", "--partner", "acme", "--actor", "staff:ann"][..], &outage].concat())
+        .json();
+    assert_eq!(
+        (&again["is_new"], &again["amount_minor"], &again["issuer_id"]),
+        (&json!(false), &json!(-1234), &json!("acme-eu"))
+    );
+    let id = again["adjustment_id"].as_str().unwrap();
+
+    // A draft that does not know it yet is not issued.
+    let bare = [&["bill", "draft", "--actor", "staff:cleo"][..], &MONTH].concat();
+    folder.run(&bare).done();
+    bill(&folder, "issue").fails(5, &["drafts of acme are stale"]);
+    folder.run(&["aggregate", "--as-of", MONTH[3]]).done();
+    let held = "held by system:by_hand: -12.34 EUR was made by staff:ann (outage of 3 June)";
+    folder.run(&draft).fails(0, &[held]);
+    let acme = row(&folder, "acme");
+    assert_eq!((&acme["total_minor"], &acme["note"]), (&json!(4900 - 1234), &json!(held)));
+    let draft_id = acme["invoice_id"].as_str().unwrap();
+    // Whoever made the line does not approve it; nor does whoever drafted.
+    for (who, words) in [("staff:ann", "made a line by hand of"), ("staff:cleo", "staff:cleo drafted")] {
+        folder.run(&["bill", "approve", draft_id, "--actor", who, "--reason", "seen"]).fails(2, &[words]);
+    }
+    folder.run(&[&["bill", "approve", draft_id][..], &BOB].concat()).done();
+    assert_eq!(first_line(&bill(&folder, "issue"))["issued"], 1);
+    let line =
+        "select description, amount_minor, price_model, working from invoice_line where subscription_id like 'adj_%'";
+    let found = folder.run(&["sql", line, "--format", "csv"]).done().printed;
+    for words in ["Goodwill,-1234,by_hand", r#"""actor"":""staff:ann"""#, r#"""reason"":""outage of 3 June"""#] {
+        assert!(found.contains(words), "{words}: {found}");
+    }
+    let line = "select line_id from invoice_line where subscription_id like 'adj_%'";
+    let line = folder.run(&["sql", line, "--format", "csv"]).done().printed;
+    let explained = folder.run(&["bill", "explain", line.lines().nth(1).unwrap()]).done().printed;
+    assert!(
+        explained.contains("by_hand 1  in [2026-05-31T22:00:00Z, 2026-06-30T22:00:00Z) = -12.34 EUR"),
+        "{explained}"
+    );
+    assert!(explained.contains("made by staff:ann: outage of 3 June"), "{explained}");
+
+    // The month is closed: what is taken back now is told where it goes.
+    let back = adjust(&["--revoke", id, "--reason", "there was no outage"]).done().printed;
+    assert!(back.contains("is taken back") && back.contains("2026-06 was issued as AC-00000"), "{back}");
+    assert!(adjust(&["--revoke", id, "--reason", "there was no outage"]).done().printed.contains("nothing was added"));
+    adjust(&outage).fails(2, &["was taken back, for good"]);
+    folder.run(&["aggregate", "--as-of", MONTH[3]]).done();
+    folder.run(&draft).done();
+    // June stays as it is, and July bears it.
+    let july = ["--period", "2026-07", "--as-of", MONTH[3]];
+    let drafted = folder.run(&[&["bill", "draft", "--actor", "staff:cleo"][..], &july].concat()).done();
+    assert!(drafted.told.contains("12.34 EUR was made by staff:ann"), "{}", drafted.told);
+    let lines =
+        "select description, amount_minor from invoice_line where period = '2026-07' and subscription_id like 'adj_%'";
+    let found = folder.run(&["sql", lines, "--format", "csv"]).done().printed;
+    assert_eq!(found, "description,amount_minor\nGoodwill (taken back),1234\n");
+}

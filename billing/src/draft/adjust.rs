@@ -73,24 +73,26 @@ pub fn draft_adjusting(input: &DraftInput<'_>, issued: &[IssuedDocument]) -> Res
             drafted.unadjusted.push(Unadjusted { partner_id, month, reason });
         }
     }
+    super::by_hand::add(input, issued, &mut documents, &mut drafted);
     drafted.documents = documents.all;
     drafted.documents.sort_by(|a, b| order_of(a).cmp(&order_of(b)));
     let with_documents: BTreeSet<&PartnerId> = drafted.documents.iter().map(|one| &one.body.partner_id).collect();
-    drafted.without.retain(|(partner_id, _)| !with_documents.contains(partner_id));
+    let blocked: BTreeSet<&PartnerId> = drafted.blocked.iter().map(|one| &one.partner_id).collect();
+    drafted.without.retain(|(partner_id, _)| !with_documents.contains(partner_id) && !blocked.contains(partner_id));
     Ok(drafted)
 }
 
 /// Whether the month is the one whose documents adjust: the last that has ended by the instant from which is looked, or
 /// the one that runs. An older month that is drafted again, or late, gets no more than its own lines: what it is said to
 /// have brought in must not change for ever.
-fn adjusts_now(input: &DraftInput<'_>, issuer_id: &IssuerId) -> bool {
+pub(super) fn adjusts_now(input: &DraftInput<'_>, issuer_id: &IssuerId) -> bool {
     // Without its issuer nothing can be adjusted, which is told.
     let issuer = input.catalog.issuers.get(issuer_id);
     issuer.is_none_or(|issuer| input.month.next().period(issuer.time_zone).is_ok_and(|next| input.as_of < next.end))
 }
 
 /// The documents of the month, found by their slots.
-struct Documents {
+pub(super) struct Documents {
     all: Vec<Document>,
     places: BTreeMap<SlotId, usize>,
 }
@@ -101,12 +103,19 @@ impl Documents {
         Self { all, places }
     }
 
-    fn push(&mut self, document: Document) {
+    pub(super) fn push(&mut self, document: Document) {
         self.places.insert(document.slot_id.clone(), self.all.len());
         self.all.push(document);
     }
 
-    fn in_slot(&mut self, slot_id: &SlotId) -> Option<&mut Document> {
+    /// Takes out what a partner has.
+    pub(super) fn remove(&mut self, partner_id: &PartnerId) {
+        let mut left = std::mem::take(&mut self.all);
+        left.retain(|document| document.body.partner_id != *partner_id);
+        *self = Self::of(left);
+    }
+
+    pub(super) fn in_slot(&mut self, slot_id: &SlotId) -> Option<&mut Document> {
         self.all.get_mut(*self.places.get(slot_id)?)
     }
 }
@@ -281,7 +290,7 @@ fn document_beside(
 }
 
 /// Numbers the lines, sums them and closes the body.
-fn closed(mut body: Body) -> Result<Document, String> {
+pub(super) fn closed(mut body: Body) -> Result<Document, String> {
     for (number, line) in (1_u32..).zip(&mut body.lines) {
         line.line_number = number;
     }

@@ -36,6 +36,7 @@ pub(super) fn minimums(spans: &[&Span<'_>], lines: &[Line], currency: Currency) 
         missing.push(Line {
             adjusts: None,
             amount_minor: amount.minor,
+            by_hand: None,
             contract: Some(contract.clone()),
             description: minimum.description.clone(),
             line_number: u32::try_from(lines.len() + missing.len() + 1)

@@ -45,6 +45,7 @@ pub(super) fn line_of(
     Ok(Line {
         adjusts: None,
         amount_minor: rated.amount.minor,
+        by_hand: None,
         contract: span.line_contract(),
         description: price.description.clone(),
         line_number,

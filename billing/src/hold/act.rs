@@ -60,6 +60,8 @@ pub struct Target {
     pub slot_id: SlotId,
     /// Its partner.
     pub partner_id: PartnerId,
+    /// Who made lines of it by hand, where the document is known.
+    pub authors: BTreeSet<String>,
 }
 
 /// What became of one target.
@@ -127,7 +129,7 @@ fn decide(
     slots: &Slots,
     policy: &HoldPolicy,
 ) -> Result<Option<u32>, BillingError> {
-    let Target { invoice_id, slot_id, partner_id } = target;
+    let Target { invoice_id, slot_id, partner_id, .. } = target;
     if let Some(issued) = slots.issued_in(slot_id) {
         let number = issued.number.as_deref().unwrap_or_default();
         return Err(BillingError::configuration(
@@ -165,7 +167,7 @@ fn decide(
 
 /// Only the document that would be issued is approved, and by whom the policy lets.
 fn may_approve(
-    Target { invoice_id, slot_id, partner_id }: &Target,
+    Target { invoice_id, slot_id, partner_id, authors }: &Target,
     said: &Said,
     acts: &Acts,
     slots: &Slots,
@@ -186,9 +188,11 @@ fn may_approve(
             ));
         }
     }
-    if policy.four_eyes && acts.drafter(invoice_id) == Some(said.actor.as_str()) {
+    let is_drafter = acts.drafter(invoice_id) == Some(said.actor.as_str());
+    if policy.four_eyes && (is_drafter || authors.contains(&said.actor)) {
+        let did = if is_drafter { "drafted" } else { "made a line by hand of" };
         return Err(BillingError::configuration(
-            format!("{partner_id}: {} drafted {invoice_id}", said.actor),
+            format!("{partner_id}: {} {did} {invoice_id}", said.actor),
             "with four_eyes in [billing.hold] somebody else must approve it",
         ));
     }

@@ -17,6 +17,7 @@ fn at(text: &str) -> DateTime<Utc> {
 pub(crate) fn document(line_count: u32) -> Document {
     let line = |number: u32| Line {
         adjusts: None,
+        by_hand: None,
         amount_minor: i64::from(number) * 100,
         contract: None,
         description: format!("Line {number}: 100 % of a+b & c=d; ü"),

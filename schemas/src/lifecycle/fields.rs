@@ -109,6 +109,20 @@ const TYPES: &[(&str, &[Field])] = &[
     ("contract.signed", CONTRACT),
     ("contract.ended", CONTRACT),
     ("cost.recorded", &[("amount", Form::Text, MUST), ("currency", Form::Text, MUST), ("period", Form::Text, MAY)]),
+    (
+        "adjustment.made",
+        &[
+            ("adjustment_id", Form::Text, MUST),
+            ("month", Form::Text, MUST),
+            ("amount", Form::Text, MUST),
+            ("currency", Form::Text, MUST),
+            ("issuer_id", Form::Text, MUST),
+            ("description", Form::Text, MUST),
+            ("reason", Form::Text, MUST),
+            ("for_invoice", Form::Text, MAY),
+        ],
+    ),
+    ("adjustment.revoked", &[("adjustment_id", Form::Text, MUST), ("reason", Form::Text, MUST)]),
 ];
 
 const TURN: &[Field] = &[("subscription_id", Form::Text, MUST), ("effective_at", Form::Instant, MAY)];
@@ -199,7 +213,10 @@ fn expected(field: &str, form: Form) -> &'static str {
         (Form::Renewal, _) => "\"automatic\" or \"none\"; or leave it out",
         (Form::When, _) => "\"now\", \"end_of_period\" or \"end_of_term\"; or leave it out",
         (Form::Texts, _) => "a list of texts, key id and hash of each key",
-        (Form::Text, "subscription_id" | "plan_id" | "contract_id") => "an id in text",
+        (Form::Text, "subscription_id" | "plan_id" | "contract_id" | "issuer_id") => "an id in text",
+        (Form::Text, "adjustment_id") => "an id in text that begins with adj_",
+        (Form::Text, "month") => "a month in text, such as \"2026-06\"",
+        (Form::Text, "description" | "reason") => "a text that is not empty",
         (Form::Text, "external_id") => "the consumer name",
         (Form::Text, "credential") => "the credential, which is hashed at ingest",
         (Form::Text, "amount") => "a decimal in text, such as \"1200.00\"",

@@ -112,6 +112,8 @@ fn a_field_that_cannot_be_read_is_refused_and_never_taken_for_one_that_is_not_th
         ("subscription.cancelled", of_start(r#""effective_at":"30 June""#), Some("effective_at")),
         ("cost.recorded", r#"{"amount":12,"currency":"EUR"}"#.into(), Some("amount")),
         ("cost.recorded", r#"{"amount":"12","currency":"EUR","period":202606}"#.into(), Some("period")),
+        ("adjustment.revoked", r#"{"adjustment_id":"adj_1"}"#.into(), Some("reason")),
+        ("adjustment.made", r#"{"adjustment_id":"adj_1","month":"2026-06"}"#.into(), Some("amount")),
         ("brand.new", r#"{"environment":["x"],"is_test":"yes"}"#.into(), None),
     ] {
         rows.push((event_type, data, field));

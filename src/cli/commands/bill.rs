@@ -26,6 +26,10 @@ use crate::cli::{Accept, BillStep, Period};
 pub(in crate::cli) async fn run_bill(context: &JobContext, step: BillStep, json: bool) -> anyhow::Result<u8> {
     match step {
         BillStep::Draft { period, actor } => run_draft(context, &period, actor.as_ref()).await?,
+        BillStep::Adjust(given) => {
+            let result = Box::pin(bill::adjust::adjust(context, &given)).await?;
+            data(&if json { result.json().to_string() } else { result.to_string() });
+        }
         BillStep::Hold { of, by, as_of } => {
             hold::print_acted(&bill::hold::hold(context, &of, &by, as_of.as_deref()).await?, json);
         }

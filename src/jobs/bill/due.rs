@@ -1,5 +1,7 @@
 //! Which months `--period` names.
 
+use std::collections::BTreeSet;
+
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -12,8 +14,8 @@ use tollbook_schemas::tables::billing::{INVOICE, INVOICE_EVENT};
 use crate::context::JobContext;
 
 /// The months that `--period` names, as of an instant: a month, `previous`, or `due` (every ended month in which a
-/// subscription ran, by its own calendar, and every one of which a document is stored; once something was issued, the
-/// last ended one too), so that a scheduler computes
+/// subscription ran, by its own calendar, or that a line by hand is for, and every one of which a document is stored; once
+/// something was issued, the last ended one too), so that a scheduler computes
 /// no dates.
 ///
 /// # Errors
@@ -31,11 +33,17 @@ pub async fn months(context: &JobContext, period: &str, as_of: DateTime<Utc>) ->
             let first = subscriptions.iter().map(|subscription| subscription.started_at).min();
             let mut months = Vec::new();
             // One month earlier than by UTC: west of Greenwich the first instant may still lie in it.
-            let mut month = first.map(|first| Month::of(first, chrono_tz::UTC).previous());
+            let first = first.map(|first| Month::of(first, chrono_tz::UTC).previous());
+            // What was made by hand is billed also where no subscription ran.
+            let by_hand: BTreeSet<Month> = registry.adjustments.values().map(|made| made.month).collect();
+            let mut month = first.into_iter().chain(by_hand.first().copied()).min();
             while let Some(at) = month.filter(|month| *month <= previous) {
                 let ran = subscriptions.iter().any(|subscription| ran_in(subscription, catalog.as_ref(), at));
                 // A subscription may have been corrected away after its month was drafted or issued.
-                if ran || !context.lake.rows(&INVOICE, Some(&format!("period = '{at}'"))).await?.is_empty() {
+                if ran
+                    || by_hand.contains(&at)
+                    || !context.lake.rows(&INVOICE, Some(&format!("period = '{at}'"))).await?.is_empty()
+                {
                     months.push(at);
                 }
                 month = Some(at.next());

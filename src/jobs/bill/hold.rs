@@ -11,11 +11,11 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use tollbook_billing::document::{Document, slot_of};
 use tollbook_billing::event::{EventKind, InvoiceEvent, events_of};
-use tollbook_billing::hold::{Act, ActDone, Acts, HeldDraft, Target, act, held_drafts as read_held};
+use tollbook_billing::hold::{Act, ActDone, Acts, HeldDraft, Target, act, authors_of, held_drafts as read_held};
 use tollbook_billing::issue::{Slots, read_documents, read_issued};
 use tollbook_billing::policy::HoldPolicy;
 use tollbook_schemas::actor::{Actor, reason};
-use tollbook_schemas::id::{IdError, InvoiceId, PartnerId, SlotId};
+use tollbook_schemas::id::{AdjustmentId, IdError, InvoiceId, PartnerId, SlotId};
 use tollbook_schemas::period::Month;
 use tollbook_schemas::tables::billing::{INVOICE, INVOICE_EVENT};
 
@@ -57,6 +57,14 @@ pub struct Of {
 /// [`IdError`].
 pub fn draft_id(text: &str) -> Result<InvoiceId, IdError> {
     InvoiceId::parse(text)
+}
+
+/// Reads the id of an adjustment.
+///
+/// # Errors
+/// [`IdError`].
+pub fn adjustment_id(text: &str) -> Result<AdjustmentId, IdError> {
+    AdjustmentId::parse(text)
 }
 
 /// Reads the id of a partner.
@@ -147,7 +155,7 @@ impl Acted {
     #[must_use]
     pub fn json(&self) -> Vec<Value> {
         let one = |done: &ActDone| {
-            let Target { partner_id, invoice_id, slot_id } = &done.target;
+            let Target { partner_id, invoice_id, slot_id, .. } = &done.target;
             json!({ "partner_id": partner_id, "invoice_id": invoice_id, "slot_id": slot_id,
                 "kind": self.act.participle(), "actor": self.by.actor.as_str(), "reason": self.by.reason,
                 "is_new": done.is_new })
@@ -230,6 +238,7 @@ fn target(document: &Document) -> Target {
         invoice_id: document.invoice_id.clone(),
         slot_id: document.slot_id.clone(),
         partner_id: document.body.partner_id.clone(),
+        authors: authors_of(document),
     }
 }
 
@@ -305,7 +314,7 @@ async fn holds_of(context: &JobContext, partner_id: &PartnerId, month: Month) ->
     let targets: BTreeMap<&SlotId, Target> = by_hand
         .map(|event| {
             let (invoice_id, slot_id) = (event.invoice_id.clone(), event.slot_id.clone());
-            (&event.slot_id, Target { invoice_id, slot_id, partner_id: partner_id.clone() })
+            (&event.slot_id, Target { invoice_id, slot_id, partner_id: partner_id.clone(), authors: BTreeSet::new() })
         })
         .collect();
     let is_held = |target: &Target| acts.held(&target.slot_id).is_some();

@@ -13,6 +13,9 @@ use tollbook_schemas::registry::Environment;
 
 /// What is wrong with a type that is none, with the one that was meant where that can be seen.
 pub(super) fn check_type(event_type: &str) -> Result<(), String> {
+    if event_type.starts_with("adjustment.") {
+        return Err(format!("--type {event_type} is made with `tollbook bill adjust`, which checks it"));
+    }
     if KNOWN_TYPES.contains(&event_type) {
         return Ok(());
     }

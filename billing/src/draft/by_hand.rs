@@ -1,0 +1,234 @@
+//! Lines that staff made by hand, on the documents of a month. Pure.
+//!
+//! Takes the hand-made charges and credits of the registry and everything that was issued; adds to a month's documents a
+//! line for each of which something is still to be billed: what it comes to (nothing, where it was taken back) less what
+//! issued documents billed of it. So each is billed once, whatever is drafted how often, and one that is taken back after
+//! it was billed is given back.
+//!
+//! - A month that is not issued bears its own lines, also where it bills nothing else.
+//! - What is made, or taken back, after its month was issued is borne by the documents of the last month that has ended,
+//!   as late usage is (`adjust`).
+//! - A credit that names an issued invoice is given by a credit note of that invoice; any other is a line of the month's
+//!   invoice, whose total may come below 0: then a policy holds it.
+//! - A partner of whom one cannot be billed is blocked, with the reason.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tollbook_schemas::decimal::{Decimal, Exact};
+use tollbook_schemas::id::{AdjustmentId, IdError, PartnerId, PlanId, PriceId, SlotId, SubscriptionId};
+use tollbook_schemas::registry::HandMade;
+
+use super::adjust::{Documents, adjusts_now, closed};
+use super::{Blocked, DraftInput, Drafted, profile_of};
+use crate::billed::IssuedDocument;
+use crate::document::{Body, ByHand, Credits, Document, DocumentKind, FORMAT, IssuedBy, Line, slot_of};
+use crate::rating::Working;
+
+/// Plan and price of a line by hand, which no catalog has: the version is 0, and the subscription is the line's own id.
+const BY_HAND: &str = "by-hand";
+/// The word of its model.
+const MODEL: &str = "by_hand";
+
+/// What issued documents billed of each, in minor units.
+type BilledByHand<'a> = BTreeMap<&'a AdjustmentId, i64>;
+
+fn billed_by_hand(issued: &[IssuedDocument]) -> Result<BilledByHand<'_>, String> {
+    let mut billed = BilledByHand::new();
+    for line in issued.iter().flat_map(|one| &one.document.body.lines) {
+        let Some(by_hand) = &line.by_hand else { continue };
+        let sum = billed.entry(&by_hand.adjustment_id).or_default();
+        let too_big = || format!("what was billed of {} does not fit 63 bits of minor units", by_hand.adjustment_id);
+        *sum = sum.checked_add(line.amount_minor).ok_or_else(too_big)?;
+    }
+    Ok(billed)
+}
+
+/// Whether every line by hand of a document bills what is still to be billed: nothing else may have billed it since it
+/// was drafted, or both would.
+#[must_use]
+pub fn is_current_by_hand(document: &Document, issued: &[IssuedDocument]) -> bool {
+    let Ok(billed) = billed_by_hand(issued) else { return false };
+    let by_hand = document.body.lines.iter().filter_map(|line| line.by_hand.as_ref());
+    by_hand.into_iter().all(|one| billed.get(&one.adjustment_id).copied().unwrap_or(0) == one.billed_minor)
+}
+
+/// Adds the lines by hand that the month bears.
+pub(super) fn add(input: &DraftInput<'_>, issued: &[IssuedDocument], documents: &mut Documents, drafted: &mut Drafted) {
+    let blocked: BTreeSet<PartnerId> = drafted.blocked.iter().map(|one| one.partner_id.clone()).collect();
+    let mut of_partners: BTreeMap<&PartnerId, Vec<&HandMade>> = BTreeMap::new();
+    for made in input.registry.adjustments.values().filter(|made| !blocked.contains(&made.partner_id)) {
+        of_partners.entry(&made.partner_id).or_default().push(made);
+    }
+    let billed = billed_by_hand(issued);
+    for (partner_id, all) in of_partners {
+        let lines = billed.as_ref().map_err(Clone::clone).and_then(|billed| lines_of(input, issued, billed, &all));
+        if let Err(reason) = lines.and_then(|lines| place(input, documents, lines)) {
+            documents.remove(partner_id);
+            drafted.blocked.push(Blocked { partner_id: partner_id.clone(), reason });
+        }
+    }
+}
+
+/// A line with the document that it belongs on.
+struct Placed<'a> {
+    made: &'a HandMade,
+    credits: Option<Credits>,
+    line: Line,
+}
+
+/// The lines that the month bears of one partner, by month, then by id.
+fn lines_of<'a>(
+    input: &DraftInput<'_>,
+    issued: &[IssuedDocument],
+    billed: &BilledByHand<'_>,
+    all: &[&'a HandMade],
+) -> Result<Vec<Placed<'a>>, String> {
+    let slots: BTreeSet<&SlotId> = issued.iter().map(|one| &one.document.slot_id).collect();
+    let mut all: Vec<&HandMade> = all.iter().copied().filter(|made| made.month <= input.month).collect();
+    all.sort_by_key(|made| (made.month, &made.adjustment_id));
+    let mut lines = Vec::new();
+    for made in all {
+        let billed_minor = billed.get(&made.adjustment_id).copied().unwrap_or(0);
+        let wanted = if made.is_revoked { 0 } else { made.amount.minor };
+        let too_big = || format!("{} does not fit 63 bits of minor units", made.adjustment_id);
+        let difference = wanted.checked_sub(billed_minor).ok_or_else(too_big)?;
+        if difference == 0 {
+            continue;
+        }
+        let credits = match (&made.for_invoice, difference < 0) {
+            (Some(number), true) => Some(credited(issued, made, number)?),
+            _ => None,
+        };
+        let slot_in = |month| match &credits {
+            None => slot_of(&made.issuer_id, &made.partner_id, made.amount.currency, month),
+            Some(credits) => credits.slot_of(&made.issuer_id, &made.partner_id, made.amount.currency, month),
+        };
+        let invoice = slot_of(&made.issuer_id, &made.partner_id, made.amount.currency, made.month);
+        let is_closed = slots.contains(&invoice) || slots.contains(&slot_in(made.month));
+        let is_borne = match made.month == input.month {
+            true => !is_closed,
+            false => is_closed && adjusts_now(input, &made.issuer_id) && !slots.contains(&slot_in(input.month)),
+        };
+        if is_borne {
+            let line = line_of(input, made, billed_minor, difference)?;
+            lines.push(Placed { made, credits, line });
+        }
+    }
+    Ok(lines)
+}
+
+/// The invoice that a credit is about.
+fn credited(issued: &[IssuedDocument], made: &HandMade, number: &str) -> Result<Credits, String> {
+    let is_meant = |one: &&IssuedDocument| {
+        let body = &one.document.body;
+        one.number == number
+            && body.kind.is_invoice()
+            && (&body.partner_id, &body.issuer.issuer_id, body.currency)
+                == (&made.partner_id, &made.issuer_id, made.amount.currency)
+    };
+    let invoice = issued.iter().find(is_meant).ok_or_else(|| {
+        format!(
+            "{} credits invoice {number}, which issuer {} has not issued to the partner in {}; take it back with \
+             `tollbook bill adjust --revoke {}`",
+            made.adjustment_id, made.issuer_id, made.amount.currency, made.adjustment_id
+        )
+    })?;
+    Ok(Credits { invoice_id: invoice.document.invoice_id.clone(), number: number.to_owned() })
+}
+
+fn line_of(input: &DraftInput<'_>, made: &HandMade, billed_minor: i64, difference: i64) -> Result<Line, String> {
+    let id = &made.adjustment_id;
+    let bad = |error: IdError| error.to_string();
+    let issuer = input.catalog.issuers.get(&made.issuer_id);
+    let issuer =
+        issuer.ok_or_else(|| format!("{id} is of issuer {}, which the catalog does not have", made.issuer_id))?;
+    let month = made.month.period(issuer.time_zone).map_err(|error| format!("{id}: {error}"))?;
+    let description = match made.is_revoked {
+        true => format!("{} (taken back)", made.description),
+        false => made.description.clone(),
+    };
+    Ok(Line {
+        adjusts: None,
+        amount_minor: difference,
+        by_hand: Some(ByHand {
+            actor: made.actor.to_string(),
+            adjustment_id: id.clone(),
+            billed_minor,
+            for_invoice: made.for_invoice.clone(),
+            is_revoked: made.is_revoked,
+            month: made.month,
+            reason: made.reason.clone(),
+        }),
+        description,
+        // Given when the document is closed.
+        line_number: 0,
+        meter_id: None,
+        plan_id: PlanId::parse(BY_HAND).map_err(bad)?,
+        plan_version: 0,
+        price_id: PriceId::parse(BY_HAND).map_err(bad)?,
+        price_model: MODEL.to_owned(),
+        quantity: Decimal::whole(1),
+        span_end: month.end,
+        span_start: month.start,
+        subscription_id: SubscriptionId::parse(id.as_str()).map_err(bad)?,
+        unit: None,
+        usage: Vec::new(),
+        working: Working {
+            exact: Exact::scaled(difference, made.amount.currency.exponent()).to_string(),
+            ..Working::default()
+        },
+    })
+}
+
+/// Puts lines on the documents of their slots, and makes those that are not there.
+fn place(input: &DraftInput<'_>, documents: &mut Documents, lines: Vec<Placed<'_>>) -> Result<(), String> {
+    for Placed { made, credits, line } in lines {
+        let slot_id = match &credits {
+            None => slot_of(&made.issuer_id, &made.partner_id, made.amount.currency, input.month),
+            Some(credits) => credits.slot_of(&made.issuer_id, &made.partner_id, made.amount.currency, input.month),
+        };
+        match documents.in_slot(&slot_id) {
+            Some(document) => {
+                let mut body = document.body.clone();
+                body.lines.push(line);
+                *document = closed(body)?;
+            }
+            None => documents.push(document_of(input, made, credits, line)?),
+        }
+    }
+    Ok(())
+}
+
+/// A document of the month that begins with a line by hand.
+fn document_of(
+    input: &DraftInput<'_>,
+    made: &HandMade,
+    credits: Option<Credits>,
+    line: Line,
+) -> Result<Document, String> {
+    let issuer_id = &made.issuer_id;
+    let issuer = input.catalog.issuers.get(issuer_id);
+    let issuer = issuer.ok_or_else(|| format!("the catalog has no issuer {issuer_id} any more; put it back"))?;
+    let profile = profile_of(input, &made.partner_id)?;
+    let month = input.month.period(issuer.time_zone).map_err(|error| error.to_string())?;
+    closed(Body {
+        catalog_sha256: input.catalog.sha256.clone(),
+        kind: if credits.is_some() { DocumentKind::CreditNote } else { DocumentKind::Invoice },
+        credits,
+        currency: made.amount.currency,
+        format: FORMAT,
+        issuer: IssuedBy::of(issuer_id, issuer),
+        lines: vec![line],
+        month: input.month,
+        partner_id: made.partner_id.clone(),
+        payment_terms_days: profile.payment_terms_days,
+        period_end: month.end,
+        period_start: month.start,
+        pin: input.pin_json.to_owned(),
+        profile_version_id: profile.profile_version_id.clone(),
+        total_minor: 0,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,237 @@
+use tollbook_schemas::actor::Actor;
+use tollbook_schemas::id::IssuerId;
+use tollbook_schemas::money::{Currency, Money};
+use tollbook_schemas::period::Month;
+
+use super::*;
+use crate::billed::Billed;
+use crate::draft::draft_adjusting;
+use crate::draft::tests::{at, catalog, profiles, registry, usage};
+use crate::issue::changed_since_issue;
+
+/// Reads `name partner month amount_minor [currency] [for NUMBER] [revoked]`, several, separated by `;`.
+fn made(text: &str) -> BTreeMap<AdjustmentId, HandMade> {
+    let lines = text.split(';').map(str::trim).filter(|line| !line.is_empty());
+    let read = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let is_jpy = words.contains(&"JPY");
+        let currency = Currency::parse(if is_jpy { "JPY" } else { "EUR" }).unwrap();
+        let named = words.iter().position(|word| *word == "for").map(|at| words[at + 1].to_owned());
+        let one = HandMade {
+            adjustment_id: AdjustmentId::derive([words[0]]),
+            partner_id: PartnerId::parse(words[1]).unwrap(),
+            month: words[2].parse().unwrap(),
+            issuer_id: IssuerId::parse(if is_jpy { "tokyo" } else { "berlin" }).unwrap(),
+            amount: Money { minor: words[3].parse().unwrap(), currency },
+            description: words[0].to_owned(),
+            reason: "goodwill".to_owned(),
+            actor: Actor::parse("staff:ann").unwrap(),
+            for_invoice: named,
+            is_revoked: words.contains(&"revoked"),
+        };
+        (one.adjustment_id.clone(), one)
+    };
+    lines.map(read).collect()
+}
+
+#[derive(Default)]
+struct Program {
+    issued: Vec<IssuedDocument>,
+}
+
+impl Program {
+    fn draft(&self, month: &str, as_of: &str, registry_text: &str, made_text: &str) -> Drafted {
+        let (mut registry, catalog, profiles) = (registry(registry_text), catalog(), profiles());
+        registry.adjustments = made(made_text);
+        for one in registry.adjustments.values() {
+            registry.partners.entry(one.partner_id.clone()).or_default();
+        }
+        let usage = usage("acme calls production 2026-06-02T00:00 12");
+        let input = DraftInput {
+            month: month.parse().unwrap(),
+            usage: &usage,
+            registry: &registry,
+            catalog: &catalog,
+            profiles: &profiles,
+            pin_json: "{}",
+            as_of: at(as_of),
+        };
+        draft_adjusting(&input, &self.issued).unwrap()
+    }
+
+    /// Drafts on the second day after the month, and issues.
+    fn close(&mut self, month: &str, registry_text: &str, made_text: &str) -> String {
+        let next = month.parse::<Month>().unwrap().next();
+        let drafted = self.draft(month, &format!("{next}-02"), registry_text, made_text);
+        let told = told(&drafted);
+        for document in drafted.documents {
+            if self.issued.iter().any(|one| one.document.slot_id == document.slot_id) {
+                continue;
+            }
+            assert!(is_current_by_hand(&document, &self.issued));
+            let number = format!("N{}", self.issued.len() + 1);
+            self.issued.push(IssuedDocument { document, number, is_voided: false });
+        }
+        told
+    }
+}
+
+/// Documents as `partner kind total: description amount, …`; then who is blocked, and why.
+fn told(drafted: &Drafted) -> String {
+    let line = |line: &Line| {
+        let what = if line.by_hand.is_some() { line.description.clone() } else { line.price_id.to_string() };
+        format!("{what} {}", line.amount_minor)
+    };
+    let documents = drafted.documents.iter().map(|document| {
+        let lines: Vec<String> = document.body.lines.iter().map(line).collect();
+        let kind = document.body.kind.as_str();
+        format!("{} {kind} {}: {}", document.body.partner_id, document.total(), lines.join(", "))
+    });
+    let blocked = drafted.blocked.iter().map(|blocked| format!("{}! {}", blocked.partner_id, blocked.reason));
+    documents.chain(blocked).collect::<Vec<_>>().join(" | ")
+}
+
+const ACME: &str = "acme pro 2026-01-01..2026-07-31T22:00";
+const JUNE: &str = "base 4900, calls 20";
+
+/// One row: what was made when a month was closed, month by month, and what each month comes to.
+#[test]
+fn each_line_by_hand_is_billed_once() {
+    for (name, months) in [
+        (
+            "on its month, and never again",
+            vec![
+                ("2026-06", "a acme 2026-06 500", format!("acme invoice 54.20 EUR: {JUNE}, a 500")),
+                ("2026-07", "a acme 2026-06 500", "acme invoice 59.00 EUR: base 5900".into()),
+            ],
+        ),
+        (
+            "made after issue, it is on the next",
+            vec![
+                ("2026-06", "", format!("acme invoice 49.20 EUR: {JUNE}")),
+                ("2026-07", "a acme 2026-06 -500", "acme invoice 54.00 EUR: base 5900, a -500".into()),
+                ("2026-08", "a acme 2026-06 -500", String::new()),
+            ],
+        ),
+        (
+            "taken back before it is billed, it is nothing; after, it is given back once",
+            vec![
+                (
+                    "2026-06",
+                    "a acme 2026-06 500 revoked; b acme 2026-06 300",
+                    format!("acme invoice 52.20 EUR: {JUNE}, b 300"),
+                ),
+                (
+                    "2026-07",
+                    "a acme 2026-06 500 revoked; b acme 2026-06 300 revoked",
+                    "acme invoice 56.00 EUR: base 5900, b (taken back) -300".into(),
+                ),
+                ("2026-08", "b acme 2026-06 300 revoked", String::new()),
+            ],
+        ),
+        (
+            "where nothing else is billed, it is the document, also in another currency",
+            vec![(
+                "2026-09",
+                "a acme 2026-09 -700; b acme 2026-09 900 JPY; c acme 2026-10 1",
+                "acme invoice -7.00 EUR: a -700 | acme invoice 900 JPY: b 900".into(),
+            )],
+        ),
+        (
+            "a credit that names an invoice is a credit note of it",
+            vec![
+                ("2026-06", "", format!("acme invoice 49.20 EUR: {JUNE}")),
+                (
+                    "2026-07",
+                    "a acme 2026-07 -500 for N1; b acme 2026-06 -100 for N1; c acme 2026-07 -1",
+                    "acme invoice 58.99 EUR: base 5900, c -1 | acme credit_note -6.00 EUR: b -100, a -500".into(),
+                ),
+                // Made after the credit note of July was issued: the next month gives it.
+                (
+                    "2026-08",
+                    "a acme 2026-07 -500 for N1; b acme 2026-06 -100 for N1; d acme 2026-07 -2 for N1",
+                    "acme credit_note -0.02 EUR: d -2".into(),
+                ),
+                // A credit that is taken back is charged on an invoice.
+                (
+                    "2026-09",
+                    "a acme 2026-07 -500 for N1 revoked; b acme 2026-06 -100 for N1; d acme 2026-07 -2 for N1",
+                    "acme invoice 5.00 EUR: a (taken back) 500".into(),
+                ),
+            ],
+        ),
+        (
+            "a partner of whom one cannot be billed is blocked, and no other",
+            vec![(
+                "2026-06",
+                "a acme 2026-06 -1 for N7; b bolt 2026-06 5; c corp 2026-06 5",
+                "bolt invoice 0.05 EUR: b 5 | acme! ".into(),
+            )],
+        ),
+    ] {
+        let mut program = Program::default();
+        for (month, made, expected) in months {
+            let found = program.close(month, ACME, made);
+            match expected.strip_suffix("acme! ") {
+                None => assert_eq!(found, expected, "{name}: {month}"),
+                Some(documents) => {
+                    let id = AdjustmentId::derive(["a"]);
+                    let why =
+                        format!("acme! {id} credits invoice N7, which issuer berlin has not issued to the partner");
+                    assert!(found.starts_with(documents) && found.contains(&why), "{name}: {found}");
+                    assert!(found.contains("corp! no billing profile is in force"), "{name}: {found}");
+                }
+            }
+        }
+    }
+}
+
+/// Of two drafts that bear one line, only the first that is issued may be.
+#[test]
+fn a_draft_is_stale_once_another_has_billed_its_line() {
+    let mut program = Program::default();
+    program.close("2026-05", ACME, "");
+    let made = "a acme 2026-05 500";
+    let june = program.draft("2026-06", "2026-07-02", ACME, made);
+    let july = program.draft("2026-07", "2026-07-02", ACME, made);
+    let bears = |drafted: &Drafted| drafted.documents[0].body.lines.iter().any(|line| line.by_hand.is_some());
+    assert!(bears(&june) && bears(&july), "the month that ended and the one that runs both bear it");
+    assert!(is_current_by_hand(&july.documents[0], &program.issued));
+    program.close("2026-06", ACME, made);
+    assert!(!is_current_by_hand(&july.documents[0], &program.issued));
+    assert!(!bears(&program.draft("2026-07", "2026-08-02", ACME, made)));
+    // An older month that is drafted again bears none of it.
+    assert!(!bears(&program.draft("2026-04", "2026-07-02", ACME, made)));
+}
+
+/// What was made by hand is neither given back as late usage, nor told as a change of the invoice.
+#[test]
+fn late_usage_leaves_lines_by_hand_alone() {
+    let mut program = Program::default();
+    program.close("2026-06", ACME, "a acme 2026-06 500");
+    let later = "a acme 2026-06 500; b acme 2026-06 1";
+    let again = program.draft("2026-06", "2026-07-02", ACME, later);
+    let billed = Billed::fold(&program.issued, None).unwrap();
+    assert_eq!(changed_since_issue(&again, &billed), []);
+    assert_eq!(program.close("2026-07", ACME, later), "acme invoice 59.01 EUR: base 5900, b 1");
+    assert!(program.draft("2026-08", "2026-09-02", ACME, later).unadjusted.is_empty());
+}
+
+/// The document says who and why; one without such lines says nothing of them.
+#[test]
+fn a_line_by_hand_tells_who_and_why() {
+    let program = Program::default();
+    let plain = program.draft("2026-06", "2026-07-02", ACME, "");
+    assert!(!plain.documents[0].text.contains("by_hand"));
+    let drafted = program.draft("2026-06", "2026-07-02", ACME, "a acme 2026-06 -1234");
+    let document = &drafted.documents[0];
+    let id = AdjustmentId::derive(["a"]);
+    let told = format!(
+        r#""by_hand":{{"actor":"staff:ann","adjustment_id":"{id}","billed_minor":0,"month":"2026-06","reason":"goodwill"}}"#
+    );
+    assert!(document.text.contains(&told), "{}", document.text);
+    let row = document.line_rows().unwrap().pop().unwrap();
+    assert_eq!(row.text("working"), Some(format!(r#"{{{told},"exact":"-12.34"}}"#).as_str()));
+    assert_eq!((row.text("price_model"), row.int("plan_version")), (Some("by_hand"), Some(0)));
+    assert_eq!(Document::from_row(&document.invoice_row()).unwrap(), *document);
+}

@@ -1,0 +1,246 @@
+//! `tollbook bill adjust`: a charge or credit that a person makes beside what is metered, or takes back.
+//!
+//! It is a lifecycle event (`adjustment.made`, `adjustment.revoked`) under a source of its own, checked against everything
+//! that is known and written as `partner record` does it. It says no clock: its time is the first instant of its month by
+//! UTC, and its id is what it says, so that the same command run twice is one event; when it was said is `received_at`. What
+//! becomes of it on invoices is in `billing/src/draft/by_hand.rs`.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use anyhow::bail;
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value, json};
+use tollbook_billing::document::slot_of;
+use tollbook_billing::event::events_of;
+use tollbook_billing::issue::Slots;
+use tollbook_schemas::actor::{Actor, reason};
+use tollbook_schemas::catalog::Catalog;
+use tollbook_schemas::decimal::Decimal;
+use tollbook_schemas::id::{AdjustmentId, IdError, IssuerId, PartnerId};
+use tollbook_schemas::money::{Currency, Money};
+use tollbook_schemas::period::Month;
+use tollbook_schemas::registry::{HandMade, Registry, fold};
+use tollbook_schemas::tables::billing::INVOICE_EVENT;
+
+use super::hold::{adjustment_id, partner_id};
+use crate::configuration::ConfigurationError;
+use crate::context::JobContext;
+use crate::jobs::partner::{append_events, command_event, known_events};
+
+/// Source of what `bill adjust` appends.
+const ADJUST: &str = "/tollbook/adjust";
+
+/// What is charged or credited, or taken back.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Adjustment {
+    /// Partner.
+    #[arg(long, value_parser = partner_id)]
+    partner: PartnerId,
+    /// Month that it belongs to, such as 2026-06. Where that is issued, the next documents bear it.
+    #[arg(long, required_unless_present = "revoke")]
+    period: Option<Month>,
+    /// How much, in major units, without tax; below 0 for a credit: --amount=-12.34.
+    #[arg(long, required_unless_present = "revoke", allow_hyphen_values = true)]
+    amount: Option<Decimal>,
+    /// Currency, such as EUR.
+    #[arg(long, required_unless_present = "revoke", value_parser = Currency::parse)]
+    currency: Option<Currency>,
+    /// What the customer reads.
+    #[arg(long, required_unless_present = "revoke", value_parser = reason)]
+    description: Option<String>,
+    /// Why, in one line: for staff; it is kept for good.
+    #[arg(long, value_parser = reason)]
+    reason: String,
+    /// Who makes it: staff:NAME, or system:RULE.
+    #[arg(long, value_parser = Actor::parse)]
+    actor: Actor,
+    /// Issuer; needed where the partner's plans do not say which.
+    #[arg(long, value_parser = issuer_id)]
+    issuer: Option<IssuerId>,
+    /// Number of an issued invoice that a credit is about: it is given by a credit note of that invoice.
+    #[arg(long, value_name = "NUMBER")]
+    for_invoice: Option<String>,
+    /// Take back the adjustment of this id, for good.
+    #[arg(long, value_name = "ID", value_parser = adjustment_id,
+        conflicts_with_all = ["period", "amount", "currency", "description", "issuer", "for_invoice"])]
+    revoke: Option<AdjustmentId>,
+}
+
+fn issuer_id(text: &str) -> Result<IssuerId, IdError> {
+    IssuerId::parse(text)
+}
+
+/// What became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdjustResult {
+    made: HandMade,
+    /// Whether it was added; else it was there already.
+    pub is_new: bool,
+    /// Number of the invoice that closed its month before; none where the month is open.
+    pub closed_by: Option<String>,
+}
+
+impl AdjustResult {
+    /// The same for machines.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        let made = &self.made;
+        json!({ "adjustment_id": made.adjustment_id, "partner_id": made.partner_id, "month": made.month,
+            "issuer_id": made.issuer_id, "amount_minor": made.amount.minor, "currency": made.amount.currency,
+            "description": made.description, "reason": made.reason, "actor": made.actor.as_str(),
+            "for_invoice": made.for_invoice, "is_revoked": made.is_revoked, "is_new": self.is_new,
+            "month_closed_by": self.closed_by })
+    }
+}
+
+impl fmt::Display for AdjustResult {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let HandMade { adjustment_id, partner_id, month, amount, actor, .. } = &self.made;
+        let word = if self.made.is_revoked { "taken back" } else { "made" };
+        write!(f, "{partner_id}: {adjustment_id} of {amount} for {month} is {word} (made by {actor})")?;
+        if !self.is_new {
+            return f.write_str("; it was there already, nothing was added");
+        }
+        match &self.closed_by {
+            None => write!(f, "; run `tollbook aggregate` and `tollbook bill draft`, and {month} bears it"),
+            Some(number) => write!(
+                f,
+                "; {month} was issued as {number} and stays as it is: the documents of the last month that has ended, or \
+                 of the next one, bear it"
+            ),
+        }
+    }
+}
+
+/// Makes or takes back an adjustment. The same twice is one.
+///
+/// # Errors
+/// What is wrong with it, or contradicts what is known; nothing was written then.
+pub async fn adjust(context: &JobContext, given: &Adjustment) -> anyhow::Result<AdjustResult> {
+    let catalog = context.catalog()?;
+    let work = async {
+        let known = fold(known_events(context).await?, None);
+        let events = events_of(&context.lake.rows(&INVOICE_EVENT, None).await?)?;
+        let slots = Slots::fold(&events)?;
+        let (event_type, at, data, made) = match &given.revoke {
+            Some(id) => revoked(&known, given, id)?,
+            None => said(&catalog, &known, given)?,
+        };
+        let event = command_event(ADJUST, event_type, at, &given.partner, &given.actor, data)?;
+        let added = append_events(context, ADJUST, std::slice::from_ref(&event)).await?;
+        let slot_id = slot_of(&made.issuer_id, &made.partner_id, made.amount.currency, made.month);
+        let closed_by = slots.issued_in(&slot_id).and_then(|issued| issued.number.clone());
+        let result = AdjustResult { made, is_new: added > 0, closed_by };
+        let counts = json!({ "events": added, "adjustment": result.json() });
+        Ok((result, counts))
+    };
+    context.run("bill adjust", Some(catalog.sha256.clone()), work).await
+}
+
+/// Type, time and data of an event, and what it makes.
+type Said = (&'static str, DateTime<Utc>, Map<String, Value>, HandMade);
+
+fn said(catalog: &Catalog, known: &Registry, given: &Adjustment) -> anyhow::Result<Said> {
+    let (Some(month), Some(amount), Some(currency), Some(description)) =
+        (given.period, given.amount, given.currency, &given.description)
+    else {
+        bail!(ConfigurationError("give --period, --amount, --currency and --description".to_owned()));
+    };
+    if !known.partners.contains_key(&given.partner) {
+        bail!(ConfigurationError(format!("nobody knows partner {}; register it first", given.partner)));
+    }
+    let amount = Money::exact(amount, currency).map_err(|error| ConfigurationError(format!("--amount: {error}")))?;
+    if amount.minor == 0 {
+        bail!(ConfigurationError("--amount is 0, which changes nothing".to_owned()));
+    }
+    if given.for_invoice.is_some() && amount.minor > 0 {
+        bail!(ConfigurationError(
+            "--for-invoice is of credits: give an amount below 0, such as --amount=-12.34".to_owned()
+        ));
+    }
+    let issuer_id = issuer_of(catalog, known, given, currency)?;
+    let shown = amount.to_string();
+    let number = given.for_invoice.clone().unwrap_or_default();
+    let month_text = month.to_string();
+    let content =
+        [given.partner.as_str(), &month_text, issuer_id.as_str(), &shown, description, &given.reason, &number];
+    let adjustment_id = AdjustmentId::derive(content);
+    if known.adjustments.get(&adjustment_id).is_some_and(|made| made.is_revoked) {
+        bail!(ConfigurationError(format!(
+            "{adjustment_id} says just this and was taken back, for good; say it with another --reason"
+        )));
+    }
+    let amount_text = shown.split(' ').next().unwrap_or_default().to_owned();
+    let mut data = json!({ "adjustment_id": adjustment_id, "month": month, "amount": amount_text,
+        "currency": currency, "issuer_id": issuer_id, "description": description, "reason": given.reason });
+    if let Some(number) = &given.for_invoice {
+        data["for_invoice"] = json!(number);
+    }
+    let made = HandMade {
+        adjustment_id,
+        partner_id: given.partner.clone(),
+        month,
+        issuer_id,
+        amount,
+        description: description.clone(),
+        reason: given.reason.clone(),
+        actor: given.actor.clone(),
+        for_invoice: given.for_invoice.clone(),
+        is_revoked: false,
+    };
+    Ok(("adjustment.made", first_instant(month)?, object(data), made))
+}
+
+fn revoked(known: &Registry, given: &Adjustment, id: &AdjustmentId) -> anyhow::Result<Said> {
+    let made = known.adjustments.get(id).filter(|made| made.partner_id == given.partner);
+    let Some(made) = made else {
+        bail!(ConfigurationError(format!(
+            "{} has no adjustment {id}; `tollbook sql \"select * from partner_event where event_type = 'adjustment.made'\"` \
+             lists them",
+            given.partner
+        )));
+    };
+    let data = object(json!({ "adjustment_id": id, "reason": given.reason }));
+    let made = HandMade { is_revoked: true, ..made.clone() };
+    Ok(("adjustment.revoked", first_instant(made.month)?, data, made))
+}
+
+/// The issuer: as given; else the one of the plans that the partner has or had in the currency; else the only one.
+fn issuer_of(
+    catalog: &Catalog,
+    known: &Registry,
+    given: &Adjustment,
+    currency: Currency,
+) -> Result<IssuerId, ConfigurationError> {
+    let issuers: Vec<&str> = catalog.issuers.keys().map(IssuerId::as_str).collect();
+    if let Some(issuer_id) = &given.issuer {
+        let unknown =
+            || ConfigurationError(format!("--issuer {issuer_id} is none; the catalog has {}", issuers.join(", ")));
+        return catalog.issuers.get(issuer_id).map(|_| issuer_id.clone()).ok_or_else(unknown);
+    }
+    let own = known.subscriptions.values().filter(|subscription| subscription.partner_id == given.partner);
+    let versions = own.filter_map(|subscription| catalog.plans.get(&subscription.plan_id)).flatten();
+    let of_plans: BTreeSet<&IssuerId> =
+        versions.filter(|version| version.currency == currency).map(|version| &version.issuer).collect();
+    match (of_plans.len(), catalog.issuers.keys().next()) {
+        (1, _) => of_plans.into_iter().next().cloned(),
+        (0, Some(only)) if catalog.issuers.len() == 1 => Some(only.clone()),
+        _ => None,
+    }
+    .ok_or_else(|| {
+        ConfigurationError(format!("which issuer is meant is not known; give --issuer, one of {}", issuers.join(", ")))
+    })
+}
+
+/// The time of the event: no clock, so that the same command is the same event.
+fn first_instant(month: Month) -> anyhow::Result<DateTime<Utc>> {
+    Ok(month.period(chrono_tz::UTC)?.start)
+}
+
+fn object(data: Value) -> Map<String, Value> {
+    match data {
+        Value::Object(data) => data,
+        _ => Map::new(),
+    }
+}

@@ -3,6 +3,7 @@
 //!
 //! The rule: `TOLLBOOK__SECTION__KEY=value` sets `key` of `[section]`. Paths are relative to the file's folder.
 
+mod alert;
 mod billing;
 mod overrides;
 mod place;
@@ -15,12 +16,14 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 use serde::Deserialize;
 use tollbook_aggregate::Feeds;
+use tollbook_billing::alert::Alert;
 use tollbook_billing::policy::HoldPolicy;
 use tollbook_ingest::{CredentialKey, Decoder, Door, KeyRing};
 use tollbook_schemas::catalog::Problem;
 use tollbook_schemas::period::parse_instant;
 use tollbook_schemas::source::Source;
 
+pub use alert::AlertSection;
 pub use billing::{BillingSection, HoldSection};
 pub use secrets::AbsentSecret;
 
@@ -47,6 +50,9 @@ pub struct Configuration {
     /// Who must see a draft before it becomes an invoice.
     #[serde(default)]
     pub billing: BillingSection,
+    /// Levels of usage and spend to be told of.
+    #[serde(default)]
+    pub alert: Vec<AlertSection>,
     /// The Stripe account; not needed before invoices are pushed.
     pub stripe: Option<StripeSection>,
     /// A fixed clock: the demo's. Leave it out everywhere else.
@@ -269,6 +275,7 @@ impl Configuration {
             self.door(number, topic, None)?;
         }
         self.billing.hold.policy()?;
+        self.alerts()?;
         if let Some(stripe) = &self.stripe {
             for (key, is_zero) in
                 [("timeout_ms", stripe.timeout_ms == Some(0)), ("sends_max", stripe.sends_max == Some(0))]
@@ -294,6 +301,14 @@ impl Configuration {
     /// A value that cannot be.
     pub fn hold_policy(&self) -> anyhow::Result<HoldPolicy> {
         Ok(self.billing.hold.policy()?)
+    }
+
+    /// The levels of usage and spend that somebody wants to be told of.
+    ///
+    /// # Errors
+    /// A value that cannot be.
+    pub fn alerts(&self) -> anyhow::Result<Vec<Alert>> {
+        Ok(alert::alerts(&self.alert)?)
     }
 
     /// `[kafka]`.

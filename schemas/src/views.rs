@@ -129,6 +129,20 @@ pub const VIEWS: &[View] = &[
         ],
     },
     View {
+        name: "alert",
+        doc: "One configured level of usage or spend that one partner has come to in one month",
+        sql: include_str!("views/alert.sql"),
+        columns: &[
+            column("partner_id", "Partner that has come to it"),
+            column("alert", "Name of the alert in tollbook.toml"),
+            column("period", "Month of the billing period, such as 2026-06"),
+            column("measured_of", "Meter, or the currency of a spend"),
+            column("level", "The level, in the meter's unit or in major units"),
+            column("measured", "What the month had come to when it was found, likewise"),
+            column("found_at", "When it was found"),
+        ],
+    },
+    View {
         name: "unattributed_daily",
         doc: "Requests of one UTC day that one meter counts and nobody is charged for, by reason. A request that two \
               meters count is in the rows of both: do not add over meters",

@@ -201,6 +201,8 @@ pub(super) async fn run_compact(
 pub(super) async fn run_aggregate(context: &JobContext, as_of: Option<&str>, json: bool) -> anyhow::Result<()> {
     let as_of = context.figures_as_of(as_of).await?;
     let usage = aggregate::usage(context).await?;
+    let alerts = Box::pin(jobs::bill::alert::evaluate(context, as_of)).await?;
+    jobs::bill::alert::told(&alerts).iter().for_each(|line| talk(line));
     let program = aggregate::program(context, as_of).await?;
     if json {
         let steps: Vec<_> = program
@@ -218,7 +220,7 @@ pub(super) async fn run_aggregate(context: &JobContext, as_of: Option<&str>, jso
             "contested": usage.contested_total, "unmapped": usage.unmapped_total,
             "unattributed": usage.unattributed,
             "invalid_values": usage.invalid_values, "partners": program.partners_total, "active": program.active_total,
-            "funnel": steps, "semantics": SEMANTICS })
+            "funnel": steps, "alerts": jobs::bill::alert::to_json(&alerts), "semantics": SEMANTICS })
             .to_string(),
         );
         return Ok(());

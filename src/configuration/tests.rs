@@ -32,6 +32,14 @@ fn mistakes_are_told() {
         ("[billing.hold]", "[billing.hold]\ndeviation_minimum = \"1,5\"", "not a plain decimal number"),
         ("[billing.hold]", "[billing.hold]\nissuer_fields = [\"taxid\"]", "did you mean tax_id?"),
         ("[billing.hold]", "[billing.hold]\ncustomer_fields = [\"fax\"]", "use legal_name, address, country"),
+        (
+            "[stripe]",
+            "[[alert]]\nname = \"a\"\nmeter = \"m\"\n[stripe]",
+            "either meter and quantity, or spend and currency",
+        ),
+        ("[stripe]", "[[alert]]\nname = \"a\"\nspend = \"1.005\"\ncurrency = \"EUR\"\n[stripe]", "no whole number"),
+        ("[stripe]", "[[alert]]\nname = \"a\"\nmeter = \"m\"\nquantity = \"0\"\n[stripe]", "not above 0"),
+        ("[stripe]", "[[alert]]\nname = \"a b\"\nmeter = \"m\"\nquantity = \"1\"\n[stripe]", "a name is 1 to 64"),
         ("[billing.hold]", "[billing.hold]\nfirst = true", "unknown field `first`"),
         ("[lake]", "[clock]\nfixed = \"noon\"\n[lake]", "[clock] fixed is no instant"),
     ] {

@@ -83,6 +83,8 @@ pub async fn close(
     tell: &(dyn Fn(&Told) + Send + Sync),
 ) -> anyhow::Result<()> {
     aggregate::usage(context).await?;
+    let alerts = Box::pin(bill::alert::evaluate(context, as_of)).await?;
+    bill::alert::told(&alerts).iter().for_each(|line| talk(line));
     let mut reports = Vec::new();
     let mut missing = Vec::new();
     let mut stale = None;

@@ -5,6 +5,7 @@
 //! that were given, and the same command once more changes nothing. No other part is needed: Stripe is the double of
 //! `simulate`, the broker is librdkafka's own mock, both in this process.
 
+mod alert;
 mod billing;
 mod broker;
 mod catalog;

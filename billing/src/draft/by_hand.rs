@@ -159,6 +159,7 @@ fn line_of(input: &DraftInput<'_>, made: &HandMade, billed_minor: i64, differenc
             month: made.month,
             reason: made.reason.clone(),
         }),
+        contract: None,
         description,
         // Given when the document is closed.
         line_number: 0,
@@ -226,6 +227,7 @@ fn document_of(
         period_start: month.start,
         pin: input.pin_json.to_owned(),
         profile_version_id: profile.profile_version_id.clone(),
+        shadows: Vec::new(),
         total_minor: 0,
     })
 }

@@ -86,8 +86,9 @@ pub(super) fn paused_line_of(
     let line_number = line_number.checked_add(1).ok_or_else(|| "the document has too many lines".to_owned())?;
     Ok(Some(Line {
         adjusts: None,
-        contract: span.line_contract(),
         amount_minor: 0,
+        by_hand: None,
+        contract: span.line_contract(),
         description: format!("{}: used while paused, not charged", price.description),
         line_number,
         meter_id: price.meter.clone(),

@@ -45,7 +45,9 @@ impl Unseen {
 pub async fn unseen(context: &JobContext) -> anyhow::Result<Unseen> {
     let mut unseen = Unseen::default();
     if let Some(condition) = newer(context, &partner_event::TABLE).await? {
-        let rows = context.lake.rows(&partner_event::TABLE, Some(&condition)).await?;
+        let mut rows = context.lake.rows(&partner_event::TABLE, Some(&condition)).await?;
+        // Our own, which say nothing new of anybody.
+        rows.retain(|row| row.text("event_type") != Some(super::alert::REACHED));
         unseen.event_count = rows.len();
         // What the registry does not know changes nobody's invoice.
         let is_known = |row: &&Row| row.text("event_type").is_some_and(|kind| KNOWN_TYPES.contains(&kind));

@@ -1,4 +1,3 @@
-use super::*;
 use crate::registry::tests::events;
 use crate::registry::{Registry, fold};
 

@@ -48,6 +48,7 @@ pub(super) async fn hold_one(context: &JobContext, drafted: &Drafted) -> anyhow:
         invoice_id: held.invoice_id.clone(),
         slot_id: held.slot_id.clone(),
         partner_id: held.body.partner_id.clone(),
+        authors: std::collections::BTreeSet::new(),
     };
     let said = (&Actor::parse("staff:demo")?, "their new contract is not signed yet");
     let policy = context.configuration.hold_policy()?;

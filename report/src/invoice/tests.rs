@@ -26,7 +26,6 @@ fn invoice() -> InvoiceDocument {
         exact: "49".to_owned(),
         amount: money(minor),
         adjusts: None,
-        by_hand: None,
     };
     let tier = |from: &str, up_to: Option<&str>, quantity: &str, price: &str, flat: &str, exact: &str| TierPart {
         from: decimal(from),

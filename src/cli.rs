@@ -11,6 +11,8 @@ use tollbook::context::JobContext;
 use tollbook::demo::DemoSettings;
 use tollbook::jobs::{bill, check, close, ingest, lake, partner, sql};
 use tollbook::output::{data, talk};
+use tollbook_schemas::actor::Actor;
+use tollbook_schemas::id::InvoiceId;
 use tollbook_schemas::period::Month;
 use tollbook_simulate::Settings;
 
@@ -96,7 +98,7 @@ enum Command {
         #[arg(long, value_name = "INSTANT")]
         as_of: Option<String>,
     },
-    /// Invoices: draft, issue, push, sync, register, explain a line, estimate a price.
+    /// Invoices: draft, hold and approve, issue, push, sync, verify, register, explain a line, estimate a price.
     #[command(after_help = examples::BILL)]
     Bill {
         #[command(subcommand)]
@@ -264,7 +266,13 @@ enum ReportStep {
 enum BillStep {
     /// Rate usage into documents.
     #[command(after_help = examples::DRAFT)]
-    Draft(Period),
+    Draft {
+        #[command(flatten)]
+        period: Period,
+        /// Who drafts: staff:NAME or system:RULE; by default what TOLLBOOK_ACTOR says.
+        #[arg(long, value_parser = Actor::parse)]
+        actor: Option<Actor>,
+    },
     /// Give drafts their numbers: from then on they are invoices.
     #[command(after_help = examples::ISSUE)]
     Issue {
@@ -272,6 +280,36 @@ enum BillStep {
         period: Period,
         #[command(flatten)]
         accept: Accept,
+    },
+    /// Stop drafts of a partner and month from being issued, until they are released.
+    ///
+    /// What is held is the place of the invoice, whatever is drafted there.
+    #[command(after_help = examples::HOLD)]
+    Hold {
+        #[command(flatten)]
+        of: bill::hold::Of,
+        #[command(flatten)]
+        by: bill::hold::By,
+        /// Look from this instant for what is still to be drafted; the watermark of the data by default.
+        #[arg(long, value_name = "INSTANT")]
+        as_of: Option<String>,
+    },
+    /// End a hold that somebody made.
+    #[command(after_help = examples::RELEASE)]
+    Release {
+        #[command(flatten)]
+        of: bill::hold::Of,
+        #[command(flatten)]
+        by: bill::hold::By,
+    },
+    /// Let drafts be issued that a policy holds: exactly these documents, and no later draft of their place.
+    #[command(after_help = examples::APPROVE)]
+    Approve {
+        /// Drafts, such as inv_0123456789abcdef0123.
+        #[arg(required = true, value_parser = bill::hold::draft_id)]
+        drafts: Vec<InvoiceId>,
+        #[command(flatten)]
+        by: bill::hold::By,
     },
     /// Send issued invoices to Stripe.
     #[command(after_help = examples::PUSH)]
@@ -284,6 +322,15 @@ enum BillStep {
     Explain {
         /// Line id, such as lin_0123456789abcdef0123.
         line: String,
+    },
+    /// Re-derive issued invoices from the raw rows at their pin, by the second implementation; tell what differs.
+    ///
+    /// Offline, and without the configured catalog: everything is in the lake. Ends with 3 where an invoice differs.
+    #[command(after_help = examples::VERIFY)]
+    Verify {
+        /// Invoice id (inv_…), number, a month such as 2026-06, `previous`, or `due`.
+        #[arg(value_name = "INVOICE|PERIOD")]
+        wanted: String,
     },
     /// Each invoice with its state, and why a partner has none.
     #[command(after_help = examples::REGISTER)]
@@ -310,7 +357,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<u8> {
     match arguments.command {
         Command::Demo { seed, events, partners, dir, kafka } => {
             let world = Settings { seed, events, partners, ..Settings::default() };
-            return run_demo(&DemoSettings { world, folder: dir, brokers: kafka }, json).await;
+            return run_demo(&DemoSettings { world, folder: dir, brokers: kafka, month_after: true }, json).await;
         }
         Command::Init { folder } => {
             let written = check::init(&folder)?;
@@ -345,7 +392,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<u8> {
             run_report(&JobContext::open(&arguments.config)?, step, json).await?;
         }
         Command::Bill { step: BillStep::Estimate } => return estimate(),
-        Command::Bill { step } => run_bill(&JobContext::open(&arguments.config)?, step, json).await?,
+        Command::Bill { step } => return run_bill(&JobContext::open(&arguments.config)?, step, json).await,
         Command::Sql { query, format, out, as_of_run } => {
             let format = if json && format == sql::Format::Table { sql::Format::Json } else { format };
             let request = sql::Request { query: &query, format, as_of_run: as_of_run.as_deref(), out: out.as_deref() };

@@ -3,6 +3,7 @@
 //!
 //! The rule: `TOLLBOOK__SECTION__KEY=value` sets `key` of `[section]`. Paths are relative to the file's folder.
 
+mod billing;
 mod overrides;
 mod place;
 mod secrets;
@@ -14,11 +15,13 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 use serde::Deserialize;
 use tollbook_aggregate::Feeds;
+use tollbook_billing::policy::HoldPolicy;
 use tollbook_ingest::{CredentialKey, Decoder, Door, KeyRing};
 use tollbook_schemas::catalog::Problem;
 use tollbook_schemas::period::parse_instant;
 use tollbook_schemas::source::Source;
 
+pub use billing::{BillingSection, HoldSection};
 pub use secrets::AbsentSecret;
 
 use place::WrongValue;
@@ -41,6 +44,9 @@ pub struct Configuration {
     pub topic: Vec<TopicSection>,
     /// Keys for credentials.
     pub credentials: CredentialsSection,
+    /// Who must see a draft before it becomes an invoice.
+    #[serde(default)]
+    pub billing: BillingSection,
     /// The Stripe account; not needed before invoices are pushed.
     pub stripe: Option<StripeSection>,
     /// A fixed clock: the demo's. Leave it out everywhere else.
@@ -262,6 +268,7 @@ impl Configuration {
         for (number, topic) in self.topic.iter().enumerate() {
             self.door(number, topic, None)?;
         }
+        self.billing.hold.policy()?;
         if let Some(stripe) = &self.stripe {
             for (key, is_zero) in
                 [("timeout_ms", stripe.timeout_ms == Some(0)), ("sends_max", stripe.sends_max == Some(0))]
@@ -279,6 +286,14 @@ impl Configuration {
     #[must_use]
     pub fn path(&self, relative: &str) -> PathBuf {
         self.folder.join(relative)
+    }
+
+    /// What of `[billing.hold]` follows for drafts.
+    ///
+    /// # Errors
+    /// A value that cannot be.
+    pub fn hold_policy(&self) -> anyhow::Result<HoldPolicy> {
+        Ok(self.billing.hold.policy()?)
     }
 
     /// `[kafka]`.

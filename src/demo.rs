@@ -8,11 +8,12 @@
 pub mod broker;
 pub mod folder;
 pub mod found;
+mod sequel;
 pub mod verdict;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -22,7 +23,7 @@ use tollbook_ingest::{Budget, IngestReport, Ingestor};
 use tollbook_schemas::tables::Row;
 use tollbook_schemas::tables::billing::{BILLING_PROFILE, INVOICE_EVENT, INVOICE_LINE};
 use tollbook_simulate::stripe_double::{Options as DoubleOptions, StripeDouble};
-use tollbook_simulate::{Ledger, Settings, World, world};
+use tollbook_simulate::{Ledger, Sequel, Settings, World, world};
 
 use crate::context::JobContext;
 use crate::jobs;
@@ -39,6 +40,8 @@ pub struct DemoSettings {
     pub folder: PathBuf,
     /// A real broker; the embedded one where `None`.
     pub brokers: Option<String>,
+    /// Whether the month after is closed too, with what came late.
+    pub month_after: bool,
 }
 
 /// What a demo gave.
@@ -47,6 +50,8 @@ pub struct DemoResult {
     pub ledger: Ledger,
     /// What came out.
     pub found: found::Found,
+    /// The documents of the month after, against what the simulator expects; none where that was not asked for.
+    pub month_after: Vec<verdict::Check>,
     /// The register of invoices.
     pub register: Vec<RegisterRow>,
     /// Its Stripe, still there: jobs can be run again on it.
@@ -71,7 +76,7 @@ const STRIPE_KEY: &str = "sk_test_tollbook_demo";
 pub async fn run(settings: &DemoSettings) -> anyhow::Result<DemoResult> {
     let mut watch = Watch::default();
     watch.part("simulate, Kafka, ingest");
-    let Ingested { world, context, config, ledger, double } = ingested(settings).await?;
+    let Ingested { world, context, config, ledger, sequel, double, broker, clock } = ingested(settings).await?;
     watch.part("usage");
     jobs::aggregate::usage(&context).await?;
     watch.part("draft, issue");
@@ -90,7 +95,38 @@ pub async fn run(settings: &DemoSettings) -> anyhow::Result<DemoResult> {
     let found = found::read(&context, month, as_of, &double).await?;
     let register = jobs::bill::register(&context, month, as_of).await?;
     let line = a_line_to_explain(&context).await?;
-    Ok(DemoResult { ledger, found, register, stripe: double, seconds: watch.end(), config, reports, line })
+    let month_after = match settings.month_after {
+        true => {
+            clock.store(world.later().timestamp(), std::sync::atomic::Ordering::Relaxed);
+            close_the_month_after(&config, &world, &broker, &sequel, &mut watch).await?
+        }
+        false => Vec::new(),
+    };
+    let seconds = watch.end();
+    Ok(DemoResult { ledger, found, month_after, register, stripe: double, seconds, config, reports, line })
+}
+
+/// A month later by the clock: takes in what came, bills it, compares.
+async fn close_the_month_after(
+    config: &Path,
+    world: &World,
+    broker: &Broker,
+    sequel: &Sequel,
+    watch: &mut Watch,
+) -> anyhow::Result<Vec<verdict::Check>> {
+    watch.part("the month after: ingest, usage");
+    sequel::set_clock(config, world)?;
+    let context = JobContext::open(config)?;
+    sequel::ingest(&context, broker, sequel).await?;
+    jobs::aggregate::usage(&context).await?;
+    watch.part("adjustments, credit notes");
+    let (month, as_of) = (world.month().next(), context.as_of(None).await?);
+    jobs::bill::draft_month(&context, month, as_of).await?;
+    jobs::bill::issue_month(&context, month, as_of).await?;
+    jobs::bill::complain(&[jobs::bill::push_month(&context, month).await?])?;
+    let reports = context.configuration.path("reports");
+    jobs::report::invoices(&context, month, Some(&reports)).await?;
+    Ok(sequel::compare(sequel, &sequel::documents(&context, month).await?))
 }
 
 /// A month whose logs and events are in the lake, and nothing is computed yet.
@@ -99,20 +135,25 @@ pub(crate) struct Ingested {
     pub(crate) context: JobContext,
     pub(crate) config: PathBuf,
     pub(crate) ledger: Ledger,
+    pub(crate) sequel: Sequel,
     pub(crate) double: StripeDouble,
+    pub(crate) broker: Broker,
+    /// The double's clock, in seconds since 1970.
+    pub(crate) clock: Arc<AtomicI64>,
 }
 
 /// Simulates a month and takes it in.
 pub(crate) async fn ingested(settings: &DemoSettings) -> anyhow::Result<Ingested> {
     let world = world(&settings.world);
     folder::prepare(&settings.folder)?;
-    let double = start_double(&world).await?;
+    let clock = Arc::new(AtomicI64::new(world.now().timestamp()));
+    let double = start_double(clock.clone()).await?;
     let broker = Broker::start(settings.brokers.as_deref(), settings.world.partitions).await?;
     let config = folder::write(&settings.folder, &world, &broker, double.base_url(), STRIPE_KEY)?;
     let context = JobContext::open(&config)?;
     context.lake.append_missing(&BILLING_PROFILE, &profile_rows(&world)).await?;
-    let ledger = ingest(&context, &broker, &world).await?;
-    Ok(Ingested { world, context, config, ledger, double })
+    let (ledger, sequel) = ingest(&context, &broker, &world).await?;
+    Ok(Ingested { world, context, config, ledger, sequel, double, broker, clock })
 }
 
 #[derive(Default)]
@@ -140,9 +181,9 @@ impl Watch {
     }
 }
 
-async fn start_double(world: &World) -> anyhow::Result<StripeDouble> {
-    let now = world.now().timestamp();
-    Ok(StripeDouble::start(DoubleOptions::new(STRIPE_KEY, Arc::new(move || now))).await?)
+async fn start_double(clock: Arc<AtomicI64>) -> anyhow::Result<StripeDouble> {
+    let now = move || clock.load(std::sync::atomic::Ordering::Relaxed);
+    Ok(StripeDouble::start(DoubleOptions::new(STRIPE_KEY, Arc::new(now))).await?)
 }
 
 /// The billing profiles of a world, as rows of their table.
@@ -172,7 +213,7 @@ pub fn profile_rows(world: &World) -> Vec<Row> {
 
 /// Produces and ingests at the same time: the embedded broker forgets what is far behind, so the producer never runs
 /// further ahead of what is committed than it keeps.
-async fn ingest(context: &JobContext, broker: &Broker, world: &World) -> anyhow::Result<Ledger> {
+async fn ingest(context: &JobContext, broker: &Broker, world: &World) -> anyhow::Result<(Ledger, Sequel)> {
     // Small batches: the producer waits for commits.
     let budget =
         Budget { batch_bytes_max: 6 * 1024 * 1024, commit_interval: Duration::from_millis(300), ..Budget::default() };
@@ -194,7 +235,7 @@ async fn ingest(context: &JobContext, broker: &Broker, world: &World) -> anyhow:
     let traffic = produced?;
     read?;
     access.until_caught_up(context.clock.now(), &|_| {}).await?;
-    Ok(traffic.into_ledger())
+    Ok(traffic.into_ledger_and_sequel())
 }
 
 async fn read_while(

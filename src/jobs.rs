@@ -21,6 +21,7 @@ use tollbook_lake::LakeError;
 use tollbook_schemas::catalog::KeptError;
 use tollbook_schemas::error::{Classified as _, Kind};
 use tollbook_schemas::period::PeriodError;
+use tollbook_verify::VerifyError;
 
 use crate::configuration::{ConfigurationError, ConfigurationProblem};
 use crate::context::{CatalogProblems, ReachUnknown};
@@ -33,6 +34,8 @@ pub fn kind_of(error: &anyhow::Error) -> Option<Kind> {
         kind.or_else(|| cause.downcast_ref::<IngestError>().map(|error| error.kind()))
             .or_else(|| cause.downcast_ref::<AggregateError>().map(|error| error.kind()))
             .or_else(|| cause.downcast_ref::<BillingError>().map(|error| error.kind()))
+            .or_else(|| cause.downcast_ref::<VerifyError>().map(|error| error.kind()))
+            .or_else(|| cause.downcast_ref::<bill::Different>().map(|_| Kind::Data))
             .or_else(|| cause.downcast_ref::<bill::Unavailable>().map(|_| Kind::Retry))
             .or_else(|| cause.downcast_ref::<bill::Stale>().map(|_| Kind::Conflict))
             .or_else(|| cause.downcast_ref::<ConfigurationError>().map(|_| Kind::Configuration))

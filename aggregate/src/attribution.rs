@@ -8,7 +8,6 @@
 //! repeated ones, 0 for those in whose place a correction stands: I2), `partner_id`, `environment`,
 //! `unattributed_reason`, `product_id`, `partner_is_internal`, `partner_is_test`, `slice_start`, `slice_end`.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use arrow::array::{BooleanArray, RecordBatch, StringArray, TimestampMicrosecondArray};
@@ -16,7 +15,6 @@ use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use chrono::{DateTime, Utc};
 use datafusion::datasource::MemTable;
 use datafusion::execution::context::SessionContext;
-use tollbook_lake::as_text;
 use tollbook_schemas::catalog::Catalog;
 use tollbook_schemas::period::Period;
 use tollbook_schemas::registry::{IdentityLink, LinkSystem, Registry};
@@ -25,6 +23,7 @@ use tollbook_schemas::tables::Row;
 use crate::contested;
 use crate::error::AggregateError;
 use crate::id_index::REQUEST_ID_SQL;
+use crate::product::product_case;
 use crate::segments::segments;
 
 /// Stands for "for ever" in the joins; no record can be later (ingest refuses years past 2199).
@@ -136,28 +135,8 @@ fn register_flags(context: &SessionContext, registry: &Registry) -> Result<(), A
     Ok(())
 }
 
-/// The product of a row: the gateway's hint where it names a product of the catalog, else the longest route prefix of
-/// its path, else `unmapped`. The path is what the client wrote (`/maps/../reports/1`); the hint is the gateway's word.
-fn product_case(catalog: &Catalog) -> String {
-    let mut routes: Vec<(&str, &str)> = catalog
-        .products
-        .iter()
-        .flat_map(|(id, product)| product.routes.iter().map(move |route| (route.as_str(), id.as_str())))
-        .collect();
-    routes.sort_by_key(|(route, _)| std::cmp::Reverse(route.len()));
-    let mut case = String::from("case");
-    for product in catalog.products.keys() {
-        // Writing to a String cannot fail.
-        let _ = write!(case, " when product_hint = {0} then {0}", as_text(product.as_str()));
-    }
-    for (route, product) in routes {
-        let _ = write!(case, " when starts_with(path, {}) then {}", as_text(route), as_text(product));
-    }
-    if catalog.products.is_empty() { as_text("unmapped") } else { format!("{case} else 'unmapped' end") }
-}
-
 fn view(catalog: &Catalog, condition: &str) -> String {
-    let product = product_case(catalog);
+    let product = product_case(&catalog.product_rules());
     format!(
         "create view attributed as
 with arrived as (

@@ -13,6 +13,7 @@ mod funnel;
 mod id_index;
 mod meters;
 mod milestones;
+mod product;
 mod reach;
 mod registry;
 mod segments;

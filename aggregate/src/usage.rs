@@ -186,7 +186,8 @@ async fn refresh_once(
     let all_rows = pin_condition(&pin);
     // Prices change often and change no usage; what is metered, and for which product, changes all of it.
     let before = catalog_before(lake, txns.get(CATALOG).copied(), catalog).await?;
-    let before = before.filter(|before| before.meters == catalog.meters && before.products == catalog.products);
+    let is_same = |before: &Catalog| before.product_rules() == catalog.product_rules();
+    let before = before.filter(|before| before.meters == catalog.meters && is_same(before));
     let whole = before.is_none();
     let hours = if let Some(catalog_before) = before {
         let new_rows = format!("{all_rows} and not {}", pin_condition(&known));

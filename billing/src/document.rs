@@ -4,9 +4,14 @@
 //! document, and whoever holds the text can check the id. The text names neither clock, run, table version nor
 //! number: the same pin, catalog and code give the same bytes (I6), and the number is given by the `issued` event.
 //! Who is billed is named by the version of the billing profile, never copied.
+//!
+//! What a month comes to after its invoice was issued is billed by later documents: as lines that adjust it, or, where
+//! the month comes to less in sum, as a credit note of its own. Amounts of both are differences, below 0 where they
+//! give back, so that the sum over all documents of a month is what it comes to.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
+use tollbook_schemas::catalog::Issuer;
 use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::id::{
     InvoiceId, IssuerId, LineId, MeterId, PartnerId, PlanId, PriceId, ProfileVersionId, SlotId, SubscriptionId,
@@ -39,9 +44,29 @@ pub struct BilledDay {
     pub usage_sha256: String,
 }
 
+/// What a line that adjusts an earlier month is the difference of: amount and quantity of the line are now − billed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adjusts {
+    /// What was billed for it so far, in minor units.
+    pub billed_amount_minor: i64,
+    /// The quantity that was billed for it so far.
+    pub billed_quantity: Decimal,
+    /// The documents that billed that month so far, in order of id: its invoice, and what adjusted it since.
+    pub invoice_ids: Vec<InvoiceId>,
+    /// Month that is adjusted.
+    pub month: Month,
+    /// What it comes to by what is known now, in minor units: what the working of the line shows.
+    pub now_amount_minor: i64,
+    /// The quantity by what is known now.
+    pub now_quantity: Decimal,
+}
+
 /// One printed line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
+    /// Month and figures, where the line adjusts what was billed before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adjusts: Option<Adjusts>,
     /// Amount, rounded once, in minor units.
     pub amount_minor: i64,
     /// What the customer reads.
@@ -100,17 +125,72 @@ pub struct Shadow {
     pub total_minor: i64,
 }
 
+/// What a document is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DocumentKind {
+    /// An invoice.
+    #[default]
+    Invoice,
+    /// What is given back of an invoice; its amounts are below 0 in sum.
+    CreditNote,
+}
+
+impl DocumentKind {
+    /// The word in registers and documents.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Invoice => "invoice",
+            Self::CreditNote => "credit_note",
+        }
+    }
+
+    /// Whether it is an invoice: the kind that its JSON does not name.
+    #[must_use]
+    pub fn is_invoice(&self) -> bool {
+        *self == Self::Invoice
+    }
+}
+
+/// The invoice of which a credit note gives something back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Credits {
+    /// Invoice.
+    pub invoice_id: InvoiceId,
+    /// Its number, as printed.
+    pub number: String,
+}
+
+impl IssuedBy {
+    /// An issuer of the catalog as documents print it.
+    pub(crate) fn of(issuer_id: &IssuerId, issuer: &Issuer) -> Self {
+        Self {
+            address: issuer.address.clone(),
+            issuer_id: issuer_id.clone(),
+            legal_name: issuer.legal_name.clone(),
+            tax_id: issuer.tax_id.clone(),
+        }
+    }
+}
+
 /// The content of a document. Fields are in order of name, so that its JSON is canonical.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Body {
     /// Hash of the catalog that priced it.
     pub catalog_sha256: String,
+    /// The invoice that a credit note is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credits: Option<Credits>,
     /// Currency of all amounts.
     pub currency: Currency,
     /// [`FORMAT`].
     pub format: u32,
     /// Who issues.
     pub issuer: IssuedBy,
+    /// What it is.
+    #[serde(default, skip_serializing_if = "DocumentKind::is_invoice")]
+    pub kind: DocumentKind,
     /// Lines, in printed order.
     pub lines: Vec<Line>,
     /// Month that is billed.
@@ -132,6 +212,32 @@ pub struct Body {
     pub shadows: Vec<Shadow>,
     /// Sum of the lines, in minor units.
     pub total_minor: i64,
+}
+
+impl Body {
+    /// The place that it fills: one invoice for each issuer, partner, currency and month; one credit note in a month
+    /// for each invoice.
+    #[must_use]
+    pub fn slot_id(&self) -> SlotId {
+        let (issuer, partner) = (&self.issuer.issuer_id, &self.partner_id);
+        match &self.credits {
+            None => slot_of(issuer, partner, self.currency, self.month),
+            Some(credits) => SlotId::derive([
+                issuer.as_str(),
+                partner.as_str(),
+                self.currency.code(),
+                &self.month.to_string(),
+                self.kind.as_str(),
+                credits.invoice_id.as_str(),
+            ]),
+        }
+    }
+
+    /// The slot of the invoice that billed a month first: what a line that adjusts this month belongs to.
+    #[must_use]
+    pub fn slot_of_month(&self, month: Month) -> SlotId {
+        slot_of(&self.issuer.issuer_id, &self.partner_id, self.currency, month)
+    }
 }
 
 /// An invoice document: a draft until an `issued` event names it.
@@ -160,7 +266,7 @@ impl Document {
         }
         let text = serde_json::to_string(&body).map_err(|error| no_json("a document", &error))?;
         let invoice_id = InvoiceId::derive([&text]);
-        let slot_id = slot_of(&body.issuer.issuer_id, &body.partner_id, body.currency, body.month);
+        let slot_id = body.slot_id();
         Ok(Self { invoice_id, slot_id, body, text })
     }
 
@@ -256,7 +362,7 @@ impl Document {
             .map_err(|error| BillingError::stored(INVOICE.name, format!("the document of {invoice_id}: {error}")))?;
         // The id is that of the stored bytes, never of what today's program would write: a later form of the
         // document must not make an earlier one unreadable.
-        let slot_id = slot_of(&body.issuer.issuer_id, &body.partner_id, body.currency, body.month);
+        let slot_id = body.slot_id();
         let document = Self { invoice_id: InvoiceId::derive([text]), slot_id, body, text: text.to_owned() };
         let same = document.invoice_id == invoice_id
             && sum_of(&document.body.lines) == Some(document.body.total_minor)

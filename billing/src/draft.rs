@@ -14,6 +14,7 @@
 //! - two subscriptions that would bill the same meter for the same time block the partner;
 //! - a partner that cannot be billed is blocked with a reason that says how to mend it; the others go on.
 
+mod adjust;
 mod line;
 mod shadow;
 mod span;
@@ -27,12 +28,14 @@ use tollbook_schemas::money::Currency;
 use tollbook_schemas::period::Month;
 use tollbook_schemas::registry::{Environment, Finding, Registry};
 
-use crate::document::{Body, Document, FORMAT, IssuedBy, sum_of};
+use crate::document::{Body, Document, DocumentKind, FORMAT, IssuedBy, sum_of};
 use crate::profile::{Profile, Profiles, TERMS_DAYS_MAX};
 use crate::usage::UsageSlice;
 
 pub use line::PAUSED;
 use span::Span;
+
+pub use adjust::{Unadjusted, draft_adjusting};
 
 /// Everything a draft is made from.
 #[derive(Debug, Clone, Copy)]
@@ -73,28 +76,60 @@ pub struct Drafted {
     pub blocked: Vec<Blocked>,
     /// Partners that have nothing to bill, with the reason.
     pub without: Vec<(PartnerId, String)>,
+    /// Earlier months that were billed, come to something else now, and cannot be adjusted.
+    pub unadjusted: Vec<Unadjusted>,
+}
+
+impl Drafted {
+    /// Documents that give something back.
+    #[must_use]
+    pub fn credit_note_count(&self) -> usize {
+        self.documents.iter().filter(|document| !document.body.kind.is_invoice()).count()
+    }
+
+    /// Lines that adjust earlier months, on whatever document.
+    #[must_use]
+    pub fn adjustment_line_count(&self) -> usize {
+        let lines = self.documents.iter().flat_map(|document| &document.body.lines);
+        lines.filter(|line| line.adjusts.is_some()).count()
+    }
 }
 
 /// Production usage by partner and meter.
 type UsageIndex<'a> = BTreeMap<(&'a PartnerId, &'a MeterId), Vec<&'a UsageSlice>>;
 
-/// Drafts a month.
+/// Drafts a month, without what earlier months are to be adjusted by.
 #[must_use]
 pub fn draft(input: &DraftInput<'_>) -> Drafted {
+    regular(input, &index_of(input.usage))
+}
+
+fn index_of(slices: &[UsageSlice]) -> UsageIndex<'_> {
     let mut usage = UsageIndex::new();
-    for slice in input.usage {
+    for slice in slices {
         if let (Some(partner_id), Some(Environment::Production)) = (&slice.partner_id, slice.environment) {
             usage.entry((partner_id, &slice.meter_id)).or_default().push(slice);
         }
     }
-    let mut drafted = Drafted { month: input.month, documents: Vec::new(), blocked: Vec::new(), without: Vec::new() };
+    usage
+}
+
+/// What a month bills of itself.
+fn regular(input: &DraftInput<'_>, usage: &UsageIndex<'_>) -> Drafted {
+    let mut drafted = Drafted {
+        month: input.month,
+        documents: Vec::new(),
+        blocked: Vec::new(),
+        without: Vec::new(),
+        unadjusted: Vec::new(),
+    };
     let subscribers = input.registry.subscriptions.values().map(|subscription| &subscription.partner_id);
     let partners: BTreeSet<&PartnerId> = input.registry.partners.keys().chain(subscribers).collect();
     for partner_id in partners {
-        match documents_of(input, &usage, partner_id) {
+        match documents_of(input, usage, partner_id) {
             Err(reason) => drafted.blocked.push(Blocked { partner_id: partner_id.clone(), reason }),
             Ok(documents) if documents.is_empty() => {
-                drafted.without.push((partner_id.clone(), why_nothing(input, &usage, partner_id)));
+                drafted.without.push((partner_id.clone(), why_nothing(input, usage, partner_id)));
             }
             Ok(documents) => drafted.documents.extend(documents),
         }
@@ -103,10 +138,11 @@ pub fn draft(input: &DraftInput<'_>) -> Drafted {
     drafted
 }
 
-/// The order in which documents are listed and numbered.
-pub(crate) fn order_of(document: &Document) -> (&IssuerId, &PartnerId, Currency) {
+/// The order in which documents are listed and numbered: a credit note after the invoice, by the number that it credits.
+pub(crate) fn order_of(document: &Document) -> (&IssuerId, &PartnerId, Currency, Option<&str>) {
     let body = &document.body;
-    (&body.issuer.issuer_id, &body.partner_id, body.currency)
+    let credited = body.credits.as_ref().map(|credits| credits.number.as_str());
+    (&body.issuer.issuer_id, &body.partner_id, body.currency, credited)
 }
 
 fn documents_of(
@@ -131,6 +167,19 @@ fn documents_of(
     if spans.is_empty() {
         return Ok(Vec::new());
     }
+    let profile = profile_of(input, partner_id)?;
+    let mut by_document: BTreeMap<(&IssuerId, Currency), Vec<&Span<'_>>> = BTreeMap::new();
+    for span in &spans {
+        by_document.entry((&span.version.issuer, span.version.currency)).or_default().push(span);
+    }
+    by_document
+        .into_iter()
+        .map(|((issuer, currency), spans)| document_of(input, usage, profile, issuer, currency, &spans))
+        .collect()
+}
+
+/// The billing profile in force.
+fn profile_of<'a>(input: &DraftInput<'a>, partner_id: &PartnerId) -> Result<&'a Profile, String> {
     let profile = input.profiles.at(partner_id, input.as_of)?.ok_or_else(|| {
         format!(
             "no billing profile is in force; import one with `tollbook partner import` and draft {} again",
@@ -144,14 +193,7 @@ fn documents_of(
             profile.profile_version_id, profile.payment_terms_days
         ));
     }
-    let mut by_document: BTreeMap<(&IssuerId, Currency), Vec<&Span<'_>>> = BTreeMap::new();
-    for span in &spans {
-        by_document.entry((&span.version.issuer, span.version.currency)).or_default().push(span);
-    }
-    by_document
-        .into_iter()
-        .map(|((issuer, currency), spans)| document_of(input, usage, profile, issuer, currency, &spans))
-        .collect()
+    Ok(profile)
 }
 
 fn document_of(
@@ -182,14 +224,11 @@ fn document_of(
     };
     let body = Body {
         catalog_sha256: input.catalog.sha256.clone(),
+        credits: None,
         currency,
         format: FORMAT,
-        issuer: IssuedBy {
-            address: issuer.address.clone(),
-            issuer_id: issuer_id.clone(),
-            legal_name: issuer.legal_name.clone(),
-            tax_id: issuer.tax_id.clone(),
-        },
+        issuer: IssuedBy::of(issuer_id, issuer),
+        kind: DocumentKind::Invoice,
         lines,
         month: input.month,
         partner_id: profile.partner_id.clone(),

@@ -39,10 +39,16 @@ pub enum EventKind {
     Uncollectible,
     /// A person voided it at Stripe: it will never be paid.
     Voided,
+    /// The slot may not be issued: somebody holds it, or a policy holds its draft (the step says which).
+    Held,
+    /// The hold on the slot is over.
+    Released,
+    /// Somebody saw exactly this document and wants it issued.
+    Approved,
 }
 
 impl EventKind {
-    const WORDS: [(Self, &'static str); 11] = [
+    const WORDS: [(Self, &'static str); 14] = [
         (Self::Drafted, "drafted"),
         (Self::Withdrawn, "withdrawn"),
         (Self::Issued, "issued"),
@@ -54,6 +60,9 @@ impl EventKind {
         (Self::NothingDue, "nothing_due"),
         (Self::Uncollectible, "uncollectible"),
         (Self::Voided, "voided"),
+        (Self::Held, "held"),
+        (Self::Released, "released"),
+        (Self::Approved, "approved"),
     ];
 
     /// The word in the table.
@@ -86,7 +95,7 @@ pub struct InvoiceEvent {
     pub partner_id: PartnerId,
     /// What happened.
     pub kind: EventKind,
-    /// `draft`, `issue`, `sync`, or a step at Stripe.
+    /// `draft`, `hold`, `hold-RULE`, `approve`, `issue`, `sync`, or a step at Stripe.
     pub step: String,
     /// How often the step was begun anew.
     pub generation: u32,
@@ -114,7 +123,7 @@ pub struct InvoiceEvent {
     pub stripe_account_key: Option<String>,
     /// Total at Stripe.
     pub amount_minor: Option<i64>,
-    /// In words.
+    /// In words. Of drafted: who drafted it, where that is known; of held, released and approved: who, a blank, and why.
     pub detail: Option<String>,
 }
 
@@ -143,7 +152,8 @@ impl InvoiceEvent {
         }
     }
 
-    fn bare(
+    /// An event of a document that may not be at hand, with only what every event has.
+    pub(crate) fn bare(
         (invoice_id, slot_id, partner_id): (&InvoiceId, &SlotId, &PartnerId),
         kind: EventKind,
         step: &str,

@@ -4,15 +4,18 @@
 //! draft written twice is one. The `drafted` event makes it the current draft of its slot, and withdraws the one
 //! before, also where a partner has nothing to bill any more. Only the `issued` event makes an invoice: it and the
 //! txn `number/<issuer>` (the issuer's next free number) are one commit on `invoice_event`, so numbers have no gap and
-//! a number is given once, however many issue at the same time. A slot with an issued invoice is closed (I5).
+//! a number is given once, however many issue at the same time. A slot with an issued invoice is closed (I5). What somebody
+//! or a policy holds is left (`hold`); whoever holds a draft while it is issued makes that commit fail, too.
 
 mod changed;
+mod issued;
 mod slots;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use tollbook_lake::{Lake, Outcome, TxnStep, rows_app_id};
+use tollbook_schemas::actor::Actor;
 use tollbook_schemas::catalog::Catalog;
 use tollbook_schemas::id::{InvoiceId, IssuerId, PartnerId, SubscriptionId};
 use tollbook_schemas::money::Money;
@@ -20,12 +23,16 @@ use tollbook_schemas::period::{Month, print_instant};
 use tollbook_schemas::tables::Row;
 use tollbook_schemas::tables::billing::{BILLED_USAGE, INVOICE, INVOICE_EVENT, INVOICE_LINE};
 
-use crate::document::{Document, count_of};
+use crate::billed::Billed;
+use crate::document::{Document, Line, count_of};
 use crate::draft::{Drafted, order_of};
 use crate::error::BillingError;
 use crate::event::{EventKind, InvoiceEvent, events_of};
+use crate::hold::{self, HeldDraft};
+use crate::policy::HoldPolicy;
 
 pub use changed::{ChangedSinceIssue, changed_since_issue};
+pub use issued::read_issued;
 pub use slots::{Slot, Slots};
 
 /// The step of events about drafts.
@@ -48,7 +55,7 @@ pub struct DraftCounts {
     pub withdrawn: Vec<(PartnerId, InvoiceId)>,
     /// Partners whose slot holds an issued invoice.
     pub already_issued: Vec<(PartnerId, InvoiceId)>,
-    /// Issued invoices of the month that would be others today: nothing of that is billed.
+    /// Issued invoices of the month that would be others today: a later month's draft adjusts them.
     pub changed_since_issue: Vec<ChangedSinceIssue>,
     /// Documents that would bill a subscription a second time for the month, in another slot (its plan moved to
     /// another issuer or currency), and the invoice that billed it: never written.
@@ -69,6 +76,8 @@ pub struct UsageState<'a> {
     /// Partners of which lifecycle events are known that `usage` and drafts do not know yet: their drafts are stale.
     /// A subscription may have been cancelled, and its customer must not be charged for what is known to be over.
     pub overtaken: &'a BTreeSet<PartnerId>,
+    /// Which drafts wait for somebody to approve them.
+    pub policy: &'a HoldPolicy,
 }
 
 impl UsageState<'_> {
@@ -121,6 +130,8 @@ pub struct Issued {
     pub stale: Vec<(PartnerId, InvoiceId)>,
     /// Drafts of a subscription that another slot's invoice has billed for the month.
     pub billed_elsewhere: Vec<(PartnerId, InvoiceId)>,
+    /// Drafts that would be issued, and that somebody or a policy holds.
+    pub held: Vec<HeldDraft>,
 }
 
 /// Writes drafts. Running twice changes nothing.
@@ -128,11 +139,25 @@ pub struct Issued {
 /// # Errors
 /// [`BillingError`].
 pub async fn draft_into(lake: &Lake, drafted: &Drafted, at: DateTime<Utc>) -> Result<DraftCounts, BillingError> {
+    draft_by(lake, drafted, None, at).await
+}
+
+/// The same, by somebody: each `drafted` event says by whom.
+///
+/// # Errors
+/// [`BillingError`].
+pub async fn draft_by(
+    lake: &Lake,
+    drafted: &Drafted,
+    actor: Option<&Actor>,
+    at: DateTime<Utc>,
+) -> Result<DraftCounts, BillingError> {
     let slots = read_slots(lake).await?;
     let mut counts = DraftCounts::default();
     let mut open = Vec::new();
     let months_documents = read_documents(lake, drafted.month).await?;
-    counts.changed_since_issue = changed_since_issue(drafted, &months_documents, &slots);
+    let issued = read_issued(lake, Some(drafted.month)).await?;
+    counts.changed_since_issue = changed_since_issue(drafted, &Billed::fold(&issued, Some(drafted.month))?);
     let billed = billed_subscriptions(&months_documents, &slots);
     for document in &drafted.documents {
         let partner_id = document.body.partner_id.clone();
@@ -157,7 +182,8 @@ pub async fn draft_into(lake: &Lake, drafted: &Drafted, at: DateTime<Utc>) -> Re
             // A document that was withdrawn and comes back begins a new generation.
             past => {
                 let generation = past.map_or(0, |(generation, _)| generation + 1);
-                events.push(InvoiceEvent::of(document, EventKind::Drafted, DRAFT, generation, at));
+                let event = InvoiceEvent::of(document, EventKind::Drafted, DRAFT, generation, at);
+                events.push(InvoiceEvent { detail: actor.map(ToString::to_string), ..event });
                 counts.drafted += 1;
             }
         }
@@ -221,7 +247,9 @@ pub async fn issue(
         issued.incomplete.extend(of_issuer.incomplete);
         issued.stale.extend(of_issuer.stale);
         issued.billed_elsewhere.extend(of_issuer.billed_elsewhere);
+        issued.held.extend(of_issuer.held);
     }
+    hold::note(lake, &issued.held, at).await?;
     match failed {
         Some(error) => Err(error),
         None => Ok(issued),
@@ -251,6 +279,7 @@ async fn issue_of(
     let events_expected = lake.txn(&INVOICE_EVENT, &events_app_id).await?;
     let slots = read_slots(lake).await?;
     let documents = read_documents(lake, month).await?;
+    let holds = hold::read(lake, usage.policy).await?;
     let next_free = expected.unwrap_or(1);
     let given = slots.last_sequence(issuer_id);
     if given >= next_free {
@@ -264,6 +293,12 @@ async fn issue_of(
     let mut issued = Issued::default();
     let mut due = Vec::new();
     let billed = billed_subscriptions(&documents, &slots);
+    let adjusted = documents.values().flat_map(adjusted_months).min();
+    let before = match adjusted {
+        Some(first) => read_issued(lake, Some(first)).await?,
+        None => Vec::new(),
+    };
+    let billed_before_now = Billed::fold(&before, adjusted)?;
     for document in documents.values().filter(|document| document.body.issuer.issuer_id == *issuer_id) {
         if let Some(invoice) = slots.issued_in(&document.slot_id) {
             issued.already_issued += usize::from(invoice.invoice_id == document.invoice_id);
@@ -278,10 +313,13 @@ async fn issue_of(
                 if document.body.pin != usage.pin_json
                     || document.body.catalog_sha256 != catalog.sha256
                     || usage.overtaken.contains(&document.body.partner_id)
+                    || !billed_before_now.is_current(document)
                 {
                     issued.stale.push(named());
                 } else if billed_before(document, &billed).is_some() {
                     issued.billed_elsewhere.push(named());
+                } else if let Some(held) = holds.why_held(document) {
+                    issued.held.push(held);
                 } else {
                     due.push((document, incomplete));
                 }
@@ -329,6 +367,11 @@ async fn issue_of(
     }
 }
 
+/// The earlier months that a document adjusts.
+fn adjusted_months(document: &Document) -> impl Iterator<Item = Month> {
+    document.body.lines.iter().filter_map(|line| line.adjusts.as_ref()).map(|adjusts| adjusts.month)
+}
+
 /// Which invoice of the month has billed each subscription.
 pub(crate) fn billed_subscriptions<'a>(
     documents: &'a BTreeMap<InvoiceId, Document>,
@@ -338,7 +381,12 @@ pub(crate) fn billed_subscriptions<'a>(
         slots.issued_in(&document.slot_id).is_some_and(|issued| issued.invoice_id == document.invoice_id)
     };
     let issued = documents.values().filter(is_issued);
-    issued.flat_map(|document| document.body.lines.iter().map(move |line| (&line.subscription_id, document))).collect()
+    issued.flat_map(|document| own_lines(document).map(move |line| (&line.subscription_id, document))).collect()
+}
+
+/// What a document bills of its own month.
+fn own_lines(document: &Document) -> impl Iterator<Item = &Line> {
+    document.body.lines.iter().filter(|line| line.adjusts.is_none())
 }
 
 /// The invoice of another slot that billed a subscription of this document.
@@ -346,7 +394,7 @@ pub(crate) fn billed_before<'a>(
     document: &Document,
     billed: &BTreeMap<&SubscriptionId, &'a Document>,
 ) -> Option<&'a InvoiceId> {
-    let others = document.body.lines.iter().filter_map(|line| billed.get(&line.subscription_id));
+    let others = own_lines(document).filter_map(|line| billed.get(&line.subscription_id));
     others.filter(|other| other.slot_id != document.slot_id).map(|other| &other.invoice_id).next()
 }
 

@@ -2,11 +2,14 @@
 // A wrong cast or a panic here is a wrong invoice or lost offsets. Tests may.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::as_conversions))]
 
+pub mod billed;
 pub mod document;
 pub mod draft;
 pub mod error;
 pub mod event;
+pub mod hold;
 pub mod issue;
+pub mod policy;
 pub mod profile;
 pub mod register;
 mod stored;

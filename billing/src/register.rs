@@ -1,6 +1,6 @@
 //! The register of a month: every partner, its invoice and where that stands, or why it has none. Pure.
 //!
-//! Takes the stored documents of the month, the events, and what the month comes to now; gives rows by partner, issuer
+//! Takes the stored documents of the month, what was issued, the events, and what the month comes to now; gives rows by partner, issuer
 //! and currency. Nobody is left out (I9): also who is to be billed and has no draft yet has a row, and an invoice of
 //! which today's data say something else has a note.
 
@@ -11,6 +11,7 @@ use tollbook_schemas::id::{InvoiceId, IssuerId, PartnerId};
 use tollbook_schemas::money::Money;
 use tollbook_schemas::period::print_instant;
 
+use crate::billed::{Billed, IssuedDocument};
 use crate::document::Document;
 use crate::draft::Drafted;
 use crate::error::BillingError;
@@ -35,6 +36,8 @@ pub struct RegisterRow {
     pub total: Option<Money>,
     /// Invoice at Stripe.
     pub stripe_id: Option<String>,
+    /// Whether it is a draft that may not be issued before a person lets it; the note says why.
+    pub is_held: bool,
     /// Why there is no document, what Stripe refused last, that it was issued although data were missing, or that
     /// today it would be another.
     pub note: Option<String>,
@@ -50,6 +53,7 @@ impl RegisterRow {
             state: None,
             total: None,
             stripe_id: None,
+            is_held: false,
             note: Some(note).filter(|note| !note.is_empty()),
         }
     }
@@ -62,13 +66,14 @@ impl RegisterRow {
 /// [`BillingError::Broken`] when a slot has two invoices (I5).
 pub fn register(
     documents: &BTreeMap<InvoiceId, Document>,
+    issued: &[IssuedDocument],
     events: &[InvoiceEvent],
     drafted: &Drafted,
     as_of: DateTime<Utc>,
 ) -> Result<Vec<RegisterRow>, BillingError> {
     let ledgers = Ledger::fold(events);
     let slots = Slots::fold(events)?;
-    let changes = changed_since_issue(drafted, documents, &slots);
+    let changes = changed_since_issue(drafted, &Billed::fold(issued, None)?);
     let changed: BTreeMap<&InvoiceId, String> =
         changes.iter().map(|change| (&change.invoice_id, change.to_string())).collect();
     let today: BTreeMap<_, _> = drafted.documents.iter().map(|document| (&document.slot_id, document)).collect();
@@ -86,7 +91,12 @@ pub fn register(
             && today.get(&document.slot_id).is_none_or(|now| now.invoice_id != document.invoice_id);
         let stale = is_stale.then_some("today it would be another; run `tollbook bill draft`");
         let changed = changed.get(&document.invoice_id).map(String::as_str);
-        let notes: Vec<&str> = refused.into_iter().chain(incomplete).chain(stale).chain(changed).collect();
+        let credits = body
+            .credits
+            .as_ref()
+            .map(|credits| format!("credit note of {}; Stripe is not told: credit it there by hand", credits.number));
+        let notes: Vec<&str> =
+            credits.as_deref().into_iter().chain(refused).chain(incomplete).chain(stale).chain(changed).collect();
         let row = RegisterRow {
             issuer_id: Some(body.issuer.issuer_id.clone()),
             invoice_id: Some(document.invoice_id.clone()),
@@ -114,6 +124,10 @@ pub fn register(
         let row =
             RegisterRow { issuer_id: Some(body.issuer.issuer_id.clone()), ..RegisterRow::bare(&body.partner_id, note) };
         rows.insert(place_of(document, ""), row);
+    }
+    for one in &drafted.unadjusted {
+        let note = format!("{} is not adjusted: {}", one.month, one.reason);
+        rows.insert((one.partner_id.clone(), format!("~ {}", one.month)), RegisterRow::bare(&one.partner_id, note));
     }
     let blocked = drafted.blocked.iter().map(|one| (&one.partner_id, format!("blocked: {}", one.reason)));
     let without = drafted.without.iter().map(|(partner_id, reason)| (partner_id, reason.clone()));

@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use tollbook_billing::document::{Body, Document, FORMAT, IssuedBy, Line};
+use tollbook_billing::document::{Body, Document, DocumentKind, FORMAT, IssuedBy, Line};
 use tollbook_billing::draft::Drafted;
 use tollbook_billing::event::{EventKind, InvoiceEvent, events_of};
 use tollbook_billing::issue::{UsageState, draft_into, issue};
+use tollbook_billing::policy::HoldPolicy;
 use tollbook_billing::rating::Working;
 use tollbook_billing::stripe::{Ledger, PushReport, PushSettings, SecretKey, Transport, push, sync};
 use tollbook_lake::Lake;
@@ -55,6 +56,7 @@ fn month() -> Month {
 /// A document of lines of 1.00, 2.00, 3.00 … in a currency; of nothing but zero where `line_count` is 0.
 fn document(partner: &str, currency: &str, line_count: u32) -> Document {
     let line = |number: u32| Line {
+        adjusts: None,
         amount_minor: if line_count == 0 { 0 } else { i64::from(number) * 100 },
         description: format!("Price {number}"),
         line_number: number,
@@ -75,6 +77,7 @@ fn document(partner: &str, currency: &str, line_count: u32) -> Document {
     let total_minor = lines.iter().map(|line| line.amount_minor).sum();
     let body = Body {
         catalog_sha256: catalog().sha256,
+        credits: None,
         currency: Currency::parse(currency).unwrap(),
         format: FORMAT,
         issuer: IssuedBy {
@@ -83,6 +86,7 @@ fn document(partner: &str, currency: &str, line_count: u32) -> Document {
             legal_name: "Berlin APIs GmbH".into(),
             tax_id: None,
         },
+        kind: DocumentKind::Invoice,
         lines,
         month: month(),
         partner_id: PartnerId::parse(partner).unwrap(),
@@ -145,7 +149,8 @@ impl World {
         partners.dedup();
         let profiles: Vec<Row> = partners.into_iter().map(profile_row).collect();
         lake.append_missing(&BILLING_PROFILE, &profiles).await.unwrap();
-        let drafted = Drafted { month: month(), documents, blocked: Vec::new(), without: Vec::new() };
+        let drafted =
+            Drafted { month: month(), documents, blocked: Vec::new(), without: Vec::new(), unadjusted: Vec::new() };
         draft_into(&lake, &drafted, start).await.unwrap();
         let pin_json = drafted.documents.first().map_or_else(String::new, |document| document.body.pin.clone());
         let usage = UsageState {
@@ -154,6 +159,7 @@ impl World {
             as_of: start,
             accept_incomplete: None,
             overtaken: &BTreeSet::new(),
+            policy: &HoldPolicy::NOTHING,
         };
         issue(&lake, &catalog(), month(), usage, start).await.unwrap();
         let mut settings = PushSettings::of("test");
@@ -576,7 +582,7 @@ async fn a_changed_profile_is_at_stripe_before_the_invoice_is_final() {
     let mut body = document("acme", "EUR", 1).body;
     (body.month, body.period_start, body.period_end) = (july, body.period_end, at("2026-08-01T00:00:00Z"));
     let documents = vec![Document::close(body).unwrap()];
-    let drafted = Drafted { month: july, documents, blocked: Vec::new(), without: Vec::new() };
+    let drafted = Drafted { month: july, documents, blocked: Vec::new(), without: Vec::new(), unadjusted: Vec::new() };
     draft_into(&world.lake, &drafted, now).await.unwrap();
     let usage = UsageState {
         pin_json: "{}",
@@ -584,6 +590,7 @@ async fn a_changed_profile_is_at_stripe_before_the_invoice_is_final() {
         as_of: now,
         accept_incomplete: None,
         overtaken: &BTreeSet::new(),
+        policy: &HoldPolicy::NOTHING,
     };
     issue(&world.lake, &catalog(), july, usage, now).await.unwrap();
     world.pass_hours(31 * 24);

@@ -56,6 +56,21 @@ pub struct ComponentPart {
     pub exact: String,
 }
 
+/// What a line is the difference of, where it adjusts a month that was billed before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AdjustedPart {
+    /// Month that was billed.
+    pub month: Month,
+    /// Quantity that was billed for it so far.
+    pub billed_quantity: Decimal,
+    /// What was billed for it so far.
+    pub billed: Money,
+    /// The quantity by what is known now.
+    pub now_quantity: Decimal,
+    /// What it comes to by what is known now.
+    pub now: Money,
+}
+
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct InvoiceLine {
@@ -85,6 +100,8 @@ pub struct InvoiceLine {
     pub exact: String,
     /// Amount, rounded once.
     pub amount: Money,
+    /// What it is the difference of, where it adjusts an earlier month; tiers, components and `exact` are those of now.
+    pub adjusts: Option<AdjustedPart>,
 }
 
 /// What the same usage would have cost on another plan; in no total.
@@ -103,6 +120,8 @@ pub struct ShadowBill {
 pub struct InvoiceDocument {
     /// Number.
     pub number: String,
+    /// Number of the invoice that it credits, for a credit note.
+    pub credits: Option<String>,
     /// Derived from the document's text.
     pub invoice_id: String,
     /// Day of issue, UTC.
@@ -145,8 +164,12 @@ pub struct InvoiceDocument {
 /// The page. It cannot fail: there is no chart on it.
 #[must_use]
 pub fn invoice_html(invoice: &InvoiceDocument) -> String {
-    let mut page = Page::new(&format!("Invoice {}", invoice.number));
-    page.element("h1", "", &format!("Invoice {}", invoice.number));
+    let title = match invoice.credits {
+        Some(_) => format!("Credit note {}", invoice.number),
+        None => format!("Invoice {}", invoice.number),
+    };
+    let mut page = Page::new(&title);
+    page.element("h1", "", &title);
     page.raw("<div class=\"parties\">");
     party(&mut page, "From", &invoice.issuer);
     party(&mut page, "Bill to", &invoice.bill_to);
@@ -187,10 +210,15 @@ fn facts(page: &mut Page, invoice: &InvoiceDocument) {
         print_instant(invoice.period_start),
         print_instant(invoice.period_end)
     );
-    let terms = format!("{} ({} days after issue)", invoice.due_on, invoice.payment_terms_days);
+    // Nobody has to pay a credit note.
+    let terms = match invoice.credits {
+        Some(_) => String::new(),
+        None => format!("{} ({} days after issue)", invoice.due_on, invoice.payment_terms_days),
+    };
     let order = invoice.purchase_order.clone().unwrap_or_default();
     let facts = [
         ("Number", invoice.number.clone()),
+        ("Credits invoice", invoice.credits.clone().unwrap_or_default()),
         ("Issued", invoice.issued_on.to_string()),
         ("Due", terms),
         ("Billing period", period),
@@ -241,6 +269,7 @@ fn line_row(html: &mut String, line: &InvoiceLine, invoice: &InvoiceDocument, ha
         None => line.quantity.to_string(),
     };
     let price = match &line.unit_price {
+        _ if line.adjusts.is_some() => "now \u{2212} billed".to_owned(),
         Some(price) => in_currency(*price, line.amount.currency),
         None if !line.tiers.is_empty() => "by tier".to_owned(),
         None => line.price_model.replace('_', " "),
@@ -266,6 +295,20 @@ struct Part {
 }
 
 fn parts_of(line: &InvoiceLine, currency: Currency) -> Vec<Part> {
+    let unit = line.unit.as_ref().map_or(String::new(), |unit| format!(" {unit}"));
+    let figures = line.adjusts.iter().flat_map(|adjusts| {
+        let part = |name: String, quantity: Decimal, amount: &Money| Part {
+            name,
+            quantity: format!("{quantity}{unit}"),
+            price: String::new(),
+            exact: format!("({amount})"),
+        };
+        [
+            part(format!("{} by what is known now", adjusts.month), adjusts.now_quantity, &adjusts.now),
+            part(format!("{} billed before", adjusts.month), adjusts.billed_quantity, &adjusts.billed),
+        ]
+    });
+    let figures: Vec<Part> = figures.collect();
     let tier = |tier: &TierPart| {
         let name = match &tier.up_to {
             Some(up_to) => format!("above {} up to {up_to}", tier.from),
@@ -289,14 +332,16 @@ fn parts_of(line: &InvoiceLine, currency: Currency) -> Vec<Part> {
     };
     // What was priced is told where the steps before the price made another number of what was counted.
     // Of a flat price its components say what part of the period it is.
-    let is_other = |billable: &&String| **billable != line.quantity.to_string() && line.price_model != "flat";
+    let counted = line.adjusts.as_ref().map_or(line.quantity, |adjusts| adjusts.now_quantity);
+    let is_other = |billable: &&String| **billable != counted.to_string() && line.price_model != "flat";
     let priced = line.billable.as_ref().filter(is_other).map(|billable| Part {
         name: "quantity priced, after conversion, rounding and included units".to_owned(),
         quantity: billable.clone(),
         price: String::new(),
         exact: String::new(),
     });
-    priced.into_iter().chain(line.tiers.iter().map(tier)).chain(line.components.iter().map(component)).collect()
+    let computed = priced.into_iter().chain(line.tiers.iter().map(tier)).chain(line.components.iter().map(component));
+    figures.into_iter().chain(computed).collect()
 }
 
 fn part_row(html: &mut String, part: &Part, is_last: bool) {
@@ -313,6 +358,12 @@ fn part_row(html: &mut String, part: &Part, is_last: bool) {
 }
 
 fn foot(page: &mut Page, invoice: &InvoiceDocument) {
+    if invoice.lines.iter().any(|line| line.adjusts.is_some()) {
+        page.definition(
+            "An adjustment bills what an earlier month comes to now, by everything known at this document's offsets and \
+             under the prices in force then, less what was billed for it. What is below zero is given back.",
+        );
+    }
     page.definition(
         "Each line is computed exactly and rounded once, half away from zero; the total is the sum of the printed \
          lines. Amounts in brackets show how a line was computed: the exact shares of its tiers and other components, \
@@ -320,11 +371,11 @@ fn foot(page: &mut Page, invoice: &InvoiceDocument) {
          period holds its first instant and not the one it ends before.",
     );
     if let Some(incomplete) = &invoice.incomplete {
-        page.element("p", "incomplete", &format!("This invoice was {incomplete}."));
+        page.element("p", "incomplete", &format!("This document was {incomplete}."));
     }
     page.raw("<div class=\"foot\">");
     for (name, value) in [
-        ("Invoice", &invoice.invoice_id),
+        ("Document", &invoice.invoice_id),
         ("What was known (first offset that was not, for each partition)", &invoice.pin),
         ("Catalog SHA-256", &invoice.catalog_sha256),
         ("Billing profile", &invoice.profile_version_id),

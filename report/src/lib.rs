@@ -19,7 +19,9 @@ mod roi;
 pub use completeness::{Completeness, RejectedCount, UnattributedCount};
 pub use error::ReportError;
 pub use funnel::{FunnelReport, FunnelStep, WeekCount, funnel_html, weeks_of};
-pub use invoice::{ComponentPart, InvoiceDocument, InvoiceLine, Party, ShadowBill, TierPart, invoice_html};
+pub use invoice::{
+    AdjustedPart, ComponentPart, InvoiceDocument, InvoiceLine, Party, ShadowBill, TierPart, invoice_html,
+};
 pub use ratio::{Roi, roi_of};
 pub use roi::{
     Compared, CostLine, CurrencySide, IssuedAmount, MonthSide, RecordedCost, RoiReport, TopCalls, TopRevenue, UsageDay,

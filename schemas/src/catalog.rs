@@ -10,6 +10,8 @@ mod file;
 mod kept;
 mod place;
 pub mod problem;
+pub mod route;
+mod terms;
 mod unmetered;
 
 use std::collections::BTreeMap;
@@ -27,6 +29,8 @@ pub use crate::price::{PriceModel, Tariff, Tier};
 pub use file::CatalogFile;
 pub use kept::KeptError;
 pub use problem::Problem;
+pub use route::Rule;
+pub use terms::{Quota, RateLimit, RateWindow, Sandbox};
 
 /// The legal entity that issues invoices.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +47,8 @@ pub struct Issuer {
     pub time_zone: Tz,
     /// Days until an invoice is due where the billing profile names none.
     pub payment_terms_days: u32,
+    /// How many months back an issued invoice is adjusted at most; all where `None`.
+    pub adjust_months_max: Option<u32>,
 }
 
 /// An API product.
@@ -50,8 +56,23 @@ pub struct Issuer {
 pub struct Product {
     /// Name, as printed.
     pub name: String,
-    /// Path prefixes that belong to it; the longest match over all products wins.
+    /// Path prefixes that belong to it: rules that give a route alone.
     pub routes: Vec<String>,
+    /// Which other requests belong to it; [`route`] says which rule of which product decides.
+    pub rules: Vec<Rule>,
+    /// What it is, for whoever chooses it.
+    pub description: Option<String>,
+    /// Version of the terms of use that a partner accepts with it.
+    pub terms_version: Option<String>,
+    /// Where it can be tried.
+    pub sandbox: Option<Sandbox>,
+}
+
+impl Product {
+    /// Its rules, those of `routes` first.
+    pub fn all_rules(&self) -> impl Iterator<Item = Rule> {
+        self.routes.iter().map(|route| Rule::of_route(route)).chain(self.rules.iter().cloned())
+    }
 }
 
 /// What is counted.
@@ -88,6 +109,8 @@ pub struct Price {
     pub meter: Option<MeterId>,
     /// How it is computed.
     pub tariff: Tariff,
+    /// What it is for tax: the code of whoever computes tax, such as `txcd_10103001`.
+    pub tax_code: Option<String>,
 }
 
 /// One immutable version of a plan.
@@ -109,6 +132,10 @@ pub struct PlanVersion {
     pub currency: Currency,
     /// Prices, in printed order.
     pub prices: Vec<Price>,
+    /// How fast a subscriber may call.
+    pub rate_limit: Option<RateLimit>,
+    /// How much of which meters a subscriber may use in a month.
+    pub quotas: Vec<Quota>,
 }
 
 /// A checked catalog.

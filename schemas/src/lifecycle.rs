@@ -287,6 +287,12 @@ impl LifecycleEvent {
     }
 }
 
+/// Whether a text holds contact data or a secret, which nothing that is kept for good may hold.
+#[must_use]
+pub fn holds_private_data(text: &str) -> bool {
+    private::of_text(text).is_some()
+}
+
 /// Words before the name are free: a producer may have kinds of its own.
 fn check_actor(actor: &str) -> Result<(), EventError> {
     let name = actor.split_once(':').map_or(actor, |(_, name)| name);

@@ -116,6 +116,12 @@ impl Zone {
         let offset = self.june_offset_minutes * MINUTE;
         (june(1, 0, 0) - offset, july(1, 0, 0) - offset)
     }
+
+    /// The same of its July: no zone here changes its clocks in between.
+    pub(crate) fn july(self) -> (i64, i64) {
+        let offset = self.june_offset_minutes * MINUTE;
+        (july(1, 0, 0) - offset, july(32, 0, 0) - offset)
+    }
 }
 
 #[cfg(test)]
@@ -129,6 +135,9 @@ mod tests {
             let june: Month = "2026-06".parse().unwrap();
             let period = june.period(parse_zone(zone.name).unwrap()).unwrap();
             let (start, end) = zone.june();
+            assert_eq!((as_utc(start), as_utc(end)), (period.start, period.end), "{}", zone.name);
+            let period = june.next().period(parse_zone(zone.name).unwrap()).unwrap();
+            let (start, end) = zone.july();
             assert_eq!((as_utc(start), as_utc(end)), (period.start, period.end), "{}", zone.name);
         }
     }

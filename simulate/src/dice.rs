@@ -10,6 +10,7 @@ pub(crate) enum Purpose {
     Lifecycle = 2,
     Traffic = 3,
     Oddities = 4,
+    Sequel = 5,
 }
 
 /// Throws that are stretched from one word of ChaCha8. The development profile does not optimise ChaCha, where a word

@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 use crate::calendar::as_utc;
 use crate::metering::{Facts, Quantity, Tally};
 use crate::pricing::{self, ExpectedLine};
-use crate::world::{Environment, Partner, Span, World};
+use crate::world::{Environment, Partner, RETRACTING, Span, World};
 
 /// Records of one topic.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -163,13 +163,25 @@ pub(crate) enum Whose {
     Nobody(Reason),
 }
 
+/// One request that was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Made {
+    pub id: u64,
+    pub facts: Facts,
+}
+
+/// Requests that are kept to be taken back later.
+const RETRACTED: usize = 25;
+
 /// Running figures of one partner.
 #[derive(Debug, Clone, Default)]
 struct Account {
     billed_span: Option<Span>,
+    july_span: Option<Span>,
     sandbox: Tally,
     production: Tally,
     billed: Tally,
+    july: Tally,
     first_sandbox: Option<i64>,
     first_production: Option<i64>,
 }
@@ -182,15 +194,20 @@ pub(crate) struct Book {
     unattributed: BTreeMap<&'static str, u64>,
     pub access: Counts,
     troubles: BTreeMap<&'static str, u64>,
+    /// Billed requests of the partner that takes some back.
+    retractable: Vec<Made>,
 }
 
 impl Book {
     pub(crate) fn new(world: &World) -> Self {
         let account = |partner: &Partner| {
-            let billed_span = partner.subscription.as_ref().and_then(|subscription| subscription.billed());
-            Account { billed_span, ..Account::default() }
+            let subscription = partner.subscription.as_ref();
+            let billed_span = subscription.and_then(|subscription| subscription.billed());
+            let july_span = subscription.and_then(|subscription| subscription.billed_in_july());
+            Account { billed_span, july_span, ..Account::default() }
         };
         Self {
+            retractable: Vec::new(),
             accounts: world.partners.iter().map(account).collect(),
             nobody: Tally::default(),
             unattributed: BTreeMap::new(),
@@ -200,7 +217,8 @@ impl Book {
     }
 
     /// Enters a request when it is made: once, however often it will be delivered.
-    pub(crate) fn enter(&mut self, whose: Whose, instant: i64, facts: &Facts) {
+    pub(crate) fn enter(&mut self, whose: Whose, instant: i64, made: &Made) {
+        let facts = &made.facts;
         self.access.accepted += 1;
         self.access.distinct += 1;
         let first = |seen: &mut Option<i64>| {
@@ -224,6 +242,13 @@ impl Book {
                 first(&mut account.first_production);
                 if account.billed_span.is_some_and(|span| span.holds(instant)) {
                     account.billed.count(facts);
+                    let is_kept = partner == RETRACTING && facts.succeeded() && facts.user.is_none();
+                    if is_kept && self.retractable.len() < RETRACTED {
+                        self.retractable.push(*made);
+                    }
+                }
+                if account.july_span.is_some_and(|span| span.holds(instant)) {
+                    account.july.count(facts);
                 }
             }
         }
@@ -238,6 +263,28 @@ impl Book {
     /// Makes a note of trouble.
     pub(crate) fn note(&mut self, trouble: &'static str) {
         *self.troubles.entry(trouble).or_default() += 1;
+    }
+
+    /// What June is billed for now, by partner; none where nothing of June is billed.
+    pub(crate) fn june(&self) -> Vec<Option<Tally>> {
+        let june = |account: &Account| account.billed_span.map(|_| account.billed.clone());
+        self.accounts.iter().map(june).collect()
+    }
+
+    /// What a partner's July is billed for; none where nothing of July is.
+    pub(crate) fn july(&self, partner: usize) -> Option<&Tally> {
+        let account = &self.accounts[partner];
+        account.july_span.map(|_| &account.july)
+    }
+
+    /// Takes back the requests that were kept for it.
+    pub(crate) fn retract(&mut self, partner: usize) -> Vec<Made> {
+        let made = std::mem::take(&mut self.retractable);
+        for made in &made {
+            self.accounts[partner].billed.take_back(&made.facts);
+            self.accounts[partner].production.take_back(&made.facts);
+        }
+        made
     }
 
     /// Closes the book.

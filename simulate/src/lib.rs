@@ -26,6 +26,7 @@ mod oddity;
 mod pricing;
 mod profile;
 mod request;
+mod sequel;
 pub mod stripe_double;
 mod text;
 mod traffic;
@@ -37,6 +38,7 @@ pub use ledger::{Counts, ExpectedInvoice, Funnel, FunnelStep, Ledger, Milestones
 pub use metering::Quantity;
 pub use pricing::ExpectedLine;
 pub use profile::BillingProfile;
+pub use sequel::{ExpectedDocument, Sequel};
 pub use traffic::Traffic;
 pub use world::{Settings, World, world};
 

@@ -67,6 +67,13 @@ impl Quantity {
     }
 }
 
+impl Quantity {
+    /// What is left of it without another.
+    pub(crate) fn minus(self, other: Self) -> Self {
+        Self { millionths: self.millionths - other.millionths }
+    }
+}
+
 impl fmt::Display for Quantity {
     /// Without trailing zeros: `12`, `12.5`, `0.000125`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -130,6 +137,15 @@ impl Tally {
                 self.users.extend(facts.user);
             }
             Product::Unmapped => {}
+        }
+    }
+
+    /// Takes back a request that was counted. It must have no user: another request may have had the same.
+    pub(crate) fn take_back(&mut self, facts: &Facts) {
+        let mut one = Self::default();
+        one.count(facts);
+        for (key, quantity) in one.sums {
+            self.sums.entry(key).or_default().millionths -= quantity.millionths;
         }
     }
 

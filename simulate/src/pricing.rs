@@ -38,6 +38,13 @@ pub(crate) struct Plan {
     pub prices: &'static [(&'static str, Charge)],
 }
 
+impl Plan {
+    /// The version that prices July.
+    pub(crate) fn in_july(&'static self) -> &'static Self {
+        if *self == PRO { &PRO_IN_JULY } else { self }
+    }
+}
+
 /// One major unit.
 const ONE: i128 = 1_000_000_000_000;
 const CENT: i128 = ONE / 100;
@@ -70,6 +77,19 @@ pub(crate) static PRO: Plan = Plan {
             ),
         ),
         ("routing-calls", Charge::PerUnit(Meter::RoutingCalls, CENT / 2)),
+    ],
+};
+
+/// The version of [`PRO`] that prices July.
+static PRO_IN_JULY: Plan = Plan {
+    id: "pro",
+    currency: "EUR",
+    digits: 2,
+    issuer_zone: BERLIN,
+    prices: &[
+        ("base", Charge::Flat(59 * ONE)),
+        ("map-calls", Charge::PerUnit(Meter::MapCalls, 15 * ONE / 10_000)),
+        ("routing-calls", Charge::PerUnit(Meter::RoutingCalls, 4 * ONE / 1000)),
     ],
 };
 
@@ -126,8 +146,8 @@ pub(crate) static NIPPON: Plan = Plan {
 pub struct ExpectedLine {
     /// Price of the plan.
     pub price_id: String,
-    /// Quantity, as text without trailing zeros; 1 for a flat price.
-    pub quantity: String,
+    /// Quantity; 1 for a flat price.
+    pub quantity: Quantity,
     /// Amount in minor units.
     pub amount_minor: i128,
 }
@@ -140,9 +160,20 @@ pub(crate) fn lines(plan: &Plan, total: impl Fn(Meter) -> Quantity) -> Vec<Expec
             Charge::PerUnit(meter, _) | Charge::Graduated(meter, _) => total(*meter),
         };
         let amount_minor = round(amount(charge, quantity), plan.digits);
-        ExpectedLine { price_id: (*price_id).to_owned(), quantity: quantity.to_string(), amount_minor }
+        ExpectedLine { price_id: (*price_id).to_owned(), quantity, amount_minor }
     };
     plan.prices.iter().map(line).collect()
+}
+
+/// The lines by which a month differs from what was billed for it: amount and quantity are now − billed.
+pub(crate) fn differences(now: &[ExpectedLine], billed: &[ExpectedLine], month: &str) -> Vec<ExpectedLine> {
+    let difference = |(now, billed): (&ExpectedLine, &ExpectedLine)| ExpectedLine {
+        price_id: format!("{}@{month}", now.price_id),
+        quantity: now.quantity.minus(billed.quantity),
+        amount_minor: now.amount_minor - billed.amount_minor,
+    };
+    let lines = now.iter().zip(billed).map(difference);
+    lines.filter(|line| line.amount_minor != 0 || line.quantity != Quantity::default()).collect()
 }
 
 /// The exact amount, in 10^-18 of the major unit.

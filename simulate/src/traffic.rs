@@ -10,10 +10,11 @@ mod stream;
 use crate::Message;
 use crate::calendar::{HOUR, TRAFFIC_END, TRAFFIC_START};
 use crate::dice::{Dice, Purpose, scramble};
-use crate::ledger::{Book, Ledger, Reason, Whose};
+use crate::ledger::{Book, Ledger, Made, Reason, Whose};
 use crate::lifecycle::{self, CLAIMED_TWICE};
 use crate::oddity::{self, Oddity};
 use crate::request::{self, Caller};
+use crate::sequel::{self, Sequel};
 use crate::world::{
     Access, Archetype, EARLY_CALLER, Environment, ONE_CONSUMER, PAYING_CONSUMER, PAYING_CREDENTIAL, Says, World,
 };
@@ -72,10 +73,19 @@ impl Traffic {
 
     /// The ledger of the whole traffic. What was not taken yet is made and counted all the same.
     #[must_use]
-    pub fn into_ledger(mut self) -> Ledger {
+    pub fn into_ledger(self) -> Ledger {
+        self.into_ledger_and_sequel().0
+    }
+
+    /// The ledger, and what the month after brings.
+    #[must_use]
+    pub fn into_ledger_and_sequel(mut self) -> (Ledger, Sequel) {
         self.by_ref().for_each(drop);
         let lifecycle = lifecycle::deliveries(&self.world).counts;
-        self.making.book.close(&self.world, lifecycle)
+        let mut dice = Dice::new(self.world.settings.seed, Purpose::Sequel);
+        let book = self.making.book.clone();
+        let sequel = sequel::sequel(&self.world, book, &mut dice, &mut || self.making.next_id());
+        (self.making.book.close(&self.world, lifecycle), sequel)
     }
 
     fn make_hour(&mut self) {
@@ -131,7 +141,7 @@ impl Making {
         let mut text = String::with_capacity(640);
         let id = self.next_id();
         let facts = request::write(&mut text, &mut self.dice, id, instant, caller, status);
-        self.book.enter(whose, instant, &facts);
+        self.book.enter(whose, instant, &Made { id, facts });
         text
     }
 
@@ -162,7 +172,7 @@ impl Making {
             Oddity::Minimal => {
                 let (id, mut text) = (self.next_id(), String::new());
                 let facts = request::write_minimal(&mut text, id, instant);
-                self.book.enter(Whose::Nobody(Reason::UnknownConsumer), instant, &facts);
+                self.book.enter(Whose::Nobody(Reason::UnknownConsumer), instant, &Made { id, facts });
                 return self.send(text, instant);
             }
             Oddity::UnknownConsumer => {

@@ -19,7 +19,7 @@ use crate::pricing::Plan;
 use crate::profile::{self, BillingProfile};
 use crate::traffic::Traffic;
 
-pub(crate) use cast::{Archetype, EARLY_CALLER, ONE_CONSUMER, PAYING_CONSUMER, PAYING_CREDENTIAL};
+pub(crate) use cast::{Archetype, EARLY_CALLER, ONE_CONSUMER, PAYING_CONSUMER, PAYING_CREDENTIAL, RETRACTING};
 
 /// Size and seed of a world.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -148,7 +148,15 @@ impl Subscription {
 
     /// What the invoice for June covers; `None` where nothing of June is left.
     pub(crate) fn billed(&self) -> Option<Span> {
-        let (start, end) = self.billing_zone().june();
+        self.ran_in(self.billing_zone().june())
+    }
+
+    /// The same for July.
+    pub(crate) fn billed_in_july(&self) -> Option<Span> {
+        self.ran_in(self.billing_zone().july())
+    }
+
+    fn ran_in(&self, (start, end): (i64, i64)) -> Option<Span> {
         let (from, to) = (start.max(self.started_at), self.ended_at.map_or(end, |ended| ended.min(end)));
         (from < to).then_some(Span { from, to })
     }
@@ -212,6 +220,12 @@ impl World {
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
         as_utc(NOW)
+    }
+
+    /// The demo's clock when the month after is closed: 2026-08-02T06:00:00Z.
+    #[must_use]
+    pub fn later(&self) -> DateTime<Utc> {
+        as_utc(crate::sequel::NOW)
     }
 
     /// The month that is billed: 2026-06.

@@ -1,19 +1,24 @@
 //! What each command runs and prints: data to stdout, talk to stderr.
 
+mod bill;
+mod demo;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
 use tollbook::context::JobContext;
-use tollbook::demo::{self, DemoSettings, verdict};
-use tollbook::jobs::{aggregate, bill, catalog, explain, ingest, lake, partner, report};
+use tollbook::jobs::{self, aggregate, catalog, ingest, lake, partner, report};
 use tollbook::output::{data, table, talk};
 use tollbook_aggregate::SEMANTICS;
-use tollbook_billing::register::RegisterRow;
-use tollbook_schemas::error::Kind;
-use tollbook_schemas::period::{Month, print_instant};
+use tollbook_schemas::period::print_instant;
 
-use super::{BillStep, PartnerStep, ReportStep};
+use super::{PartnerStep, ReportStep};
+
+pub(super) use bill::{estimate, run_bill};
+#[cfg(test)]
+pub(super) use demo::print_demo;
+pub(super) use demo::run_demo;
 
 pub(super) async fn run_ingest(
     context: &JobContext,
@@ -94,7 +99,7 @@ pub(super) async fn run_report(context: &JobContext, step: ReportStep, json: boo
             written.extend(paths);
         }
         ReportStep::Invoices { period, .. } => {
-            for month in bill::months(context, period, as_of).await? {
+            for month in jobs::bill::months(context, period, as_of).await? {
                 let (documents, paths) = report::invoices(context, month, folder).await?;
                 for document in &documents {
                     figures.push(serde_json::to_string(document)?);
@@ -219,172 +224,6 @@ pub(super) async fn run_aggregate(context: &JobContext, as_of: Option<&str>, jso
     Ok(())
 }
 
-/// Answers each line of stdin; the exit code tells whether one was refused.
-pub(super) fn estimate() -> anyhow::Result<u8> {
-    let mut refused = false;
-    for line in std::io::stdin().lines() {
-        let line = line?;
-        if line.trim().is_empty() {
-            continue;
-        }
-        let answer = tollbook_billing::rating::estimate::line(&line);
-        refused |= serde_json::from_str::<serde_json::Value>(&answer)?.get("error").is_some();
-        data(&answer);
-    }
-    Ok(if refused { Kind::Reject.exit_code() } else { 0 })
-}
-
-pub(super) async fn run_bill(context: &JobContext, step: BillStep, json: bool) -> anyhow::Result<()> {
-    match step {
-        BillStep::Draft(period) => {
-            let as_of = context.as_of(period.as_of.as_deref()).await?;
-            let mut told_unseen = None;
-            for month in bill::months(context, &period.period, as_of).await? {
-                let result = bill::draft_month(context, month, as_of).await?;
-                data(&result.to_json().to_string());
-                result.told().iter().for_each(|line| talk(line));
-                told_unseen = result.unseen.told();
-            }
-            // The same for every month: said once.
-            told_unseen.iter().for_each(|line| talk(line));
-        }
-        BillStep::Issue { period, accept } => {
-            let reason = accept.reason.as_deref();
-            let as_of = bill::issue_as_of(context, period.as_of.as_deref(), reason).await?;
-            let mut missing = Vec::new();
-            let mut told_unseen = None;
-            for month in bill::months(context, &period.period, as_of).await? {
-                let result = bill::issue_accepting(context, month, as_of, reason).await?;
-                let bill::IssueResult { issued, reach, unseen } = result;
-                data(
-                    &json!({ "month": month, "issued": issued.invoices.len(), "already_issued": issued.already_issued,
-                    "not_ended": issued.not_ended.len(), "incomplete": issued.incomplete.len(),
-                    "billed_elsewhere": issued.billed_elsewhere.len(), "reach": reach.map(print_instant),
-                    "newer_events": unseen.event_count, "newer_requests": unseen.request_count })
-                    .to_string(),
-                );
-                for (partner_id, _) in &issued.not_ended {
-                    talk(&format!("{month} {partner_id}: left, because its period has not ended"));
-                }
-                for one in &issued.invoices {
-                    one.incomplete
-                        .iter()
-                        .for_each(|told| talk(&format!("{month} {} {}: {told}", one.partner_id, one.number)));
-                }
-                for (partner_id, _) in &issued.billed_elsewhere {
-                    talk(&format!("{month} {partner_id}: left, because another invoice has billed its subscription"));
-                }
-                missing.extend(bill::what_is_missing(context, month, &issued, reach).await?);
-                told_unseen = unseen.told();
-            }
-            told_unseen.iter().for_each(|line| talk(line));
-            bill::complain_of_incomplete(&missing)?;
-        }
-        BillStep::Push(period) => {
-            let as_of = context.as_of(period.as_of.as_deref()).await?;
-            let mut reports = Vec::new();
-            for month in bill::months(context, &period.period, as_of).await? {
-                let report = bill::push_month(context, month).await?;
-                data(
-                    &json!({ "month": month, "finalised": report.finalised.len(),
-                        "already_finalised": report.already_finalised, "nothing_due": report.nothing_due.len(),
-                        "failed": report.failed.len(), "unfinished": report.unfinished.len(),
-                        "write_requests": report.write_request_count })
-                    .to_string(),
-                );
-                reports.push(report);
-            }
-            bill::complain(&reports)?;
-        }
-        // Needs no lake: `run` answers it before one is opened.
-        BillStep::Estimate => {
-            estimate()?;
-        }
-        BillStep::Sync => {
-            let report = bill::sync(context).await?;
-            data(&bill::payments(&report).to_string());
-            bill::not_to_be_paid(&report).iter().for_each(|line| talk(line));
-            bill::complain_of_sync(&report)?;
-        }
-        BillStep::Explain { line } => print_explained(&explain::explain(context, &line).await?, json),
-        BillStep::Register { period, csv } => {
-            let as_of = context.as_of(period.as_of.as_deref()).await?;
-            let mut rows = Vec::new();
-            for month in bill::months(context, &period.period, as_of).await? {
-                let of_month = bill::register(context, month, as_of).await?;
-                rows.extend(of_month.into_iter().map(|row| (month, row)));
-            }
-            print_register(&rows, csv, json);
-        }
-    }
-    Ok(())
-}
-
-fn print_explained(explained: &explain::Explained, json: bool) {
-    let (body, line) = (&explained.document.body, &explained.line);
-    let requests: i64 = explained.evidence.iter().map(|evidence| evidence.request_count).sum();
-    let billed: i64 = line.usage.iter().map(|day| day.event_count).sum();
-    if json {
-        let evidence: Vec<_> = explained
-            .evidence
-            .iter()
-            .map(|e| {
-                json!({ "slice_start": print_instant(e.slice.start), "slice_end": print_instant(e.slice.end),
-                "source": e.source, "partition": e.partition, "first_offset": e.first_offset,
-                "last_offset": e.last_offset, "requests": e.request_count })
-            })
-            .collect();
-        data(
-            &json!({ "invoice_id": explained.document.invoice_id, "partner_id": body.partner_id, "line": line,
-            "requests_found": requests, "requests_billed": billed, "same_catalog": explained.same_catalog,
-            "evidence": evidence })
-            .to_string(),
-        );
-        return;
-    }
-    let total = tollbook_schemas::money::Money { minor: line.amount_minor, currency: body.currency };
-    data(&format!(
-        "{} · {} · line {}: {}",
-        body.partner_id, explained.document.invoice_id, line.line_number, line.description
-    ));
-    let unit = line.unit.as_deref().unwrap_or("");
-    data(&format!(
-        "{} {} {unit} in [{}, {}) = {total}",
-        line.price_model,
-        line.quantity,
-        print_instant(line.span_start),
-        print_instant(line.span_end)
-    ));
-    data(&format!("working: {}", serde_json::to_string(&line.working).unwrap_or_default()));
-    let computed = explained.how_computed();
-    if !computed.is_empty() {
-        data(&table(&["how computed", "quantity", "price", "exact"], &computed));
-    }
-    data(&format!("pin: {}", body.pin));
-    let rows: Vec<Vec<String>> = explained
-        .evidence
-        .iter()
-        .map(|e| {
-            vec![
-                print_instant(e.slice.start),
-                print_instant(e.slice.end),
-                e.source.clone(),
-                e.partition.to_string(),
-                e.first_offset.to_string(),
-                e.last_offset.to_string(),
-                e.request_count.to_string(),
-            ]
-        })
-        .collect();
-    if !rows.is_empty() {
-        data(&table(&["slice", "to", "source", "partition", "first offset", "last offset", "requests"], &rows));
-    }
-    data(&format!("requests behind the line: {requests}; requests it billed: {billed}"));
-    if !explained.same_catalog {
-        talk("the catalog has changed since: the rows are metered by today's, the line by the one of its pin");
-    }
-}
-
 pub(super) async fn run_partner(config: &std::path::Path, step: PartnerStep, json: bool) -> anyhow::Result<()> {
     match step {
         PartnerStep::Import { template: true, .. } => data(partner::TEMPLATE.trim_end()),
@@ -409,139 +248,4 @@ pub(super) async fn run_partner(config: &std::path::Path, step: PartnerStep, jso
         }
     }
     Ok(())
-}
-
-/// The columns of a register; for people without the ids that only machines need.
-const REGISTER: [&str; 10] =
-    ["month", "partner", "issuer", "invoice_id", "number", "state", "currency", "amount", "stripe", "note"];
-
-fn register_cells(month: Month, row: &RegisterRow) -> [Option<String>; 10] {
-    let amount = row.total.map(|total| {
-        let printed = total.to_string();
-        printed.split(' ').next().unwrap_or_default().to_owned()
-    });
-    [
-        Some(month.to_string()),
-        Some(row.partner_id.to_string()),
-        row.issuer_id.as_ref().map(ToString::to_string),
-        row.invoice_id.as_ref().map(ToString::to_string),
-        row.number.clone(),
-        row.state.map(|state| state.as_str().to_owned()),
-        row.total.map(|total| total.currency.to_string()),
-        amount,
-        row.stripe_id.clone(),
-        row.note.clone(),
-    ]
-}
-
-/// One table, or one heading, however many months there are.
-fn print_register(rows: &[(Month, RegisterRow)], csv: bool, json: bool) {
-    let cells = rows.iter().map(|(month, row)| register_cells(*month, row));
-    if json {
-        for (month, row) in rows {
-            data(
-                &json!({ "month": month, "partner_id": row.partner_id, "issuer_id": row.issuer_id,
-                "invoice_id": row.invoice_id, "number": row.number, "state": row.state.map(|s| s.as_str()),
-                "total_minor": row.total.map(|t| t.minor), "currency": row.total.map(|t| t.currency),
-                "stripe_id": row.stripe_id, "note": row.note })
-                .to_string(),
-            );
-        }
-    } else if csv {
-        data(&REGISTER.join(","));
-        for row in cells {
-            // An empty cell is nothing; a quoted one is text.
-            let quoted = |cell: &Option<String>| {
-                cell.as_ref().map_or_else(String::new, |text| format!("\"{}\"", text.replace('"', "\"\"")))
-            };
-            data(&row.iter().map(quoted).collect::<Vec<_>>().join(","));
-        }
-    } else {
-        let is_shown = |column: &usize| !matches!(REGISTER[*column], "issuer" | "invoice_id");
-        let shown: Vec<usize> = (0..REGISTER.len()).filter(is_shown).collect();
-        let headings: Vec<&str> = shown.iter().map(|column| REGISTER[*column]).collect();
-        let cells: Vec<Vec<String>> = cells
-            .map(|row| {
-                let cell = |column: &usize| match (&row[*column], REGISTER[*column]) {
-                    (Some(cell), _) => cell.clone(),
-                    (None, "note") => String::new(),
-                    (None, _) => "-".to_owned(),
-                };
-                shown.iter().map(cell).collect()
-            })
-            .collect();
-        data(&table(&headings, &cells));
-    }
-}
-
-/// "How many active partners do we have?"
-const ACTIVE_PARTNERS: &str = "select count(*) as active_partners from active_partner";
-
-pub(super) async fn run_demo(settings: &DemoSettings, json: bool) -> anyhow::Result<u8> {
-    Ok(print_demo(&demo::run(settings).await?, json))
-}
-
-/// Prints the comparison; gives the exit code.
-pub(super) fn print_demo(result: &demo::DemoResult, json: bool) -> u8 {
-    let checks = verdict::compare(&result.ledger, &result.found);
-    let wrong: Vec<_> = checks.iter().filter(|check| !check.is_equal()).collect();
-    let code = verdict::exit_code(&checks);
-    if json {
-        let documents: Vec<_> = result
-            .found
-            .invoices
-            .iter()
-            .map(|(partner, invoice)| json!({ "partner": partner, "document_sha256": invoice.document_sha256 }))
-            .collect();
-        data(
-            &json!({ "equal": wrong.is_empty(), "checks": checks, "documents": documents,
-            "stripe_calls": result.stripe.counts(), "config": demo::shown(&result.config) })
-            .to_string(),
-        );
-        return code;
-    }
-    let mut rows: Vec<Vec<String>> = Vec::new();
-    for check in &checks {
-        // Counts and funnel are few and shown one by one; usage and invoices are summed up unless they differ.
-        if matches!(check.class, "counts" | "funnel") || !check.is_equal() {
-            let equal = if check.is_equal() { "yes" } else { "NO" };
-            rows.push(vec![
-                check.class.into(),
-                check.figure.clone(),
-                check.expected.clone(),
-                check.found.clone(),
-                equal.into(),
-            ]);
-        }
-    }
-    for class in ["usage", "invoices"] {
-        let (all, equal) = checks
-            .iter()
-            .filter(|c| c.class == class)
-            .fold((0, 0), |(all, equal), check| (all + 1, equal + usize::from(check.is_equal())));
-        let word = if all == equal { "yes" } else { "NO" };
-        rows.push(vec![class.into(), "all figures".into(), all.to_string(), equal.to_string(), word.into()]);
-    }
-    data(&table(&["class", "figure", "expected", "found", "equal"], &rows));
-    let times: Vec<String> = result.seconds.iter().map(|(name, seconds)| format!("{name} {seconds:.1} s")).collect();
-    talk(&format!("\n{}", times.join(" · ")));
-    let config = demo::shown(&result.config);
-    if !wrong.is_empty() {
-        talk(&format!(
-            "{} of {} figures differ: the lake is left at {config} for you to look",
-            wrong.len(),
-            checks.len()
-        ));
-        return code;
-    }
-    data(&format!(
-        "\nall {} figures equal the simulator's ledger. The lake and its configuration: {config}",
-        checks.len()
-    ));
-    let program = std::env::args().next().unwrap_or_else(|| "tollbook".to_owned());
-    data("try next:");
-    data(&format!("  open {}", demo::shown(&result.reports.join("funnel.html"))));
-    data(&format!("  {program} --config {config} bill explain {}", result.line));
-    data(&format!("  {program} --config {config} sql \"{ACTIVE_PARTNERS}\""));
-    code
 }

@@ -43,7 +43,22 @@ A month, step by step:
 pub(super) const DRAFT: &str = "\
 Examples:
   tollbook bill draft
-  tollbook bill draft --period 2026-06";
+  tollbook bill draft --period 2026-06
+  tollbook bill draft --period 2026-06 --actor staff:ann";
+
+pub(super) const HOLD: &str = "\
+Examples:
+  tollbook bill hold --partner acme --period 2026-06 --actor staff:ann --reason \"dispute of May\"
+  tollbook bill hold inv_0123456789abcdef0123 --actor staff:ann --reason \"wrong address\"";
+
+pub(super) const RELEASE: &str = "\
+Examples:
+  tollbook bill release --partner acme --period 2026-06 --actor staff:ann --reason settled
+  tollbook bill release inv_0123456789abcdef0123 --actor staff:ann --reason settled";
+
+pub(super) const APPROVE: &str = "\
+Example:
+  tollbook bill approve inv_0123456789abcdef0123 --actor staff:bob --reason \"a new branch\"";
 
 pub(super) const ISSUE: &str = "\
 Examples:
@@ -67,6 +82,12 @@ pub(super) const EXPLAIN: &str = "\
 Examples:
   tollbook sql \"select line_id, description from invoice_line where partner_id = 'acme'\"
   tollbook bill explain lin_0123456789abcdef0123";
+
+pub(super) const VERIFY: &str = "\
+Examples:
+  tollbook bill verify 2026-06
+  tollbook bill verify AC-000001
+  tollbook bill verify inv_0123456789abcdef0123 --json";
 
 pub(super) const REGISTER: &str = "\
 Examples:

@@ -84,7 +84,8 @@ fn a_demo_that_differs_ends_with_10() {
         runtime.block_on(async {
             let folder = tempfile::tempdir().unwrap();
             let world = Settings { seed: 11, events: 4_000, partners: 14, partitions: 3 };
-            let settings = DemoSettings { world, folder: folder.path().join("demo"), brokers: None };
+            let settings =
+                DemoSettings { world, folder: folder.path().join("demo"), brokers: None, month_after: false };
             let mut result = demo::run(&settings).await.unwrap();
             for json in [false, true] {
                 assert_eq!(commands::print_demo(&result, json), 0);

@@ -1,3 +1,6 @@
+use tollbook_billing::policy::Deviation;
+use tollbook_schemas::decimal::Decimal;
+
 use super::*;
 
 const SAMPLE: &str = include_str!("../../tollbook.toml");
@@ -24,12 +27,36 @@ fn mistakes_are_told() {
         ("brokers =", "broker =", "unknown field `broker`"),
         ("[lake]", "[lakes]", "unknown field `lakes`"),
         ("live = false", "timeout_ms = 0", "must be 1 or more"),
+        ("[billing.hold]", "[billing.hold]\ndeviation_minimum = \"-1\"\ndeviation_percent = 5", "below 0"),
+        ("[billing.hold]", "[billing.hold]\ndeviation_minimum = \"1\"", "add such as deviation_percent = 50"),
+        ("[billing.hold]", "[billing.hold]\ndeviation_minimum = \"1,5\"", "not a plain decimal number"),
+        ("[billing.hold]", "[billing.hold]\nissuer_fields = [\"taxid\"]", "did you mean tax_id?"),
+        ("[billing.hold]", "[billing.hold]\ncustomer_fields = [\"fax\"]", "use legal_name, address, country"),
+        ("[billing.hold]", "[billing.hold]\nfirst = true", "unknown field `first`"),
         ("[lake]", "[clock]\nfixed = \"noon\"\n[lake]", "[clock] fixed is no instant"),
     ] {
         assert!(SAMPLE.contains(from), "{from}");
         let error = format!("{:#}", parse(&SAMPLE.replacen(from, to, 1), &[]).unwrap_err());
         assert!(error.contains(words), "{to}: {error}");
     }
+}
+
+/// The commented keys of the sample are keys, and what is left out keeps its default.
+#[test]
+fn what_is_held_is_configured() {
+    assert_eq!(parse(SAMPLE, &[]).unwrap().hold_policy().unwrap(), HoldPolicy::default());
+    let start = SAMPLE.find("[billing.hold]").unwrap();
+    let section = &SAMPLE[start..start + SAMPLE[start..].find("\n\n").unwrap()];
+    let keys = section.lines().filter(|line| line.contains(" = "));
+    let all: Vec<&str> = keys.map(|line| line.trim_start_matches("# ")).collect();
+    let text = SAMPLE.replace(section, &format!("[billing.hold]\n{}", all.join("\n")));
+    let policy = parse(&text, &[]).unwrap().hold_policy().unwrap();
+    let deviation = Deviation { limit_percent: 50, minimum: Decimal::whole(10) };
+    assert_eq!((all.len(), policy.deviation, policy.negative_total), (9, Some(deviation), true));
+    assert!(policy.first_invoice && policy.credit_note && policy.every_invoice && policy.four_eyes);
+    assert_eq!((policy.issuer_fields.len(), policy.customer_fields.len()), (3, 5));
+    let off = parse(SAMPLE, &[("BILLING__HOLD__NEGATIVE_TOTAL", "false")]).unwrap().hold_policy().unwrap();
+    assert_eq!(off, HoldPolicy { negative_total: false, ..HoldPolicy::default() });
 }
 
 #[test]

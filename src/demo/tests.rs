@@ -8,7 +8,7 @@ use super::*;
 
 fn settings(folder: &Path, seed: u64) -> DemoSettings {
     let world = Settings { seed, events: 4_000, partners: 14, partitions: 3 };
-    DemoSettings { world, folder: folder.to_path_buf(), brokers: None }
+    DemoSettings { world, folder: folder.to_path_buf(), brokers: None, month_after: false }
 }
 
 /// The classes in which something differs; any of them ends the demo with 10, as docs/operations.md says.
@@ -137,4 +137,26 @@ fn a_folder_that_is_no_demo_is_never_replaced() {
     std::fs::write(folder.path().join("precious.txt"), "mine").unwrap();
     assert!(folder::prepare(folder.path()).is_err());
     assert!(folder.path().join("precious.txt").exists());
+}
+
+/// July bills what came late for June, and gives back what was retracted; one false figure is seen.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_month_after_adjusts_and_credits() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = DemoSettings { month_after: true, ..settings(&folder.path().join("a"), 12) };
+    let result = run(&settings).await.unwrap();
+    assert_eq!(wrong(&result.ledger, &result.found), Vec::<&str>::new());
+    let different: Vec<_> = result.month_after.iter().filter(|check| !check.is_equal()).collect();
+    assert!(different.is_empty(), "{different:#?}");
+    let of_kind = |word: &str| result.month_after.iter().filter(|check| check.figure.ends_with(word)).count();
+    assert!(of_kind(" invoice") >= 3 && of_kind(" credit_note") == 1, "{:#?}", result.month_after);
+    assert!(result.month_after.iter().any(|check| check.found.contains("map-calls@2026-06")));
+    let mut checks = result.month_after.clone();
+    checks[0].expected.push('1');
+    assert_eq!(verdict::exit_code(&checks), 10);
+    // The configuration is a month on: what a person asks next sees both months.
+    let context = JobContext::open(&result.config).unwrap();
+    let july = jobs::bill::register(&context, "2026-07".parse().unwrap(), context.as_of(None).await.unwrap()).await;
+    let notes: Vec<_> = july.unwrap().into_iter().filter_map(|row| row.note).collect();
+    assert!(notes.iter().any(|note| note.starts_with("credit note of")), "{notes:?}");
 }

@@ -1,10 +1,13 @@
-//! `tollbook bill draft|issue|push|sync|register`.
+//! `tollbook bill draft|issue|push|sync|verify|register`; what people do to drafts is in `bill/hold.rs`.
 //!
 //! The work of each job lies on the heap: the steps of a close together are more than a thread's stack.
 
 mod due;
+pub mod hold;
 mod incomplete;
+mod inputs;
 mod unseen;
+mod verify;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,21 +15,21 @@ use std::time::Duration;
 use anyhow::bail;
 use chrono::{DateTime, Utc};
 use serde_json::json;
-use tollbook_aggregate::{USAGE_REFRESH, read_registry, usage_is_of, usage_pin, usage_reach};
-use tollbook_billing::draft::{DraftInput, Drafted, draft};
+use tollbook_aggregate::usage_reach;
+use tollbook_billing::billed::IssuedDocument;
+use tollbook_billing::draft::Drafted;
 use tollbook_billing::event::events_of;
-use tollbook_billing::issue::{DraftCounts, Issued, UsageState, draft_into, issue as issue_drafts, read_documents};
-use tollbook_billing::profile::Profiles;
+use tollbook_billing::hold::{HeldDraft, mark_held};
+use tollbook_billing::issue::{
+    DraftCounts, Issued, UsageState, draft_by, issue as issue_drafts, read_documents, read_issued,
+};
 use tollbook_billing::register::{RegisterRow, register as make_register};
 use tollbook_billing::stripe::{
     PushReport, PushSettings, SecretKey, SyncReport, Transport, push as push_invoices, sync as sync_invoices,
 };
-use tollbook_billing::usage::UsageSlice;
-use tollbook_schemas::catalog::Catalog;
+use tollbook_schemas::actor::Actor;
 use tollbook_schemas::period::{Month, print_instant};
-use tollbook_schemas::tables::billing::{BILLING_PROFILE, INVOICE_EVENT};
-use tollbook_schemas::tables::derived::USAGE;
-use tollbook_schemas::tables::{access_log, partner_event};
+use tollbook_schemas::tables::billing::INVOICE_EVENT;
 
 use crate::context::JobContext;
 use crate::jobs::catalog::frozen::refuse_changes;
@@ -34,7 +37,11 @@ use crate::jobs::catalog::keep;
 
 pub use due::months;
 pub use incomplete::{complain_of_incomplete, issue_as_of, reason, what_is_missing};
+pub use inputs::Inputs;
 pub use unseen::{Unseen, unseen};
+pub use verify::{Different, complain_of_different, verify_month, verify_named};
+
+use inputs::usage_pin_json;
 
 /// What drafting a month gave: the documents, and what was written of them.
 pub struct DraftResult {
@@ -44,6 +51,8 @@ pub struct DraftResult {
     pub counts: DraftCounts,
     /// What the documents do not know yet.
     pub unseen: Unseen,
+    /// Drafts of the month that will not be issued before a person lets them.
+    pub held: Vec<HeldDraft>,
 }
 
 impl DraftResult {
@@ -62,9 +71,20 @@ impl DraftResult {
             .counts
             .changed_since_issue
             .iter()
-            .map(|changed| format!("{} {} of {}: {changed}", changed.partner_id, changed.number, changed.issued));
-        let lines = blocked.chain(withdrawn).chain(elsewhere).chain(changed).map(|line| format!("{month} {line}"));
-        lines.collect()
+            .map(|changed| format!("{} {} of {}: {changed}", changed.partner_id, changed.number, changed.billed));
+        let unadjusted = self.drafted.unadjusted.iter().map(|one| {
+            format!(
+                "{}: {} was billed, comes to something else now and is not adjusted: {}",
+                one.partner_id, one.month, one.reason
+            )
+        });
+        let lines = blocked
+            .chain(withdrawn)
+            .chain(elsewhere)
+            .chain(changed)
+            .chain(unadjusted)
+            .map(|line| format!("{month} {line}"));
+        lines.chain(hold::told(month, &self.held)).collect()
     }
 
     /// Counts, for machines.
@@ -76,25 +96,45 @@ impl DraftResult {
             "unchanged": counts.unchanged, "already_issued": counts.already_issued.len(),
             "withdrawn": counts.withdrawn.len(), "billed_elsewhere": counts.billed_elsewhere.len(),
             "changed_since_issue": counts.changed_since_issue.len(), "blocked": drafted.blocked.len(),
+            "credit_notes": drafted.credit_note_count(), "adjustment_lines": drafted.adjustment_line_count(),
+            "unadjusted": drafted.unadjusted.len(), "held": self.held.len(),
             "newer_events": self.unseen.event_count, "newer_requests": self.unseen.request_count,
         })
     }
 }
 
-/// Rates the usage of a month into documents.
+/// Rates the usage of a month into documents, by whom the environment names.
 ///
 /// # Errors
 /// The job's.
 pub async fn draft_month(context: &JobContext, month: Month, as_of: DateTime<Utc>) -> anyhow::Result<DraftResult> {
+    draft_month_by(context, month, as_of, None).await
+}
+
+/// The same by somebody; where nobody is given, by whom `TOLLBOOK_ACTOR` names.
+///
+/// # Errors
+/// The job's; where the policy must know who drafts, and nobody says it.
+pub async fn draft_month_by(
+    context: &JobContext,
+    month: Month,
+    as_of: DateTime<Utc>,
+    actor: Option<&Actor>,
+) -> anyhow::Result<DraftResult> {
+    let policy = context.configuration.hold_policy()?;
+    let actor = hold::drafter(actor, &policy)?;
     let catalog = context.catalog()?;
     let work = Box::pin(async {
         refuse_changes(context, &catalog).await?;
         keep(context, &catalog).await?;
-        let drafted = rate(context, month, as_of).await?;
-        let counts = Box::pin(draft_into(&context.lake, &drafted, context.clock.now())).await?;
-        let result = DraftResult { drafted, counts, unseen: Box::pin(unseen(context)).await? };
+        let issued = read_issued(&context.lake, None).await?;
+        let drafted = rate(context, month, as_of, &issued).await?;
+        let counts = Box::pin(draft_by(&context.lake, &drafted, actor.as_ref(), context.clock.now())).await?;
+        let held = Box::pin(hold::held_drafts(context, month, &policy)).await?;
+        let result = DraftResult { drafted, counts, unseen: Box::pin(unseen(context)).await?, held };
         let mut told = result.to_json();
         told["without"] = json!(result.drafted.without.len());
+        told["actor"] = json!(actor.as_ref().map(Actor::as_str));
         told["pin"] = serde_json::from_str::<serde_json::Value>(&usage_pin_json(context).await?)?;
         Ok((result, told))
     });
@@ -102,60 +142,19 @@ pub async fn draft_month(context: &JobContext, month: Month, as_of: DateTime<Utc
 }
 
 /// Rates a month, without writing anything. The pin is that of the usage that is read: everything is of one refresh.
-async fn rate(context: &JobContext, month: Month, as_of: DateTime<Utc>) -> anyhow::Result<Drafted> {
-    let catalog = context.catalog()?;
-    if !usage_is_of(&context.lake, &catalog).await? {
-        bail!(Stale("usage was computed with another catalog, or never; run `tollbook aggregate` first".to_owned()));
-    }
-    for _ in 0..5 {
-        let before = context.lake.txn(&USAGE, USAGE_REFRESH).await?;
-        let drafted = rate_once(context, &catalog, month, as_of).await?;
-        if context.lake.txn(&USAGE, USAGE_REFRESH).await? == before {
-            return Ok(drafted);
-        }
-    }
-    bail!(Stale("usage kept changing while it was rated; run the command again".to_owned()))
+async fn rate(
+    context: &JobContext,
+    month: Month,
+    as_of: DateTime<Utc>,
+    issued: &[IssuedDocument],
+) -> anyhow::Result<Drafted> {
+    Inputs::read(context).await?.draft_adjusting(month, as_of, issued)
 }
 
 /// What was rated, or would be issued, does not belong to the present usage.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Stale(String);
-
-/// The pin of `usage` as documents carry it.
-async fn usage_pin_json(context: &JobContext) -> anyhow::Result<String> {
-    let access = usage_pin(&context.lake, &access_log::TABLE).await?;
-    let events = usage_pin(&context.lake, &partner_event::TABLE).await?;
-    Ok(json!({ "access_log": access, "partner_event": events }).to_string())
-}
-
-async fn rate_once(
-    context: &JobContext,
-    catalog: &Catalog,
-    month: Month,
-    as_of: DateTime<Utc>,
-) -> anyhow::Result<Drafted> {
-    let pin_json = usage_pin_json(context).await?;
-    let events = usage_pin(&context.lake, &partner_event::TABLE).await?;
-    let registry = read_registry(&context.lake, &events, None).await?;
-    let usage: Vec<UsageSlice> = context
-        .lake
-        .rows(&USAGE, Some("partner_id is not null and environment = 'production'"))
-        .await?
-        .iter()
-        .map(UsageSlice::from_row)
-        .collect::<Result<_, _>>()?;
-    let profiles = Profiles::read(&context.lake.rows(&BILLING_PROFILE, None).await?)?;
-    Ok(draft(&DraftInput {
-        month,
-        usage: &usage,
-        registry: &registry,
-        catalog,
-        profiles: &profiles,
-        pin_json: &pin_json,
-        as_of,
-    }))
-}
 
 /// What issuing a month gave.
 #[derive(Debug)]
@@ -192,6 +191,7 @@ pub async fn issue_accepting(
     accept_incomplete: Option<&str>,
 ) -> anyhow::Result<IssueResult> {
     let catalog = context.catalog()?;
+    let policy = context.configuration.hold_policy()?;
     let work = Box::pin(async {
         refuse_changes(context, &catalog).await?;
         // The reach before the pin: a refresh between the two then makes the drafts stale, and none is issued under a
@@ -202,13 +202,15 @@ pub async fn issue_accepting(
         // Before the pin for the same reason: an event that a refresh takes in after this makes the drafts stale by it.
         let unseen = Box::pin(unseen(context)).await?;
         let pin_json = usage_pin_json(context).await?;
-        let usage = UsageState { pin_json: &pin_json, reach, as_of, accept_incomplete, overtaken: &unseen.partners };
+        let (overtaken, policy) = (&unseen.partners, &policy);
+        let usage = UsageState { pin_json: &pin_json, reach, as_of, accept_incomplete, overtaken, policy };
         let issued = Box::pin(issue_drafts(&context.lake, &catalog, month, usage, context.clock.now())).await?;
         let told = json!({
             "month": month, "issued": issued.invoices.len(), "already_issued": issued.already_issued,
             "not_ended": issued.not_ended.len(), "stale": issued.stale.len(), "incomplete": issued.incomplete.len(),
             "reach": reach.map(print_instant), "accept_incomplete": accept_incomplete,
             "newer_events": unseen.event_count, "newer_requests": unseen.request_count,
+            "held": hold::to_json(&issued.held),
             "issued_incomplete": issued.invoices.iter().filter(|one| one.incomplete.is_some()).count(),
             "pin": serde_json::from_str::<serde_json::Value>(&pin_json)?,
         });
@@ -252,7 +254,8 @@ pub async fn push_month(context: &JobContext, month: Month) -> anyhow::Result<Pu
         let report = push_invoices(&context.lake, &transport, &settings, month, &clock).await?;
         let told = json!({
             "month": month, "finalised": report.finalised.len(), "already_finalised": report.already_finalised,
-            "nothing_due": report.nothing_due.len(), "failed": report.failed.len(),
+            "nothing_due": report.nothing_due.len(), "credit_notes": report.credit_notes.len(),
+            "failed": report.failed.len(),
             "unfinished": report.unfinished.len(), "write_requests": report.write_request_count,
         });
         Ok((report, told))
@@ -300,8 +303,12 @@ pub fn not_to_be_paid(report: &SyncReport) -> Vec<String> {
 pub async fn register(context: &JobContext, month: Month, as_of: DateTime<Utc>) -> anyhow::Result<Vec<RegisterRow>> {
     let documents = read_documents(&context.lake, month).await?;
     let events = events_of(&context.lake.rows(&INVOICE_EVENT, None).await?)?;
-    let drafted = rate(context, month, as_of).await?;
-    Ok(make_register(&documents, &events, &drafted, as_of)?)
+    let issued = read_issued(&context.lake, None).await?;
+    let drafted = rate(context, month, as_of, &issued).await?;
+    let mut rows = make_register(&documents, &issued, &events, &drafted, as_of)?;
+    let policy = context.configuration.hold_policy()?;
+    mark_held(&mut rows, &hold::held_drafts(context, month, &policy).await?);
+    Ok(rows)
 }
 
 /// Ends with an error where something was left undone, so that a scheduler sees it: after all months were pushed, so

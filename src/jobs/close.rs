@@ -52,6 +52,8 @@ pub struct Closed {
     pub reach: Option<String>,
     /// Partners that cannot be billed, with the reason.
     pub blocked: Vec<String>,
+    /// Drafts that are left, because somebody or a policy holds them, with the reason.
+    pub held: Vec<String>,
     /// Invoices that became final at Stripe by this run.
     pub finalised: usize,
     /// Invoices that are not final at Stripe, though they should be.
@@ -112,6 +114,7 @@ pub async fn close(
             changed_since_issue: counts.changed_since_issue.len(),
             reach: reach.map(print_instant),
             blocked: drafted.blocked.iter().map(|one| format!("{}: {}", one.partner_id, one.reason)).collect(),
+            held: bill::hold::told(*month, &issued.held),
             finalised: pushed.finalised.len(),
             unfinished: pushed.failed.len() + pushed.unfinished.len(),
         })));

@@ -10,6 +10,7 @@ use tollbook_lake::as_text;
 use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::exact::Exact;
 use tollbook_schemas::id::LineId;
+use tollbook_schemas::money::Money;
 use tollbook_schemas::period::Period;
 use tollbook_schemas::pin::Pin;
 use tollbook_schemas::tables::billing::{INVOICE, INVOICE_LINE};
@@ -146,10 +147,21 @@ impl Explained {
             };
             vec![component.name, component.quantity.unwrap_or_default(), price, component.exact]
         });
-        let priced = working.billable.iter().filter(|billable| **billable != self.line.quantity.to_string());
+        let adjusted = self.line.adjusts.iter().flat_map(|adjusts| {
+            let row = |what: &str, quantity: Decimal, minor: i64| {
+                let amount = Money { minor, currency };
+                vec![format!("{} {what}", adjusts.month), quantity.to_string(), String::new(), amount.to_string()]
+            };
+            [
+                row("by what is known now", adjusts.now_quantity, adjusts.now_amount_minor),
+                row("billed before", adjusts.billed_quantity, adjusts.billed_amount_minor),
+            ]
+        });
+        let counted = self.line.adjusts.as_ref().map_or(self.line.quantity, |adjusts| adjusts.now_quantity);
+        let priced = working.billable.iter().filter(|billable| **billable != counted.to_string());
         let priced =
             priced.map(|billable| vec!["quantity priced".to_owned(), billable.clone(), String::new(), String::new()]);
-        priced.chain(tiers).chain(components).collect()
+        adjusted.chain(priced).chain(tiers).chain(components).collect()
     }
 }
 

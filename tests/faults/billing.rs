@@ -126,8 +126,7 @@ fn what_arrives_after_issue_is_told_until_it_is_billed() {
     // The second subscription to the same meter would bill it twice: acme is blocked, and says so.
     let acme = row(&register(&folder, &MONTH), "dora").clone();
     assert_eq!((&told["already_issued"], &told["changed_since_issue"]), (&json!(2), &json!(2)), "{}", drafted.told);
-    let dora =
-        "changed since issue: today it would be 49.04 EUR, 0.04 EUR more, by 1 other lines; nothing of that is billed";
+    let dora = "changed since issue: today it would be 49.04 EUR, 0.04 EUR more, by 1 other lines; the draft of a later month adjusts it";
     assert!(drafted.told.contains(&format!("2026-06 dora AC-000002 of 49.00 EUR: {dora}")), "{}", drafted.told);
     assert!(drafted.told.contains("2026-06 acme AC-000001 of 49.00 EUR: changed since issue"), "{}", drafted.told);
     assert_eq!(acme["note"], dora);

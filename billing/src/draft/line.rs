@@ -43,6 +43,7 @@ pub(super) fn line_of(
     let rated =
         rate(&price.tariff, &usage, span.version.currency).map_err(|error| format!("{}: {}", place(), told(&error)))?;
     Ok(Line {
+        adjusts: None,
         amount_minor: rated.amount.minor,
         description: price.description.clone(),
         line_number,
@@ -82,6 +83,7 @@ pub(super) fn paused_line_of(
     }
     let line_number = line_number.checked_add(1).ok_or_else(|| "the document has too many lines".to_owned())?;
     Ok(Some(Line {
+        adjusts: None,
         amount_minor: 0,
         description: format!("{}: used while paused, not charged", price.description),
         line_number,

@@ -221,7 +221,7 @@ fn course(words: &[&str]) -> Course {
 }
 
 /// Reads `partner [id:]plan start..end [zone [course]]`, several, separated by `;`. Ids are s1, s2, … where none is given.
-fn registry(text: &str) -> Registry {
+pub(crate) fn registry(text: &str) -> Registry {
     let mut registry = Registry::default();
     for (index, line) in text.split(';').map(str::trim).filter(|line| !line.is_empty()).enumerate() {
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -249,7 +249,7 @@ fn registry(text: &str) -> Registry {
 }
 
 /// Reads `partner meter environment hour quantity|values`, several, separated by `;`; a slice is an hour.
-fn usage(text: &str) -> Vec<UsageSlice> {
+pub(crate) fn usage(text: &str) -> Vec<UsageSlice> {
     text.split(';')
         .map(str::trim)
         .filter(|line| !line.is_empty())
@@ -291,7 +291,7 @@ fn usage(text: &str) -> Vec<UsageSlice> {
         .collect()
 }
 
-fn profile(partner: &str, from: &str, version: &str) -> Profile {
+pub(crate) fn profile(partner: &str, from: &str, version: &str) -> Profile {
     Profile {
         profile_version_id: ProfileVersionId::derive([partner, version]),
         partner_id: PartnerId::parse(partner).unwrap(),
@@ -311,18 +311,35 @@ pub(crate) fn catalog() -> Catalog {
     Catalog::parse(&[CatalogFile { path: "catalog.toml".into(), text: CATALOG.into() }]).unwrap()
 }
 
+/// The profiles of acme and bolt.
+pub(crate) fn profiles() -> Profiles {
+    vec![profile("acme", "2026-01-01", "1"), profile("bolt", "2026-01-01", "1")].into()
+}
+
 pub(crate) fn drafted(registry_text: &str, usage_text: &str) -> Drafted {
+    drafted_after(&[], "2026-06", "2026-07-02", registry_text, usage_text)
+}
+
+/// A month drafted with what was issued before.
+pub(crate) fn drafted_after(
+    issued: &[crate::billed::IssuedDocument],
+    month: &str,
+    as_of: &str,
+    registry_text: &str,
+    usage_text: &str,
+) -> Drafted {
     let (registry, catalog, usage) = (registry(registry_text), catalog(), usage(usage_text));
-    let profiles = vec![profile("acme", "2026-01-01", "1"), profile("bolt", "2026-01-01", "1")].into();
-    draft(&DraftInput {
-        month: "2026-06".parse().unwrap(),
+    let profiles = profiles();
+    let input = DraftInput {
+        month: month.parse().unwrap(),
         usage: &usage,
         registry: &registry,
         catalog: &catalog,
         profiles: &profiles,
         pin_json: "{}",
-        as_of: at("2026-07-02"),
-    })
+        as_of: at(as_of),
+    };
+    draft_adjusting(&input, issued).unwrap()
 }
 
 /// Documents as `partner issuer total: price quantity amount, …`; then blocked and without as `partner! reason`.

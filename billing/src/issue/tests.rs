@@ -1,7 +1,7 @@
 use tollbook_lake::Lake;
 
 use super::*;
-use crate::draft::tests::{at, catalog, drafted};
+use crate::draft::tests::{at, catalog, drafted, drafted_after};
 use crate::stripe::{Ledger, State};
 
 fn month() -> Month {
@@ -16,10 +16,14 @@ fn lake() -> (tempfile::TempDir, Lake) {
 
 static NOBODY: BTreeSet<PartnerId> = BTreeSet::new();
 
+/// What these tests are not about.
+static POLICY: HoldPolicy = HoldPolicy::NOTHING;
+
 /// Usage as the tests' drafts were rated from, with data up to an instant.
 fn usage(reach: &str) -> UsageState<'static> {
     let as_of = at("2026-12-01");
-    UsageState { pin_json: "{}", reach: Some(at(reach)), as_of, accept_incomplete: None, overtaken: &NOBODY }
+    let policy = &POLICY;
+    UsageState { pin_json: "{}", reach: Some(at(reach)), as_of, accept_incomplete: None, overtaken: &NOBODY, policy }
 }
 
 async fn issue_june(lake: &Lake) -> Issued {
@@ -29,6 +33,17 @@ async fn issue_june(lake: &Lake) -> Issued {
 /// Invoices as `number partner total`.
 fn told(issued: &Issued) -> Vec<String> {
     issued.invoices.iter().map(|i| format!("{} {} {}", i.number, i.partner_id, i.total)).collect()
+}
+
+async fn issue_of_month(lake: &Lake, month: &str) -> Issued {
+    issue(lake, &catalog(), month.parse().unwrap(), usage("2026-12-01"), at("2026-12-01")).await.unwrap()
+}
+
+/// Drafts a month, with what is issued by now.
+async fn draft_late(lake: &Lake, month: &str, as_of: &str, usage_text: &str) -> DraftCounts {
+    let issued = read_issued(lake, None).await.unwrap();
+    let drafted = drafted_after(&issued, month, as_of, "acme pro 2026-01-01..2026-06-15 UTC", usage_text);
+    draft_into(lake, &drafted, at("2026-12-01")).await.unwrap()
 }
 
 async fn row_count(lake: &Lake) -> usize {
@@ -226,7 +241,54 @@ async fn what_is_issued_although_data_are_missing_says_so() {
         assert_eq!(issue_june(&lake).await.already_issued, 1);
         assert_eq!(row_count(&lake).await, rows);
         let documents = read_documents(&lake, month()).await.unwrap();
-        let register = crate::register::register(&documents, &events, &drafted(ACME, ""), at("2026-07-03")).unwrap();
+        let issued = read_issued(&lake, None).await.unwrap();
+        let register =
+            crate::register::register(&documents, &issued, &events, &drafted(ACME, ""), at("2026-07-03")).unwrap();
         assert_eq!(register[0].note.as_deref(), told);
     }
+}
+
+/// What comes after April was issued: billed once, by the month that is issued first; given back by a credit note with a
+/// number of the same sequence; until then told.
+#[tokio::test]
+async fn what_comes_late_is_billed_by_one_later_document() {
+    let (_folder, lake) = lake();
+    let april = |quantity: i64| format!("acme calls production 2026-04-02T00:00 {quantity}");
+    draft_late(&lake, "2026-04", "2026-05-02", &april(12)).await;
+    assert_eq!(told(&issue_of_month(&lake, "2026-04").await), ["B-000001 acme 49.20 EUR"]);
+
+    let counts = draft_late(&lake, "2026-04", "2026-05-02", &april(15)).await;
+    assert_eq!((counts.drafted, counts.changed_since_issue[0].difference_minor()), (0, 30));
+    // Both later months would bill it; when one has, the other is stale until it is drafted again.
+    draft_late(&lake, "2026-05", "2026-06-20", &april(15)).await;
+    draft_late(&lake, "2026-06", "2026-06-20", &april(15)).await;
+    assert_eq!(told(&issue_of_month(&lake, "2026-06").await), ["B-000002 acme 49.30 EUR"]);
+    let may = issue_of_month(&lake, "2026-05").await;
+    assert_eq!((may.invoices.len(), may.stale.len()), (0, 1));
+    let counts = draft_late(&lake, "2026-05", "2026-06-20", &april(15)).await;
+    assert_eq!((counts.drafted, counts.withdrawn.len()), (1, 1));
+    assert_eq!(told(&issue_of_month(&lake, "2026-05").await), ["B-000003 acme 49.00 EUR"]);
+    for month in ["2026-04", "2026-05", "2026-06"] {
+        let counts = draft_late(&lake, month, "2026-06-20", &april(15)).await;
+        assert!(counts.changed_since_issue.is_empty(), "{month}: {counts:?}");
+    }
+
+    // A correction, after the subscription has ended: the next month holds a credit note and nothing else.
+    let counts = draft_late(&lake, "2026-04", "2026-05-02", &april(11)).await;
+    assert_eq!(counts.changed_since_issue[0].difference_minor(), -40);
+    draft_late(&lake, "2026-07", "2026-08-02", &april(11)).await;
+    assert_eq!(told(&issue_of_month(&lake, "2026-07").await), ["B-000004 acme -0.40 EUR"]);
+    assert_eq!(
+        draft_late(&lake, "2026-07", "2026-08-02", &april(11)).await.already_issued.len(),
+        0,
+        "nothing is due any more"
+    );
+    let issued = read_issued(&lake, None).await.unwrap();
+    let notes: Vec<_> = issued.iter().filter_map(|one| one.document.body.credits.as_ref()).collect();
+    assert_eq!((notes.len(), notes[0].number.as_str()), (1, "B-000001"));
+    // Corrected once more, the same month of the same invoice is another document, in a later month.
+    draft_late(&lake, "2026-07", "2026-08-02", &april(10)).await;
+    assert_eq!(issue_of_month(&lake, "2026-07").await.invoices.len(), 0, "the slot of the credit note is closed");
+    draft_late(&lake, "2026-08", "2026-09-02", &april(10)).await;
+    assert_eq!(told(&issue_of_month(&lake, "2026-08").await), ["B-000005 acme -0.10 EUR"]);
 }

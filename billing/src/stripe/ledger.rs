@@ -167,6 +167,8 @@ impl Ledger {
             EventKind::NothingDue => self.nothing_due = true,
             EventKind::Uncollectible => self.uncollectible = true,
             EventKind::Voided => self.voided = true,
+            // What is held or approved is a draft still: `hold` folds these.
+            EventKind::Held | EventKind::Released | EventKind::Approved => {}
             EventKind::PaymentFailed => {
                 self.failed_attempts.insert(event.generation, event.clone());
             }

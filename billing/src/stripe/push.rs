@@ -5,7 +5,8 @@
 //! is resumed by the next: what was frozen and not answered is sent again with the same bytes and key, or, when the
 //! key is too old to be remembered, looked for at Stripe first. Running twice sends no write and adds no row.
 //!
-//! An invoice whose total is 0 is not pushed; that nothing is due is recorded instead.
+//! An invoice whose total is 0 is not pushed; that nothing is due is recorded instead. A credit note is not pushed, and
+//! told: nobody has given the money back yet.
 
 mod phase;
 mod profiles;
@@ -156,7 +157,9 @@ impl Batch<'_> {
             let Some(ledger) = self.ledgers.get(&document.invoice_id) else { continue };
             let Some(issued) = &ledger.issued else { continue };
             let elsewhere = ledger.account_keys().any(|key| key != self.transport.account_key());
-            if ledger.finalised.is_some() && !elsewhere {
+            if !document.body.kind.is_invoice() {
+                self.report.credit_notes.push(document.invoice_id.clone());
+            } else if ledger.finalised.is_some() && !elsewhere {
                 self.report.already_finalised += 1;
             } else if document.body.total_minor == 0 {
                 if !ledger.nothing_due {

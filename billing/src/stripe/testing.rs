@@ -6,7 +6,7 @@ use tollbook_schemas::id::{IssuerId, PartnerId, PlanId, PriceId, ProfileVersionI
 use tollbook_schemas::money::Currency;
 use tollbook_schemas::period::parse_instant;
 
-use crate::document::{Body, Document, FORMAT, IssuedBy, Line, sum_of};
+use crate::document::{Body, Document, DocumentKind, FORMAT, IssuedBy, Line, sum_of};
 use crate::rating::Working;
 
 fn at(text: &str) -> DateTime<Utc> {
@@ -16,6 +16,7 @@ fn at(text: &str) -> DateTime<Utc> {
 /// A document of some lines, of 1.00, 2.00, 3.00 … EUR.
 pub(crate) fn document(line_count: u32) -> Document {
     let line = |number: u32| Line {
+        adjusts: None,
         amount_minor: i64::from(number) * 100,
         description: format!("Line {number}: 100 % of a+b & c=d; ü"),
         line_number: number,
@@ -36,6 +37,7 @@ pub(crate) fn document(line_count: u32) -> Document {
     let total_minor = sum_of(&lines).unwrap();
     let body = Body {
         catalog_sha256: "c".into(),
+        credits: None,
         currency: Currency::parse("EUR").unwrap(),
         format: FORMAT,
         issuer: IssuedBy {
@@ -44,6 +46,7 @@ pub(crate) fn document(line_count: u32) -> Document {
             legal_name: "Berlin APIs GmbH".into(),
             tax_id: None,
         },
+        kind: DocumentKind::Invoice,
         lines,
         month: "2026-06".parse().unwrap(),
         partner_id: PartnerId::parse("acme").unwrap(),

@@ -25,6 +25,7 @@ fn invoice() -> InvoiceDocument {
         components: Vec::new(),
         exact: "49".to_owned(),
         amount: money(minor),
+        adjusts: None,
     };
     let tier = |from: &str, up_to: Option<&str>, quantity: &str, price: &str, flat: &str, exact: &str| TierPart {
         from: decimal(from),
@@ -46,6 +47,7 @@ fn invoice() -> InvoiceDocument {
     };
     InvoiceDocument {
         number: "NW-2026-000001".to_owned(),
+        credits: None,
         invoice_id: "inv_1eb6f956af32422875a8".to_owned(),
         issued_on: NaiveDate::from_ymd_opt(2026, 7, 2).unwrap(),
         payment_terms_days: 14,
@@ -143,7 +145,7 @@ fn the_page_says_who_what_and_why() {
         "(-1.3175)",
         ">2500000000 byte</td><td class=\"figure\">volume</td>",
         ">7 report</td><td class=\"figure\">graduated percentage</td>",
-        "This invoice was issued although the data reach only to 2026-06-28T00:00:00Z: flat plans only.",
+        "This document was issued although the data reach only to 2026-06-28T00:00:00Z: flat plans only.",
         "inv_1eb6f956af32422875a8",
         "abc123",
         "{&quot;access_log&quot;:{&quot;demo/access/1&quot;:{&quot;0&quot;:70000}}}",
@@ -166,7 +168,48 @@ fn what_is_not_there_is_not_printed() {
     let html = invoice_html(&invoice);
     assert_eq!(html.matches("Nordwind APIs GmbH").count(), 1);
     assert!(!html.contains("Purchase order") && !html.contains("Tax id"));
-    assert!(!html.contains("This invoice was") && !html.contains("quantity priced"));
+    assert!(!html.contains("This document was") && !html.contains("quantity priced"));
+}
+
+/// A credit note says what it gives back of which invoice, from which figures; nobody has to pay it.
+#[test]
+fn a_credit_note_shows_both_figures_of_each_line() {
+    let mut note = invoice();
+    let currency = note.total.currency;
+    let money = |minor| Money { minor, currency };
+    note.number = "NW-2026-000009".to_owned();
+    note.credits = Some("NW-2026-000001".to_owned());
+    let mut line = note.lines.remove(1);
+    line.description = "Map calls (adjustment of 2026-05)".to_owned();
+    line.quantity = decimal("-726");
+    line.amount = money(-65);
+    line.adjusts = Some(AdjustedPart {
+        month: "2026-05".parse().unwrap(),
+        billed_quantity: decimal("22452"),
+        billed: money(19_045),
+        now_quantity: decimal("21726"),
+        now: money(18_980),
+    });
+    note.lines = vec![line];
+    note.total = money(-65);
+    let html = invoice_html(&note);
+    assert_self_contained(&html);
+    for text in [
+        "<h1>Credit note NW-2026-000009</h1>",
+        "<dt>Credits invoice</dt><dd>NW-2026-000001</dd>",
+        "now \u{2212} billed",
+        "-726 call",
+        "2026-05 by what is known now",
+        "21726 call",
+        "(189.80 EUR)",
+        "2026-05 billed before",
+        "(190.45 EUR)",
+        "-0.65 EUR",
+        "under the prices in force then",
+    ] {
+        assert!(html.contains(text), "{text}: {html}");
+    }
+    assert!(!html.contains("<dt>Due</dt>") && !invoice_html(&invoice()).contains("under the prices in force then"));
 }
 
 /// A shadow bill has its own table and total, and the invoice's total stays what it is.

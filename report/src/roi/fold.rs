@@ -39,7 +39,8 @@ pub fn currency_sides(invoices: &[IssuedAmount], costs: &[RecordedCost]) -> Resu
     for invoice in invoices {
         let month = sums.entry(invoice.total.currency).or_default().entry(invoice.month).or_default();
         let total = in_major(invoice.total)?;
-        month.invoice_count += 1;
+        // A credit note lowers the revenue of the month that issues it, and is no invoice.
+        month.invoice_count += i64::from(invoice.total.minor >= 0);
         add(&mut month.revenue, total, "totals of invoices")?;
         add(&mut month.paid, if invoice.is_paid { total } else { Decimal::ZERO }, "totals of invoices")?;
     }

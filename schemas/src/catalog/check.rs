@@ -6,6 +6,8 @@
 mod entry;
 mod meter;
 mod plan;
+mod product;
+mod terms;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -52,7 +54,7 @@ pub(super) fn check(files: &[&CatalogFile], sha256: String) -> (Catalog, Vec<Pro
                 let Some(table) = Table::of(node, wanted, reading) else { return };
                 match wanted {
                     "issuer" => checking.issuer(table, reading),
-                    "product" => checking.product(table, reading),
+                    "product" => checking.product(file, table, reading),
                     "meter" => checking.meter(file, table, reading),
                     _ => checking.plan(table, reading),
                 };
@@ -82,6 +84,8 @@ struct Checking {
     declared: BTreeMap<&'static str, BTreeSet<String>>,
     /// Whether every file could be read.
     is_whole: bool,
+    /// Rules of the products so far.
+    rules: Vec<product::PlacedRule>,
     problems: Vec<Problem>,
 }
 
@@ -97,7 +101,7 @@ impl Checking {
             files: Vec::new(),
             places: Places::default(),
         };
-        Self { catalog, declared: BTreeMap::new(), is_whole: true, problems: Vec::new() }
+        Self { catalog, declared: BTreeMap::new(), is_whole: true, rules: Vec::new(), problems: Vec::new() }
     }
 
     /// Reads something of a file; its flaws become problems.

@@ -173,6 +173,17 @@ fn matches(pattern: &str, text: &str) -> bool {
         "^[A-Za-z0-9_.-]{1,64}$" => text.len() <= 64 && all(text, |c| c.is_ascii_alphanumeric() || "_.-".contains(c)),
         "^[A-Za-z0-9-]{1,16}$" => text.len() <= 16 && all(text, |c| c.is_ascii_alphanumeric() || c == '-'),
         "^[a-z0-9_]+$" => all(text, |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'),
+        "^([A-Z-]+ )?/[^ ]*$" => {
+            let (method, path) = text.split_once(' ').unwrap_or(("GET", text));
+            all(method, |c| c.is_ascii_uppercase() || c == '-') && path.starts_with('/') && !path.contains(' ')
+        }
+        "^[1-9][0-9]*$" => digits(text) && !text.starts_with('0'),
+        "^[A-Z-]+$" => all(text, |c| c.is_ascii_uppercase() || c == '-'),
+        "^(\\*\\.)?[a-z0-9_-]+(\\.[a-z0-9_-]+)*$" => text
+            .strip_prefix("*.")
+            .unwrap_or(text)
+            .split('.')
+            .all(|label| all(label, |c| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c))),
         "^[A-Z]{3}$" => text.len() == 3 && all(text, |c| c.is_ascii_uppercase()),
         "^-?[0-9]+$" => digits(text.strip_prefix('-').unwrap_or(text)),
         "^[0-9]+(\\.[0-9]{1,12})?$" => match text.split_once('.') {
@@ -254,6 +265,28 @@ fn every_key_of_a_table_is_known_to_both() {
         ("the file", format!("zz = 1\n{BASE}"), schema()),
         ("issuer", entry("issuer"), definition("issuer")),
         ("product", format!("{BASE}[[product]]\nid = \"p\"\nname = \"P\"\nroutes = []\nzz = 1"), definition("product")),
+        (
+            "rule",
+            format!("{BASE}[[product]]\nid = \"p\"\nname = \"P\"\n[[product.rule]]\nroute = \"/\"\nzz = 1"),
+            definition("rule"),
+        ),
+        (
+            "sandbox",
+            format!(
+                "{BASE}[[product]]\nid = \"p\"\nname = \"P\"\nroutes = []\nsandbox = {{ product = \"p\", zz = 1 }}"
+            ),
+            definition("product")["properties"]["sandbox"].clone(),
+        ),
+        (
+            "rate_limit",
+            entry("plan").replace("zz = 1", "rate_limit = { requests = 1, per = \"s\", zz = 1 }"),
+            definition("plan")["properties"]["rate_limit"].clone(),
+        ),
+        (
+            "quota",
+            entry("plan").replace("zz = 1", "quota = [{ meter = \"calls\", per_month = 1, zz = 1 }]"),
+            definition("quota"),
+        ),
         ("meter", entry("meter"), definition("meter")),
         (
             "meter with a preset",
@@ -387,6 +420,32 @@ fn what_one_refuses_the_other_does() {
         ("tax_id = \"DE000000000\"\n", "", true),
         ("routes = [\"/maps/\"]", "routes = [\"maps\"]", false),
         ("routes = [\"/maps/\"]", "routes = []", true),
+        ("routes = [\"/maps/\"]\n", "", false),
+        ("routes = [\"/maps/\"]", "rule = [{ route = \"/maps/\" }]", true),
+        ("routes = [\"/maps/\"]", "rule = [{}]", false),
+        ("routes = [\"/maps/\"]", "rule = [{ route = \"maps\" }]", false),
+        ("routes = [\"/maps/\"]", "rule = [{ host = \"*.a-b.com\", method = [\"GET\"], tag = { a = \"b\" } }]", true),
+        ("routes = [\"/maps/\"]", "rule = [{ host = \"A.com\" }]", false),
+        ("routes = [\"/maps/\"]", "rule = [{ host = \"a.com:80\" }]", false),
+        ("routes = [\"/maps/\"]", "rule = [{ method = [] }]", false),
+        ("routes = [\"/maps/\"]", "rule = [{ method = [\"get\"] }]", false),
+        ("routes = [\"/maps/\"]", "rule = [{ tag = {} }]", false),
+        ("routes = [\"/maps/\"]", "rule = [{ tag = { a = 1 } }]", false),
+        ("id = \"maps\"", "id = \"unmapped\"", false),
+        ("routes = [", "description = \"Tiles\"\nterms_version = \"2026-01\"\nroutes = [", true),
+        ("routes = [", "description = 1\nroutes = [", false),
+        ("routes = [", "sandbox = {}\nroutes = [", false),
+        ("routes = [", "sandbox = { product = \"a b\" }\nroutes = [", false),
+        ("currency = \"EUR\"", "currency = \"EUR\"\nrate_limit = { requests = \"100\", per = \"s\" }", true),
+        ("currency = \"EUR\"", "currency = \"EUR\"\nrate_limit = { requests = 100, per = \"day\" }", true),
+        ("currency = \"EUR\"", "currency = \"EUR\"\nrate_limit = { requests = 0, per = \"s\" }", false),
+        ("currency = \"EUR\"", "currency = \"EUR\"\nrate_limit = { requests = 1, per = \"week\" }", false),
+        ("currency = \"EUR\"", "currency = \"EUR\"\nrate_limit = { requests = 1 }", false),
+        ("currency = \"EUR\"", "currency = \"EUR\"\nquota = [{ meter = \"map-calls\", per_month = \"1000\" }]", true),
+        ("currency = \"EUR\"", "currency = \"EUR\"\nquota = [{ meter = \"map-calls\", per_month = 0 }]", false),
+        ("currency = \"EUR\"", "currency = \"EUR\"\nquota = { meter = \"map-calls\", per_month = 1 }", false),
+        ("amount = \"49\"", "amount = \"49\"\ntax_code = \"txcd_10103001\"", true),
+        ("amount = \"49\"", "amount = \"49\"\ntax_code = \"a b\"", false),
         ("unit = \"call\"\n", "", false),
         ("aggregation = \"count\"", "aggregation = \"median\"", false),
         ("aggregation = \"count\"", "aggregation = \"sum\"", false),

@@ -121,13 +121,14 @@ pub const INVOICE_EVENT: Table = Table {
         must(
             "kind",
             Kind::Text,
-            "drafted, withdrawn, issued, frozen, answered, finalised, paid, payment_failed, nothing_due, uncollectible or \
-             voided",
+            "drafted, withdrawn, held, released, approved, issued, frozen, answered, finalised, paid, payment_failed, \
+             nothing_due, uncollectible or voided",
         ),
         must(
             "step",
             Kind::Text,
-            "customer, customer-VERSION, create, lines-N, finalise for a Stripe call; draft, issue or sync otherwise",
+            "customer, customer-VERSION, create, lines-N, finalise for a Stripe call; draft, hold (by hand), hold-RULE (by \
+             policy), approve, issue or sync otherwise",
         ),
         must("generation", Kind::Int32, "How often the step was frozen anew; part of the idempotency key"),
         must("at", Kind::Instant, "When the step was taken"),
@@ -142,7 +143,11 @@ pub const INVOICE_EVENT: Table = Table {
         may("stripe_id", Kind::Text, "Customer or invoice at Stripe"),
         may("stripe_account_key", Kind::Text, "Short hash that tells which Stripe account was used"),
         may("amount_minor", Kind::Int, "Total at Stripe, in minor units"),
-        may("detail", Kind::Text, "What happened, in words"),
+        may(
+            "detail",
+            Kind::Text,
+            "What happened, in words; of drafted who drafted it; of held, released and approved who, a blank, and why",
+        ),
         must("event_month", Kind::Text, "UTC month of at"),
     ],
 };

@@ -51,6 +51,6 @@ fn plans_charge_what_was_worked_out_by_hand() {
 #[test]
 fn flat_lines_have_the_quantity_one() {
     let lines = lines(&LLM, |meter| Quantity { millionths: if meter == Meter::LlmTokens { 12_500_000 } else { 0 } });
-    let quantities: Vec<&str> = lines.iter().map(|line| line.quantity.as_str()).collect();
+    let quantities: Vec<String> = lines.iter().map(|line| line.quantity.to_string()).collect();
     assert_eq!(quantities, ["1", "12.5", "0"]);
 }

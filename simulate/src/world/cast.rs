@@ -16,6 +16,9 @@ pub(crate) const ONE_CONSUMER: usize = 3;
 /// Calls before its consumer is linked.
 pub(crate) const EARLY_CALLER: usize = 5;
 
+/// Pays for routes; some of its requests turn out to be a test, and are taken back in July.
+pub(crate) const RETRACTING: usize = 6;
+
 /// What a partner builds: which products it calls how often.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Archetype {

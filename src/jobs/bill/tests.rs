@@ -7,6 +7,7 @@ use tollbook_billing::stripe::State;
 use tollbook_schemas::error::Kind;
 use tollbook_schemas::period::parse_instant;
 use tollbook_schemas::tables::Row;
+use tollbook_schemas::tables::billing::BILLING_PROFILE;
 use tollbook_schemas::tables::runs::JOB_RUN;
 use tollbook_simulate::stripe_double::{Options, StripeDouble};
 

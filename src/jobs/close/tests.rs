@@ -15,7 +15,7 @@ use crate::demo::{DemoSettings, Ingested, ingested};
 
 async fn month(folder: &std::path::Path) -> Ingested {
     let world = Settings { seed: 11, events: 1_500, partners: 12, partitions: 2 };
-    ingested(&DemoSettings { world, folder: folder.to_path_buf(), brokers: None }).await.unwrap()
+    ingested(&DemoSettings { world, folder: folder.to_path_buf(), brokers: None, month_after: false }).await.unwrap()
 }
 
 /// A process of its own: it knows nothing but the folder. A call is sent once, so that each fault is met by a run.

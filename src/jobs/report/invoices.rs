@@ -6,7 +6,7 @@ use tollbook_billing::document::{Document, Line, Shadow};
 use tollbook_billing::event::{EventKind, InvoiceEvent, events_of};
 use tollbook_billing::issue::read_documents;
 use tollbook_billing::profile::Profiles;
-use tollbook_report::{ComponentPart, InvoiceDocument, InvoiceLine, Party, ShadowBill, TierPart};
+use tollbook_report::{AdjustedPart, ComponentPart, InvoiceDocument, InvoiceLine, Party, ShadowBill, TierPart};
 use tollbook_schemas::money::{Currency, Money};
 use tollbook_schemas::period::Month;
 use tollbook_schemas::tables::billing::{BILLING_PROFILE, INVOICE_EVENT};
@@ -47,6 +47,7 @@ fn printed(event: &InvoiceEvent, document: &Document, profiles: &Profiles) -> an
     };
     Ok(InvoiceDocument {
         number,
+        credits: body.credits.as_ref().map(|credits| credits.number.clone()),
         invoice_id: document.invoice_id.to_string(),
         issued_on,
         payment_terms_days: body.payment_terms_days,
@@ -83,6 +84,7 @@ fn shadow_of(shadow: &Shadow) -> ShadowBill {
 
 fn line_of(line: &Line, currency: Currency) -> InvoiceLine {
     let working = &line.working;
+    let money = |minor| Money { minor, currency };
     let tiers = working.tiers.iter().map(|tier| TierPart {
         from: tier.from,
         up_to: tier.up_to,
@@ -111,6 +113,13 @@ fn line_of(line: &Line, currency: Currency) -> InvoiceLine {
         tiers: tiers.collect(),
         components: components.collect(),
         exact: working.exact.clone(),
-        amount: Money { minor: line.amount_minor, currency },
+        amount: money(line.amount_minor),
+        adjusts: line.adjusts.as_ref().map(|adjusts| AdjustedPart {
+            month: adjusts.month,
+            billed_quantity: adjusts.billed_quantity,
+            billed: money(adjusts.billed_amount_minor),
+            now_quantity: adjusts.now_quantity,
+            now: money(adjusts.now_amount_minor),
+        }),
     }
 }

@@ -64,6 +64,8 @@ pub struct PushReport {
     pub already_finalised: usize,
     /// Of total 0, recorded now.
     pub nothing_due: Vec<InvoiceId>,
+    /// Issued credit notes of the month, which are not sent: what they give back is given by hand.
+    pub credit_notes: Vec<InvoiceId>,
     /// Refused, or not equal to our document: a person must look.
     pub failed: Vec<Unpushed>,
     /// Not known yet: run the command again.

@@ -1,10 +1,10 @@
-//! Issuers and products: from a table to a checked entry of the catalog.
+//! Issuers: from a table to a checked entry of the catalog.
 
 use std::ops::Range;
 
 use super::Checking;
-use crate::catalog::{Issuer, Product};
-use crate::id::{IssuerId, ProductId};
+use crate::catalog::Issuer;
+use crate::id::IssuerId;
 use crate::period::parse_zone;
 use crate::price::node::Value;
 use crate::price::read::{Reading, Table};
@@ -35,6 +35,17 @@ impl Checking {
             }
             days
         });
+        let adjust_months_max = table.optional(reading, "adjust_months_max", |node, path, reading| {
+            let months = match node.value {
+                Value::Whole(months) => u32::try_from(months).ok().filter(|months| *months <= 1200),
+                _ => None,
+            };
+            if months.is_none() {
+                let what = "adjust_months_max must be 0 to 1200, expected a whole number";
+                reading.flaw(node.at.clone(), path, what, "leave it out to adjust every month, however old");
+            }
+            months
+        });
         table.finish(reading);
         let (id, number_prefix) = (id?, number_prefix?);
         let issuer = Issuer {
@@ -44,6 +55,7 @@ impl Checking {
             number_prefix,
             time_zone: time_zone?,
             payment_terms_days: payment_terms_days?,
+            adjust_months_max: adjust_months_max?,
         };
         if self.catalog.issuers.insert(id.clone(), issuer).is_some() {
             reading.flaw(id_at, "issuer.id", format!("issuer {id} is declared twice"), "remove one, or rename it");
@@ -68,32 +80,5 @@ impl Checking {
             return None;
         }
         Some(prefix)
-    }
-
-    pub(super) fn product(&mut self, mut table: Table<'_>, reading: &mut Reading) -> Option<()> {
-        let whose = "a product";
-        let (id, id_at) = Self::own_id(&mut table, whose, ProductId::parse, reading);
-        let name = table.required(reading, "name", whose, Table::text);
-        let nodes = table.list("routes");
-        let routes = table.required(reading, "routes", whose, Table::texts);
-        table.finish(reading);
-        for (node, route) in nodes.iter().zip(routes.iter().flatten()) {
-            let taken = self.catalog.products.iter().find(|(_, other)| other.routes.contains(route));
-            let (what, mend) = match taken {
-                _ if !route.starts_with('/') => {
-                    ("a route must start with '/'".to_owned(), "write the path prefix, such as \"/maps/\"")
-                }
-                Some((other, _)) => {
-                    (format!("route {route:?} is that of product {other} too"), "give the route to one product")
-                }
-                None => continue,
-            };
-            reading.flaw(node.at.clone(), "product.routes", what, mend);
-        }
-        let (id, product) = (id?, Product { name: name?, routes: routes? });
-        if self.catalog.products.insert(id.clone(), product).is_some() {
-            reading.flaw(id_at, "product.id", format!("product {id} is declared twice"), "remove one, or rename it");
-        }
-        Some(())
     }
 }

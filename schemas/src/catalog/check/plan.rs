@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Checking, listing};
+use super::{Checking, listing, terms};
 use crate::catalog::{PlanVersion, Price, unmetered};
 use crate::id::{IssuerId, MeterId, PlanId, PriceId};
 use crate::money::Currency;
@@ -83,6 +83,8 @@ impl Checking {
             Some(shadow)
         });
         let prices = self.prices(&mut table, &id_at, reading);
+        let rate_limit = table.optional(reading, "rate_limit", terms::rate_limit);
+        let quotas = self.quotas(&mut table, reading);
         table.finish(reading);
         let (id, version, effective_from) = (id?, version?, effective_from?);
         let clash = self
@@ -98,8 +100,20 @@ impl Checking {
             reading.flaw(version_at, "plan.version", what, mend);
             return None;
         }
+        let (rate_limit, quotas) = (rate_limit?, quotas?);
         let (name, issuer, currency) = (name?, issuer?, currency?);
-        let new = PlanVersion { version, effective_from, cadence, shadow_of, name, issuer, currency, prices };
+        let new = PlanVersion {
+            version,
+            effective_from,
+            cadence,
+            shadow_of,
+            name,
+            issuer,
+            currency,
+            prices,
+            rate_limit,
+            quotas,
+        };
         let versions = self.catalog.plans.entry(id).or_default();
         versions.push(new);
         versions.sort_by_key(|plan| plan.version);
@@ -160,6 +174,16 @@ impl Checking {
             None => Some(None),
             Some(text) => self.reference(text, meter_at, ("meter", "price.meter"), MeterId::parse, reading).map(Some),
         });
+        let tax_code = table.optional(reading, "tax_code", |node, path, reading| {
+            let code = Table::text(node, path, reading)?;
+            let is_code = !code.is_empty() && code.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
+            if !is_code || code.len() > 64 {
+                let what = "tax_code must be 1 to 64 letters, digits, '_', '.' or '-'";
+                reading.flaw(node.at.clone(), path, what, "write such as \"txcd_10103001\"");
+                return None;
+            }
+            Some(code)
+        });
         let tariff = tariff(&mut table, reading);
         table.finish(reading);
         if let Some(tariff) = &tariff {
@@ -167,6 +191,7 @@ impl Checking {
             let metered = id.and_then(|id| Some((id, self.catalog.meters.get(id)?)));
             unmetered::refuse(node, tariff, metered, reading);
         }
-        Some(Price { price_id: price_id?, description: description?, meter: meter?, tariff: tariff? })
+        let (price_id, description, meter) = (price_id?, description?, meter?);
+        Some(Price { price_id, description, meter, tariff: tariff?, tax_code: tax_code? })
     }
 }

@@ -4,7 +4,9 @@
 //! compile before it stands here. A key that says what is so without it (a setting's default, a missing step) is left
 //! out. Tiers and cells count from 1.
 
-use crate::catalog::{Aggregation, Exclusion, Issuer, Meter, PlanVersion, Price, Product};
+use crate::catalog::{
+    Aggregation, Exclusion, Issuer, Meter, PlanVersion, Price, Product, Quota, RateLimit, Rule, Sandbox,
+};
 use crate::exact::Direction;
 use crate::period::cadence::{Anchor, Cadence, Length};
 use crate::period::print_instant;
@@ -48,7 +50,8 @@ fn list(texts: &[String]) -> String {
 }
 
 pub(super) fn issuer(issuer: &Issuer) -> Fields {
-    let Issuer { legal_name, address, tax_id, number_prefix, time_zone, payment_terms_days } = issuer;
+    let Issuer { legal_name, address, tax_id, number_prefix, time_zone, payment_terms_days, adjust_months_max } =
+        issuer;
     let mut fields = Fields::default();
     fields.put(&["legal_name"], legal_name);
     fields.put(&["address"], list(address));
@@ -56,14 +59,39 @@ pub(super) fn issuer(issuer: &Issuer) -> Fields {
     fields.put(&["number_prefix"], number_prefix);
     fields.put(&["time_zone"], time_zone);
     fields.put(&["payment_terms_days"], payment_terms_days);
+    fields.put_some(&["adjust_months_max"], adjust_months_max.as_ref());
     fields
 }
 
 pub(super) fn product(product: &Product) -> Fields {
-    let Product { name, routes } = product;
+    let Product { name, routes: _, rules: _, description, terms_version, sandbox } = product;
     let mut fields = Fields::default();
     fields.put(&["name"], name);
-    fields.put(&["routes"], list(routes));
+    fields.put_all(&[], product_rules(product));
+    fields.put_some(&["description"], description.as_ref());
+    fields.put_some(&["terms_version"], terms_version.as_ref());
+    if let Some(Sandbox { product, required_endpoints }) = sandbox {
+        fields.put(&["sandbox", "product"], product);
+        fields.put(&["sandbox", "required_endpoints"], list(required_endpoints));
+    }
+    fields
+}
+
+/// What of a product decides which requests are for it.
+pub(super) fn product_rules(product: &Product) -> Fields {
+    let mut fields = Fields::default();
+    fields.put(&["routes"], list(&product.routes));
+    for (at, Rule { route, host, methods, tags }) in (1..).zip(&product.rules) {
+        let number = format!("{at}");
+        fields.put_some(&["rule", &number, "host"], host.as_ref());
+        fields.put_some(&["rule", &number, "route"], route.as_ref());
+        if !methods.is_empty() {
+            fields.put(&["rule", &number, "method"], methods.iter().cloned().collect::<Vec<_>>().join(", "));
+        }
+        for (key, value) in tags {
+            fields.put(&["rule", &number, "tag", key], value);
+        }
+    }
     fields
 }
 
@@ -96,7 +124,18 @@ pub(super) fn meter(meter: &Meter) -> Fields {
 
 pub(super) fn version(plan: &PlanVersion) -> Fields {
     // The number tells which one it is, and is no field of it.
-    let PlanVersion { version: _, effective_from, cadence, shadow_of, name, issuer, currency, prices } = plan;
+    let PlanVersion {
+        version: _,
+        effective_from,
+        cadence,
+        shadow_of,
+        name,
+        issuer,
+        currency,
+        prices,
+        rate_limit,
+        quotas,
+    } = plan;
     let Cadence { length, anchor } = cadence;
     let mut fields = Fields::default();
     fields.put(&["effective_from"], print_instant(*effective_from));
@@ -116,15 +155,25 @@ pub(super) fn version(plan: &PlanVersion) -> Fields {
     for price in prices {
         fields.put_all(&["price", price.price_id.as_str()], price_fields(price));
     }
+    if let Some(RateLimit { requests, per }) = rate_limit {
+        fields.put(&["rate_limit", "requests"], requests);
+        fields.put(&["rate_limit", "per"], per.as_str());
+    }
+    for (at, Quota { meter, per_month }) in (1..).zip(quotas) {
+        let number = format!("{at}");
+        fields.put(&["quota", &number, "meter"], meter);
+        fields.put(&["quota", &number, "per_month"], per_month);
+    }
     fields
 }
 
 fn price_fields(price: &Price) -> Fields {
-    let Price { price_id: _, description, meter, tariff } = price;
+    let Price { price_id: _, description, meter, tariff, tax_code } = price;
     let Tariff { model, steps, settings } = tariff;
     let mut fields = Fields::default();
     fields.put(&["description"], description);
     fields.put_some(&["meter"], meter.as_ref());
+    fields.put_some(&["tax_code"], tax_code.as_ref());
     fields.put(&["model"], model.as_str());
     put_model(&mut fields, model);
     put_steps(&mut fields, steps);

@@ -5,7 +5,7 @@
 //! - What its meters count: everything of a meter but its name. A meter has no versions, so a changed filter would be a
 //!   changed price of every version that uses it, in the past too: usage of old periods is computed anew with it, and
 //!   late usage is billed as a difference to that. So it is an error, like a changed price.
-//! - What belongs to the products of its meters is told, and is no error: routes grow with an API, most often by paths
+//! - What belongs to the products of its meters is told, and is no error: routes and rules grow with an API, most often by paths
 //!   that nobody called before, and a product under a new id would need new meters and plans for each of them. Old
 //!   invoices are derived with the catalog that was kept.
 
@@ -37,7 +37,12 @@ pub fn broken(then: &Catalog, now: &Catalog, plan: &PlanId, version: u32) -> Vec
         used.iter().filter_map(|meter| meter.product.as_ref()).collect()
     };
     for id in products {
-        changes.extend(entry(Section::Product, id, (then.products.get(id), now.products.get(id)), fields::product));
+        changes.extend(entry(
+            Section::Product,
+            id,
+            (then.products.get(id), now.products.get(id)),
+            fields::product_rules,
+        ));
     }
     for change in changes.iter_mut().filter(|change| change.change == Change::Changed) {
         change.fields.retain(|field| field.path != ["name"]);

@@ -142,7 +142,7 @@ fn why(old: &Catalog, new: &Catalog, plan: &PlanId, at: DateTime<Utc>) -> Vec<St
     for id in old.products.keys().chain(new.products.keys()).collect::<BTreeSet<_>>() {
         let is_used = of_all || used.iter().any(|meter| meter.product.as_ref() == Some(id));
         let both = (old.products.get(id), new.products.get(id));
-        let changed = entry(Section::Product, id, both, fields::product).filter(|_| is_used);
+        let changed = entry(Section::Product, id, both, fields::product_rules).filter(|_| is_used);
         because.extend(changed.map(|_| format!("product {id} changes")));
     }
     because

@@ -1,0 +1,347 @@
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use tollbook_schemas::period::Month;
+
+use super::*;
+use crate::draft::tests::{at, catalog, profiles, registry, usage};
+
+/// Closes months one after the other, each with what was known then.
+#[derive(Default)]
+struct Program {
+    issued: Vec<IssuedDocument>,
+    adjust_months_max: Option<u32>,
+}
+
+impl Program {
+    /// Drafted on the second day after the month.
+    fn draft(&self, month: &str, registry_text: &str, usage_text: &str) -> Drafted {
+        let next = month.parse::<Month>().unwrap().next();
+        self.draft_as_of(&format!("{next}-02"), month, registry_text, usage_text)
+    }
+
+    fn draft_as_of(&self, as_of: &str, month: &str, registry_text: &str, usage_text: &str) -> Drafted {
+        let (registry, mut catalog) = (registry(registry_text), catalog());
+        let (usage, profiles) = (usage(usage_text), profiles());
+        catalog.issuers.values_mut().for_each(|issuer| issuer.adjust_months_max = self.adjust_months_max);
+        let input = DraftInput {
+            month: month.parse().unwrap(),
+            usage: &usage,
+            registry: &registry,
+            catalog: &catalog,
+            profiles: &profiles,
+            pin_json: "{}",
+            as_of: at(as_of),
+        };
+        draft_adjusting(&input, &self.issued).unwrap()
+    }
+
+    fn issue(&mut self, drafted: &Drafted) {
+        let billed = Billed::fold(&self.issued, None).unwrap();
+        let closed: Vec<_> = drafted.documents.iter().filter(|one| billed.slot(&one.slot_id).is_none()).collect();
+        assert!(closed.iter().all(|document| billed.is_current(document)));
+        for document in closed.into_iter().cloned().collect::<Vec<_>>() {
+            let number = format!("N{}", self.issued.len() + 1);
+            self.issued.push(IssuedDocument { document, number, is_voided: false });
+        }
+    }
+
+    fn close(&mut self, month: &str, registry_text: &str, usage_text: &str) -> String {
+        let drafted = self.draft(month, registry_text, usage_text);
+        let told = told(&drafted);
+        self.issue(&drafted);
+        told
+    }
+}
+
+/// Documents as `partner kind total: price[@adjusted month] quantity amount, …`; then who is not adjusted, and why.
+fn told(drafted: &Drafted) -> String {
+    let line = |line: &Line| {
+        let month = line.adjusts.as_ref().map_or(String::new(), |adjusts| format!("@{}", adjusts.month));
+        format!("{}{month} {} {}", line.price_id, line.quantity, line.amount_minor)
+    };
+    let documents = drafted.documents.iter().map(|document| {
+        let body = &document.body;
+        let lines: Vec<String> = body.lines.iter().map(line).collect();
+        let kind = match &body.credits {
+            None => body.kind.as_str().to_owned(),
+            Some(credits) => format!("{} of {}", body.kind.as_str(), credits.number),
+        };
+        format!("{} {kind} {}: {}", body.partner_id, document.total(), lines.join(", "))
+    });
+    let left = drafted.unadjusted.iter().map(|one| format!("{} {}! {}", one.partner_id, one.month, one.reason));
+    documents.chain(left).collect::<Vec<_>>().join(" | ")
+}
+
+/// One row: what was known when each month was closed, and the documents of the last. A plan of 49.00 a month, ten calls
+/// included, 0.10 for each call above.
+#[test]
+fn what_comes_late_is_billed_by_the_next_documents() {
+    let pro = "acme pro 2026-01-01.. UTC";
+    let gone = "acme pro 2026-01-01..2026-04-11 UTC";
+    let june = "acme calls production 2026-04-02T00:00";
+    for (case, closes, expected) in [
+        (
+            "nothing came late",
+            vec![("2026-04", pro, format!("{june} 12")), ("2026-05", pro, format!("{june} 12"))],
+            "acme invoice 49.00 EUR: base 1 4900, calls 0 0",
+        ),
+        (
+            "late usage above the included units",
+            vec![("2026-04", pro, format!("{june} 12")), ("2026-05", pro, format!("{june} 15"))],
+            "acme invoice 49.30 EUR: base 1 4900, calls 0 0, calls@2026-04 3 30",
+        ),
+        (
+            "late usage that crosses the included units pays for what lies above",
+            vec![("2026-04", pro, format!("{june} 8")), ("2026-05", pro, format!("{june} 12"))],
+            "acme invoice 49.20 EUR: base 1 4900, calls 0 0, calls@2026-04 4 20",
+        ),
+        (
+            "late usage within the included units is told at 0",
+            vec![("2026-04", pro, format!("{june} 2")), ("2026-05", pro, format!("{june} 7"))],
+            "acme invoice 49.00 EUR: base 1 4900, calls 0 0, calls@2026-04 5 0",
+        ),
+        (
+            "a correction downwards is a credit note beside the invoice",
+            vec![("2026-04", pro, format!("{june} 20")), ("2026-05", pro, format!("{june} 13"))],
+            "acme invoice 49.00 EUR: base 1 4900, calls 0 0 | acme credit_note of N1 -0.70 EUR: calls@2026-04 -7 -70",
+        ),
+        (
+            "an adjusted month is adjusted from where it stands",
+            vec![
+                ("2026-04", pro, format!("{june} 12")),
+                ("2026-05", pro, format!("{june} 15")),
+                ("2026-06", pro, format!("{june} 14")),
+            ],
+            "acme invoice 49.00 EUR: base 1 4900, calls 0 0 | acme credit_note of N1 -0.10 EUR: calls@2026-04 -1 -10",
+        ),
+        (
+            "what was credited may come back",
+            vec![
+                ("2026-04", pro, format!("{june} 20")),
+                ("2026-05", pro, format!("{june} 13")),
+                ("2026-06", pro, format!("{june} 20")),
+            ],
+            "acme invoice 49.70 EUR: base 1 4900, calls 0 0, calls@2026-04 7 70",
+        ),
+        (
+            "a subscription that had ended is credited in full, with no invoice to ride on",
+            vec![
+                ("2026-04", pro, format!("{june} 12")),
+                ("2026-05", pro, format!("{june} 12")),
+                ("2026-06", gone, format!("{june} 12")),
+            ],
+            "acme credit_note of N2 -49.00 EUR: base@2026-05 -1 -4900",
+        ),
+        (
+            "late usage of who has left makes an invoice of its own",
+            vec![
+                ("2026-04", gone, format!("{june} 12")),
+                ("2026-05", gone, format!("{june} 12")),
+                ("2026-06", gone, format!("{june} 22")),
+            ],
+            "acme invoice 1.00 EUR: calls@2026-04 10 100",
+        ),
+        (
+            "what comes to nothing makes no document of its own",
+            vec![("2026-04", gone, format!("{june} 2")), ("2026-05", gone, format!("{june} 7"))],
+            "",
+        ),
+        (
+            "two months at once, each by its own",
+            vec![
+                ("2026-04", pro, format!("{june} 12")),
+                ("2026-05", pro, format!("{june} 12; acme calls production 2026-05-02T00:00 30")),
+                ("2026-06", pro, format!("{june} 16; acme calls production 2026-05-02T00:00 11")),
+            ],
+            "acme invoice 49.40 EUR: base 1 4900, calls 0 0, calls@2026-04 4 40 | \
+             acme credit_note of N2 -1.90 EUR: calls@2026-05 -19 -190",
+        ),
+        (
+            "a subscription that began earlier than was known",
+            vec![
+                ("2026-04", "acme pro 2026-01-01.. UTC", String::new()),
+                (
+                    "2026-05",
+                    "acme pro 2026-01-01.. UTC; acme seats 2026-04-01.. UTC",
+                    "acme users production 2026-04-02T00:00 a,b".to_owned(),
+                ),
+            ],
+            "acme invoice 54.00 EUR: base 1 4900, calls 0 0, users 0 0, users@2026-04 2 500",
+        ),
+        (
+            "a subscription that moved to another issuer is left to a person",
+            vec![
+                ("2026-04", "acme s1:pro 2026-01-01.. UTC", String::new()),
+                ("2026-05", "acme s1:jp 2026-01-01.. UTC", String::new()),
+            ],
+            "acme invoice 1000 JPY: base 1 1000 | acme 2026-04! subscription s1 moved to another issuer or currency \
+             after invoice N1 billed it; credit the invoice and bill the rest by hand",
+        ),
+        (
+            "who cannot be computed for an earlier month is billed for this one, and told",
+            vec![
+                ("2026-04", "acme pro 2026-01-01.. UTC", String::new()),
+                ("2026-05", "acme s1:nosuch 2026-01-01..2026-05-01 UTC; acme s2:pro 2026-05-01.. UTC", String::new()),
+            ],
+            "acme invoice 49.00 EUR: base 1 4900, calls 0 0 | acme 2026-04! subscription s1 is to plan nosuch, which \
+             the catalog does not have; add the plan, or correct the subscription",
+        ),
+    ] {
+        let mut program = Program::default();
+        let mut last = String::new();
+        for (month, registry_text, usage_text) in &closes {
+            last = program.close(month, registry_text, usage_text);
+        }
+        assert_eq!(last, expected, "{case}");
+        // Closed again, the same month bills nothing new.
+        let (month, registry_text, usage_text) = closes.last().unwrap();
+        let before = program.issued.len();
+        program.close(month, registry_text, usage_text);
+        assert_eq!(program.issued.len(), before, "{case}");
+    }
+}
+
+/// A line says what it is the difference of, with the evidence of all days as they are now; the page's words name the
+/// month once, however often it was adjusted.
+#[test]
+fn an_adjustment_carries_both_figures_and_the_evidence() {
+    let mut program = Program::default();
+    let pro = "acme pro 2026-01-01.. UTC";
+    program.close("2026-04", pro, "acme calls production 2026-04-02T00:00 12");
+    program.close("2026-05", pro, "acme calls production 2026-04-02T00:00 15");
+    program.close("2026-06", "acme pro 2026-05-01.. UTC", "acme calls production 2026-04-02T00:00 15");
+    let lines: Vec<&Line> = program.issued.iter().flat_map(|one| &one.document.body.lines).collect();
+    let first = lines.iter().find(|line| line.adjusts.is_some()).unwrap();
+    let adjusts = first.adjusts.as_ref().unwrap();
+    let figures = |adjusts: &crate::document::Adjusts| {
+        let quantities = (adjusts.billed_quantity.to_string(), adjusts.now_quantity.to_string());
+        (adjusts.billed_amount_minor, adjusts.now_amount_minor, quantities)
+    };
+    assert_eq!(figures(adjusts), (20, 50, ("12".to_owned(), "15".to_owned())));
+    assert_eq!(adjusts.invoice_ids, [program.issued[0].document.invoice_id.clone()]);
+    assert_eq!(first.description, "Calls (adjustment of 2026-04)");
+    assert_eq!((first.usage.len(), first.usage[0].quantity.to_string()), (1, "15".to_owned()));
+    assert_eq!(first.working.exact, "0.5", "how today's amount came about");
+    // The subscription began in May after all: all of April is given back, the adjustment too.
+    let note = &program.issued.iter().find(|one| !one.document.body.kind.is_invoice()).unwrap().document;
+    assert_eq!((note.body.total_minor, note.body.lines.len()), (-4950, 2));
+    let calls = note.body.lines.iter().find(|line| line.price_id.as_str() == "calls").unwrap();
+    assert_eq!(figures(calls.adjusts.as_ref().unwrap()), (50, 0, ("15".to_owned(), "0".to_owned())));
+    assert_eq!((calls.description.as_str(), calls.working.exact.as_str()), ("Calls (adjustment of 2026-04)", "0"));
+    let mut billed_by: Vec<_> = program.issued[..2].iter().map(|one| one.document.invoice_id.clone()).collect();
+    billed_by.sort();
+    assert_eq!(calls.adjusts.as_ref().unwrap().invoice_ids, billed_by);
+}
+
+/// Two drafts that adjust the same month, from the same state: when one was issued, the other may not be.
+#[test]
+fn a_month_is_adjusted_by_one_document_at_a_time() {
+    let mut program = Program::default();
+    let pro = "acme pro 2026-01-01.. UTC";
+    program.close("2026-04", pro, "");
+    let late = "acme calls production 2026-04-02T00:00 30";
+    let draft = |month| program.draft_as_of("2026-06-20", month, pro, late);
+    let (may, june) = (draft("2026-05"), draft("2026-06"));
+    assert!(told(&may).contains("calls@2026-04 30 200") && told(&june).contains("calls@2026-04 30 200"));
+    // A month before them brings in what it brought in.
+    assert!(!told(&draft("2026-03")).contains("@") && draft("2026-03").unadjusted.is_empty());
+    program.issue(&june);
+    let billed = Billed::fold(&program.issued, None).unwrap();
+    assert!(!billed.is_current(&may.documents[0]));
+    assert_eq!(told(&program.draft("2026-05", pro, late)), "acme invoice 49.00 EUR: base 1 4900, calls 0 0");
+}
+
+#[test]
+fn a_voided_month_is_left_to_a_person() {
+    let mut program = Program::default();
+    let pro = "acme pro 2026-01-01.. UTC";
+    program.close("2026-04", pro, "");
+    program.issued[0].is_voided = true;
+    let may = program.draft("2026-05", pro, "acme calls production 2026-04-02T00:00 30");
+    let words = "acme 2026-04! invoice N1 was voided at Stripe, and what its month comes to now is billed by nothing; \
+                 bill it by hand";
+    assert_eq!(told(&may), format!("acme invoice 49.00 EUR: base 1 4900, calls 0 0 | {words}"));
+    assert!(program.draft("2026-05", pro, "").unadjusted.is_empty(), "nothing of it changed");
+}
+
+/// Months before the limit are told, and the others adjusted; what is the same is no matter.
+#[test]
+fn an_issuer_may_limit_how_far_back_it_adjusts() {
+    let pro = "acme pro 2026-01-01.. UTC";
+    for (months_max, expected) in [
+        (None, "calls@2026-03 20 100, calls@2026-04 30 200"),
+        (Some(2), "calls@2026-03 20 100, calls@2026-04 30 200"),
+        (Some(1), "calls@2026-04 30 200 | acme 2026-03! issuer berlin adjusts invoices of the last 1 months only"),
+        (
+            Some(0),
+            "acme 2026-03! issuer berlin adjusts invoices of the last 0 months only (adjust_months_max) | acme 2026-04!",
+        ),
+    ] {
+        let mut program = Program { adjust_months_max: months_max, ..Program::default() };
+        for month in ["2026-02", "2026-03", "2026-04"] {
+            program.close(month, pro, "");
+        }
+        let late = "acme calls production 2026-03-02T00:00 20; acme calls production 2026-04-02T00:00 30";
+        let may = told(&program.draft("2026-05", pro, late));
+        assert!(may.contains(expected), "{months_max:?}: {may}");
+        assert!(!may.contains("2026-02"), "{may}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    /// Whatever is known when, and in whatever order months are closed: when all is known and a last month is closed,
+    /// every month was billed exactly what it comes to, line by line (the sum of adjustments telescopes).
+    #[test]
+    fn in_the_end_every_month_is_billed_what_it_comes_to(
+        rows in prop::collection::vec((0..4_u32, 1..28_u32, 1..40_i64, 0..6_usize), 0..20),
+        ends in prop::option::of(1..28_u32),
+        known_end in 0..6_usize,
+    ) {
+        let months = ["2026-01", "2026-02", "2026-03", "2026-04", "2026-05", "2026-06"];
+        let mut program = Program::default();
+        let known = |until: usize| {
+            let rows = rows.iter().filter(|row| row.3 <= until);
+            let rows: Vec<String> = rows
+                .map(|(month, day, quantity, _)| format!("acme calls production 2026-{:02}-{day:02}T00:00 {quantity}", month + 1))
+                .collect();
+            let registry = match ends {
+                Some(day) if known_end <= until => format!("acme pro 2026-01-01..2026-04-{day:02} UTC; acme s9:seats 2026-01-01.. UTC"),
+                _ => "acme pro 2026-01-01.. UTC; acme s9:seats 2026-01-01.. UTC".to_owned(),
+            };
+            (registry, rows.join("; "))
+        };
+        for (at, month) in months.iter().enumerate() {
+            let (registry, usage) = known(at);
+            program.close(month, &registry, &usage);
+        }
+        let (registry_text, usage_text) = known(usize::MAX);
+        program.close("2026-07", &registry_text, &usage_text);
+        // What each month comes to, drafted as if nothing had been issued; lines of nothing on either side are the same.
+        let mut expected: BTreeMap<(Month, String, String), (i64, String)> = BTreeMap::new();
+        for month in months {
+            for document in Program::default().draft(month, &registry_text, &usage_text).documents {
+                for line in &document.body.lines {
+                    let key = (document.body.month, line.subscription_id.to_string(), line.price_id.to_string());
+                    expected.insert(key, (line.amount_minor, line.quantity.to_string()));
+                }
+            }
+        }
+        let billed = Billed::fold(&program.issued, None).unwrap();
+        let mut found = BTreeMap::new();
+        for (_, slot) in billed.slots() {
+            let month = slot.invoice.document.body.month;
+            if month.to_string() == "2026-07" {
+                continue;
+            }
+            for (subscription_id, price_id, amount, quantity) in slot.figures() {
+                found.insert((month, subscription_id.to_string(), price_id.to_string()), (amount, quantity.to_string()));
+            }
+        }
+        expected.retain(|_, figures| *figures != (0, "0".to_owned()));
+        found.retain(|_, figures| *figures != (0, "0".to_owned()));
+        prop_assert_eq!(found, expected);
+    }
+}

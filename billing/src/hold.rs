@@ -1,0 +1,228 @@
+//! Which drafts may not be issued yet, and why.
+//!
+//! Two kinds of holds, and what ends each:
+//!
+//! - **by hand**: somebody holds a *slot*. It stays held whatever is drafted there, until it is released;
+//! - **by policy**: the *document* meets a rule of [`HoldPolicy`]. It is issued when somebody has approved exactly this
+//!   document: one that was drafted anew with other content is another, and is looked at again. So what was approved is
+//!   what is issued. The rules are looked at anew whenever a month is drafted, listed or issued; that a policy held a
+//!   draft when it was to be issued is also an event, once for each document and rule.
+//!
+//! Takes the events, the profiles and what was issued before; gives for each draft what holds it. [`read`] is the noisy
+//! edge; the rest is pure. What people do is in `act`.
+
+mod act;
+mod acts;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use tollbook_lake::Lake;
+use tollbook_schemas::actor::Actor;
+use tollbook_schemas::id::{InvoiceId, IssuerId, PartnerId, SlotId};
+use tollbook_schemas::money::Currency;
+use tollbook_schemas::period::Month;
+use tollbook_schemas::tables::Row;
+use tollbook_schemas::tables::billing::{BILLING_PROFILE, INVOICE_EVENT};
+
+use crate::billed::IssuedDocument;
+use crate::document::Document;
+use crate::error::BillingError;
+use crate::event::{EventKind, InvoiceEvent, events_of};
+use crate::issue::{Slots, read_documents, read_issued};
+use crate::policy::{HoldPolicy, rules_met};
+use crate::profile::Profiles;
+use crate::register::RegisterRow;
+use crate::stripe::State;
+
+pub use act::{Act, ActDone, Target, act};
+pub use acts::{Acts, Said};
+
+/// The kinds of events that say what is held, and what may be.
+const KINDS: &str = "kind in ('drafted', 'withdrawn', 'issued', 'held', 'released', 'approved')";
+
+/// One thing that holds a draft.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldBy {
+    /// `staff:NAME`, or `system:RULE`.
+    pub actor: String,
+    /// The reason, or the rule's figures.
+    pub what: String,
+}
+
+impl HeldBy {
+    /// The rule, where it is one.
+    fn rule(&self) -> Option<&str> {
+        self.actor.strip_prefix("system:")
+    }
+}
+
+impl fmt::Display for HeldBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "held by {}: {}", self.actor, self.what)
+    }
+}
+
+/// A draft that may not be issued, with everything that holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldDraft {
+    /// Partner.
+    pub partner_id: PartnerId,
+    /// The draft.
+    pub invoice_id: InvoiceId,
+    /// Its slot.
+    pub slot_id: SlotId,
+    /// At least one.
+    pub by: Vec<HeldBy>,
+}
+
+impl HeldDraft {
+    /// How a person lets it go on.
+    #[must_use]
+    pub fn way_out(&self) -> String {
+        let id = &self.invoice_id;
+        let by_hand = self.by.iter().any(|by| by.rule().is_none());
+        let by_rule = self.by.iter().any(|by| by.rule().is_some());
+        let release = by_hand.then(|| format!("`tollbook bill release {id}`"));
+        let approve = by_rule.then(|| format!("`tollbook bill approve {id}`"));
+        release.into_iter().chain(approve).collect::<Vec<_>>().join(" and ")
+    }
+}
+
+impl fmt::Display for HeldDraft {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let by: Vec<String> = self.by.iter().map(ToString::to_string).collect();
+        f.write_str(&by.join("; "))
+    }
+}
+
+/// The slots of one issuer, partner and currency, month by month.
+type SlotLine = (IssuerId, PartnerId, Currency);
+
+/// Issued totals in minor units, by line of slots and month.
+type Past = BTreeMap<SlotLine, BTreeMap<Month, i64>>;
+
+fn line_of(document: &Document) -> SlotLine {
+    let body = &document.body;
+    (body.issuer.issuer_id.clone(), body.partner_id.clone(), body.currency)
+}
+
+/// Everything that decides whether a draft is held.
+#[derive(Debug, Clone)]
+pub struct Holds<'p> {
+    policy: &'p HoldPolicy,
+    acts: Acts,
+    profiles: Profiles,
+    past: Past,
+}
+
+impl<'p> Holds<'p> {
+    /// From what was read. Of the issued documents the invoices are the past, but those that were voided since: nobody owes
+    /// them, so they are no measure of what is usual.
+    #[must_use]
+    pub fn of(policy: &'p HoldPolicy, events: &[InvoiceEvent], issued: &[IssuedDocument], profiles: Profiles) -> Self {
+        let mut past = Past::new();
+        for issued in issued.iter().filter(|issued| !issued.is_voided && issued.document.body.kind.is_invoice()) {
+            let body = &issued.document.body;
+            past.entry(line_of(&issued.document)).or_default().insert(body.month, body.total_minor);
+        }
+        Self { policy, acts: Acts::fold(events), profiles, past }
+    }
+
+    /// What holds a draft; none where it may be issued.
+    #[must_use]
+    pub fn why_held(&self, document: &Document) -> Option<HeldDraft> {
+        let body = &document.body;
+        let by_hand = self.acts.held(&document.slot_id);
+        let mut by: Vec<HeldBy> =
+            by_hand.map(|hold| HeldBy { actor: hold.actor.clone(), what: hold.what.clone() }).into_iter().collect();
+        let nothing = BTreeMap::new();
+        let past = self.past.get(&line_of(document)).unwrap_or(&nothing);
+        let met = rules_met(self.policy, document, self.profiles.version(&body.profile_version_id), past);
+        if !met.is_empty() && !self.is_approved(&document.invoice_id) {
+            by.extend(met.into_iter().map(|met| HeldBy { actor: Actor::rule(met.rule).to_string(), what: met.what }));
+            let own = self.acts.approvals(&document.invoice_id).next();
+            by.extend(own.map(|approval| HeldBy {
+                actor: Actor::rule("four_eyes").to_string(),
+                what: format!("{} approved it, and drafted it too; somebody else must", approval.actor),
+            }));
+        }
+        (!by.is_empty()).then(|| HeldDraft {
+            partner_id: body.partner_id.clone(),
+            invoice_id: document.invoice_id.clone(),
+            slot_id: document.slot_id.clone(),
+            by,
+        })
+    }
+
+    /// Whether an approval of the document counts.
+    fn is_approved(&self, invoice_id: &InvoiceId) -> bool {
+        let counts = |actor: &str| !self.policy.four_eyes || self.acts.drafter(invoice_id) != Some(actor);
+        self.acts.approvals(invoice_id).any(|approval| counts(&approval.actor))
+    }
+}
+
+/// Reads everything that decides about drafts.
+///
+/// # Errors
+/// [`BillingError`].
+pub async fn read<'p>(lake: &Lake, policy: &'p HoldPolicy) -> Result<Holds<'p>, BillingError> {
+    let events = read_events(lake).await?;
+    let issued = if policy.needs_past() { read_issued(lake, None).await? } else { Vec::new() };
+    let profiles = Profiles::read(&lake.rows(&BILLING_PROFILE, None).await?)?;
+    Ok(Holds::of(policy, &events, &issued, profiles))
+}
+
+async fn read_events(lake: &Lake) -> Result<Vec<InvoiceEvent>, BillingError> {
+    events_of(&lake.rows(&INVOICE_EVENT, Some(KINDS)).await?)
+}
+
+/// What holds the current drafts of a month, whether or not they could be issued otherwise.
+///
+/// # Errors
+/// [`BillingError`].
+pub async fn held_drafts(lake: &Lake, month: Month, policy: &HoldPolicy) -> Result<Vec<HeldDraft>, BillingError> {
+    let documents = read_documents(lake, month).await?;
+    let slots = Slots::fold(&read_events(lake).await?)?;
+    let holds = read(lake, policy).await?;
+    let is_current = |document: &&Document| {
+        let (slot_id, invoice_id) = (&document.slot_id, &document.invoice_id);
+        slots.issued_in(slot_id).is_none() && slots.current_draft(slot_id) == Some(invoice_id)
+    };
+    let mut held: Vec<HeldDraft> =
+        documents.values().filter(is_current).filter_map(|document| holds.why_held(document)).collect();
+    held.sort_by(|a, b| (&a.partner_id, &a.invoice_id).cmp(&(&b.partner_id, &b.invoice_id)));
+    Ok(held)
+}
+
+/// Says in a register what is held, and why, before everything else that is noted.
+pub fn mark_held(rows: &mut [RegisterRow], held: &[HeldDraft]) {
+    for row in rows.iter_mut().filter(|row| row.state == Some(State::Draft)) {
+        let Some(held) = held.iter().find(|held| row.invoice_id.as_ref() == Some(&held.invoice_id)) else { continue };
+        row.is_held = true;
+        let noted = std::iter::once(held.to_string()).chain(row.note.take());
+        row.note = Some(noted.collect::<Vec<_>>().join("; "));
+    }
+}
+
+/// Notes the holds by policy as events: once for each document and rule, however often it is found.
+///
+/// # Errors
+/// The lake's.
+pub async fn note(lake: &Lake, held: &[HeldDraft], at: DateTime<Utc>) -> Result<usize, BillingError> {
+    let mut rows: Vec<Row> = Vec::new();
+    for draft in held {
+        let ids = (&draft.invoice_id, &draft.slot_id, &draft.partner_id);
+        for by in &draft.by {
+            let Some(rule) = by.rule() else { continue };
+            let mut event = InvoiceEvent::bare(ids, EventKind::Held, &format!("{}-{rule}", acts::HOLD), 0, at);
+            event.detail = Some(format!("{} {}", by.actor, by.what));
+            rows.push(event.to_row());
+        }
+    }
+    if rows.is_empty() { Ok(0) } else { Ok(lake.append_missing(&INVOICE_EVENT, &rows).await?) }
+}
+
+#[cfg(test)]
+mod tests;

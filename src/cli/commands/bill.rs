@@ -1,0 +1,145 @@
+//! What each step of `bill` prints. `draft`, `issue`, `push` and `sync` print an object a month; what has more to show
+//! has a file of its own beside this one.
+
+mod explain;
+mod hold;
+mod register;
+
+use serde_json::json;
+use tollbook::context::JobContext;
+use tollbook::jobs::{self, bill};
+use tollbook::output::{data, talk};
+use tollbook_schemas::actor::Actor;
+use tollbook_schemas::error::Kind;
+use tollbook_schemas::period::print_instant;
+
+use crate::cli::{Accept, BillStep, Period};
+
+/// Runs a step; gives the exit code.
+pub(in crate::cli) async fn run_bill(context: &JobContext, step: BillStep, json: bool) -> anyhow::Result<u8> {
+    match step {
+        BillStep::Draft { period, actor } => run_draft(context, &period, actor.as_ref()).await?,
+        BillStep::Hold { of, by, as_of } => {
+            hold::print_acted(&bill::hold::hold(context, &of, &by, as_of.as_deref()).await?, json);
+        }
+        BillStep::Release { of, by } => hold::print_acted(&bill::hold::release(context, &of, &by).await?, json),
+        BillStep::Approve { drafts, by } => {
+            hold::print_acted(&bill::hold::approve(context, &drafts, &by).await?, json);
+        }
+        BillStep::Issue { period, accept } => run_issue(context, &period, &accept).await?,
+        BillStep::Push(period) => run_push(context, &period).await?,
+        BillStep::Sync => run_sync(context).await?,
+        // Needs no lake: `run` answers it before one is opened.
+        BillStep::Estimate => return estimate(),
+        BillStep::Explain { line } => {
+            explain::print_explained(&jobs::explain::explain(context, &line).await?, json);
+        }
+        BillStep::Verify { wanted } => run_verify(context, &wanted, json).await?,
+        BillStep::Register { period, csv } => {
+            let as_of = context.as_of(period.as_of.as_deref()).await?;
+            let mut rows = Vec::new();
+            for month in bill::months(context, &period.period, as_of).await? {
+                let of_month = bill::register(context, month, as_of).await?;
+                rows.extend(of_month.into_iter().map(|row| (month, row)));
+            }
+            register::print_register(&rows, csv, json);
+        }
+    }
+    Ok(0)
+}
+
+async fn run_verify(context: &JobContext, wanted: &str, json: bool) -> anyhow::Result<()> {
+    let verified = bill::verify_named(context, wanted).await?;
+    for one in &verified {
+        data(&if json { serde_json::to_string(one)? } else { one.to_string() });
+    }
+    if verified.is_empty() {
+        talk(&format!("{wanted}: no invoice was issued"));
+    }
+    bill::complain_of_different(&verified)
+}
+
+async fn run_draft(context: &JobContext, period: &Period, actor: Option<&Actor>) -> anyhow::Result<()> {
+    let as_of = context.as_of(period.as_of.as_deref()).await?;
+    let mut told_unseen = None;
+    for month in bill::months(context, &period.period, as_of).await? {
+        let result = bill::draft_month_by(context, month, as_of, actor).await?;
+        data(&result.to_json().to_string());
+        result.told().iter().for_each(|line| talk(line));
+        told_unseen = result.unseen.told();
+    }
+    // The same for every month: said once.
+    told_unseen.iter().for_each(|line| talk(line));
+    Ok(())
+}
+
+async fn run_issue(context: &JobContext, period: &Period, accept: &Accept) -> anyhow::Result<()> {
+    let reason = accept.reason.as_deref();
+    let as_of = bill::issue_as_of(context, period.as_of.as_deref(), reason).await?;
+    let mut missing = Vec::new();
+    let mut told_unseen = None;
+    for month in bill::months(context, &period.period, as_of).await? {
+        let result = bill::issue_accepting(context, month, as_of, reason).await?;
+        let bill::IssueResult { issued, reach, unseen } = result;
+        data(
+            &json!({ "month": month, "issued": issued.invoices.len(), "already_issued": issued.already_issued,
+            "not_ended": issued.not_ended.len(), "incomplete": issued.incomplete.len(),
+            "billed_elsewhere": issued.billed_elsewhere.len(), "held": bill::hold::to_json(&issued.held), "reach": reach.map(print_instant),
+            "newer_events": unseen.event_count, "newer_requests": unseen.request_count })
+            .to_string(),
+        );
+        for (partner_id, _) in &issued.not_ended {
+            talk(&format!("{month} {partner_id}: left, because its period has not ended"));
+        }
+        for one in &issued.invoices {
+            one.incomplete.iter().for_each(|told| talk(&format!("{month} {} {}: {told}", one.partner_id, one.number)));
+        }
+        for (partner_id, _) in &issued.billed_elsewhere {
+            talk(&format!("{month} {partner_id}: left, because another invoice has billed its subscription"));
+        }
+        bill::hold::told(month, &issued.held).iter().for_each(|line| talk(line));
+        missing.extend(bill::what_is_missing(context, month, &issued, reach).await?);
+        told_unseen = unseen.told();
+    }
+    told_unseen.iter().for_each(|line| talk(line));
+    bill::complain_of_incomplete(&missing)
+}
+
+async fn run_push(context: &JobContext, period: &Period) -> anyhow::Result<()> {
+    let as_of = context.as_of(period.as_of.as_deref()).await?;
+    let mut reports = Vec::new();
+    for month in bill::months(context, &period.period, as_of).await? {
+        let report = bill::push_month(context, month).await?;
+        data(
+            &json!({ "month": month, "finalised": report.finalised.len(),
+                "already_finalised": report.already_finalised, "nothing_due": report.nothing_due.len(),
+                "credit_notes": report.credit_notes.len(), "failed": report.failed.len(), "unfinished": report.unfinished.len(),
+                "write_requests": report.write_request_count })
+            .to_string(),
+        );
+        reports.push(report);
+    }
+    bill::complain(&reports)
+}
+
+async fn run_sync(context: &JobContext) -> anyhow::Result<()> {
+    let report = bill::sync(context).await?;
+    data(&bill::payments(&report).to_string());
+    bill::not_to_be_paid(&report).iter().for_each(|line| talk(line));
+    bill::complain_of_sync(&report)
+}
+
+/// Answers each line of stdin; the exit code tells whether one was refused.
+pub(in crate::cli) fn estimate() -> anyhow::Result<u8> {
+    let mut refused = false;
+    for line in std::io::stdin().lines() {
+        let line = line?;
+        if line.trim().is_empty() {
+            continue;
+        }
+        let answer = tollbook_billing::rating::estimate::line(&line);
+        refused |= serde_json::from_str::<serde_json::Value>(&answer)?.get("error").is_some();
+        data(&answer);
+    }
+    Ok(if refused { Kind::Reject.exit_code() } else { 0 })
+}

@@ -1,0 +1,99 @@
+//! `[billing]`: who must see a draft before it becomes an invoice. It changes no document, so it is no part of the pin and
+//! may be changed at any time: the next `bill draft`, `issue` or `register` looks at it.
+
+use serde::Deserialize;
+use tollbook_billing::policy::{CustomerField, Deviation, HoldPolicy, IssuerField};
+use tollbook_schemas::decimal::Decimal;
+use tollbook_schemas::nearest::nearest;
+
+use super::place::WrongValue;
+
+/// `[billing]`: the section and each key may be left out.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BillingSection {
+    /// What is held until somebody approves it.
+    #[serde(default)]
+    pub hold: HoldSection,
+}
+
+/// `[billing.hold]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HoldSection {
+    /// Totals further than this from the mean of the trailing three issued periods are held; none by default.
+    pub deviation_percent: Option<u32>,
+    /// Smaller differences than this are not held, in major units; "0" by default.
+    pub deviation_minimum: Option<Decimal>,
+    /// Whether the first invoice of an issuer, partner and currency is held; false by default.
+    pub first_invoice: Option<bool>,
+    /// Whether an invoice of a total below 0 is held; true by default.
+    pub negative_total: Option<bool>,
+    /// Whether credit notes are held; false by default.
+    pub credit_note: Option<bool>,
+    /// Whether every draft is held; false by default.
+    pub every_invoice: Option<bool>,
+    /// Fields without which an invoice is held: of the issuer.
+    pub issuer_fields: Option<Vec<String>>,
+    /// The same of the billing profile.
+    pub customer_fields: Option<Vec<String>>,
+    /// Whether only somebody else than who drafted may approve; false by default.
+    pub four_eyes: Option<bool>,
+}
+
+impl HoldSection {
+    /// The policy.
+    ///
+    /// # Errors
+    /// What the types do not say, at its place.
+    pub(super) fn policy(&self) -> Result<HoldPolicy, WrongValue> {
+        let usual = HoldPolicy::default();
+        let wrong = |key: &str, what: String, mend: String| WrongValue::at(&["billing", "hold", key], what, mend);
+        let minimum = self.deviation_minimum.unwrap_or(Decimal::ZERO);
+        if minimum.is_negative() {
+            let what = format!("[billing.hold] deviation_minimum is {minimum}, below 0");
+            return Err(wrong("deviation_minimum", what, "write an amount such as \"10\"".to_owned()));
+        }
+        if self.deviation_minimum.is_some() && self.deviation_percent.is_none() {
+            let what = "[billing.hold] deviation_minimum without deviation_percent holds nothing".to_owned();
+            return Err(wrong("deviation_minimum", what, "add such as deviation_percent = 50".to_owned()));
+        }
+        let fields = |key: &str, field: &String, words: Vec<&str>| {
+            let mend = match nearest(field, words.iter().copied()) {
+                Some(meant) => format!("did you mean {meant}?"),
+                None => format!("use {}", words.join(", ")),
+            };
+            wrong(key, format!("[billing.hold] {key}: {field:?} is no field"), mend)
+        };
+        let issuer_fields = match &self.issuer_fields {
+            None => usual.issuer_fields,
+            Some(given) => {
+                let read = |field: &String| {
+                    let unknown = || fields("issuer_fields", field, IssuerField::words());
+                    IssuerField::parse(field).ok_or_else(unknown)
+                };
+                given.iter().map(read).collect::<Result<_, _>>()?
+            }
+        };
+        let customer_fields = match &self.customer_fields {
+            None => usual.customer_fields,
+            Some(given) => {
+                let read = |field: &String| {
+                    let unknown = || fields("customer_fields", field, CustomerField::words());
+                    CustomerField::parse(field).ok_or_else(unknown)
+                };
+                given.iter().map(read).collect::<Result<_, _>>()?
+            }
+        };
+        Ok(HoldPolicy {
+            deviation: self.deviation_percent.map(|limit_percent| Deviation { limit_percent, minimum }),
+            first_invoice: self.first_invoice.unwrap_or(usual.first_invoice),
+            negative_total: self.negative_total.unwrap_or(usual.negative_total),
+            credit_note: self.credit_note.unwrap_or(usual.credit_note),
+            every_invoice: self.every_invoice.unwrap_or(usual.every_invoice),
+            issuer_fields,
+            customer_fields,
+            four_eyes: self.four_eyes.unwrap_or(usual.four_eyes),
+        })
+    }
+}

@@ -1,0 +1,65 @@
+//! The document once more: its content in this crate's own form, and the text that it makes. Keys stand in the order of
+//! their names, numbers that are no counts are texts, instants are RFC 3339 in UTC: what `docs/architecture.md` calls the
+//! canonical JSON of an invoice.
+
+use chrono::NaiveDate;
+use serde::Serialize;
+
+use crate::rating::Working;
+
+/// What one line billed on one UTC day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct BilledDay {
+    pub(crate) event_count: i64,
+    pub(crate) event_date: NaiveDate,
+    pub(crate) quantity: String,
+    pub(crate) slice_count: usize,
+    pub(crate) usage_sha256: String,
+}
+
+/// One printed line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Line {
+    pub(crate) amount_minor: i64,
+    pub(crate) description: String,
+    pub(crate) line_number: usize,
+    pub(crate) meter_id: Option<String>,
+    pub(crate) plan_id: String,
+    pub(crate) plan_version: u32,
+    pub(crate) price_id: String,
+    pub(crate) price_model: String,
+    pub(crate) quantity: String,
+    pub(crate) span_end: String,
+    pub(crate) span_start: String,
+    pub(crate) subscription_id: String,
+    pub(crate) unit: Option<String>,
+    pub(crate) usage: Vec<BilledDay>,
+    pub(crate) working: Working,
+}
+
+/// Who issues.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct IssuedBy {
+    pub(crate) address: Vec<String>,
+    pub(crate) issuer_id: String,
+    pub(crate) legal_name: String,
+    pub(crate) tax_id: Option<String>,
+}
+
+/// The content of an invoice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Body {
+    pub(crate) catalog_sha256: String,
+    pub(crate) currency: String,
+    pub(crate) format: u32,
+    pub(crate) issuer: IssuedBy,
+    pub(crate) lines: Vec<Line>,
+    pub(crate) month: String,
+    pub(crate) partner_id: String,
+    pub(crate) payment_terms_days: i64,
+    pub(crate) period_end: String,
+    pub(crate) period_start: String,
+    pub(crate) pin: String,
+    pub(crate) profile_version_id: String,
+    pub(crate) total_minor: i64,
+}

@@ -1,0 +1,347 @@
+//! A price once more: what a quantity costs, from `docs/money.md` and not from `billing/rating`. Takes a price of the
+//! catalog and what was used, gives minor units and the working that is printed beside them. Exact to the one rounding.
+//!
+//! What the catalog keeps out of plans (prices of single events, prorated units) is an error here.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use tollbook_schemas::exact::Direction;
+use tollbook_schemas::money::Currency;
+use tollbook_schemas::price::setting::{
+    FixedFeeAtZeroTotal, Limits, NegativeTotal, PackageRemainder, QuantityBasis, TierEdge, ZeroUsageFirstTierFlat,
+};
+use tollbook_schemas::price::{Cell, Percentage, PriceModel, Steps, Tariff, Tier};
+
+use crate::number::Ratio;
+
+/// Values of dimensions.
+pub type Dimensions = BTreeMap<String, String>;
+
+/// What one price is applied to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Used {
+    /// The meter's quantity; 1 of a flat price.
+    pub quantity: Ratio,
+    /// Requests that have a value.
+    pub event_count: Option<i64>,
+    /// The quantity by dimensions, of a meter that counts or sums.
+    pub groups: Option<BTreeMap<Dimensions, Ratio>>,
+}
+
+/// One tier of a graduated price, as printed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TierWorking {
+    exact: String,
+    flat_price: String,
+    from: String,
+    quantity: String,
+    unit_price: String,
+    up_to: Option<String>,
+}
+
+/// One part of a sum, as printed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PartWorking {
+    exact: String,
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quantity: Option<String>,
+}
+
+/// How an amount came about, as printed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Working {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    billable: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    components: Vec<PartWorking>,
+    exact: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tiers: Vec<TierWorking>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unit_price: Option<String>,
+}
+
+/// One part of a sum.
+struct Part {
+    name: String,
+    quantity: Option<Ratio>,
+    exact: Ratio,
+}
+
+fn part(name: impl Into<String>, quantity: Option<Ratio>, exact: Ratio) -> Part {
+    Part { name: name.into(), quantity, exact }
+}
+
+/// What a model makes of a quantity.
+struct Priced {
+    billable: Ratio,
+    parts: Vec<Part>,
+    tiers: Vec<TierWorking>,
+}
+
+impl Priced {
+    fn of(billable: &Ratio, parts: Vec<Part>) -> Self {
+        Self { billable: billable.clone(), parts, tiers: Vec::new() }
+    }
+
+    fn sum(&self) -> Ratio {
+        self.parts.iter().map(|part| part.exact.clone()).sum()
+    }
+}
+
+/// What is due, in minor units, and how it came about.
+///
+/// # Errors
+/// Why there is no amount, in words.
+pub fn price(tariff: &Tariff, used: &Used, currency: Currency) -> Result<(i64, Working), String> {
+    if tariff.settings.quantity_basis == QuantityBasis::Prorated {
+        return Err("a plan has no prorated units".to_owned());
+    }
+    let mut priced = if used.quantity.is_negative() {
+        if tariff.settings.negative_total == NegativeTotal::Refused {
+            return Err(format!("the quantity {} is below zero", used.quantity.text()));
+        }
+        Priced::of(&Ratio::whole(0), Vec::new())
+    } else {
+        let mut priced = of_model(tariff, used)?;
+        let in_order: [fn(&Steps, &mut Priced); 2] = match tariff.settings.limits {
+            Limits::BeforeDiscount => [hold_in_limits, take_discount],
+            Limits::AfterDiscount => [take_discount, hold_in_limits],
+        };
+        in_order.iter().for_each(|step| step(&tariff.steps, &mut priced));
+        priced
+    };
+    let exact = priced.sum();
+    let minor = exact.to_minor(currency.exponent(), currency.step_minor());
+    let minor = minor.ok_or_else(|| format!("{} {currency} does not fit 63 bits of minor units", exact.text()))?;
+    let is_bare = tariff.steps == Steps::default();
+    let working = match &tariff.model {
+        PriceModel::Flat { .. } if is_bare => Working::default(),
+        PriceModel::PerUnit { unit_price } if is_bare => {
+            Working { unit_price: Some(Ratio::decimal(*unit_price).text()), ..Working::default() }
+        }
+        PriceModel::Graduated { .. } if is_bare => {
+            Working { tiers: std::mem::take(&mut priced.tiers), ..Working::default() }
+        }
+        _ => Working {
+            billable: Some(priced.billable.text()),
+            components: priced
+                .parts
+                .into_iter()
+                .map(|part| PartWorking {
+                    exact: part.exact.text(),
+                    name: part.name,
+                    quantity: part.quantity.as_ref().map(Ratio::text),
+                })
+                .collect(),
+            ..Working::default()
+        },
+    };
+    Ok((minor, Working { exact: exact.text(), ..working }))
+}
+
+/// Conversion, rounding of the quantity.
+fn converted(steps: &Steps, quantity: &Ratio) -> Result<Ratio, String> {
+    let mut quantity = quantity.clone();
+    if let Some(convert) = steps.convert {
+        let by = Ratio::decimal(convert.multiply_by).over(&Ratio::decimal(convert.divide_by));
+        quantity = &quantity * &by.ok_or("a conversion divides by 0")?;
+    }
+    if let Some(round) = steps.round_quantity {
+        let step = Ratio::decimal(round.to_multiple_of);
+        quantity = quantity.to_multiple(&step, round.direction).ok_or("a quantity is rounded to multiples of 0")?;
+    }
+    Ok(quantity)
+}
+
+fn above_zero(number: Ratio) -> Ratio {
+    number.max(Ratio::whole(0))
+}
+
+fn per_cent(percent: tollbook_schemas::decimal::Decimal, of: &Ratio) -> Ratio {
+    &(&Ratio::decimal(percent) * of) / 100
+}
+
+fn of_model(tariff: &Tariff, used: &Used) -> Result<Priced, String> {
+    let mut units = converted(&tariff.steps, &used.quantity)?;
+    if let Some(included) = tariff.steps.included {
+        units = above_zero(&units - &Ratio::decimal(included));
+    }
+    let pays_at_zero = tariff.settings.zero_usage_first_tier_flat == ZeroUsageFirstTierFlat::Charged;
+    Ok(match &tariff.model {
+        PriceModel::Flat { amount } => Priced::of(&units, vec![part("amount", None, Ratio::decimal(*amount))]),
+        PriceModel::PerUnit { unit_price } => {
+            let exact = &units * &Ratio::decimal(*unit_price);
+            Priced::of(&units, vec![part("units", Some(units.clone()), exact)])
+        }
+        PriceModel::Graduated { tiers } => graduated(tiers, &units, pays_at_zero),
+        PriceModel::Volume { tiers } => {
+            let place = match tariff.settings.tier_edge {
+                TierEdge::HalfOpen => units.clone(),
+                TierEdge::Ceil => units.to_multiple(&Ratio::whole(1), Direction::Up).ok_or("no whole unit")?,
+            };
+            let holds = |tier: &Tier| tier.up_to.is_none_or(|up_to| place <= Ratio::decimal(up_to));
+            let at = tiers.iter().position(holds).ok_or("a volume price has no tier for the quantity")?;
+            let (unit_price, flat) = (Ratio::decimal(tiers[at].unit_price), Ratio::decimal(tiers[at].flat_price));
+            let mut parts = Vec::new();
+            if !unit_price.is_zero() {
+                parts.push(part(format!("tier {} units", at + 1), Some(units.clone()), &units * &unit_price));
+            }
+            if !flat.is_zero() && (pays_at_zero || !units.is_zero()) {
+                parts.push(part(format!("tier {} flat", at + 1), None, flat));
+            }
+            Priced::of(&units, parts)
+        }
+        PriceModel::Package { package_size, package_price, free_units } => {
+            let sold = above_zero(&units - &Ratio::decimal(*free_units));
+            let size = Ratio::decimal(*package_size);
+            let direction = match tariff.settings.package_remainder {
+                PackageRemainder::Full => Direction::Up,
+                PackageRemainder::Down => Direction::Down,
+            };
+            let covered = sold.to_multiple(&size, direction).ok_or("a package of 0 units")?;
+            let packages = covered.over(&size).ok_or("a package of 0 units")?;
+            let exact = &packages * &Ratio::decimal(*package_price);
+            Priced::of(&units, vec![part("packages", Some(packages), exact)])
+        }
+        PriceModel::Percentage(percentage) => {
+            let fee_at_zero = tariff.settings.fixed_fee_at_zero_total == FixedFeeAtZeroTotal::Charged;
+            of_percentage(percentage, used, fee_at_zero)?
+        }
+        PriceModel::GraduatedPercentage { tiers } => {
+            let mut parts = Vec::new();
+            let mut from = Ratio::whole(0);
+            for (at, tier) in tiers.iter().enumerate() {
+                let is_entered = units > from;
+                if is_entered || at == 0 {
+                    let up_to = tier.up_to.map_or(units.clone(), |up_to| units.clone().min(Ratio::decimal(up_to)));
+                    let inside = &up_to - &from;
+                    if !Ratio::decimal(tier.percent).is_zero() {
+                        let exact = per_cent(tier.percent, &inside);
+                        parts.push(part(format!("tier {} percentage", at + 1), Some(inside), exact));
+                    }
+                    let flat = Ratio::decimal(tier.flat_price);
+                    if !flat.is_zero() && (is_entered || pays_at_zero) {
+                        parts.push(part(format!("tier {} flat", at + 1), None, flat));
+                    }
+                }
+                from = tier.up_to.map_or(units.clone(), Ratio::decimal);
+            }
+            Priced::of(&units, parts)
+        }
+        PriceModel::Matrix { dimensions, cells, default_unit_price } => {
+            let default = default_unit_price.map(Ratio::decimal);
+            matrix(dimensions, cells, default.as_ref(), &tariff.steps, used)?
+        }
+        PriceModel::Dynamic { multiplier } => {
+            let exact = &used.quantity * &Ratio::decimal(*multiplier);
+            Priced::of(&used.quantity, vec![part("amount", Some(used.quantity.clone()), exact)])
+        }
+    })
+}
+
+/// Each unit at the price of its own tier; a tier that is entered may cost a flat price. The first is always entered.
+fn graduated(tiers: &[Tier], units: &Ratio, pays_at_zero: bool) -> Priced {
+    let mut priced = Priced::of(units, Vec::new());
+    let mut from = Ratio::whole(0);
+    for (at, tier) in tiers.iter().enumerate() {
+        if at == 0 || *units > from {
+            let top = tier.up_to.map_or(units.clone(), |up_to| units.clone().min(Ratio::decimal(up_to)));
+            let inside = &top - &from;
+            let (unit_price, flat) = (Ratio::decimal(tier.unit_price), Ratio::decimal(tier.flat_price));
+            let cost = &inside * &unit_price;
+            let flat_due = if pays_at_zero || !units.is_zero() { flat.clone() } else { Ratio::whole(0) };
+            if !unit_price.is_zero() {
+                priced.parts.push(part(format!("tier {} units", at + 1), Some(inside.clone()), cost.clone()));
+            }
+            if !flat_due.is_zero() {
+                priced.parts.push(part(format!("tier {} flat", at + 1), None, flat_due.clone()));
+            }
+            priced.tiers.push(TierWorking {
+                exact: (&cost + &flat_due).text(),
+                flat_price: flat.text(),
+                from: from.text(),
+                quantity: inside.text(),
+                unit_price: unit_price.text(),
+                up_to: tier.up_to.map(|up_to| Ratio::decimal(up_to).text()),
+            });
+        }
+        from = tier.up_to.map_or(units.clone(), Ratio::decimal);
+    }
+    priced
+}
+
+fn of_percentage(percentage: &Percentage, used: &Used, fee_at_zero: bool) -> Result<Priced, String> {
+    let Percentage { percent, fixed_fee, event_minimum, event_maximum, free_events, free_total } = percentage;
+    let fee = Ratio::decimal(*fixed_fee);
+    let by_event = event_minimum.is_some() || event_maximum.is_some() || free_events.is_some();
+    if by_event || (free_total.is_some() && !fee.is_zero()) {
+        return Err("a plan has no prices of single events".to_owned());
+    }
+    let total = &used.quantity;
+    if total.is_zero() && !fee_at_zero {
+        return Ok(Priced::of(total, Vec::new()));
+    }
+    let charged = above_zero(total - &free_total.map_or(Ratio::whole(0), Ratio::decimal));
+    let mut parts = vec![part("percentage", Some(charged.clone()), per_cent(*percent, &charged))];
+    if !fee.is_zero() {
+        let count = Ratio::whole(used.event_count.ok_or("nobody says how many requests there were")?);
+        parts.push(part("fixed_fee", Some(count.clone()), &count * &fee));
+    }
+    Ok(Priced::of(total, parts))
+}
+
+fn matrix(
+    dimensions: &[String],
+    cells: &[Cell],
+    default: Option<&Ratio>,
+    steps: &Steps,
+    used: &Used,
+) -> Result<Priced, String> {
+    let mut priced = Priced::of(&Ratio::whole(0), Vec::new());
+    let Some(groups) = &used.groups else {
+        return if used.quantity.is_zero() { Ok(priced) } else { Err("the usage is not split".to_owned()) };
+    };
+    let mut by_values: BTreeMap<Vec<&str>, Ratio> = BTreeMap::new();
+    for (values, quantity) in groups {
+        if quantity.is_negative() {
+            return Err(format!("the quantity {} is below zero", quantity.text()));
+        }
+        let value = |name: &String| values.get(name).map(String::as_str).ok_or(format!("usage without {name}"));
+        let values = dimensions.iter().map(value).collect::<Result<Vec<_>, _>>()?;
+        let sum = by_values.entry(values).or_insert(Ratio::whole(0));
+        *sum = &*sum + quantity;
+    }
+    for (values, quantity) in by_values {
+        let named = values.join(", ");
+        let cell = cells.iter().find(|cell| cell.values == values).map(|cell| Ratio::decimal(cell.unit_price));
+        let unit_price = cell.or(default.cloned()).ok_or(format!("the matrix has no cell {named}"))?;
+        let quantity = converted(steps, &quantity)?;
+        priced.billable = &priced.billable + &quantity;
+        priced.parts.push(part(format!("cell {named}"), Some(quantity.clone()), &quantity * &unit_price));
+    }
+    Ok(priced)
+}
+
+fn hold_in_limits(steps: &Steps, priced: &mut Priced) {
+    let sum = priced.sum();
+    let least = steps.minimum.map(Ratio::decimal).filter(|least| *least > sum);
+    let most = steps.maximum.map(Ratio::decimal).filter(|most| *most < sum);
+    for (name, limit) in [("minimum", least), ("maximum", most)] {
+        priced.parts.extend(limit.map(|limit| part(name, None, &limit - &sum)));
+    }
+}
+
+fn take_discount(steps: &Steps, priced: &mut Priced) {
+    if let Some(percent) = steps.discount_percent {
+        let off = -&per_cent(percent, &priced.sum());
+        if !off.is_zero() {
+            priced.parts.push(part("discount", None, off));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,271 @@
+//! What was issued: the text of a document with the event that made it an invoice, and whether everything that the lake
+//! keeps beside the text says the same. Nothing stored is believed: ids are derived anew, rows are compared with the text.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+use tollbook_lake::{Lake, as_text};
+use tollbook_schemas::decimal::Decimal;
+use tollbook_schemas::id::{InvoiceId, LineId, SlotId};
+use tollbook_schemas::period::parse_instant;
+use tollbook_schemas::tables::billing::{BILLED_USAGE, INVOICE, INVOICE_EVENT, INVOICE_LINE};
+use tollbook_schemas::tables::{Row, Table, Value as Cell};
+
+use crate::Wanted;
+use crate::compare::Difference;
+use crate::error::VerifyError;
+
+/// The JSON object of a document or line.
+pub(crate) type Object = Map<String, Value>;
+
+/// An issued invoice as stored.
+pub(crate) struct Stored {
+    /// As the row has it.
+    pub(crate) invoice_id: String,
+    pub(crate) text: String,
+    pub(crate) body: Object,
+    pub(crate) row: Row,
+    /// The `issued` event.
+    pub(crate) event: Row,
+}
+
+impl Stored {
+    /// A text of the document; empty where it has none.
+    pub(crate) fn text_of(&self, key: &str) -> &str {
+        self.body.get(key).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// The issuer that the document names.
+    pub(crate) fn issuer_id(&self) -> &str {
+        self.body.get("issuer").and_then(|issuer| issuer.get("issuer_id")?.as_str()).unwrap_or_default()
+    }
+
+    /// Its printed lines.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = &Object> {
+        self.body.get("lines").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_object)
+    }
+
+    pub(crate) fn number(&self) -> &str {
+        self.event.text("number").unwrap_or_default()
+    }
+}
+
+/// All `issued` events.
+pub(crate) async fn issued_events(lake: &Lake) -> Result<Vec<Row>, VerifyError> {
+    Ok(lake.rows(&INVOICE_EVENT, Some("kind = 'issued'")).await?)
+}
+
+/// The issued invoices that are wanted, by issuer and number.
+///
+/// # Errors
+/// [`VerifyError::NotIssued`] where none is; [`VerifyError::Stored`] for a row that cannot be read.
+pub(crate) async fn read(lake: &Lake, wanted: &Wanted, events: &[Row]) -> Result<Vec<Stored>, VerifyError> {
+    let named = |event: &&Row| match wanted {
+        Wanted::Month(_) => true,
+        Wanted::Invoice(name) => [event.text("invoice_id"), event.text("number")].contains(&Some(name)),
+    };
+    let mut chosen: BTreeMap<&str, &Row> = BTreeMap::new();
+    for event in events.iter().filter(named) {
+        chosen.entry(event.text("invoice_id").unwrap_or_default()).or_insert(event);
+    }
+    if let (Wanted::Invoice(name), true) = (wanted, chosen.is_empty()) {
+        return Err(VerifyError::NotIssued(name.clone()));
+    }
+    let condition = match wanted {
+        Wanted::Month(month) => format!("period = '{month}'"),
+        Wanted::Invoice(_) => {
+            let ids: Vec<String> = chosen.keys().map(|id| as_text(id)).collect();
+            format!("invoice_id in ({})", ids.join(", "))
+        }
+    };
+    let mut found: BTreeMap<(String, String, String), Stored> = BTreeMap::new();
+    for row in lake.rows(&INVOICE, Some(&condition)).await? {
+        let invoice_id = row.text("invoice_id").unwrap_or_default().to_owned();
+        let Some(event) = chosen.get(invoice_id.as_str()).map(|event| (*event).clone()) else { continue };
+        let text = row.text("document").unwrap_or_default().to_owned();
+        let body = serde_json::from_str(&text).map_err(|error| VerifyError::Stored {
+            table: INVOICE.name,
+            what: format!("the document of {invoice_id} is no JSON object: {error}"),
+        })?;
+        let key = |column: &str| event.text(column).unwrap_or_default().to_owned();
+        let key = (key("issuer_id"), key("number"), invoice_id.clone());
+        found.insert(key, Stored { invoice_id, text, body, row, event });
+    }
+    if let (Wanted::Invoice(name), true) = (wanted, found.is_empty()) {
+        let what = format!("invoice {name} was issued, and its document is not there; put the lake back from a copy");
+        return Err(VerifyError::Stored { table: INVOICE.name, what });
+    }
+    Ok(found.into_values().collect())
+}
+
+/// A cell as a person reads it.
+fn shown(cell: &Cell) -> Option<String> {
+    Some(match cell {
+        Cell::Null => return None,
+        Cell::Text(text) => text.clone(),
+        Cell::Int(number) => number.to_string(),
+        Cell::Decimal(number) => number.to_string(),
+        Cell::Instant(at) => tollbook_schemas::period::print_instant(*at),
+        Cell::Date(date) => date.to_string(),
+        other => format!("{other:?}"),
+    })
+}
+
+/// The columns of a row that are not as expected.
+fn columns(table: &Table, row: &Row, expected: &[(&str, Cell)]) -> Option<Difference> {
+    let (column, cell) = expected.iter().find(|(column, cell)| row.get(column) != cell)?;
+    Some(Difference {
+        field: format!("{}.{column}", table.name),
+        stored: shown(row.get(column)),
+        rederived: shown(cell),
+        ..Difference::default()
+    })
+}
+
+fn text(object: &Object, key: &str) -> Cell {
+    object.get(key).and_then(Value::as_str).into()
+}
+
+fn int(object: &Object, key: &str) -> Cell {
+    object.get(key).and_then(Value::as_i64).into()
+}
+
+fn instant(object: &Object, key: &str) -> Cell {
+    object.get(key).and_then(Value::as_str).and_then(|text| parse_instant(text).ok()).into()
+}
+
+fn decimal(object: &Object, key: &str) -> Cell {
+    object.get(key).and_then(Value::as_str).and_then(|text| text.parse::<Decimal>().ok()).into()
+}
+
+fn length(length: usize) -> Cell {
+    i64::try_from(length).unwrap_or(i64::MAX).into()
+}
+
+/// Everything that the lake keeps beside the text of one invoice, compared with it.
+///
+/// # Errors
+/// The lake's.
+pub(crate) async fn check(lake: &Lake, stored: &Stored, events: &[Row]) -> Result<Vec<Difference>, VerifyError> {
+    let mut found = Vec::new();
+    let invoice_id = InvoiceId::derive([&stored.text]);
+    let period = || text(&stored.body, "month");
+    let month = stored.text_of("month");
+    let [issuer_id, partner_id, currency] =
+        [stored.issuer_id(), stored.text_of("partner_id"), stored.text_of("currency")];
+    let slot_id = SlotId::derive([issuer_id, partner_id, currency, month]);
+    let of_rows = format!("invoice_id = {}", as_text(&stored.invoice_id));
+    let mut lines = by_key(lake, &INVOICE_LINE, &of_rows, &mut found).await?;
+    let mut days = by_key(lake, &BILLED_USAGE, &of_rows, &mut found).await?;
+    for line in stored.lines() {
+        let number = line.get("line_number").and_then(Value::as_u64).unwrap_or_default();
+        let named = |found: Difference| found.of_line(number, line["description"].as_str().unwrap_or_default());
+        let line_id = LineId::derive([stored.invoice_id.as_str(), &number.to_string()]);
+        let expected = [
+            ("line_number", int(line, "line_number")),
+            ("partner_id", partner_id.into()),
+            ("subscription_id", text(line, "subscription_id")),
+            ("plan_id", text(line, "plan_id")),
+            ("plan_version", int(line, "plan_version")),
+            ("price_id", text(line, "price_id")),
+            ("meter_id", text(line, "meter_id")),
+            ("price_model", text(line, "price_model")),
+            ("description", text(line, "description")),
+            ("quantity", decimal(line, "quantity")),
+            ("working", line.get("working").map(Value::to_string).into()),
+            ("amount_minor", int(line, "amount_minor")),
+            ("currency", currency.into()),
+            ("period_start", instant(line, "span_start")),
+            ("period_end", instant(line, "span_end")),
+            ("period", period()),
+        ];
+        found.extend(match lines.remove(&vec![line_id.to_string()]) {
+            Some(row) => columns(&INVOICE_LINE, &row, &expected).map(named),
+            None => Some(named(Difference::told(INVOICE_LINE.name, format!("it has no row {line_id}")))),
+        });
+        for day in line.get("usage").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_object) {
+            let date = day.get("event_date").and_then(Value::as_str).unwrap_or_default();
+            let expected = [
+                ("quantity", decimal(day, "quantity")),
+                ("event_count", int(day, "event_count")),
+                ("slice_count", int(day, "slice_count")),
+                ("usage_sha256", text(day, "usage_sha256")),
+                ("period", period()),
+            ];
+            let of_day = |found: Difference| Difference { note: Some(format!("of {date}")), ..named(found) };
+            found.extend(match days.remove(&vec![line_id.to_string(), date.to_owned()]) {
+                Some(row) => columns(&BILLED_USAGE, &row, &expected).map(of_day),
+                None => Some(named(Difference::told(BILLED_USAGE.name, format!("it has no row of {line_id}, {date}")))),
+            });
+        }
+    }
+    for (table, key) in
+        lines.into_keys().map(|key| (&INVOICE_LINE, key)).chain(days.into_keys().map(|key| (&BILLED_USAGE, key)))
+    {
+        found.push(Difference::told(table.name, format!("row {} is of no line of the document", key.join(", "))));
+    }
+    let expected = [
+        ("invoice_id", invoice_id.as_str().into()),
+        ("slot_id", slot_id.as_str().into()),
+        ("issuer_id", issuer_id.into()),
+        ("partner_id", partner_id.into()),
+        ("profile_version_id", text(&stored.body, "profile_version_id")),
+        ("currency", currency.into()),
+        ("period_start", instant(&stored.body, "period_start")),
+        ("period_end", instant(&stored.body, "period_end")),
+        ("line_count", length(stored.lines().count())),
+        ("total_minor", int(&stored.body, "total_minor")),
+        ("pin", text(&stored.body, "pin")),
+        ("catalog_sha256", text(&stored.body, "catalog_sha256")),
+        ("period", period()),
+    ];
+    found.extend(columns(&INVOICE, &stored.row, &expected));
+    found.extend(issuing(stored, events, &slot_id));
+    Ok(found)
+}
+
+/// The rows of a table by its key; one that is there twice is told.
+async fn by_key(
+    lake: &Lake,
+    table: &'static Table,
+    condition: &str,
+    found: &mut Vec<Difference>,
+) -> Result<BTreeMap<Vec<String>, Row>, VerifyError> {
+    let mut by_key = BTreeMap::new();
+    for row in lake.rows(table, Some(condition)).await? {
+        let key: Vec<String> = table.key.iter().map(|column| shown(row.get(column)).unwrap_or_default()).collect();
+        if by_key.insert(key.clone(), row).is_some() {
+            found.push(Difference::told(table.name, format!("row {} is there twice", key.join(", "))));
+        }
+    }
+    Ok(by_key)
+}
+
+/// What the event that made it an invoice must say: that slot, that partner, that issuer; and nothing else was issued in
+/// the slot, or under the number.
+fn issuing(stored: &Stored, events: &[Row], slot_id: &SlotId) -> Option<Difference> {
+    let expected = [
+        ("slot_id", slot_id.as_str().into()),
+        ("partner_id", stored.text_of("partner_id").into()),
+        ("issuer_id", stored.issuer_id().into()),
+    ];
+    let wrong = columns(&INVOICE_EVENT, &stored.event, &expected);
+    let same = |column: &str| events.iter().filter(|event| event.get(column) == stored.event.get(column)).count() > 1;
+    let of_issuer = |event: &&Row| event.get("issuer_id") == stored.event.get("issuer_id");
+    let sequence = events.iter().filter(of_issuer);
+    let number = |event: &&Row| event.get("number_sequence") == stored.event.get("number_sequence");
+    let twice = match () {
+        () if same("slot_id") => Some("two invoices were issued in its slot"),
+        () if same("invoice_id") => Some("it was issued twice"),
+        () if sequence.filter(number).count() > 1 => Some("two invoices have its number"),
+        () => None,
+    };
+    wrong.or_else(|| twice.map(|note| Difference::told(INVOICE_EVENT.name, note)))
+}
+
+/// Whether the number is the one that the issuer gives at its place in the sequence.
+pub(crate) fn check_number(stored: &Stored, prefix: &str) -> Option<Difference> {
+    let sequence = stored.event.int("number_sequence").unwrap_or_default();
+    let expected = [("number", Cell::from(format!("{prefix}{sequence:06}")))];
+    columns(&INVOICE_EVENT, &stored.event, &expected)
+}

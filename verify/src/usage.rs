@@ -1,0 +1,279 @@
+//! The usage of one meter and partner, from its requests: slices as `usage` would have them, and what a span of time comes
+//! to. Only what is of production is looked at (I8).
+//!
+//! A slice is there where a delivery passed the meter's filter, also where it came again or was left out by a rule: such a
+//! slice counts nothing and is part of the evidence all the same.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
+use tollbook_schemas::catalog::{Catalog, Meter};
+use tollbook_schemas::digest::{sha256_hex, sha256_parts};
+use tollbook_schemas::id::{MeterId, PartnerId};
+use tollbook_schemas::meter::{Aggregation, Exclusion};
+use tollbook_schemas::period::{Period, hour_of, print_instant};
+use tollbook_schemas::registry::{Environment, Registry};
+
+use crate::deliveries::{Standing, Verdicts};
+use crate::document::BilledDay;
+use crate::meter::{Place, Seen, level_after, quantity, state_json};
+use crate::number::{Ratio, read_value};
+use crate::owner::{Links, product_of};
+use crate::rating::{Dimensions, Used};
+use crate::raw::{RawRows, Request};
+use crate::slices::Cuts;
+
+/// A delivery of the partner in production that passed the meter's filter.
+struct Passed<'a> {
+    request: &'a Request,
+    product: &'a str,
+    dimensions: Dimensions,
+    value: Option<&'a str>,
+    is_counted: bool,
+}
+
+/// What orders slices: product, dimensions, start.
+type SliceKey = (String, Dimensions, DateTime<Utc>);
+
+/// One slice.
+struct Slice {
+    end: DateTime<Utc>,
+    /// Requests that count.
+    events: i64,
+    /// Those of them that have a value.
+    seen: Vec<Seen>,
+}
+
+/// The usage of one meter and partner.
+pub(crate) struct Usage<'a> {
+    meter_id: &'a MeterId,
+    meter: &'a Meter,
+    partner_id: &'a PartnerId,
+    slices: BTreeMap<SliceKey, Slice>,
+}
+
+/// What a span comes to.
+pub(crate) struct Measured {
+    pub(crate) used: Used,
+    pub(crate) days: Vec<BilledDay>,
+}
+
+/// A delivery that is the partner's, in production, and there.
+struct Judged<'a> {
+    request: &'a Request,
+    product: &'a str,
+    is_counted: bool,
+}
+
+/// Where usage comes from: the deliveries of one partner, each judged once.
+pub(crate) struct Origin<'a> {
+    catalog: &'a Catalog,
+    registry: &'a Registry,
+    partner_id: &'a PartnerId,
+    judged: Vec<Judged<'a>>,
+}
+
+impl<'a> Origin<'a> {
+    pub(crate) fn of(
+        catalog: &'a Catalog,
+        registry: &'a Registry,
+        partner_id: &'a PartnerId,
+        rows: &'a RawRows,
+    ) -> Self {
+        let (links, verdicts) = (Links::of(registry), Verdicts::over(&rows.deliveries));
+        let judge = |request: &'a Request| {
+            let standing = verdicts.standing(request);
+            let is_theirs = links.owner(request) == Some((partner_id, Environment::Production));
+            let is_counted = standing == Standing::Counted;
+            let product = product_of(catalog, request);
+            (is_theirs && standing != Standing::Absent).then_some(Judged { request, product, is_counted })
+        };
+        Self { catalog, registry, partner_id, judged: rows.requests.iter().filter_map(judge).collect() }
+    }
+}
+
+impl<'a> Usage<'a> {
+    /// Counts the requests of the origin's partner. `at` is the meter's place among those that were asked for.
+    pub(crate) fn of(
+        origin: &Origin<'_>,
+        partner_id: &'a PartnerId,
+        at: usize,
+        meter_id: &'a MeterId,
+        meter: &'a Meter,
+    ) -> Self {
+        let mut passed = Vec::new();
+        for Judged { request, product, is_counted } in &origin.judged {
+            let Some(metered) = request.metered.get(at).filter(|metered| metered.passes) else { continue };
+            let of_product = meter.product.as_ref().is_none_or(|wanted| wanted.as_str() == *product);
+            // What has no value does not count for a meter of values.
+            let has_value = meter.value.is_none() || metered.value.is_some();
+            if !of_product || !has_value {
+                continue;
+            }
+            let dimensions = meter.group_by.keys().zip(&metered.dimensions);
+            passed.push(Passed {
+                request,
+                product,
+                dimensions: dimensions.filter_map(|(name, value)| Some((name.clone(), value.clone()?))).collect(),
+                value: metered.value.as_deref(),
+                is_counted: *is_counted,
+            });
+        }
+        leave_out(&mut passed, meter, origin);
+        let mut cuts = Cuts::of(origin.registry, origin.catalog, origin.partner_id);
+        let mut slices: BTreeMap<SliceKey, Slice> = BTreeMap::new();
+        for one in passed {
+            let Period { start, end } = cuts.slice(one.request.at);
+            let key = (one.product.to_owned(), one.dimensions, start);
+            let slice = slices.entry(key).or_insert_with(|| Slice { end, events: 0, seen: Vec::new() });
+            if !one.is_counted {
+                continue;
+            }
+            slice.events += 1;
+            let number = match (meter.aggregation.takes_number(), one.value) {
+                (true, value) => value.and_then(read_value).filter(|number| *number >= 0 || meter.allow_negative),
+                (false, value) => value.map(|_| 0),
+            };
+            if let (Some(text), Some(number)) = (one.value, number) {
+                let (at, place) = (one.request.at, one.request.place.clone());
+                slice.seen.push(Seen { at, place, text: text.to_owned(), number });
+            }
+        }
+        Self { meter_id, meter, partner_id, slices }
+    }
+
+    /// What a span comes to, with its evidence by UTC day.
+    ///
+    /// # Errors
+    /// What cannot be said, in words.
+    pub(crate) fn measure(&self, span: Period) -> Result<Measured, String> {
+        let inside = |(key, slice): &(&SliceKey, &Slice)| key.2 < span.end && slice.end > span.start;
+        let slices: Vec<(&SliceKey, &Slice)> = self.slices.iter().filter(inside).collect();
+        if let Some((key, slice)) = slices.iter().find(|(key, slice)| key.2 < span.start || slice.end > span.end) {
+            let slice = Period { start: key.2, end: slice.end };
+            return Err(format!("usage of meter {} at {slice} lies across the edge of {span}", self.meter_id));
+        }
+        let days: BTreeSet<_> = slices.iter().map(|(key, _)| key.2.date_naive()).collect();
+        let mut billed = Vec::new();
+        for event_date in days {
+            let of_day: Vec<_> = slices.iter().filter(|(key, _)| key.2.date_naive() == event_date).copied().collect();
+            let start = event_date.and_time(NaiveTime::MIN).and_utc();
+            let day = Period { start: start.max(span.start), end: (start + TimeDelta::days(1)).min(span.end) };
+            let mut parts = Vec::new();
+            for (key, slice) in &of_day {
+                parts.extend(self.parts(key, slice)?);
+            }
+            billed.push(BilledDay {
+                event_count: of_day.iter().map(|(_, slice)| slice.events).sum(),
+                event_date,
+                quantity: self.fold(&of_day, day)?.text(),
+                slice_count: of_day.len(),
+                usage_sha256: sha256_hex(&sha256_parts(parts)),
+            });
+        }
+        let whole = self.fold(&slices, span)?;
+        let valued: usize = slices.iter().map(|(_, slice)| slice.seen.len()).sum();
+        let events: i64 = slices.iter().map(|(_, slice)| slice.events).sum();
+        let event_count = match self.meter.aggregation.takes_number() {
+            true => i64::try_from(valued).map_err(|_| "too many requests")?,
+            false => events,
+        };
+        let adds_up = matches!(self.meter.aggregation, Aggregation::Count | Aggregation::Sum);
+        let groups = (adds_up && !self.meter.group_by.is_empty()).then(|| self.groups(&slices, span)).transpose()?;
+        let used = Used { quantity: whole, event_count: Some(event_count), groups };
+        Ok(Measured { used, days: billed })
+    }
+
+    /// The quantity by dimensions, of what has a value.
+    fn groups(&self, slices: &[(&SliceKey, &Slice)], span: Period) -> Result<BTreeMap<Dimensions, Ratio>, String> {
+        let takes_number = self.meter.aggregation.takes_number();
+        let counts = |slice: &Slice| if takes_number { !slice.seen.is_empty() } else { slice.events > 0 };
+        let valued: Vec<_> = slices.iter().filter(|(_, slice)| counts(slice)).copied().collect();
+        let all: BTreeSet<&Dimensions> = valued.iter().map(|(key, _)| &key.1).collect();
+        let group = |dimensions: &Dimensions| {
+            let own: Vec<_> = valued.iter().filter(|(key, _)| key.1 == *dimensions).copied().collect();
+            Ok((dimensions.clone(), self.fold(&own, span)?))
+        };
+        all.into_iter().map(group).collect()
+    }
+
+    /// The quantity of some slices over a span: of a level one for each combination of dimensions, added up; of anything
+    /// else one over all.
+    fn fold(&self, slices: &[(&SliceKey, &Slice)], span: Period) -> Result<Ratio, String> {
+        let is_level = matches!(self.meter.aggregation, Aggregation::Latest | Aggregation::TimeWeighted);
+        let nothing = Dimensions::new();
+        let series_of = |key: &'_ SliceKey| if is_level { key.1.clone() } else { nothing.clone() };
+        let mut series: BTreeMap<Dimensions, (i64, Vec<&Seen>, Vec<&Seen>)> = BTreeMap::new();
+        for (key, slice) in slices {
+            let (events, seen, _) = series.entry(series_of(key)).or_default();
+            *events += slice.events;
+            seen.extend(&slice.seen);
+        }
+        // What held when the span began goes on, also of what is not heard of in it.
+        if self.meter.aggregation == Aggregation::TimeWeighted {
+            for (key, slice) in self.slices.iter().filter(|(_, slice)| slice.end <= span.start) {
+                series.entry(series_of(key)).or_default().2.extend(&slice.seen);
+            }
+        }
+        let mut sum = Ratio::whole(0);
+        for (events, seen, earlier) in series.into_values() {
+            sum = &sum + &quantity(self.meter.aggregation, &seen, events, span, &level_after(&earlier))?;
+        }
+        Ok(sum)
+    }
+
+    /// A slice as the evidence hashes it.
+    fn parts(&self, key: &SliceKey, slice: &Slice) -> Result<Vec<String>, String> {
+        let (product, dimensions, start) = key;
+        let seen: Vec<&Seen> = slice.seen.iter().collect();
+        let span = Period { start: *start, end: slice.end };
+        let aggregation = self.meter.aggregation;
+        let own = quantity(aggregation, &seen, slice.events, span, &Ratio::whole(0))?;
+        let mut parts = vec![self.meter_id.to_string(), self.partner_id.to_string(), "production".to_owned()];
+        parts.extend([product.clone(), dimensions.len().to_string()]);
+        parts.extend(dimensions.iter().flat_map(|(name, value)| [name.clone(), value.clone()]));
+        parts.extend([print_instant(*start), print_instant(slice.end), own.text()]);
+        parts.extend([state_json(aggregation, &seen)?, slice.events.to_string()]);
+        Ok(parts)
+    }
+}
+
+/// Takes the requests that a rule of the meter leaves out of the count.
+fn leave_out(passed: &mut [Passed<'_>], meter: &Meter, origin: &Origin<'_>) {
+    let partner = origin.registry.partners.get(origin.partner_id);
+    let (is_internal, is_test) = partner.map_or((false, false), |partner| (partner.is_internal, partner.is_test));
+    for rule in &meter.exclude {
+        for one in passed.iter_mut() {
+            let tag = one.request.client_tag.as_deref();
+            let is_out = match rule {
+                Exclusion::HealthChecks => {
+                    let paths = ["/health", "/healthz", "/livez", "/readyz", "/status", "/ping"];
+                    tag == Some("health_check") || one.request.path.as_deref().is_some_and(|path| paths.contains(&path))
+                }
+                Exclusion::CacheHits => {
+                    one.request.cache_status.as_deref().is_some_and(|is| is.to_lowercase() == "hit")
+                }
+                Exclusion::TryIt => tag == Some("try_it"),
+                Exclusion::InternalPartners => is_internal,
+                Exclusion::TestPartners => is_test,
+                // Behind all others: what they leave out is no first attempt.
+                Exclusion::Retries => false,
+            };
+            one.is_counted &= !is_out;
+        }
+    }
+    if meter.exclude.contains(&Exclusion::Retries) {
+        let mut attempts: BTreeMap<(&str, DateTime<Utc>), Vec<(DateTime<Utc>, &Place, usize)>> = BTreeMap::new();
+        for (at, one) in passed.iter().enumerate().filter(|(_, one)| one.is_counted) {
+            let Some(key) = &one.request.idempotency_key_hash else { continue };
+            let attempt = (one.request.at, &one.request.place, at);
+            attempts.entry((key, hour_of(one.request.at))).or_default().push(attempt);
+        }
+        let again = attempts.into_values().flat_map(|mut attempts| {
+            attempts.sort_unstable();
+            attempts.into_iter().skip(1).map(|(_, _, at)| at)
+        });
+        let again: Vec<usize> = again.collect();
+        again.into_iter().for_each(|at| passed[at].is_counted = false);
+    }
+}

@@ -57,7 +57,7 @@ async fn issue_with(lake: &Lake, policy: &HoldPolicy) -> Issued {
         reach: Some(at("2026-07-03")),
         as_of: at("2026-12-01"),
         accept_incomplete: None,
-        overtaken: &std::collections::BTreeSet::new(),
+        overtaken: &BTreeSet::new(),
         policy,
     };
     issue(lake, &catalog(), june(), usage, at("2026-07-03")).await.unwrap()

@@ -55,6 +55,7 @@ impl Program {
             profiles: &profiles,
             pin_json: "{}",
             as_of: at(as_of),
+            otherwise: &crate::draft::Otherwise::new(),
         };
         draft_adjusting(&input, &self.issued).unwrap()
     }

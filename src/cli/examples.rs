@@ -62,13 +62,13 @@ Example:
 
 pub(super) const ADJUST: &str = "\
 Examples: a credit, a charge, a credit note of an issued invoice, one that is taken back
-  tollbook bill adjust --partner acme --period 2026-06 --amount=-12.34 --currency EUR \
+  tollbook bill adjust --partner acme --period 2026-06 --amount=-12.34 --currency EUR \\
     --description \"Goodwill\" --reason \"outage of 3 June\" --actor staff:ann
-  tollbook bill adjust --partner acme --period 2026-06 --amount 250 --currency EUR \
+  tollbook bill adjust --partner acme --period 2026-06 --amount 250 --currency EUR \\
     --description \"Workshop\" --reason \"order 17\" --actor staff:ann
-  tollbook bill adjust --partner acme --period 2026-06 --amount=-49 --currency EUR \
+  tollbook bill adjust --partner acme --period 2026-06 --amount=-49 --currency EUR \\
     --for-invoice AC-000001 --description \"Credit of May\" --reason dispute --actor staff:ann
-  tollbook bill adjust --partner acme --revoke adj_0123456789abcdef0123 \
+  tollbook bill adjust --partner acme --revoke adj_0123456789abcdef0123 \\
     --reason \"made twice\" --actor staff:ann";
 
 pub(super) const ISSUE: &str = "\

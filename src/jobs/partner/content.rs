@@ -36,6 +36,9 @@ const DATED_BY: &[(&str, &[&str])] = &[
         &[
             "subscription.changed",
             "subscription.cancelled",
+            "subscription.paused",
+            "subscription.resumed",
+            "subscription.renewed",
             "contract.signed",
             "contract.ended",
             "offboarded",

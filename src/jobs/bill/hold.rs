@@ -281,9 +281,13 @@ async fn documents_to_come(
     let of_partner = drafted.documents.iter().filter(|document| document.body.partner_id == *partner_id);
     let is_open = |document: &&Document| slots.issued_in(&document.slot_id).is_none();
     let targets: Vec<Target> = of_partner.clone().filter(is_open).map(target).collect();
-    if targets.is_empty() && of_partner.count() > 0 {
+    let issued: Vec<&str> =
+        of_partner.filter_map(|document| slots.issued_in(&document.slot_id)?.number.as_deref()).collect();
+    if targets.is_empty() && !issued.is_empty() {
         bail!(ConfigurationError(format!(
-            "{partner_id} has nothing in {month} that could be held: it was issued, and an issued invoice never changes"
+            "{partner_id} has nothing in {month} that could be held: invoice {} was issued in this place before, and an \
+             issued invoice never changes",
+            issued.join(", ")
         )));
     }
     if targets.is_empty() {

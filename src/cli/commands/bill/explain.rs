@@ -43,6 +43,9 @@ pub(super) fn print_explained(explained: &explain::Explained, json: bool) {
         print_instant(line.span_end)
     ));
     data(&format!("working: {}", serde_json::to_string(&line.working).unwrap_or_default()));
+    if let Some(contract) = &line.contract {
+        data(&format!("by contract {} version {}", contract.contract_id, contract.version));
+    }
     if let Some(by_hand) = &line.by_hand {
         data(&format!("made by {}: {}", by_hand.actor, by_hand.reason));
     }

@@ -24,7 +24,7 @@ use tollbook_schemas::period::parse_instant;
 use tollbook_schemas::source::Source;
 
 pub use alert::AlertSection;
-pub use billing::{BillingSection, HoldSection};
+pub use billing::{ACTOR_VARIABLE, BillingSection, HoldSection, actor_of_environment};
 pub use secrets::AbsentSecret;
 
 use place::WrongValue;

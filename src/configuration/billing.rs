@@ -8,6 +8,16 @@ use tollbook_schemas::nearest::nearest;
 
 use super::place::WrongValue;
 
+/// Name of the environment variable that says who drafts.
+pub const ACTOR_VARIABLE: &str = "TOLLBOOK_ACTOR";
+
+/// Who drafts, as the environment says; none where it says nothing.
+#[must_use]
+#[allow(clippy::disallowed_methods)]
+pub fn actor_of_environment() -> Option<String> {
+    std::env::var(ACTOR_VARIABLE).ok()
+}
+
 /// `[billing]`: the section and each key may be left out.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]

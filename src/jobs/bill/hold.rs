@@ -20,11 +20,8 @@ use tollbook_schemas::period::Month;
 use tollbook_schemas::tables::billing::{INVOICE, INVOICE_EVENT};
 
 use super::rate;
-use crate::configuration::ConfigurationError;
+use crate::configuration::{ACTOR_VARIABLE, ConfigurationError, actor_of_environment};
 use crate::context::{JobContext, ReachUnknown};
-
-/// Name of the environment variable that says who drafts.
-const ACTOR_VARIABLE: &str = "TOLLBOOK_ACTOR";
 
 /// Who does it, and why.
 #[derive(Debug, Clone, clap::Args)]
@@ -86,12 +83,12 @@ fn person(text: &str) -> Result<Actor, String> {
 /// # Errors
 /// Where the environment's word is no actor; where the policy must know who drafts, and nobody says it.
 pub(super) fn drafter(given: Option<&Actor>, policy: &HoldPolicy) -> anyhow::Result<Option<Actor>> {
-    let named = match (given, std::env::var(ACTOR_VARIABLE)) {
+    let named = match (given, actor_of_environment()) {
         (Some(given), _) => Some(given.clone()),
-        (None, Ok(text)) => {
+        (None, Some(text)) => {
             Some(Actor::parse(&text).map_err(|error| ConfigurationError(format!("{ACTOR_VARIABLE}: {error}")))?)
         }
-        (None, Err(_)) => None,
+        (None, None) => None,
     };
     if named.is_none() && policy.four_eyes {
         bail!(ConfigurationError(format!(

@@ -88,7 +88,7 @@ fn shadow_of(shadow: &Shadow) -> ShadowBill {
 
 fn line_of(line: &Line, currency: Currency) -> InvoiceLine {
     let working = &line.working;
-    let money = |minor| Money { minor, currency: currency };
+    let money = |minor| Money { minor, currency };
     let tiers = working.tiers.iter().map(|tier| TierPart {
         from: tier.from,
         up_to: tier.up_to,

@@ -153,6 +153,31 @@ async fn what_was_approved_is_what_is_issued() {
     assert!(refused.contains("it was withdrawn"), "{refused}");
 }
 
+/// Drafted again from more offsets, or with another catalog, and billing just the same: it is approved still. Else a
+/// scheduler that aggregates every night would make every approval void.
+#[tokio::test]
+async fn an_approval_outlives_another_pin_and_nothing_else() {
+    let every = HoldPolicy { every_invoice: true, ..HoldPolicy::NOTHING };
+    let now = drafted(ACME, USED);
+    let with = |change: fn(&mut Body)| {
+        let mut body = now.documents[0].body.clone();
+        change(&mut body);
+        Drafted { documents: vec![Document::close(body).unwrap()], ..now.clone() }
+    };
+    for (before, issued_count) in [
+        (with(|body| body.pin = r#"{"old":1}"#.to_owned()), 1),
+        (with(|body| body.catalog_sha256 = "other".to_owned()), 1),
+        (with(|body| body.payment_terms_days = 7), 0),
+        (with(|body| body.lines[0].description.push('!')), 0),
+    ] {
+        let (_folder, lake) = lake();
+        draft_as(&lake, &before, "ann").await;
+        assert_eq!(do_as(&lake, Act::Approve, &before, ("bob", "seen"), &every).await, Ok(true));
+        draft_as(&lake, &now, "ann").await;
+        assert_eq!(issued(&lake, &every).await.0, issued_count);
+    }
+}
+
 #[tokio::test]
 async fn with_four_eyes_whoever_drafted_does_not_approve() {
     let (_folder, lake) = lake();

@@ -39,6 +39,11 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// The plan whose prices a customer reads beside its own.
+    pub(crate) fn shadow(&'static self) -> Option<&'static Self> {
+        (*self == STARTER).then_some(&PRO)
+    }
+
     /// The version that prices July.
     pub(crate) fn in_july(&'static self) -> &'static Self {
         if *self == PRO { &PRO_IN_JULY } else { self }

@@ -29,6 +29,8 @@ pub struct ExpectedDocument {
     pub currency: String,
     /// Sum of the lines, in minor units; below 0 for a credit note.
     pub total_minor: i128,
+    /// What the same usage would have cost on another plan, in minor units of its currency; none without a shadow bill.
+    pub shadow: Option<(String, i128)>,
     /// Lines, in printed order. What adjusts June is named so: `map-calls@2026-06`.
     pub lines: Vec<ExpectedLine>,
 }
@@ -69,18 +71,23 @@ pub(crate) fn sequel(world: &World, mut book: Book, dice: &mut Dice, next_id: &m
             }
             _ => Vec::new(),
         };
-        let document = |lines: Vec<ExpectedLine>| ExpectedDocument {
+        let shadow = subscription.plan.shadow().zip(book.july(index)).map(|(other, tally)| {
+            let lines = pricing::lines(other.in_july(), |meter| tally.total(meter));
+            (other.currency.to_owned(), lines.iter().map(|line| line.amount_minor).sum())
+        });
+        let document = |lines: Vec<ExpectedLine>, shadow| ExpectedDocument {
             currency: subscription.plan.currency.to_owned(),
             total_minor: lines.iter().map(|line| line.amount_minor).sum(),
+            shadow,
             lines,
         };
         if adjusted.iter().map(|line| line.amount_minor).sum::<i128>() < 0 {
-            sequel.credit_notes.insert(partner.id.clone(), document(adjusted));
+            sequel.credit_notes.insert(partner.id.clone(), document(adjusted, None));
         } else if !july_lines.is_empty() || adjusted.iter().any(|line| line.amount_minor != 0) {
             july_lines.extend(adjusted);
         }
         if !july_lines.is_empty() {
-            sequel.invoices.insert(partner.id.clone(), document(july_lines));
+            sequel.invoices.insert(partner.id.clone(), document(july_lines, shadow));
         }
     }
     sequel

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Context as _;
-use tollbook_billing::document::{Document, DocumentKind, Line};
+use tollbook_billing::document::{Document, DocumentKind, Line, Shadow};
 use tollbook_billing::draft::Drafted;
 use tollbook_billing::hold::{Act, Target, act};
 use tollbook_billing::issue::{Issued, read_issued};
@@ -111,7 +111,9 @@ fn expected_text(document: &ExpectedDocument) -> String {
     let line =
         |line: &tollbook_simulate::ExpectedLine| format!("{} {} = {}", line.price_id, line.quantity, line.amount_minor);
     let lines: Vec<String> = document.lines.iter().map(line).collect();
-    format!("{} {}: {}", document.total_minor, document.currency, lines.join("; "))
+    let shadow =
+        document.shadow.as_ref().map_or(String::new(), |(currency, minor)| format!("; shadow {minor} {currency}"));
+    format!("{} {}: {}{shadow}", document.total_minor, document.currency, lines.join("; "))
 }
 
 fn found_text(document: &Document) -> String {
@@ -120,5 +122,7 @@ fn found_text(document: &Document) -> String {
         format!("{}{month} {} = {}", line.price_id, line.quantity, line.amount_minor)
     };
     let lines: Vec<String> = document.body.lines.iter().map(line).collect();
-    format!("{} {}: {}", document.body.total_minor, document.body.currency, lines.join("; "))
+    let shadow = |shadow: &Shadow| format!("; shadow {} {}", shadow.total_minor, shadow.currency);
+    let shadows: Vec<String> = document.body.shadows.iter().map(shadow).collect();
+    format!("{} {}: {}{}", document.body.total_minor, document.body.currency, lines.join("; "), shadows.concat())
 }

@@ -153,7 +153,8 @@ async fn the_month_after_adjusts_and_credits() {
     assert!(different.is_empty(), "{different:#?}");
     let of_kind = |word: &str| result.month_after.iter().filter(|check| check.figure.ends_with(word)).count();
     assert!(of_kind(" invoice") >= 3 && of_kind(" credit_note") == 1, "{:#?}", result.month_after);
-    assert!(result.month_after.iter().any(|check| check.found.contains("map-calls@2026-06")));
+    let found = |words: &str| result.month_after.iter().any(|check| check.found.contains(words));
+    assert!(found("map-calls@2026-06") && found("; shadow ") && !found("; shadow 0"), "{:#?}", result.month_after);
     let mut checks = result.month_after.clone();
     checks[0].expected.push('1');
     assert_eq!(verdict::exit_code(&checks), 10);

@@ -38,6 +38,15 @@ pub(crate) struct Line {
     pub(crate) working: Working,
 }
 
+/// What the usage would have cost on another plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Shadow {
+    pub(crate) currency: String,
+    pub(crate) lines: Vec<Line>,
+    pub(crate) plan_id: String,
+    pub(crate) total_minor: i64,
+}
+
 /// Who issues.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct IssuedBy {
@@ -75,5 +84,7 @@ pub(crate) struct Body {
     pub(crate) period_start: String,
     pub(crate) pin: String,
     pub(crate) profile_version_id: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) shadows: Vec<Shadow>,
     pub(crate) total_minor: i64,
 }

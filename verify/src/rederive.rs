@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use tollbook_schemas::catalog::{Catalog, Meter, Price};
-use tollbook_schemas::id::{IssuerId, MeterId, PartnerId};
+use tollbook_schemas::catalog::{Catalog, Meter, PlanVersion, Price};
+use tollbook_schemas::id::{IssuerId, MeterId, PartnerId, PlanId};
 use tollbook_schemas::meter::Aggregation;
 use tollbook_schemas::money::Currency;
 use tollbook_schemas::period::{Month, Period, print_instant};
@@ -17,7 +17,7 @@ use tollbook_schemas::tables::partner_event::TABLE as PARTNER_EVENT;
 
 use crate::adjust::{Before, differences, that_billed};
 use crate::compare::Difference;
-use crate::document::{Body, Credits, IssuedBy, Line};
+use crate::document::{Body, Credits, IssuedBy, Line, Shadow};
 use crate::error::VerifyError;
 use crate::evidence::{Evidence, Kept, Pins};
 use crate::number::Ratio;
@@ -102,8 +102,6 @@ fn not_known_yet(
         Some("a line made by hand")
     } else if versions().any(|version| !version.cadence.is_month()) {
         Some("billing periods that are no calendar months")
-    } else if versions().any(|version| version.shadow_of.is_some()) {
-        Some("a shadow bill")
     } else if subscriptions().any(|one| !one.course.pauses.is_empty()) {
         Some("a pause")
     } else if subscriptions().any(|one| !one.course.quantities.is_empty()) {
@@ -219,6 +217,7 @@ pub(crate) async fn rederive(
         period_start: print_instant(whole.start),
         pin: stored.text_of("pin").to_owned(),
         profile_version_id: profile_version_id.to_owned(),
+        shadows: own.shadows,
         total_minor,
     };
     Ok(Rederived { body, found, rows_read: own.rows_read })
@@ -257,6 +256,8 @@ fn issued_before<'a>(stored: &Stored, all: &'a [Stored]) -> Vec<Before<'a>> {
 #[derive(Default)]
 struct Rated {
     lines: Vec<Object>,
+    /// What the same spans would have cost on other plans, numbered.
+    shadows: Vec<Shadow>,
     /// The months of all subscriptions together; none where none is billed.
     whole: Option<Period>,
     rows_read: usize,
@@ -284,7 +285,8 @@ impl Months<'_, '_> {
         let mut lines = Vec::new();
         for span in &spans {
             for price in &span.version.prices {
-                let line = line_of(catalog, &metering.usage, span, price, place.currency);
+                let plan = (&span.subscription.plan_id, span.version);
+                let line = line_of(catalog, &metering.usage, span, plan, price);
                 let line = line.and_then(|line| match serde_json::to_value(line) {
                     Ok(Value::Object(line)) => Ok(line),
                     _ => Err("the line has no JSON".to_owned()),
@@ -295,8 +297,43 @@ impl Months<'_, '_> {
             }
         }
         let whole = start.zip(end).map(|(start, end)| Period { start, end });
-        Ok(Rated { lines, whole, rows_read: metering.rows_read })
+        let shadows = shadows_of(catalog, &metering.usage, &spans).map_err(wrong)?;
+        Ok(Rated { lines, shadows, whole, rows_read: metering.rows_read })
     }
+}
+
+/// The plan that a span's own names for its shadow bill, with the version in force when the span begins.
+fn shadow_plan<'a>(catalog: &'a Catalog, span: &Span<'a>) -> Option<(&'a PlanId, &'a PlanVersion)> {
+    let plan_id = span.version.shadow_of.as_ref()?;
+    let versions = catalog.plans.get(plan_id)?;
+    let in_force = versions.iter().filter(|version| version.effective_from <= span.billed.start);
+    Some((plan_id, in_force.max_by_key(|version| version.effective_from)?))
+}
+
+/// The shadow bills of some spans, one for each other plan and currency.
+fn shadows_of(
+    catalog: &Catalog,
+    usage: &BTreeMap<&MeterId, Usage<'_>>,
+    spans: &[&Span<'_>],
+) -> Result<Vec<Shadow>, String> {
+    let mut shadows: Vec<Shadow> = Vec::new();
+    for span in spans {
+        let Some((plan_id, version)) = shadow_plan(catalog, span) else { continue };
+        let (plan, currency) = (plan_id.to_string(), version.currency.code().to_owned());
+        let known = shadows.iter().position(|shadow| shadow.plan_id == plan && shadow.currency == currency);
+        let at = known.unwrap_or(shadows.len());
+        if known.is_none() {
+            shadows.push(Shadow { currency, lines: Vec::new(), plan_id: plan, total_minor: 0 });
+        }
+        for price in &version.prices {
+            let line = line_of(catalog, usage, span, (plan_id, version), price)?;
+            let shadow = &mut shadows[at];
+            let sum = shadow.total_minor.checked_add(line.amount_minor);
+            shadow.total_minor = sum.ok_or("the shadow bill does not add up in 63 bits")?;
+            shadow.lines.push(Line { line_number: shadow.lines.len() + 1, ..line });
+        }
+    }
+    Ok(shadows)
 }
 
 fn number_of(place: usize) -> u64 {
@@ -319,7 +356,9 @@ impl<'a> Metering<'a> {
         spans: &[&Span<'a>],
     ) -> Result<Self, Stopped> {
         let mut meters: BTreeMap<&MeterId, &Meter> = BTreeMap::new();
-        for price in spans.iter().flat_map(|span| &span.version.prices) {
+        let versions = spans.iter().map(|span| span.version);
+        let shadows = spans.iter().filter_map(|span| shadow_plan(catalog, span)).map(|(_, version)| version);
+        for price in versions.chain(shadows).flat_map(|version| &version.prices) {
             let Some(id) = &price.meter else { continue };
             let known = catalog.meters.get_key_value(id);
             let (id, meter) =
@@ -353,8 +392,8 @@ fn line_of(
     catalog: &Catalog,
     usage: &BTreeMap<&MeterId, Usage<'_>>,
     span: &Span<'_>,
+    (plan_id, version): (&PlanId, &PlanVersion),
     priced: &Price,
-    currency: Currency,
 ) -> Result<Line, String> {
     let (used, days, unit) = match &priced.meter {
         None => (Used::of(Ratio::whole(1)), Vec::new(), None),
@@ -364,14 +403,14 @@ fn line_of(
         }
     };
     let used = Used { served: Some(span.served()), ..used };
-    let (amount_minor, working) = price(&priced.tariff, &used, currency)?;
+    let (amount_minor, working) = price(&priced.tariff, &used, version.currency)?;
     Ok(Line {
         amount_minor,
         description: priced.description.clone(),
         line_number: 0,
         meter_id: priced.meter.as_ref().map(ToString::to_string),
-        plan_id: span.subscription.plan_id.to_string(),
-        plan_version: span.version.version,
+        plan_id: plan_id.to_string(),
+        plan_version: version.version,
         price_id: priced.price_id.to_string(),
         price_model: priced.tariff.model.as_str().to_owned(),
         quantity: used.quantity.text(),

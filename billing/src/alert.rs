@@ -106,7 +106,7 @@ pub fn reached(alerts: &[Alert], month: Month, documents: &[Document]) -> Result
                     spend.iter().filter(|((_, currency), sum)| *currency == level.currency && sum.minor >= level.minor);
                 for ((partner_id, currency), sum) in of_currency {
                     if is_meant(partner_id) {
-                        push(partner_id, currency.code(), major(*level), major(*sum));
+                        push(partner_id, currency.code(), level.amount_text(), sum.amount_text());
                     }
                 }
             }
@@ -114,11 +114,6 @@ pub fn reached(alerts: &[Alert], month: Month, documents: &[Document]) -> Result
     }
     found.sort();
     Ok(found)
-}
-
-/// Without the currency, which stands beside it.
-fn major(money: Money) -> String {
-    money.to_string().split(' ').next().unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]

@@ -70,10 +70,8 @@ pub type Otherwise = BTreeMap<(String, IssuerId), String>;
 /// looked at: those that were billed cannot change.
 #[must_use]
 pub fn otherwise(then: &Catalog, now: &Catalog) -> Otherwise {
-    let rules = |catalog: &Catalog| -> Vec<_> {
-        catalog.products.iter().map(|(id, product)| (id.clone(), product.all_rules().collect::<Vec<_>>())).collect()
-    };
-    let is_mapped_otherwise = rules(then) != rules(now);
+    // As a refresh of usage asks it: where these are the same, no request is of another product.
+    let is_mapped_otherwise = then.product_rules() != now.product_rules();
     let changed = |(issuer_id, issuer): (&IssuerId, &Issuer)| {
         let zone = now.issuers.get(issuer_id).map(|now| now.time_zone);
         let what = match zone {

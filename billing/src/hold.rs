@@ -204,7 +204,14 @@ pub fn authors_of(document: &Document) -> BTreeSet<String> {
 /// # Errors
 /// [`BillingError`].
 pub async fn read<'p>(lake: &Lake, policy: &'p HoldPolicy) -> Result<Holds<'p>, BillingError> {
-    let events = read_events(lake).await?;
+    of_events(lake, policy, &read_events(lake).await?).await
+}
+
+async fn of_events<'p>(
+    lake: &Lake,
+    policy: &'p HoldPolicy,
+    events: &[InvoiceEvent],
+) -> Result<Holds<'p>, BillingError> {
     let issued = if policy.needs_past() { read_issued(lake, None).await? } else { Vec::new() };
     let profiles = Profiles::read(&lake.rows(&BILLING_PROFILE, None).await?)?;
     let named: Vec<String> = events
@@ -217,7 +224,7 @@ pub async fn read<'p>(lake: &Lake, policy: &'p HoldPolicy) -> Result<Holds<'p>, 
         false => lake.rows(&INVOICE, Some(&format!("invoice_id in ({})", named.join(", ")))).await?,
     };
     let approved = approved.iter().map(Document::from_row).collect::<Result<Vec<_>, _>>()?;
-    Ok(Holds::of(policy, &events, &issued, profiles, &approved))
+    Ok(Holds::of(policy, events, &issued, profiles, &approved))
 }
 
 async fn read_events(lake: &Lake) -> Result<Vec<InvoiceEvent>, BillingError> {
@@ -230,14 +237,10 @@ async fn read_events(lake: &Lake) -> Result<Vec<InvoiceEvent>, BillingError> {
 /// [`BillingError`].
 pub async fn held_drafts(lake: &Lake, month: Month, policy: &HoldPolicy) -> Result<Vec<HeldDraft>, BillingError> {
     let documents = read_documents(lake, month).await?;
-    let slots = Slots::fold(&read_events(lake).await?)?;
-    let holds = read(lake, policy).await?;
-    let is_current = |document: &&Document| {
-        let (slot_id, invoice_id) = (&document.slot_id, &document.invoice_id);
-        slots.issued_in(slot_id).is_none() && slots.current_draft(slot_id) == Some(invoice_id)
-    };
-    let mut held: Vec<HeldDraft> =
-        documents.values().filter(is_current).filter_map(|document| holds.why_held(document)).collect();
+    let events = read_events(lake).await?;
+    let (slots, holds) = (Slots::fold(&events)?, of_events(lake, policy, &events).await?);
+    let drafts = documents.values().filter(|document| slots.is_draft(document));
+    let mut held: Vec<HeldDraft> = drafts.filter_map(|document| holds.why_held(document)).collect();
     held.sort_by(|a, b| (&a.partner_id, &a.invoice_id).cmp(&(&b.partner_id, &b.invoice_id)));
     Ok(held)
 }

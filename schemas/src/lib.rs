@@ -22,3 +22,4 @@ pub mod schedule;
 pub mod source;
 pub mod tables;
 pub mod views;
+mod words;

@@ -149,6 +149,19 @@ impl Money {
         Err(MoneyError::NotWhole(amount, currency))
     }
 
+    /// The amount alone, in major units, where the currency stands beside it: `12.34`, `-0.05`, `500`.
+    #[must_use]
+    pub fn amount_text(self) -> String {
+        let unit = 10_u64.pow(self.currency.exponent());
+        let magnitude = self.minor.unsigned_abs();
+        let sign = if self.minor < 0 { "-" } else { "" };
+        let digits = usize::from(self.currency.exponent);
+        match digits {
+            0 => format!("{sign}{magnitude}"),
+            _ => format!("{sign}{}.{:0digits$}", magnitude / unit, magnitude % unit),
+        }
+    }
+
     /// Sum within one currency.
     ///
     /// # Errors
@@ -165,16 +178,7 @@ impl Money {
 impl fmt::Display for Money {
     /// `12.34 EUR`, `-0.05 USD`, `500 JPY`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let exponent = self.currency.exponent();
-        let unit = 10_u64.pow(exponent);
-        let magnitude = self.minor.unsigned_abs();
-        let sign = if self.minor < 0 { "-" } else { "" };
-        let digits = usize::from(self.currency.exponent);
-        let text = match digits {
-            0 => format!("{sign}{magnitude} {}", self.currency.code()),
-            _ => format!("{sign}{}.{:0digits$} {}", magnitude / unit, magnitude % unit, self.currency.code()),
-        };
-        f.pad(&text)
+        f.pad(&format!("{} {}", self.amount_text(), self.currency.code()))
     }
 }
 

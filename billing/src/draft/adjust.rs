@@ -21,6 +21,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tollbook_schemas::id::{IssuerId, PartnerId, SlotId};
+use tollbook_schemas::money::Currency;
 use tollbook_schemas::period::Month;
 
 use super::{DraftInput, Drafted, UsageIndex, index_of, order_of, profile_of, regular};
@@ -220,11 +221,11 @@ fn place(
     differences: Vec<Line>,
 ) -> Result<(), String> {
     let invoice = &slot.invoice.document;
+    let of = (&invoice.body.issuer.issuer_id, &invoice.body.partner_id, invoice.body.currency);
     let net = sum_of(&differences).ok_or("the adjustments do not fit 63 bits of minor units")?;
     if net < 0 {
         let credits = Credits { invoice_id: invoice.invoice_id.clone(), number: slot.invoice.number.clone() };
-        let note = document_beside(input, invoice, DocumentKind::CreditNote, Some(credits), differences)?;
-        drafted.push(note);
+        drafted.push(document_beside(input, of, Some(credits), differences)?);
         return Ok(());
     }
     let slot_id = invoice.body.slot_of_month(input.month);
@@ -241,7 +242,7 @@ fn place(
         }
         // Nothing to pay and nothing to give back: what was counted is told with the next document.
         None if net == 0 => {}
-        None => drafted.push(document_beside(input, invoice, DocumentKind::Invoice, None, differences)?),
+        None => drafted.push(document_beside(input, of, None, differences)?),
     }
     Ok(())
 }
@@ -255,30 +256,28 @@ fn is_older(month: Month, than: Month, months_max: u32) -> bool {
     month < oldest
 }
 
-/// A document of the month that holds nothing but adjustments of an invoice.
-fn document_beside(
+/// A document of the month beside what the month bills of itself: what adjusts earlier months, and what was made by hand.
+/// It is a credit note where it credits an invoice.
+pub(super) fn document_beside(
     input: &DraftInput<'_>,
-    invoice: &Document,
-    kind: DocumentKind,
+    (issuer_id, partner_id, currency): (&IssuerId, &PartnerId, Currency),
     credits: Option<Credits>,
     lines: Vec<Line>,
 ) -> Result<Document, String> {
-    let body = &invoice.body;
-    let issuer_id = &body.issuer.issuer_id;
     let issuer = input.catalog.issuers.get(issuer_id);
     let issuer = issuer.ok_or_else(|| format!("the catalog has no issuer {issuer_id} any more; put it back"))?;
-    let profile = profile_of(input, &body.partner_id)?;
+    let profile = profile_of(input, partner_id)?;
     let month = input.month.period(issuer.time_zone).map_err(|error| error.to_string())?;
     closed(Body {
         catalog_sha256: input.catalog.sha256.clone(),
+        kind: if credits.is_some() { DocumentKind::CreditNote } else { DocumentKind::Invoice },
         credits,
-        currency: body.currency,
+        currency,
         format: FORMAT,
         issuer: IssuedBy::of(issuer_id, issuer),
-        kind,
         lines,
         month: input.month,
-        partner_id: body.partner_id.clone(),
+        partner_id: partner_id.clone(),
         payment_terms_days: profile.payment_terms_days,
         period_end: month.end,
         period_start: month.start,

@@ -18,10 +18,10 @@ use tollbook_schemas::decimal::{Decimal, Exact};
 use tollbook_schemas::id::{AdjustmentId, IdError, PartnerId, PlanId, PriceId, SlotId, SubscriptionId};
 use tollbook_schemas::registry::HandMade;
 
-use super::adjust::{Documents, adjusts_now, closed};
-use super::{Blocked, DraftInput, Drafted, profile_of};
+use super::adjust::{Documents, adjusts_now, closed, document_beside};
+use super::{Blocked, DraftInput, Drafted};
 use crate::billed::IssuedDocument;
-use crate::document::{Body, ByHand, Credits, Document, DocumentKind, FORMAT, IssuedBy, Line, slot_of};
+use crate::document::{ByHand, Credits, Document, Line, slot_of};
 use crate::rating::Working;
 
 /// Plan and price of a line by hand, which no catalog has: the version is 0, and the subscription is the line's own id.
@@ -47,9 +47,13 @@ fn billed_by_hand(issued: &[IssuedDocument]) -> Result<BilledByHand<'_>, String>
 /// was drafted, or both would.
 #[must_use]
 pub fn is_current_by_hand(document: &Document, issued: &[IssuedDocument]) -> bool {
+    let mut by_hand = document.body.lines.iter().filter_map(|line| line.by_hand.as_ref()).peekable();
+    // Most documents have none, and then nothing must be added up.
+    if by_hand.peek().is_none() {
+        return true;
+    }
     let Ok(billed) = billed_by_hand(issued) else { return false };
-    let by_hand = document.body.lines.iter().filter_map(|line| line.by_hand.as_ref());
-    by_hand.into_iter().all(|one| billed.get(&one.adjustment_id).copied().unwrap_or(0) == one.billed_minor)
+    by_hand.all(|one| billed.get(&one.adjustment_id).copied().unwrap_or(0) == one.billed_minor)
 }
 
 /// Adds the lines by hand that the month bears.
@@ -194,42 +198,13 @@ fn place(input: &DraftInput<'_>, documents: &mut Documents, lines: Vec<Placed<'_
                 body.lines.push(line);
                 *document = closed(body)?;
             }
-            None => documents.push(document_of(input, made, credits, line)?),
+            None => {
+                let of = (&made.issuer_id, &made.partner_id, made.amount.currency);
+                documents.push(document_beside(input, of, credits, vec![line])?);
+            }
         }
     }
     Ok(())
-}
-
-/// A document of the month that begins with a line by hand.
-fn document_of(
-    input: &DraftInput<'_>,
-    made: &HandMade,
-    credits: Option<Credits>,
-    line: Line,
-) -> Result<Document, String> {
-    let issuer_id = &made.issuer_id;
-    let issuer = input.catalog.issuers.get(issuer_id);
-    let issuer = issuer.ok_or_else(|| format!("the catalog has no issuer {issuer_id} any more; put it back"))?;
-    let profile = profile_of(input, &made.partner_id)?;
-    let month = input.month.period(issuer.time_zone).map_err(|error| error.to_string())?;
-    closed(Body {
-        catalog_sha256: input.catalog.sha256.clone(),
-        kind: if credits.is_some() { DocumentKind::CreditNote } else { DocumentKind::Invoice },
-        credits,
-        currency: made.amount.currency,
-        format: FORMAT,
-        issuer: IssuedBy::of(issuer_id, issuer),
-        lines: vec![line],
-        month: input.month,
-        partner_id: made.partner_id.clone(),
-        payment_terms_days: profile.payment_terms_days,
-        period_end: month.end,
-        period_start: month.start,
-        pin: input.pin_json.to_owned(),
-        profile_version_id: profile.profile_version_id.clone(),
-        shadows: Vec::new(),
-        total_minor: 0,
-    })
 }
 
 #[cfg(test)]

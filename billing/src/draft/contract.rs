@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use tollbook_schemas::catalog::contract::MINIMUM_PRICE;
 use tollbook_schemas::decimal::Decimal;
+use tollbook_schemas::exact::Exact;
 use tollbook_schemas::id::PriceId;
 use tollbook_schemas::money::{Currency, Money};
 
@@ -52,18 +53,13 @@ pub(super) fn minimums(spans: &[&Span<'_>], lines: &[Line], currency: Currency) 
             subscription_id: span.subscription.subscription_id.clone(),
             unit: None,
             usage: Vec::new(),
-            working: Working { exact: major(amount), ..Working::default() },
+            working: Working {
+                exact: Exact::scaled(amount.minor, currency.exponent()).to_string(),
+                ..Working::default()
+            },
         });
     }
     Ok(missing)
-}
-
-/// Minor units as a decimal of major ones.
-fn major(amount: Money) -> String {
-    let unit = 10_i128.checked_pow(12_u32.saturating_sub(amount.currency.exponent()));
-    let unscaled = unit.and_then(|unit| unit.checked_mul(i128::from(amount.minor)));
-    let decimal = unscaled.and_then(|unscaled| Decimal::from_unscaled(unscaled).ok());
-    decimal.map_or_else(|| amount.to_string(), |decimal| decimal.to_string())
 }
 
 #[cfg(test)]

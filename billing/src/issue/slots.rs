@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use tollbook_schemas::id::{InvoiceId, IssuerId, SlotId};
 use tollbook_schemas::invariant::Invariant;
 
+use crate::document::Document;
 use crate::error::BillingError;
 use crate::event::{EventKind, InvoiceEvent};
 
@@ -77,6 +78,13 @@ impl Slots {
     pub fn current_draft(&self, slot_id: &SlotId) -> Option<&InvoiceId> {
         let drafts = &self.slots.get(slot_id)?.drafts;
         drafts.iter().max_by_key(|(invoice_id, at)| (**at, *invoice_id)).map(|(invoice_id, _)| invoice_id)
+    }
+
+    /// Whether a document is the draft that would be issued in its slot, where nothing is issued yet.
+    #[must_use]
+    pub fn is_draft(&self, document: &Document) -> bool {
+        let (slot_id, invoice_id) = (&document.slot_id, &document.invoice_id);
+        self.issued_in(slot_id).is_none() && self.current_draft(slot_id) == Some(invoice_id)
     }
 
     /// The last draft generation of a document, and whether it is live.

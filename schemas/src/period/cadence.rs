@@ -9,42 +9,7 @@ use chrono::{DateTime, Datelike, Months, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
 
 use super::{Month, Period, PeriodError, first_instant_of};
-
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $(#[$first_doc:meta])* $first:ident = $first_word:literal,
-        $($(#[$other_doc:meta])* $other:ident = $word:literal),+ $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-        pub enum $name {
-            $(#[$first_doc])* #[default] $first,
-            $($(#[$other_doc])* $other),+
-        }
-
-        impl $name {
-            /// The words in the catalog, the default first.
-            pub const WORDS: &'static [&'static str] = &[$first_word, $($word),+];
-
-            /// Reads a word.
-            #[must_use]
-            pub fn parse(word: &str) -> Option<Self> {
-                match word {
-                    $first_word => Some(Self::$first),
-                    $($word => Some(Self::$other),)+
-                    _ => None,
-                }
-            }
-
-            /// The word in the catalog.
-            #[must_use]
-            pub fn as_str(self) -> &'static str {
-                match self {
-                    Self::$first => $first_word,
-                    $(Self::$other => $word),+
-                }
-            }
-        }
-    };
-}
+use crate::words::words;
 
 words!(/// How long a billing period is.
 Length {

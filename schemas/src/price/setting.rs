@@ -1,90 +1,65 @@
 //! The settings where billing systems differ, each with its words and its default. `docs/money.md` has a worked
 //! example of each.
 
-macro_rules! setting {
-    ($(#[$doc:meta])* $name:ident { $(#[$first_doc:meta])* $first:ident = $first_word:literal,
-        $($(#[$other_doc:meta])* $other:ident = $word:literal),+ $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-        pub enum $name {
-            $(#[$first_doc])* #[default] $first,
-            $($(#[$other_doc])* $other),+
-        }
+use crate::words::words;
 
-        impl $name {
-            /// The words of the setting, the default first.
-            pub const WORDS: &'static [&'static str] = &[$first_word, $($word),+];
-
-            /// Reads a word.
-            #[must_use]
-            pub fn parse(word: &str) -> Option<Self> {
-                match word {
-                    $first_word => Some(Self::$first),
-                    $($word => Some(Self::$other),)+
-                    _ => None,
-                }
-            }
-        }
-    };
-}
-
-setting!(/// Whether the first tier's flat price is due when nothing was used.
+words!(/// Whether the first tier's flat price is due when nothing was used.
 ZeroUsageFirstTierFlat {
     /// As OpenMeter and Lago.
     Charged = "charged",
     /// As Meteroid and UniBee.
     NotCharged = "not_charged",
 });
-setting!(/// Which tier of a volume price a fraction of a unit above a bound lies in.
+words!(/// Which tier of a volume price a fraction of a unit above a bound lies in.
 TierEdge {
     /// Tiers are `(from, up_to]` over decimals: 100.5 lies above 100.
     HalfOpen = "half_open",
     /// The quantity is rounded up to a whole unit to choose the tier, and only for that: 99.5 lies in the tier of 100.
     Ceil = "ceil",
 });
-setting!(/// What a started package costs.
+words!(/// What a started package costs.
 PackageRemainder {
     /// A whole package.
     Full = "full",
     /// Nothing.
     Down = "down",
 });
-setting!(/// Whether a volume price, whose tier is known at the end only, is billed at splits before the end.
+words!(/// Whether a volume price, whose tier is known at the end only, is billed at splits before the end.
 VolumeBeforeEnd {
     /// Not before the last split.
     Held = "held",
     /// At each split, by the quantity so far.
     Billed = "billed",
 });
-setting!(/// Whether minimum and maximum hold for the line before or after its discount.
+words!(/// Whether minimum and maximum hold for the line before or after its discount.
 Limits {
     /// The line is held within its limits, then the discount is taken off.
     BeforeDiscount = "before_discount",
     /// The discount is taken off, then the line is held within its limits.
     AfterDiscount = "after_discount",
 });
-setting!(/// What a quantity that comes in splits is converted and rounded by.
+words!(/// What a quantity that comes in splits is converted and rounded by.
 SplitRounding {
     /// The sum of the splits so far: no split costs more for being one.
     Cumulative = "cumulative",
     /// Each split alone.
     Each = "each",
 });
-setting!(/// Whether units are priced in full, or by the part of the period for which they were there.
+words!(/// Whether units are priced in full, or by the part of the period for which they were there.
 QuantityBasis {
     /// In full.
     Full = "full",
     /// By their prorated part; full units choose the tier.
     Prorated = "prorated",
 });
-setting!(/// What a quantity below zero is.
+words!(/// What a quantity below zero is.
 NegativeTotal {
     /// An error.
     Refused = "refused",
     /// Nothing is due, flat prices of tiers neither.
     NothingDue = "nothing_due",
 });
-setting!(/// Whether the events of a percentage price pay their fixed fee when their amounts add up to zero.
+words!(/// Whether the events of a percentage price pay their fixed fee when their amounts add up to zero.
 FixedFeeAtZeroTotal {
     /// As Lago.
     NotCharged = "not_charged",
@@ -92,7 +67,7 @@ FixedFeeAtZeroTotal {
     Charged = "charged",
 });
 
-setting!(/// What a flat price costs in a part of its period: where its subscription started, changed, paused or ended inside.
+words!(/// What a flat price costs in a part of its period: where its subscription started, changed, paused or ended inside.
 Proration {
     /// The whole, once, if the subscription ran at all. As OpenMeter with proration off.
     None = "none",
@@ -102,14 +77,14 @@ Proration {
     /// ends is not. As Kill Bill, Meteroid.
     ByDay = "by_day",
 });
-setting!(/// What a flat price is charged for.
+words!(/// What a flat price is charged for.
 Per {
     /// Each subscription once.
     Subscription = "subscription",
     /// Each unit of its quantity, such as seats; without `proration` the most that there were at once.
     Unit = "unit",
 });
-setting!(/// Whether included units, minimum and maximum are whole in a part of a period. Tiers and free units always are.
+words!(/// Whether included units, minimum and maximum are whole in a part of a period. Tiers and free units always are.
 LimitsInPart {
     /// Whole.
     Whole = "whole",

@@ -17,7 +17,6 @@ use tollbook::jobs::{self, bill};
 use tollbook::output::{data, talk};
 use tollbook_schemas::actor::Actor;
 use tollbook_schemas::error::Kind;
-use tollbook_schemas::money::Money;
 use tollbook_schemas::period::print_instant;
 
 use crate::cli::{Accept, BillStep, Period};
@@ -74,12 +73,6 @@ async fn run_verify(context: &JobContext, wanted: &str, json: bool) -> anyhow::R
         talk(&format!("{wanted}: no invoice was issued"));
     }
     bill::complain_of_different(&verified)
-}
-
-/// An amount in a table, beside its currency.
-fn amount_of(money: Money) -> String {
-    let printed = money.to_string();
-    printed.split(' ').next().unwrap_or_default().to_owned()
 }
 
 /// A cell that may be empty.

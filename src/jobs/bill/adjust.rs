@@ -171,8 +171,7 @@ fn said(catalog: &Catalog, known: &Registry, given: &Adjustment) -> anyhow::Resu
             "{adjustment_id} says just this and was taken back, for good; say it with another --reason"
         )));
     }
-    let amount_text = shown.split(' ').next().unwrap_or_default().to_owned();
-    let mut data = json!({ "adjustment_id": adjustment_id, "month": month, "amount": amount_text,
+    let mut data = json!({ "adjustment_id": adjustment_id, "month": month, "amount": amount.amount_text(),
         "currency": currency, "issuer_id": issuer_id, "description": description, "reason": given.reason });
     if let Some(number) = &given.for_invoice {
         data["for_invoice"] = json!(number);

@@ -257,11 +257,7 @@ async fn by_ids(context: &JobContext, ids: &[InvoiceId]) -> anyhow::Result<Vec<T
 async fn drafts_of(context: &JobContext, partner_id: &PartnerId, month: Month) -> anyhow::Result<Vec<Target>> {
     let documents = read_documents(&context.lake, month).await?;
     let slots = Slots::fold(&events_of(&context.lake.rows(&INVOICE_EVENT, None).await?)?)?;
-    let is_current = |document: &&Document| {
-        document.body.partner_id == *partner_id
-            && slots.issued_in(&document.slot_id).is_none()
-            && slots.current_draft(&document.slot_id) == Some(&document.invoice_id)
-    };
+    let is_current = |document: &&Document| document.body.partner_id == *partner_id && slots.is_draft(document);
     Ok(documents.values().filter(is_current).map(target).collect())
 }
 

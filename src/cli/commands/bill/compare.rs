@@ -10,8 +10,6 @@ use tollbook::output::{data, table, talk};
 use tollbook_billing::compare::{Difference, Side};
 use tollbook_schemas::money::{Currency, Money};
 
-use super::amount_of;
-
 /// What is compared.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Given {
@@ -65,9 +63,9 @@ fn print_tables(result: &CompareResult) {
         vec![
             one.partner_id.to_string(),
             one.legacy.currency.to_string(),
-            amount_of(one.legacy),
-            amount_of(one.tollbook),
-            amount_of(Money { minor: one.difference_minor, currency: one.legacy.currency }),
+            one.legacy.amount_text(),
+            one.tollbook.amount_text(),
+            Money { minor: one.difference_minor, currency: one.legacy.currency }.amount_text(),
             one.different_lines.to_string(),
         ]
     });
@@ -83,7 +81,7 @@ fn print_tables(result: &CompareResult) {
 
 fn cells(one: &Difference) -> Vec<String> {
     let amount = |side: &Option<Side>, currency: Currency| {
-        side.as_ref().map_or_else(|| "-".to_owned(), |side| amount_of(Money { minor: side.amount_minor, currency }))
+        side.as_ref().map_or_else(|| "-".to_owned(), |side| Money { minor: side.amount_minor, currency }.amount_text())
     };
     let quantity = |side: &Option<Side>| {
         side.as_ref().and_then(|side| side.quantity).map_or_else(|| "-".to_owned(), |quantity| quantity.to_string())
@@ -96,7 +94,7 @@ fn cells(one: &Difference) -> Vec<String> {
         one.currency.to_string(),
         amount(&one.legacy, one.currency),
         amount(&one.tollbook, one.currency),
-        amount_of(Money { minor: one.difference_minor, currency: one.currency }),
+        Money { minor: one.difference_minor, currency: one.currency }.amount_text(),
         quantity(&one.legacy),
         quantity(&one.tollbook),
     ]

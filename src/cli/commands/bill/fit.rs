@@ -11,8 +11,6 @@ use tollbook_schemas::id::PartnerId;
 use tollbook_schemas::money::{Currency, Money};
 use tollbook_schemas::period::{Month, print_instant};
 
-use super::amount_of;
-
 /// What is looked at.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Given {
@@ -57,13 +55,13 @@ fn rows_of(fit: &SubscriptionFit) -> Vec<Vec<String>> {
     let currency = fit.cost.currency;
     let word = if cheapest.is_none() { "chosen; no plan is cheaper" } else { "chosen" };
     let chosen =
-        named(fit.plan_id.to_string(), [currency.to_string(), amount_of(fit.cost), "-".to_owned(), word.to_owned()]);
+        named(fit.plan_id.to_string(), [currency.to_string(), fit.cost.amount_text(), "-".to_owned(), word.to_owned()]);
     let others = fit.others.iter().map(|other| {
         let cells = match &other.cost {
             Ok(cost) => {
                 let saving = Money { minor: fit.cost.minor.saturating_sub(cost.minor), currency };
                 let note = if cheapest == Some(&other.plan_id) { "cheapest" } else { "" };
-                [currency.to_string(), amount_of(*cost), amount_of(saving), note.to_owned()]
+                [currency.to_string(), cost.amount_text(), saving.amount_text(), note.to_owned()]
             }
             Err(reason) => ["-".to_owned(), "-".to_owned(), "-".to_owned(), format!("no candidate: {reason}")],
         };

@@ -9,7 +9,7 @@ use tollbook_billing::stripe::State;
 use tollbook_schemas::id::PartnerId;
 use tollbook_schemas::period::print_instant;
 
-use super::{amount_of, dash};
+use super::dash;
 
 /// What is listed.
 #[derive(Debug, clap::Args)]
@@ -52,7 +52,7 @@ pub(super) async fn run(context: &JobContext, given: Given, json: bool) -> anyho
             row.partner_id.to_string(),
             row.month.to_string(),
             row.total.currency.to_string(),
-            amount_of(row.total),
+            row.total.amount_text(),
             row.state.as_str().to_owned(),
             row.issued_at.map_or_else(|| "-".to_owned(), print_instant),
             row.note.clone().unwrap_or_default(),

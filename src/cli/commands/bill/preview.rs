@@ -9,8 +9,6 @@ use tollbook_schemas::id::PartnerId;
 use tollbook_schemas::money::Money;
 use tollbook_schemas::period::{Month, print_instant};
 
-use super::amount_of;
-
 /// What is previewed.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Given {
@@ -48,7 +46,7 @@ fn print_tables(previewed: &Previewed) {
                 line.quantity.to_string(),
                 line.unit.clone().unwrap_or_default(),
                 body.currency.to_string(),
-                amount_of(Money { minor: line.amount_minor, currency: body.currency }),
+                Money { minor: line.amount_minor, currency: body.currency }.amount_text(),
             ]
         });
         let total = vec![
@@ -57,7 +55,7 @@ fn print_tables(previewed: &Previewed) {
             String::new(),
             String::new(),
             body.currency.to_string(),
-            amount_of(document.total()),
+            document.total().amount_text(),
         ];
         lines.chain([total])
     });

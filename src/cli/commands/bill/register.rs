@@ -3,9 +3,8 @@
 use serde_json::json;
 use tollbook::output::{data, table};
 use tollbook_billing::register::RegisterRow;
+use tollbook_schemas::money::Money;
 use tollbook_schemas::period::Month;
-
-use super::amount_of;
 
 /// The columns of a register; for people without the ids that only machines need.
 const REGISTER: [&str; 10] =
@@ -20,7 +19,7 @@ fn register_cells(month: Month, row: &RegisterRow) -> [Option<String>; 10] {
         row.number.clone(),
         row.state.map(|state| state.as_str().to_owned()),
         row.total.map(|total| total.currency.to_string()),
-        row.total.map(amount_of),
+        row.total.map(Money::amount_text),
         row.stripe_id.clone(),
         row.note.clone(),
     ]

@@ -8,7 +8,7 @@ use tollbook::jobs::bill::{Months, reprice};
 use tollbook::output::{data, table, talk};
 use tollbook_schemas::money::Money;
 
-use super::{amount_of, short};
+use super::short;
 
 /// What is repriced.
 #[derive(Debug, clap::Args)]
@@ -57,15 +57,16 @@ fn print_tables(result: &reprice::RepriceResult) {
         vec![
             one.partner_id.to_string(),
             one.old.currency.to_string(),
-            amount_of(one.old),
-            amount_of(one.new),
-            amount_of(delta),
+            one.old.amount_text(),
+            one.new.amount_text(),
+            delta.amount_text(),
         ]
     });
     data(&table(&["partner", "currency", "old", "new", "delta"], &partners.collect::<Vec<_>>()));
     let sums = repriced.summaries.iter().map(|sum| {
         let delta = Money { minor: sum.delta_minor, currency: sum.old.currency };
-        let mut row = vec![sum.old.currency.to_string(), amount_of(sum.old), amount_of(sum.new), amount_of(delta)];
+        let mut row =
+            vec![sum.old.currency.to_string(), sum.old.amount_text(), sum.new.amount_text(), delta.amount_text()];
         row.extend([sum.losers, sum.winners, sum.unchanged].map(|count| count.to_string()));
         row
     });

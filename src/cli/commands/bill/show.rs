@@ -9,7 +9,7 @@ use tollbook_billing::event::InvoiceEvent;
 use tollbook_schemas::money::Money;
 use tollbook_schemas::period::print_instant;
 
-use super::{amount_of, dash};
+use super::dash;
 
 pub(super) async fn run(context: &JobContext, name: &str, json: bool) -> anyhow::Result<()> {
     let shown = show::show(context, name).await?;
@@ -42,7 +42,7 @@ pub(super) async fn run(context: &JobContext, name: &str, json: bool) -> anyhow:
             line.quantity.to_string(),
             line.unit.clone().unwrap_or_default(),
             line.price_model.clone(),
-            amount_of(Money { minor: line.amount_minor, currency: body.currency }),
+            Money { minor: line.amount_minor, currency: body.currency }.amount_text(),
             shown.document.line_id(line.line_number).to_string(),
         ]
     });
@@ -64,7 +64,7 @@ pub(super) async fn run(context: &JobContext, name: &str, json: bool) -> anyhow:
             event.generation.to_string(),
             event
                 .amount_minor
-                .map_or_else(|| "-".to_owned(), |minor| amount_of(Money { minor, currency: body.currency })),
+                .map_or_else(|| "-".to_owned(), |minor| Money { minor, currency: body.currency }.amount_text()),
             dash(event.stripe_id.as_deref()),
             event.detail.clone().or_else(|| event.number.clone()).unwrap_or_default(),
         ]

@@ -70,9 +70,13 @@ impl<'a> Billed<'a> {
     ///
     /// # Errors
     /// [`BillingError::Stored`] where amounts do not fit, or a month was adjusted that was never billed.
-    pub fn fold(issued: &'a [IssuedDocument], from: Option<Month>) -> Result<Self, BillingError> {
+    pub fn fold(
+        issued: impl IntoIterator<Item = &'a IssuedDocument>,
+        from: Option<Month>,
+    ) -> Result<Self, BillingError> {
+        let mut documents: Vec<&IssuedDocument> = issued.into_iter().collect();
         let mut billed = Self::default();
-        for invoice in issued.iter().filter(|issued| issued.document.body.kind.is_invoice()) {
+        for invoice in documents.iter().filter(|issued| issued.document.body.kind.is_invoice()) {
             let slot = BilledSlot {
                 invoice,
                 invoice_ids: BTreeSet::from([&invoice.document.invoice_id]),
@@ -82,7 +86,6 @@ impl<'a> Billed<'a> {
             billed.slots.insert(invoice.document.slot_id.clone(), slot);
         }
         // In printed order, the invoices' own lines first, so that the last adjustment is what was printed last.
-        let mut documents: Vec<&IssuedDocument> = issued.iter().collect();
         documents.sort_by_key(|issued| (issued.document.body.month, &issued.document.invoice_id));
         for IssuedDocument { document, number, is_voided } in documents {
             let invoice_id = &document.invoice_id;

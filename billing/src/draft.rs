@@ -18,7 +18,9 @@
 mod adjust;
 mod by_hand;
 mod contract;
+mod index;
 mod line;
+mod parts;
 mod shadow;
 mod span;
 
@@ -29,12 +31,13 @@ use tollbook_schemas::catalog::{Catalog, Issuer};
 use tollbook_schemas::id::{IssuerId, MeterId, PartnerId};
 use tollbook_schemas::money::Currency;
 use tollbook_schemas::period::Month;
-use tollbook_schemas::registry::{Environment, Finding, Registry};
+use tollbook_schemas::registry::{Finding, Registry};
 
 use crate::document::{Body, Document, DocumentKind, FORMAT, IssuedBy, sum_of};
 use crate::profile::{Profile, Profiles, TERMS_DAYS_MAX};
 use crate::usage::UsageSlice;
 
+use index::UsageIndex;
 pub use line::PAUSED;
 use span::Span;
 
@@ -123,34 +126,32 @@ impl Drafted {
     }
 }
 
-/// Production usage by partner and meter.
-type UsageIndex<'a> = BTreeMap<(&'a PartnerId, &'a MeterId), Vec<&'a UsageSlice>>;
+impl Drafted {
+    /// Nothing yet.
+    fn of(month: Month) -> Self {
+        Self { month, documents: Vec::new(), blocked: Vec::new(), without: Vec::new(), unadjusted: Vec::new() }
+    }
+
+    /// Takes in what other partners come to.
+    fn add(&mut self, other: Self) {
+        self.documents.extend(other.documents);
+        self.blocked.extend(other.blocked);
+        self.without.extend(other.without);
+        self.unadjusted.extend(other.unadjusted);
+    }
+}
 
 /// Drafts a month, without what earlier months are to be adjusted by.
 #[must_use]
 pub fn draft(input: &DraftInput<'_>) -> Drafted {
-    regular(input, &index_of(input.usage))
-}
-
-fn index_of(slices: &[UsageSlice]) -> UsageIndex<'_> {
-    let mut usage = UsageIndex::new();
-    for slice in slices {
-        if let (Some(partner_id), Some(Environment::Production)) = (&slice.partner_id, slice.environment) {
-            usage.entry((partner_id, &slice.meter_id)).or_default().push(slice);
-        }
-    }
-    usage
+    let drafted = parts::draft_parts(input, &[], parts::PART_PARTNERS, |input, part| Ok(regular(input, &part.usage)));
+    // Nothing that was issued is looked at, so nothing of it can be wrong.
+    drafted.unwrap_or_else(|_| Drafted::of(input.month))
 }
 
 /// What a month bills of itself.
 fn regular(input: &DraftInput<'_>, usage: &UsageIndex<'_>) -> Drafted {
-    let mut drafted = Drafted {
-        month: input.month,
-        documents: Vec::new(),
-        blocked: Vec::new(),
-        without: Vec::new(),
-        unadjusted: Vec::new(),
-    };
+    let mut drafted = Drafted::of(input.month);
     let subscribers = input.registry.subscriptions.values().map(|subscription| &subscription.partner_id);
     let partners: BTreeSet<&PartnerId> = input.registry.partners.keys().chain(subscribers).collect();
     for partner_id in partners {
@@ -284,17 +285,12 @@ fn why_nothing(input: &DraftInput<'_>, usage: &UsageIndex<'_>, partner_id: &Part
     }
     let ever = input.registry.subscriptions.values().any(|subscription| subscription.partner_id == *partner_id);
     let subject = if ever { "no subscription runs" } else { "never subscribed, so none runs" };
-    let unbilled: Vec<&MeterId> = usage
-        .iter()
-        .filter(|((partner, _), slices)| {
-            // Without a subscription there is no zone: the UTC month will do to say that there was something.
-            let inside = |slice: &&UsageSlice| {
-                slice.event_date.format("%Y-%m").to_string() == month.to_string() && slice.event_count > 0
-            };
-            *partner == partner_id && slices.iter().any(inside)
-        })
-        .map(|((_, meter_id), _)| *meter_id)
-        .collect();
+    // Without a subscription there is no zone: the UTC month will do to say that there was something.
+    let inside = |slice: &&UsageSlice| {
+        slice.event_date.format("%Y-%m").to_string() == month.to_string() && slice.event_count > 0
+    };
+    let unbilled = usage.meters_of(partner_id).filter(|(_, slices)| slices.iter().any(inside));
+    let unbilled: Vec<&MeterId> = unbilled.map(|(meter_id, _)| meter_id).collect();
     if unbilled.is_empty() {
         return format!("{subject} in {month}");
     }

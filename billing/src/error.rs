@@ -6,6 +6,7 @@
 use tollbook_lake::LakeError;
 use tollbook_schemas::error::{Classified, Kind};
 use tollbook_schemas::invariant::Invariant;
+use tollbook_schemas::tables::RowError;
 
 /// Why a run of billing ended early.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +50,14 @@ pub enum BillingError {
         /// What should not be.
         what: String,
     },
+}
+
+/// A batch of the lake that is not what its table declares.
+impl From<RowError> for BillingError {
+    fn from(error: RowError) -> Self {
+        let (RowError::Type { table, .. } | RowError::NoColumn { table, .. } | RowError::Batch { table, .. }) = &error;
+        Self::stored(table, error.to_string())
+    }
 }
 
 impl BillingError {

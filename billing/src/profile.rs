@@ -153,6 +153,18 @@ impl Profiles {
         }
     }
 
+    /// Cuts them into so many shares, each partner's in the one that is said, or in none.
+    pub(crate) fn cut(&self, share_of: impl Fn(&PartnerId) -> Option<usize>, count: usize) -> Vec<Self> {
+        let mut shares = vec![Self::default(); count];
+        for one in &self.usable {
+            share_of(&one.partner_id).and_then(|at| shares.get_mut(at)).map(|share| share.usable.push(one.clone()));
+        }
+        for one in &self.unusable {
+            share_of(&one.partner_id).and_then(|at| shares.get_mut(at)).map(|share| share.unusable.push(one.clone()));
+        }
+        shares
+    }
+
     /// One version.
     ///
     /// # Errors

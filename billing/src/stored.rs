@@ -1,7 +1,6 @@
 //! Reading stored rows: a required column or an error that names table, column and what was expected.
 
-use chrono::{DateTime, NaiveDate, Utc};
-use tollbook_schemas::decimal::Decimal;
+use chrono::{DateTime, Utc};
 use tollbook_schemas::id::IdError;
 use tollbook_schemas::tables::{Row, Table};
 
@@ -39,14 +38,6 @@ impl<'a> Stored<'a> {
 
     pub(crate) fn instant(&self, column: &str) -> Result<DateTime<Utc>, BillingError> {
         self.need(column, self.row.instant(column))
-    }
-
-    pub(crate) fn decimal(&self, column: &str) -> Result<Decimal, BillingError> {
-        self.need(column, self.row.decimal(column))
-    }
-
-    pub(crate) fn date(&self, column: &str) -> Result<NaiveDate, BillingError> {
-        self.need(column, self.row.date(column))
     }
 
     pub(crate) fn id<T>(&self, column: &str, parse: impl Fn(String) -> Result<T, IdError>) -> Result<T, BillingError> {

@@ -5,21 +5,22 @@
 //! values stand for levels (`latest`, `time_weighted`) has one level for each combination of its dimensions, and their
 //! quantities add up; every other meter merges over its dimensions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use chrono::{DateTime, NaiveDate, Utc};
 use tollbook_schemas::catalog::Aggregation;
 use tollbook_schemas::decimal::{Decimal, DecimalError};
-use tollbook_schemas::digest::{sha256_hex, sha256_parts};
-use tollbook_schemas::id::{MeterId, PartnerId};
+use tollbook_schemas::digest::PartsDigest;
+use tollbook_schemas::id::{IdError, MeterId, PartnerId};
 use tollbook_schemas::meter::{MeterState, StateError, quantity};
 use tollbook_schemas::period::{Period, print_instant};
 use tollbook_schemas::registry::Environment;
+use tollbook_schemas::tables::Cells;
 use tollbook_schemas::tables::derived::USAGE;
-use tollbook_schemas::tables::{Row, Value};
 
 use crate::error::BillingError;
-use crate::stored::Stored;
 
 /// One row of `usage`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +32,7 @@ pub struct UsageSlice {
     /// Environment; none where it is not known.
     pub environment: Option<Environment>,
     /// Product, or `unmapped`.
-    pub product_id: String,
+    pub product_id: Arc<str>,
     /// Values of the meter's dimensions.
     pub dimensions: BTreeMap<String, String>,
     /// Its time.
@@ -39,7 +40,7 @@ pub struct UsageSlice {
     /// Exact quantity.
     pub quantity: Decimal,
     /// Mergeable form.
-    pub state: String,
+    pub state: Box<str>,
     /// Requests that counted.
     pub event_count: i64,
     /// Those of them whose value is none, and is in no quantity.
@@ -48,39 +49,80 @@ pub struct UsageSlice {
     pub event_date: NaiveDate,
 }
 
+/// The columns of `usage` that billing reads.
+pub const COLUMNS: [&str; 12] = [
+    "meter_id",
+    "partner_id",
+    "environment",
+    "product_id",
+    "dimensions",
+    "slice_start",
+    "slice_end",
+    "quantity",
+    "state",
+    "event_count",
+    "invalid_count",
+    "event_date",
+];
+
+/// An id that was read before, or is read now.
+fn shared<'a, T: Clone>(
+    known: &mut HashMap<&'a str, T>,
+    text: &'a str,
+    parse: impl Fn(String) -> Result<T, IdError>,
+) -> Result<T, BillingError> {
+    if let Some(known) = known.get(text) {
+        return Ok(known.clone());
+    }
+    let id = parse(text.to_owned()).map_err(|error| BillingError::stored(USAGE.name, error.to_string()))?;
+    known.insert(text, id.clone());
+    Ok(id)
+}
+
+fn environment_of(text: &str) -> Result<Environment, BillingError> {
+    let neither =
+        || BillingError::stored(USAGE.name, format!("environment {text:?} is neither production nor sandbox"));
+    Environment::parse(text).ok_or_else(neither)
+}
+
 impl UsageSlice {
-    /// Reads a row of `usage`.
+    /// Reads batches of `usage` with the columns [`COLUMNS`]. Rows of one meter, partner or product share its name: a
+    /// month of many partners has millions of rows.
     ///
     /// # Errors
-    /// [`BillingError::Stored`].
-    pub fn from_row(row: &Row) -> Result<Self, BillingError> {
-        let stored = Stored { table: &USAGE, row };
-        let partner_id = row.text("partner_id").map(|_| stored.id("partner_id", PartnerId::parse)).transpose()?;
-        let environment = match row.text("environment") {
-            None => None,
-            Some(text) => Some(Environment::parse(text).ok_or_else(|| {
-                BillingError::stored(USAGE.name, format!("environment {text:?} is neither production nor sandbox"))
-            })?),
-        };
-        let dimensions = match row.get("dimensions") {
-            Value::TextMap(map) => map.clone(),
-            _ => return Err(BillingError::stored(USAGE.name, "column dimensions is missing")),
-        };
-        let slice = Period::new(stored.instant("slice_start")?, stored.instant("slice_end")?)
-            .map_err(|error| BillingError::stored(USAGE.name, error.to_string()))?;
-        Ok(Self {
-            meter_id: stored.id("meter_id", MeterId::parse)?,
-            partner_id,
-            environment,
-            product_id: stored.text("product_id")?.to_owned(),
-            dimensions,
-            slice,
-            quantity: stored.decimal("quantity")?,
-            state: stored.text("state")?.to_owned(),
-            event_count: stored.int("event_count")?,
-            invalid_count: stored.int("invalid_count")?,
-            event_date: stored.date("event_date")?,
-        })
+    /// [`BillingError::Stored`], [`BillingError::Row`].
+    pub fn read(batches: &[RecordBatch]) -> Result<Vec<Self>, BillingError> {
+        let mut slices = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
+        let (mut meters, mut partners) = (HashMap::new(), HashMap::new());
+        let mut products: HashMap<&str, Arc<str>> = HashMap::new();
+        for batch in batches {
+            let cells = |column| Cells::of(&USAGE, batch, column);
+            let (meter_id, partner_id) = (cells("meter_id")?, cells("partner_id")?);
+            let (environment, product_id) = (cells("environment")?, cells("product_id")?);
+            let (dimensions, state) = (cells("dimensions")?, cells("state")?);
+            let (start, end) = (cells("slice_start")?, cells("slice_end")?);
+            let (quantity, event_date) = (cells("quantity")?, cells("event_date")?);
+            let (event_count, invalid_count) = (cells("event_count")?, cells("invalid_count")?);
+            for row in 0..batch.num_rows() {
+                let slice = Period::new(start.some_instant(row)?, end.some_instant(row)?);
+                let product_id = product_id.some_text(row)?;
+                let partner_id = partner_id.text(row)?;
+                slices.push(Self {
+                    meter_id: shared(&mut meters, meter_id.some_text(row)?, MeterId::parse)?,
+                    partner_id: partner_id.map(|id| shared(&mut partners, id, PartnerId::parse)).transpose()?,
+                    environment: environment.text(row)?.map(environment_of).transpose()?,
+                    product_id: products.entry(product_id).or_insert_with(|| product_id.into()).clone(),
+                    dimensions: dimensions.some_text_map(row)?,
+                    slice: slice.map_err(|error| BillingError::stored(USAGE.name, error.to_string()))?,
+                    quantity: quantity.some_decimal(row)?,
+                    state: state.some_text(row)?.into(),
+                    event_count: event_count.some_int(row)?,
+                    invalid_count: invalid_count.some_int(row)?,
+                    event_date: event_date.some_date(row)?,
+                });
+            }
+        }
+        Ok(slices)
     }
 
     /// What orders rows of one meter and partner, as the table's key does.
@@ -88,26 +130,38 @@ impl UsageSlice {
         (&self.product_id, &self.dimensions, self.slice.start)
     }
 
-    /// The row as length-prefixed text, for the evidence. How often a request was delivered is left out: it does not
-    /// change what is billed.
-    fn parts(&self) -> Vec<String> {
-        let mut parts = vec![
-            self.meter_id.to_string(),
-            self.partner_id.as_ref().map(PartnerId::to_string).unwrap_or_default(),
-            self.environment.map_or("", Environment::as_str).to_owned(),
-            self.product_id.clone(),
-            self.dimensions.len().to_string(),
-        ];
-        parts.extend(self.dimensions.iter().flat_map(|(name, value)| [name.clone(), value.clone()]));
-        parts.extend([
-            print_instant(self.slice.start),
-            print_instant(self.slice.end),
-            self.quantity.to_string(),
-            self.state.clone(),
-            self.event_count.to_string(),
-        ]);
-        parts
+    /// Adds the row to the evidence. How often a request was delivered is left out: it does not change what is billed.
+    fn add_to(&self, digest: &mut PartsDigest) {
+        let partner_id = self.partner_id.as_ref().map_or("", PartnerId::as_str);
+        let environment = self.environment.map_or("", Environment::as_str);
+        for part in [self.meter_id.as_str(), partner_id, environment, &*self.product_id] {
+            digest.add(part);
+        }
+        digest.add(self.dimensions.len().to_string());
+        for text in self.dimensions.iter().flat_map(|(name, value)| [name, value]) {
+            digest.add(text);
+        }
+        digest.add(print_instant(self.slice.start));
+        digest.add(print_instant(self.slice.end));
+        digest.add(self.quantity.to_string());
+        digest.add(&*self.state);
+        digest.add(self.event_count.to_string());
     }
+}
+
+/// The evidence for some rows of one meter and partner: SHA-256 over them in key order.
+pub(crate) fn usage_sha256(slices: &[&UsageSlice]) -> String {
+    let mut digest = PartsDigest::default();
+    for slice in in_order(slices) {
+        slice.add_to(&mut digest);
+    }
+    digest.hex()
+}
+
+fn in_order<'a>(slices: &[&'a UsageSlice]) -> Vec<&'a UsageSlice> {
+    let mut slices = slices.to_vec();
+    slices.sort_by(|a, b| a.key().cmp(&b.key()));
+    slices
 }
 
 /// Why rows do not come to a quantity.
@@ -138,8 +192,6 @@ pub struct Folded {
     pub event_count: i64,
     /// Rows.
     pub slice_count: i64,
-    /// SHA-256 over the rows in key order.
-    pub usage_sha256: String,
 }
 
 /// Folds rows of one meter and partner over a span of time. `earlier` are the rows before the span: what they hold at
@@ -154,8 +206,7 @@ pub fn fold(
     span: Period,
     earlier: &[&UsageSlice],
 ) -> Result<Folded, UsageError> {
-    let mut slices = slices.to_vec();
-    slices.sort_by(|a, b| a.key().cmp(&b.key()));
+    let slices = in_order(slices);
     let overflow = |error| UsageError::Overflow(meter_id.clone(), error);
     let too_many = || overflow(DecimalError::Overflow("counting"));
     let wrong = |span, source| UsageError::State { meter_id: meter_id.clone(), span, source };
@@ -188,10 +239,5 @@ pub fn fold(
         let quantity = quantity(aggregation, state, *events, span, held).map_err(|error| wrong(span, error))?;
         sum = sum.checked_add(quantity).map_err(overflow)?;
     }
-    Ok(Folded {
-        quantity: sum,
-        event_count,
-        slice_count: i64::try_from(slices.len()).map_err(|_| too_many())?,
-        usage_sha256: sha256_hex(&sha256_parts(slices.iter().flat_map(|slice| slice.parts()))),
-    })
+    Ok(Folded { quantity: sum, event_count, slice_count: i64::try_from(slices.len()).map_err(|_| too_many())? })
 }

@@ -13,6 +13,7 @@ pub use crate::exact::Exact;
 /// Digits after the point in a [`Decimal`].
 pub const SCALE: u32 = 12;
 const ONE: i128 = 1_000_000_000_000;
+const ONE_SHORT: u64 = 1_000_000_000_000;
 /// The largest magnitude, so that every value fits a Parquet `decimal(38,12)`.
 const LIMIT: i128 = 10_i128.pow(38) - 1;
 
@@ -117,8 +118,14 @@ impl FromStr for Decimal {
             return Err(DecimalError::TooPrecise(text.chars().take(60).collect()));
         }
         let overflow = DecimalError::Overflow("reading a number");
-        let whole: i128 = whole.parse().map_err(|_| overflow.clone())?;
-        let fraction: i128 = format!("{fraction:0<12}").parse().map_err(|_| syntax())?;
+        // Few numbers have more digits than the machine computes at once.
+        let whole = match whole.len() {
+            ..=18 => whole.parse::<i64>().map(i128::from),
+            _ => whole.parse::<i128>(),
+        };
+        let whole = whole.map_err(|_| overflow.clone())?;
+        let mut digits = fraction.bytes().map(|digit| i64::from(digit - b'0'));
+        let fraction: i128 = (0..12).fold(0_i64, |value, _| value * 10 + digits.next().unwrap_or(0)).into();
         let magnitude = whole.checked_mul(ONE).and_then(|w| w.checked_add(fraction)).ok_or_else(|| overflow.clone())?;
         Self::from_unscaled(if negative { -magnitude } else { magnitude }).map_err(|_| overflow)
     }
@@ -143,12 +150,15 @@ impl fmt::Display for Decimal {
         let magnitude = self.0.unsigned_abs();
         let one = ONE.unsigned_abs();
         let sign = if self.0 < 0 { "-" } else { "" };
-        let fraction = format!("{:012}", magnitude % one);
-        let text = match fraction.trim_end_matches('0') {
-            "" => format!("{}", magnitude / one),
-            digits => format!("{}.{digits}", magnitude / one),
+        let (whole, fraction) = match u64::try_from(magnitude) {
+            Ok(magnitude) => (u128::from(magnitude / ONE_SHORT), magnitude % ONE_SHORT),
+            Err(_) => (magnitude / one, u64::try_from(magnitude % one).unwrap_or_default()),
         };
-        f.pad_integral(sign.is_empty(), "", &text)
+        if fraction == 0 {
+            return f.pad_integral(sign.is_empty(), "", &whole.to_string());
+        }
+        let fraction = format!("{fraction:012}");
+        f.pad_integral(sign.is_empty(), "", &format!("{whole}.{}", fraction.trim_end_matches('0')))
     }
 }
 

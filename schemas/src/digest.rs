@@ -14,13 +14,30 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
 /// SHA-256 over length-prefixed parts.
 #[must_use]
 pub fn sha256_parts<P: AsRef<[u8]>>(parts: impl IntoIterator<Item = P>) -> [u8; 32] {
-    let mut hasher = Sha256::new();
+    let mut digest = PartsDigest::default();
     for part in parts {
-        let part = part.as_ref();
-        hasher.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
-        hasher.update(part);
+        digest.add(part);
     }
-    hasher.finalize().into()
+    digest.0.finalize().into()
+}
+
+/// The same, over parts that are given one after the other and kept nowhere.
+#[derive(Default)]
+pub struct PartsDigest(Sha256);
+
+impl PartsDigest {
+    /// Adds a part.
+    pub fn add(&mut self, part: impl AsRef<[u8]>) {
+        let part = part.as_ref();
+        self.0.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        self.0.update(part);
+    }
+
+    /// What [`sha256_parts`] gives, as lower-case hexadecimal.
+    #[must_use]
+    pub fn hex(self) -> String {
+        hex::encode(self.0.finalize())
+    }
 }
 
 #[cfg(test)]

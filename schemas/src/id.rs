@@ -4,10 +4,13 @@
 //! letters, digits, `_`, `.`, `-`, so that they are safe in a path, a metadata value and an idempotency key.
 //! **Derived** ids are a readable prefix and 20 hexadecimal digits of a SHA-256 over content: the same content
 //! gives the same id on any machine, which is what makes a re-run harmless.
+//!
+//! A copy of an id shares its text: every line of every document names a partner, a plan and a price.
 
 use std::fmt;
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::digest::sha256_parts;
 
@@ -33,9 +36,9 @@ fn check_given(kind: &'static str, text: &str, prefix: &'static str) -> Result<(
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+        #[serde(try_from = "String")]
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// Parses an id.
@@ -45,7 +48,7 @@ macro_rules! id {
             pub fn parse(text: impl Into<String>) -> Result<Self, IdError> {
                 let text = text.into();
                 check_given(stringify!($name), &text, $prefix)?;
-                Ok(Self(text))
+                Ok(Self(text.into()))
             }
 
             /// The id as text.
@@ -68,9 +71,9 @@ macro_rules! id {
             }
         }
 
-        impl From<$name> for String {
-            fn from(id: $name) -> String {
-                id.0
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
             }
         }
     };
@@ -84,7 +87,7 @@ macro_rules! derived_id {
             /// Derives the id from content, by length-prefixed SHA-256.
             #[must_use]
             pub fn derive<P: AsRef<[u8]>>(parts: impl IntoIterator<Item = P>) -> Self {
-                Self(format!("{}{}", $prefix, hex::encode(&sha256_parts(parts)[..10])))
+                Self(format!("{}{}", $prefix, hex::encode(&sha256_parts(parts)[..10])).into())
             }
         }
     };

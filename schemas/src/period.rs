@@ -9,7 +9,7 @@ pub mod cadence;
 use std::fmt;
 use std::str::FromStr;
 
-use chrono::{DateTime, Datelike, Duration, LocalResult, NaiveDate, NaiveTime, SecondsFormat, TimeZone, Utc};
+use chrono::{DateTime, Datelike, Duration, LocalResult, NaiveDate, NaiveTime, SecondsFormat, TimeZone, Timelike, Utc};
 pub use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
@@ -52,7 +52,19 @@ pub fn parse_instant(text: &str) -> Result<DateTime<Utc>, PeriodError> {
 /// An instant as text: RFC 3339 in UTC, with as many digits as it needs.
 #[must_use]
 pub fn print_instant(instant: DateTime<Utc>) -> String {
-    instant.to_rfc3339_opts(SecondsFormat::AutoSi, true)
+    let (date, time) = (instant.date_naive(), instant.time());
+    if instant.timestamp_subsec_nanos() != 0 || !(0..=9999).contains(&date.year()) {
+        return instant.to_rfc3339_opts(SecondsFormat::AutoSi, true);
+    }
+    // Nearly every instant of ours is a whole second, and a month's evidence has millions of them.
+    let year = date.year().unsigned_abs();
+    let pairs = [year / 100, year % 100, date.month(), date.day(), time.hour(), time.minute(), time.second()];
+    let mut text = String::with_capacity(20);
+    for (pair, behind) in pairs.into_iter().zip(["", "-", "-", "T", ":", ":", "Z"]) {
+        text.extend([pair / 10, pair % 10].map(|digit| char::from_digit(digit, 10).unwrap_or('0')));
+        text.push_str(behind);
+    }
+    text
 }
 
 /// Reads an IANA time zone name.
@@ -301,5 +313,25 @@ mod tests {
         assert!(period.contains(period.start) && !period.contains(period.end));
         assert!(Period::new(period.end, period.start).is_err());
         assert_eq!(hour_of(instant("1969-12-31T23:59:59.999999Z")), instant("1969-12-31T23:00:00Z"));
+    }
+
+    #[test]
+    fn an_instant_is_printed_as_chrono_prints_it() {
+        for text in [
+            "1970-01-01T00:00:00Z",
+            "2026-06-30T23:59:59Z",
+            "0000-01-01T00:00:00Z",
+            "9999-12-31T23:59:59Z",
+            "2026-06-01T07:08:09.5Z",
+            "2026-06-01T07:08:09.000001Z",
+        ] {
+            let at = DateTime::parse_from_rfc3339(text).unwrap().to_utc();
+            assert_eq!(print_instant(at), at.to_rfc3339_opts(SecondsFormat::AutoSi, true));
+            assert_eq!(parse_instant(&print_instant(at)).unwrap(), at);
+        }
+        let far = DateTime::<Utc>::MAX_UTC - Duration::seconds(1);
+        assert_eq!(print_instant(far), far.to_rfc3339_opts(SecondsFormat::AutoSi, true));
+        let early = DateTime::<Utc>::MIN_UTC;
+        assert_eq!(print_instant(early), early.to_rfc3339_opts(SecondsFormat::AutoSi, true));
     }
 }

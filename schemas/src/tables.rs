@@ -7,6 +7,7 @@
 pub mod access_log;
 pub mod billing;
 pub mod catalog;
+mod cells;
 pub mod derived;
 pub mod partner_event;
 pub mod rejected;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
+pub use cells::Cells;
 pub use rows::{Row, RowError, Value, batch_of, rows_of, text_map_builder};
 
 /// The type of a column: the subset of Arrow that DuckDB, Spark, Polars and Trino all read from Delta.

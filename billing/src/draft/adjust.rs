@@ -24,7 +24,9 @@ use tollbook_schemas::id::{IssuerId, PartnerId, SlotId};
 use tollbook_schemas::money::Currency;
 use tollbook_schemas::period::Month;
 
-use super::{DraftInput, Drafted, UsageIndex, index_of, order_of, profile_of, regular};
+use super::index::UsageIndex;
+use super::parts::{PART_PARTNERS, draft_parts};
+use super::{DraftInput, Drafted, order_of, profile_of, regular};
 use crate::billed::{Billed, BilledSlot, IssuedDocument};
 use crate::document::{Body, Credits, Document, DocumentKind, FORMAT, IssuedBy, Line, sum_of};
 use crate::error::BillingError;
@@ -49,9 +51,17 @@ pub struct Unadjusted {
 /// # Errors
 /// [`BillingError::Stored`] where what was issued contradicts itself.
 pub fn draft_adjusting(input: &DraftInput<'_>, issued: &[IssuedDocument]) -> Result<Drafted, BillingError> {
-    let usage = index_of(input.usage);
-    let mut drafted = regular(input, &usage);
-    let billed = Billed::fold(issued, None)?;
+    draft_parts(input, issued, PART_PARTNERS, |input, part| of_partners(input, &part.usage, &part.issued))
+}
+
+/// The same for partners of which all is given.
+fn of_partners(
+    input: &DraftInput<'_>,
+    usage: &UsageIndex<'_>,
+    issued: &[&IssuedDocument],
+) -> Result<Drafted, BillingError> {
+    let mut drafted = regular(input, usage);
+    let billed = Billed::fold(issued.iter().copied(), None)?;
     let blocked: BTreeSet<PartnerId> = drafted.blocked.iter().map(|blocked| blocked.partner_id.clone()).collect();
     let mut documents = Documents::of(std::mem::take(&mut drafted.documents));
     let mut earlier: BTreeMap<Month, MonthNow> = BTreeMap::new();
@@ -61,7 +71,7 @@ pub fn draft_adjusting(input: &DraftInput<'_>, issued: &[IssuedDocument]) -> Res
         if !is_due || blocked.contains(&body.partner_id) {
             continue;
         }
-        let now = earlier.entry(body.month).or_insert_with(|| MonthNow::of(input, body.month, &usage));
+        let now = earlier.entry(body.month).or_insert_with(|| MonthNow::of(input, body.month, usage));
         let adjusted = match differences(slot, now, input) {
             Ok(None) => continue,
             Ok(Some(lines)) => refusal(input, &billed, (slot_id, slot), (&lines, now))

@@ -32,9 +32,9 @@ const MODEL: &str = "by_hand";
 /// What issued documents billed of each, in minor units.
 type BilledByHand<'a> = BTreeMap<&'a AdjustmentId, i64>;
 
-fn billed_by_hand(issued: &[IssuedDocument]) -> Result<BilledByHand<'_>, String> {
+fn billed_by_hand<'a>(issued: impl IntoIterator<Item = &'a IssuedDocument>) -> Result<BilledByHand<'a>, String> {
     let mut billed = BilledByHand::new();
-    for line in issued.iter().flat_map(|one| &one.document.body.lines) {
+    for line in issued.into_iter().flat_map(|one| &one.document.body.lines) {
         let Some(by_hand) = &line.by_hand else { continue };
         let sum = billed.entry(&by_hand.adjustment_id).or_default();
         let too_big = || format!("what was billed of {} does not fit 63 bits of minor units", by_hand.adjustment_id);
@@ -57,13 +57,18 @@ pub fn is_current_by_hand(document: &Document, issued: &[IssuedDocument]) -> boo
 }
 
 /// Adds the lines by hand that the month bears.
-pub(super) fn add(input: &DraftInput<'_>, issued: &[IssuedDocument], documents: &mut Documents, drafted: &mut Drafted) {
+pub(super) fn add(
+    input: &DraftInput<'_>,
+    issued: &[&IssuedDocument],
+    documents: &mut Documents,
+    drafted: &mut Drafted,
+) {
     let blocked: BTreeSet<PartnerId> = drafted.blocked.iter().map(|one| one.partner_id.clone()).collect();
     let mut of_partners: BTreeMap<&PartnerId, Vec<&HandMade>> = BTreeMap::new();
     for made in input.registry.adjustments.values().filter(|made| !blocked.contains(&made.partner_id)) {
         of_partners.entry(&made.partner_id).or_default().push(made);
     }
-    let billed = billed_by_hand(issued);
+    let billed = billed_by_hand(issued.iter().copied());
     for (partner_id, all) in of_partners {
         let lines = billed.as_ref().map_err(Clone::clone).and_then(|billed| lines_of(input, issued, billed, &all));
         if let Err(reason) = lines.and_then(|lines| place(input, documents, lines)) {
@@ -83,7 +88,7 @@ struct Placed<'a> {
 /// The lines that the month bears of one partner, by month, then by id.
 fn lines_of<'a>(
     input: &DraftInput<'_>,
-    issued: &[IssuedDocument],
+    issued: &[&IssuedDocument],
     billed: &BilledByHand<'_>,
     all: &[&'a HandMade],
 ) -> Result<Vec<Placed<'a>>, String> {
@@ -122,8 +127,8 @@ fn lines_of<'a>(
 }
 
 /// The invoice that a credit is about.
-fn credited(issued: &[IssuedDocument], made: &HandMade, number: &str) -> Result<Credits, String> {
-    let is_meant = |one: &&IssuedDocument| {
+fn credited(issued: &[&IssuedDocument], made: &HandMade, number: &str) -> Result<Credits, String> {
+    let is_meant = |one: &&&IssuedDocument| {
         let body = &one.document.body;
         one.number == number
             && body.kind.is_invoice()

@@ -10,12 +10,12 @@ use tollbook_schemas::id::MeterId;
 use tollbook_schemas::invariant::Invariant;
 use tollbook_schemas::period::Period;
 
-use super::UsageIndex;
+use super::index::UsageIndex;
 use super::span::Span;
 use crate::document::{BilledDay, Line};
 use crate::rating::usage::Group;
 use crate::rating::{Usage, Working, rate};
-use crate::usage::{Folded, UsageError, UsageSlice, fold};
+use crate::usage::{Folded, UsageError, UsageSlice, fold, usage_sha256};
 
 /// What stands for the price's model on a line of what was used while paused.
 pub const PAUSED: &str = "paused";
@@ -117,7 +117,7 @@ fn metered<'a>(
 ) -> Result<(&'a Meter, Usage, Vec<BilledDay>), String> {
     let meter = catalog.meters.get(meter_id).ok_or_else(|| format!("the catalog has no meter {meter_id}"))?;
     let slices = slices_of(usage, span, meter_id, times)?;
-    let known = usage.get(&(&span.subscription.partner_id, meter_id)).map_or(&[][..], Vec::as_slice);
+    let known = usage.of(&span.subscription.partner_id, meter_id);
     let (usage, days) =
         measure(meter_id, meter, &slices, times, known).map_err(|e| format!("{}: {}", place(), told(&e)))?;
     Ok((meter, usage, days))
@@ -132,7 +132,7 @@ fn slices_of<'a>(
 ) -> Result<Vec<&'a UsageSlice>, String> {
     let partner_id = &span.subscription.partner_id;
     let mut inside = Vec::new();
-    for slice in usage.get(&(partner_id, meter_id)).into_iter().flatten() {
+    for slice in usage.of(partner_id, meter_id) {
         let part = times.iter().find_map(|time| slice.slice.intersect(time));
         match part {
             None => {}
@@ -214,7 +214,7 @@ fn measure(
             event_date,
             quantity: folded.quantity,
             slice_count: folded.slice_count,
-            usage_sha256: folded.usage_sha256,
+            usage_sha256: usage_sha256(&of_day),
         });
     }
     let whole = fold_over(meter_id, meter.aggregation, slices, times, known)?;
@@ -270,11 +270,11 @@ mod tests {
             meter_id: MeterId::parse("bytes").unwrap(),
             partner_id: Some(PartnerId::parse("acme").unwrap()),
             environment: Some(Environment::Production),
-            product_id: "maps".to_owned(),
+            product_id: "maps".into(),
             dimensions: region.map(|region| ("region".to_owned(), region.to_owned())).into_iter().collect(),
             slice: hour,
             quantity: Decimal::whole(sum),
-            state: MeterState::Sum(Decimal::whole(sum)).to_json(),
+            state: MeterState::Sum(Decimal::whole(sum)).to_json().into(),
             event_count,
             invalid_count,
             event_date: start.date_naive(),

@@ -6,9 +6,10 @@
 
 use tollbook_schemas::id::PlanId;
 
+use super::DraftInput;
+use super::index::UsageIndex;
 use super::line::line_of;
 use super::span::Span;
-use super::{DraftInput, UsageIndex};
 use crate::document::{Line, Shadow, sum_of};
 
 /// The shadow bills of a document: one for each other plan, in the order in which the spans name them.

@@ -4,7 +4,7 @@ use tollbook_schemas::catalog::{Aggregation, CatalogFile};
 use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::id::{PlanId, ProfileVersionId, SubscriptionId};
 use tollbook_schemas::period::{Period, parse_instant, parse_zone};
-use tollbook_schemas::registry::{Course, Ending, EndsWith, Partner, Pause, SignedContract, Subscription};
+use tollbook_schemas::registry::{Course, Ending, EndsWith, Environment, Partner, Pause, SignedContract, Subscription};
 use tollbook_schemas::tables::Row;
 use tollbook_schemas::tables::batch_of;
 use tollbook_schemas::tables::billing::{BILLED_USAGE, INVOICE, INVOICE_LINE};
@@ -282,7 +282,7 @@ pub(crate) fn usage(text: &str) -> Vec<UsageSlice> {
                 dimensions: BTreeMap::new(),
                 slice: Period::new(start, start + chrono::TimeDelta::hours(1)).unwrap(),
                 quantity,
-                state,
+                state: state.into(),
                 event_count,
                 invalid_count: 0,
                 event_date: start.date_naive(),

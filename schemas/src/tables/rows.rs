@@ -89,8 +89,11 @@ impl<T: Into<Value>> From<Option<T>> for Value {
 }
 
 /// One row of a table: values by column name; a column that is not named is null.
+///
+/// A month has millions of rows: the names are those of the declaration and never copied, and all lie in one piece of
+/// memory, in order of name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Row(BTreeMap<String, Value>);
+pub struct Row(Vec<(&'static str, Value)>);
 
 impl Row {
     /// An empty row.
@@ -101,15 +104,27 @@ impl Row {
 
     /// The row with a value set.
     #[must_use]
-    pub fn with(mut self, column: &str, value: impl Into<Value>) -> Self {
-        self.0.insert(column.to_owned(), value.into());
+    pub fn with(mut self, column: &'static str, value: impl Into<Value>) -> Self {
+        self.set(column, value.into());
         self
+    }
+
+    fn set(&mut self, column: &'static str, value: Value) {
+        match self.place_of(column) {
+            Ok(place) => self.0[place].1 = value,
+            Err(place) => self.0.insert(place, (column, value)),
+        }
+    }
+
+    /// Where a column stands, or would.
+    fn place_of(&self, column: &str) -> Result<usize, usize> {
+        self.0.binary_search_by(|(name, _)| (*name).cmp(column))
     }
 
     /// A value; null where it is not set.
     #[must_use]
     pub fn get(&self, column: &str) -> &Value {
-        self.0.get(column).unwrap_or(&Value::Null)
+        self.place_of(column).map_or(&Value::Null, |place| &self.0[place].1)
     }
 
     /// A text, if it is one.
@@ -185,8 +200,8 @@ fn date_of(days: i32) -> Option<NaiveDate> {
 /// [`RowError`] when a row does not fit the declaration.
 pub fn batch_of(table: &'static Table, rows: &[Row]) -> Result<RecordBatch, RowError> {
     for row in rows {
-        if let Some(unknown) = row.0.keys().find(|name| table.column(name).is_none()) {
-            return Err(RowError::NoColumn { table: table.name, column: unknown.clone() });
+        if let Some((unknown, _)) = row.0.iter().find(|(name, _)| table.column(name).is_none()) {
+            return Err(RowError::NoColumn { table: table.name, column: (*unknown).to_owned() });
         }
     }
     let columns = table.columns.iter().map(|column| array_of(table, column, rows)).collect::<Result<Vec<_>, _>>()?;
@@ -267,7 +282,7 @@ fn text_map_array(column: &Column, rows: &[Row], mismatch: impl Fn(&Value) -> Ro
 /// # Errors
 /// [`RowError`] when a column has another type than declared.
 pub fn rows_of(table: &'static Table, batch: &RecordBatch) -> Result<Vec<Row>, RowError> {
-    let mut rows = vec![Row::new(); batch.num_rows()];
+    let mut rows: Vec<Row> = (0..batch.num_rows()).map(|_| Row(Vec::with_capacity(batch.num_columns()))).collect();
     for (field, array) in batch.schema().fields().iter().zip(batch.columns()) {
         let column = table
             .column(field.name())
@@ -282,13 +297,13 @@ pub fn rows_of(table: &'static Table, batch: &RecordBatch) -> Result<Vec<Row>, R
                 expected: format!("{:?}", column.kind),
                 found: array.data_type().to_string(),
             })?;
-            row.0.insert(column.name.to_owned(), value);
+            row.set(column.name, value);
         }
     }
     Ok(rows)
 }
 
-fn value_at(kind: Kind, array: &ArrayRef, index: usize) -> Option<Value> {
+pub(super) fn value_at(kind: Kind, array: &ArrayRef, index: usize) -> Option<Value> {
     Some(match kind {
         Kind::Text => Value::Text(text_at(array, index)?.to_owned()),
         Kind::Bytes => Value::Bytes(match array.as_binary_opt::<i32>() {
@@ -315,7 +330,7 @@ fn value_at(kind: Kind, array: &ArrayRef, index: usize) -> Option<Value> {
 }
 
 /// Text of either Arrow string layout: Parquet readers may give views.
-fn text_at(array: &ArrayRef, index: usize) -> Option<&str> {
+pub(super) fn text_at(array: &ArrayRef, index: usize) -> Option<&str> {
     match array.as_string_opt::<i32>() {
         Some(strings) => Some(strings.value(index)),
         None => Some(array.as_string_view_opt()?.value(index)),

@@ -1,13 +1,14 @@
 //! What months are rated from: everything of one refresh of `usage`, read once for as many months as are asked for.
 
 use anyhow::bail;
+use arrow::array::RecordBatch;
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use tollbook_aggregate::{USAGE_REFRESH, read_registry, usage_is_of, usage_pin};
 use tollbook_billing::billed::IssuedDocument;
 use tollbook_billing::draft::{DraftInput, Drafted, Otherwise, draft, draft_adjusting};
 use tollbook_billing::profile::Profiles;
-use tollbook_billing::usage::UsageSlice;
+use tollbook_billing::usage::{COLUMNS, UsageSlice};
 use tollbook_schemas::catalog::Catalog;
 use tollbook_schemas::period::Month;
 use tollbook_schemas::registry::Registry;
@@ -97,17 +98,20 @@ pub(super) async fn usage_pin_json(context: &JobContext) -> anyhow::Result<Strin
     Ok(json!({ "access_log": access, "partner_event": events }).to_string())
 }
 
+/// Production usage of partners (I8), as columns.
+async fn production_usage(context: &JobContext) -> anyhow::Result<Vec<RecordBatch>> {
+    let session = context.lake.empty_session()?;
+    context.lake.register(&session, &USAGE, None).await?;
+    let columns = COLUMNS.join(", ");
+    let sql = format!("select {columns} from usage where partner_id is not null and environment = 'production'");
+    Ok(context.lake.query(&session, &sql).await?)
+}
+
 async fn read_once(context: &JobContext, catalog: &Catalog) -> anyhow::Result<Inputs> {
     let pin_json = usage_pin_json(context).await?;
     let events = usage_pin(&context.lake, &partner_event::TABLE).await?;
     let registry = read_registry(&context.lake, &events, None).await?;
-    let usage = context
-        .lake
-        .rows(&USAGE, Some("partner_id is not null and environment = 'production'"))
-        .await?
-        .iter()
-        .map(UsageSlice::from_row)
-        .collect::<Result<_, _>>()?;
+    let usage = UsageSlice::read(&production_usage(context).await?)?;
     let profiles = Profiles::read(&context.lake.rows(&BILLING_PROFILE, None).await?)?;
     let otherwise = otherwise_of(context, catalog).await?;
     Ok(Inputs { catalog: catalog.clone(), usage, registry, profiles, pin_json, otherwise })

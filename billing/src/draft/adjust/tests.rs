@@ -36,7 +36,13 @@ impl Program {
             as_of: at(as_of),
             otherwise: &self.otherwise,
         };
-        draft_adjusting(&input, &self.issued).unwrap()
+        let in_parts_of = |partners_max| {
+            draft_parts(&input, &self.issued, partners_max, |input, part| of_partners(input, &part.usage, &part.issued))
+        };
+        // Whatever the cut, nothing of a partner depends on another.
+        let whole = in_parts_of(usize::MAX).unwrap();
+        assert_eq!(in_parts_of(1).unwrap(), whole);
+        whole
     }
 
     fn issue(&mut self, drafted: &Drafted) {

@@ -1,0 +1,124 @@
+//! Drafting many partners: the input cut into parts by partner, drafted beside each other, put together again. Pure.
+//!
+//! No document depends on another partner, so the parts do not either: whatever the cut, the result is the same. A part
+//! also bounds what is looked through for each of its partners: subscriptions, profiles, findings, issued documents.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZero;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use tollbook_schemas::id::PartnerId;
+use tollbook_schemas::registry::Registry;
+
+use super::index::UsageIndex;
+use super::{DraftInput, Drafted, order_of};
+use crate::billed::IssuedDocument;
+use crate::error::BillingError;
+use crate::profile::Profiles;
+
+/// Partners of one part.
+pub(super) const PART_PARTNERS: usize = 128;
+
+/// What is drafted of one part.
+pub(super) struct Part<'a> {
+    pub(super) registry: Registry,
+    pub(super) profiles: Profiles,
+    pub(super) usage: UsageIndex<'a>,
+    pub(super) issued: Vec<&'a IssuedDocument>,
+}
+
+/// Cuts the input into parts of so many partners, in order of partner.
+fn parts_of<'a>(input: &DraftInput<'a>, issued: &'a [IssuedDocument], partners_max: usize) -> Vec<Part<'a>> {
+    let mut usage = UsageIndex::of_slices(input.usage);
+    // Named, so that what is added to the registry must be cut too. Links say nothing that is billed.
+    let Registry { partners, links: _, subscriptions, adjustments, contracts, findings, duplicate_count: _ } =
+        input.registry;
+    let subscribers = subscriptions.values().map(|subscription| &subscription.partner_id);
+    let made_by_hand = adjustments.values().map(|made| &made.partner_id);
+    let billed = issued.iter().map(|one| &one.document.body.partner_id);
+    let all: BTreeSet<&PartnerId> = partners.keys().chain(subscribers).chain(made_by_hand).chain(billed).collect();
+    let part_count = all.len().div_ceil(partners_max);
+    let places: BTreeMap<&PartnerId, usize> =
+        all.iter().enumerate().map(|(at, partner_id)| (*partner_id, at / partners_max)).collect();
+    let place_of = |partner_id: &PartnerId| places.get(partner_id).copied();
+    let part =
+        |profiles| Part { registry: Registry::default(), profiles, usage: UsageIndex::default(), issued: Vec::new() };
+    let mut parts: Vec<Part<'a>> = input.profiles.cut(place_of, part_count).into_iter().map(part).collect();
+    for (partner_id, at) in &places {
+        if let Some(own) = usage.take(partner_id) {
+            parts[*at].usage.put(own);
+        }
+    }
+    // Every partner that anything below is of has its place: none of it falls away.
+    for (partner_id, partner) in partners {
+        if let Some(at) = place_of(partner_id) {
+            parts[at].registry.partners.insert(partner_id.clone(), partner.clone());
+        }
+    }
+    for (key, subscription) in subscriptions {
+        if let Some(at) = place_of(&subscription.partner_id) {
+            parts[at].registry.subscriptions.insert(key.clone(), subscription.clone());
+        }
+    }
+    for (id, made) in adjustments {
+        if let Some(at) = place_of(&made.partner_id) {
+            parts[at].registry.adjustments.insert(id.clone(), made.clone());
+        }
+    }
+    for contract in contracts {
+        if let Some(at) = place_of(&contract.partner_id) {
+            parts[at].registry.contracts.push(contract.clone());
+        }
+    }
+    for finding in findings {
+        if let Some(at) = finding.partner_id.as_ref().and_then(place_of) {
+            parts[at].registry.findings.push(finding.clone());
+        }
+    }
+    for one in issued {
+        if let Some(at) = place_of(&one.document.body.partner_id) {
+            parts[at].issued.push(one);
+        }
+    }
+    parts
+}
+
+/// Drafts all parts, as many at once as the machine has cores.
+///
+/// # Errors
+/// The first part's that has one.
+pub(super) fn draft_parts<'a>(
+    input: &DraftInput<'a>,
+    issued: &'a [IssuedDocument],
+    partners_max: usize,
+    draft: impl Fn(&DraftInput<'_>, &Part<'a>) -> Result<Drafted, BillingError> + Sync,
+) -> Result<Drafted, BillingError> {
+    let parts = parts_of(input, issued, partners_max);
+    let next = AtomicUsize::new(0);
+    let drafted = Mutex::new(BTreeMap::new());
+    let work = || {
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(part) = parts.get(at) else { break };
+            let input = DraftInput { registry: &part.registry, profiles: &part.profiles, ..*input };
+            let done = draft(&input, part);
+            drafted.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(at, done);
+        }
+    };
+    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(parts.len());
+    if threads > 1 {
+        // A panic of one is a panic of the whole.
+        thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
+    } else {
+        work();
+    }
+    let drafted = drafted.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let mut all = Drafted::of(input.month);
+    for part in drafted.into_values() {
+        all.add(part?);
+    }
+    all.documents.sort_by(|a, b| order_of(a).cmp(&order_of(b)));
+    Ok(all)
+}

@@ -374,6 +374,9 @@ enum BillStep {
     /// Invoices and drafts with their state, by month, partner or state.
     #[command(after_help = examples::LIST)]
     List(commands::bill::list::Given),
+    /// The printed lines of issued invoices and credit notes, as table, CSV, JSON or Parquet: for ledgers and finance.
+    #[command(after_help = examples::LINES)]
+    Lines(commands::bill::lines::Given),
     /// One invoice or draft: its lines, how each came about, its total, its life.
     #[command(after_help = examples::SHOW)]
     Show {

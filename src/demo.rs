@@ -121,8 +121,8 @@ async fn close_the_month_after(
     jobs::aggregate::usage(&context).await?;
     watch.part("adjustments, credit notes");
     let (month, as_of) = (world.month().next(), context.as_of(None).await?);
-    let drafted = jobs::bill::draft_month(&context, month, as_of).await?.drafted;
-    let held = sequel::hold_one(&context, &drafted).await?;
+    jobs::bill::draft_month(&context, month, as_of).await?;
+    let held = sequel::hold_one(&context, month).await?;
     let issued = jobs::bill::issue_month(&context, month, as_of).await?.issued;
     jobs::bill::complain(&[jobs::bill::push_month(&context, month).await?])?;
     let reports = context.configuration.path("reports");

@@ -128,12 +128,13 @@ impl Drafted {
 
 impl Drafted {
     /// Nothing yet.
-    fn of(month: Month) -> Self {
+    #[must_use]
+    pub fn of(month: Month) -> Self {
         Self { month, documents: Vec::new(), blocked: Vec::new(), without: Vec::new(), unadjusted: Vec::new() }
     }
 
     /// Takes in what other partners come to.
-    fn add(&mut self, other: Self) {
+    pub fn add(&mut self, other: Self) {
         self.documents.extend(other.documents);
         self.blocked.extend(other.blocked);
         self.without.extend(other.without);

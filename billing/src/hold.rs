@@ -181,6 +181,15 @@ impl<'p> Holds<'p> {
         })
     }
 
+    /// Whether a policy or a person might hold it, whatever was approved: what need not be kept to be asked again.
+    #[must_use]
+    pub fn may_hold(&self, document: &Document) -> bool {
+        let past = self.past.get(&line_of(document));
+        let profile = self.profiles.version(&document.body.profile_version_id);
+        self.acts.held(&document.slot_id).is_some()
+            || !rules_met(self.policy, document, profile, past.unwrap_or(&BTreeMap::new())).is_empty()
+    }
+
     /// Whether an approval of the document, or of one that bills just the same in its slot, counts.
     fn is_approved(&self, document: &Document) -> bool {
         let (drafter, authors) = (self.acts.drafter(&document.invoice_id), authors_of(document));
@@ -236,10 +245,22 @@ async fn read_events(lake: &Lake) -> Result<Vec<InvoiceEvent>, BillingError> {
 /// # Errors
 /// [`BillingError`].
 pub async fn held_drafts(lake: &Lake, month: Month, policy: &HoldPolicy) -> Result<Vec<HeldDraft>, BillingError> {
-    let documents = read_documents(lake, month).await?;
+    let documents: Vec<Document> = read_documents(lake, month).await?.into_values().collect();
+    held_among(lake, &documents, policy).await
+}
+
+/// What holds those of some documents that are current drafts.
+///
+/// # Errors
+/// [`BillingError`].
+pub async fn held_among(
+    lake: &Lake,
+    documents: &[Document],
+    policy: &HoldPolicy,
+) -> Result<Vec<HeldDraft>, BillingError> {
     let events = read_events(lake).await?;
     let (slots, holds) = (Slots::fold(&events)?, of_events(lake, policy, &events).await?);
-    let drafts = documents.values().filter(|document| slots.is_draft(document));
+    let drafts = documents.iter().filter(|document| slots.is_draft(document));
     let mut held: Vec<HeldDraft> = drafts.filter_map(|document| holds.why_held(document)).collect();
     held.sort_by(|a, b| (&a.partner_id, &a.invoice_id).cmp(&(&b.partner_id, &b.invoice_id)));
     Ok(held)

@@ -17,22 +17,23 @@ use chrono::{DateTime, Utc};
 use tollbook_lake::{Lake, Outcome, TxnStep, rows_app_id};
 use tollbook_schemas::actor::Actor;
 use tollbook_schemas::catalog::Catalog;
-use tollbook_schemas::id::{InvoiceId, IssuerId, PartnerId, SubscriptionId};
-use tollbook_schemas::money::Money;
+use tollbook_schemas::id::{IdError, InvoiceId, IssuerId, PartnerId, SlotId, SubscriptionId};
+use tollbook_schemas::money::{Currency, Money};
 use tollbook_schemas::period::{Month, print_instant};
-use tollbook_schemas::tables::Row;
 use tollbook_schemas::tables::billing::{BILLED_USAGE, INVOICE, INVOICE_EVENT, INVOICE_LINE};
+use tollbook_schemas::tables::{Cells, Row};
 
-use crate::billed::Billed;
+use crate::billed::{Billed, IssuedDocument};
 use crate::document::{Document, Line, count_of};
-use crate::draft::{Drafted, is_current_by_hand, order_of};
+use crate::draft::{Drafted, is_current_by_hand};
 use crate::error::BillingError;
 use crate::event::{EventKind, InvoiceEvent, events_of};
-use crate::hold::{self, HeldDraft};
+use crate::hold::{self, HeldDraft, Holds};
 use crate::policy::HoldPolicy;
+use crate::range::PartnerRange;
 
 pub use changed::{ChangedSinceIssue, changed_since_issue};
-pub use issued::read_issued;
+pub use issued::{read_issued, read_issued_of};
 pub use slots::{Slot, Slots};
 
 /// The step of events about drafts.
@@ -60,6 +61,18 @@ pub struct DraftCounts {
     /// Documents that would bill a subscription a second time for the month, in another slot (its plan moved to
     /// another issuer or currency), and the invoice that billed it: never written.
     pub billed_elsewhere: Vec<(PartnerId, InvoiceId)>,
+}
+
+impl DraftCounts {
+    /// Takes in what was done for other partners.
+    pub fn add(&mut self, other: Self) {
+        self.drafted += other.drafted;
+        self.unchanged += other.unchanged;
+        self.withdrawn.extend(other.withdrawn);
+        self.already_issued.extend(other.already_issued);
+        self.changed_since_issue.extend(other.changed_since_issue);
+        self.billed_elsewhere.extend(other.billed_elsewhere);
+    }
 }
 
 /// What `usage` is now: only documents that were rated from just this, with the present catalog, are issued.
@@ -139,24 +152,25 @@ pub struct Issued {
 /// # Errors
 /// [`BillingError`].
 pub async fn draft_into(lake: &Lake, drafted: &Drafted, at: DateTime<Utc>) -> Result<DraftCounts, BillingError> {
-    draft_by(lake, drafted, None, at).await
+    draft_of(lake, drafted, &PartnerRange::ALL, None, at).await
 }
 
-/// The same, by somebody: each `drafted` event says by whom.
+/// The same of some partners, by somebody: each `drafted` event says by whom. Drafts of the others are left as they are.
 ///
 /// # Errors
 /// [`BillingError`].
-pub async fn draft_by(
+pub async fn draft_of(
     lake: &Lake,
     drafted: &Drafted,
+    range: &PartnerRange,
     actor: Option<&Actor>,
     at: DateTime<Utc>,
 ) -> Result<DraftCounts, BillingError> {
-    let slots = read_slots(lake).await?;
+    let slots = read_slots(lake, range).await?;
     let mut counts = DraftCounts::default();
     let mut open = Vec::new();
-    let months_documents = read_documents(lake, drafted.month).await?;
-    let issued = read_issued(lake, Some(drafted.month)).await?;
+    let months_documents = read_documents_of(lake, drafted.month, range).await?;
+    let issued = read_issued_of(lake, Some(drafted.month), range).await?;
     counts.changed_since_issue = changed_since_issue(drafted, &Billed::fold(&issued, Some(drafted.month))?);
     let billed = billed_subscriptions(&months_documents, &slots);
     for document in &drafted.documents {
@@ -167,12 +181,23 @@ pub async fn draft_by(
             (None, None) => open.push(document),
         }
     }
-    let lines: Vec<Vec<Row>> = open.iter().map(|document| document.line_rows()).collect::<Result<_, _>>()?;
-    let billed: Vec<Row> = open.iter().flat_map(|document| document.billed_usage_rows()).collect();
-    let invoices: Vec<Row> = open.iter().map(|document| document.invoice_row()).collect();
-    lake.append_missing(&INVOICE_LINE, &lines.concat()).await?;
-    lake.append_missing(&BILLED_USAGE, &billed).await?;
-    lake.append_missing(&INVOICE, &invoices).await?;
+    // Documents that are there have their lines and evidence: these are written before them.
+    let new: Vec<&Document> =
+        open.iter().copied().filter(|document| !months_documents.contains_key(&document.invoice_id)).collect();
+    // All of it is of the month, and so are the keys.
+    let of_month = format!("period = '{}'", drafted.month);
+    let mut lines = Vec::new();
+    for document in &new {
+        lines.extend(document.line_rows()?);
+    }
+    lake.append_missing_where(&INVOICE_LINE, &of_month, &lines).await?;
+    drop(lines);
+    let billed: Vec<Row> = new.iter().flat_map(|document| document.billed_usage_rows()).collect();
+    lake.append_missing_where(&BILLED_USAGE, &of_month, &billed).await?;
+    drop(billed);
+    let invoices: Vec<Row> = new.iter().map(|document| document.invoice_row()).collect();
+    lake.append_missing_where(&INVOICE, &of_month, &invoices).await?;
+    drop(invoices);
 
     let mut events = Vec::new();
     let current: BTreeSet<&InvoiceId> = open.iter().map(|document| &document.invoice_id).collect();
@@ -219,9 +244,7 @@ pub async fn issue(
 ) -> Result<Issued, BillingError> {
     let mut issued = Issued::default();
     let mut failed = None;
-    let documents = read_documents(lake, month).await?;
-    let issuers: BTreeSet<IssuerId> =
-        documents.values().map(|document| document.body.issuer.issuer_id.clone()).collect();
+    let (issuers, _) = issuers_and_ranges(lake, month).await?;
     for issuer_id in issuers {
         let mut won = None;
         for _ in 0..ATTEMPTS {
@@ -277,8 +300,8 @@ async fn issue_of(
     let expected = lake.txn(&INVOICE_EVENT, &app_id).await?;
     let events_app_id = rows_app_id(&INVOICE_EVENT);
     let events_expected = lake.txn(&INVOICE_EVENT, &events_app_id).await?;
-    let slots = read_slots(lake).await?;
-    let documents = read_documents(lake, month).await?;
+    let slots = read_slots(lake, &PartnerRange::ALL).await?;
+    let (_, ranges) = issuers_and_ranges(lake, month).await?;
     let holds = hold::read(lake, usage.policy).await?;
     let next_free = expected.unwrap_or(1);
     let given = slots.last_sequence(issuer_id);
@@ -292,47 +315,31 @@ async fn issue_of(
     }
     let mut issued = Issued::default();
     let mut due = Vec::new();
-    let billed = billed_subscriptions(&documents, &slots);
-    let adjusted = documents.values().flat_map(adjusted_months).min();
-    let before = match adjusted {
-        Some(first) => read_issued(lake, Some(first)).await?,
-        None => Vec::new(),
-    };
-    let billed_before_now = Billed::fold(&before, adjusted)?;
-    for document in documents.values().filter(|document| document.body.issuer.issuer_id == *issuer_id) {
-        if let Some(invoice) = slots.issued_in(&document.slot_id) {
-            issued.already_issued += usize::from(invoice.invoice_id == document.invoice_id);
-        } else if slots.current_draft(&document.slot_id) == Some(&document.invoice_id) {
-            let named = || (document.body.partner_id.clone(), document.invoice_id.clone());
-            let completeness = usage.completeness(document);
-            if document.body.period_end > at.min(usage.as_of) {
-                issued.not_ended.push(named());
-            } else if let Ok(incomplete) = completeness {
-                // Drafted at prices that were corrected since, or before a cancellation that is known by now: nobody's
-                // invoice, however right it was when it was drafted.
-                if document.body.pin != usage.pin_json
-                    || document.body.catalog_sha256 != catalog.sha256
-                    || usage.overtaken.contains(&document.body.partner_id)
-                    || !billed_before_now.is_current(document)
-                    || !is_current_by_hand(document, &before)
-                {
-                    issued.stale.push(named());
-                } else if billed_before(document, &billed).is_some() {
-                    issued.billed_elsewhere.push(named());
-                } else if let Some(held) = holds.why_held(document) {
-                    issued.held.push(held);
-                } else {
-                    due.push((document, incomplete));
-                }
-            } else {
-                issued.incomplete.push((document.body.partner_id.clone(), document.body.period_end));
-            }
+    for range in &ranges {
+        let documents = read_documents_of(lake, month, range).await?;
+        let adjusted = documents.values().flat_map(adjusted_months).min();
+        let before = match adjusted {
+            Some(first) => read_issued_of(lake, Some(first), range).await?,
+            None => Vec::new(),
+        };
+        let known = Known {
+            slots: &slots,
+            holds: &holds,
+            catalog_sha256: &catalog.sha256,
+            usage,
+            before: &before,
+            billed_before: Billed::fold(&before, adjusted)?,
+            billed: billed_subscriptions(&documents, &slots),
+            at,
+        };
+        for document in documents.values().filter(|document| document.body.issuer.issuer_id == *issuer_id) {
+            due.extend(known.sift(document, &mut issued));
         }
     }
     if due.is_empty() {
         return Ok(Some(issued));
     }
-    due.sort_by(|(a, _), (b, _)| order_of(a).cmp(&order_of(b)));
+    due.sort_by(|a, b| a.order().cmp(&b.order()));
     let due_total = count_of(due.len());
     let issuer = catalog.issuers.get(issuer_id).ok_or_else(|| {
         BillingError::configuration(
@@ -341,21 +348,22 @@ async fn issue_of(
         )
     })?;
     let mut rows = Vec::new();
-    for (sequence, (document, incomplete)) in (next_free..).zip(due) {
+    for (sequence, due) in (next_free..).zip(due) {
         let number = format!("{}{sequence:06}", issuer.number_prefix);
-        let mut event = InvoiceEvent::of(document, EventKind::Issued, ISSUE, 0, at);
+        let ids = (&due.invoice_id, &due.slot_id, &due.partner_id);
+        let mut event = InvoiceEvent::bare(ids, EventKind::Issued, ISSUE, 0, at);
         event.issuer_id = Some(issuer_id.clone());
         event.number = Some(number.clone());
         event.number_sequence = Some(sequence);
-        event.detail.clone_from(&incomplete);
+        event.detail.clone_from(&due.incomplete);
         rows.push(event.to_row());
         issued.invoices.push(IssuedInvoice {
-            invoice_id: document.invoice_id.clone(),
-            partner_id: document.body.partner_id.clone(),
+            invoice_id: due.invoice_id,
+            partner_id: due.partner_id,
             issuer_id: issuer_id.clone(),
             number,
-            total: document.total(),
-            incomplete,
+            total: due.total,
+            incomplete: due.incomplete,
         });
     }
     let step = TxnStep { app_id, expected, next: next_free.saturating_add(due_total) };
@@ -366,6 +374,114 @@ async fn issue_of(
         // `Already` too: another run came to the same next number, perhaps with other invoices. Read what it did.
         Outcome::Already | Outcome::Fenced { .. } => Ok(None),
     }
+}
+
+/// A draft that is issued now, as far as its number and event need it: of many partners the documents are not kept.
+struct Due {
+    invoice_id: InvoiceId,
+    slot_id: SlotId,
+    partner_id: PartnerId,
+    credits_number: Option<String>,
+    total: Money,
+    incomplete: Option<String>,
+}
+
+impl Due {
+    /// As documents are listed (`draft::order_of`), within one issuer.
+    fn order(&self) -> (&PartnerId, Currency, Option<&str>) {
+        (&self.partner_id, self.total.currency, self.credits_number.as_deref())
+    }
+}
+
+/// What decides whether a draft may be issued.
+struct Known<'a> {
+    slots: &'a Slots,
+    holds: &'a Holds<'a>,
+    catalog_sha256: &'a str,
+    usage: UsageState<'a>,
+    before: &'a [IssuedDocument],
+    billed_before: Billed<'a>,
+    billed: BTreeMap<&'a SubscriptionId, &'a Document>,
+    at: DateTime<Utc>,
+}
+
+impl Known<'_> {
+    /// The draft, where it is due; else it is put down under what keeps it.
+    fn sift(&self, document: &Document, issued: &mut Issued) -> Option<Due> {
+        let Self { slots, usage, .. } = self;
+        let body = &document.body;
+        let named = || (body.partner_id.clone(), document.invoice_id.clone());
+        if let Some(invoice) = slots.issued_in(&document.slot_id) {
+            issued.already_issued += usize::from(invoice.invoice_id == document.invoice_id);
+            return None;
+        }
+        if slots.current_draft(&document.slot_id) != Some(&document.invoice_id) {
+            return None;
+        }
+        if body.period_end > self.at.min(usage.as_of) {
+            issued.not_ended.push(named());
+            return None;
+        }
+        let Ok(incomplete) = usage.completeness(document) else {
+            issued.incomplete.push((body.partner_id.clone(), body.period_end));
+            return None;
+        };
+        // Drafted at prices that were corrected since, or before a cancellation that is known by now: nobody's invoice,
+        // however right it was when it was drafted.
+        if body.pin != usage.pin_json
+            || body.catalog_sha256 != self.catalog_sha256
+            || usage.overtaken.contains(&body.partner_id)
+            || !self.billed_before.is_current(document)
+            || !is_current_by_hand(document, self.before)
+        {
+            issued.stale.push(named());
+            return None;
+        }
+        if billed_before(document, &self.billed).is_some() {
+            issued.billed_elsewhere.push(named());
+            return None;
+        }
+        if let Some(held) = self.holds.why_held(document) {
+            issued.held.push(held);
+            return None;
+        }
+        Some(Due {
+            invoice_id: document.invoice_id.clone(),
+            slot_id: document.slot_id.clone(),
+            partner_id: body.partner_id.clone(),
+            credits_number: body.credits.as_ref().map(|credits| credits.number.clone()),
+            total: document.total(),
+            incomplete,
+        })
+    }
+}
+
+/// Partners whose documents are looked at together when they are issued; in tests so few that there are several shares.
+const PARTNERS_MAX: usize = if cfg!(test) { 1 } else { 10_000 };
+/// And lines of these documents.
+const LINES_AT_ONCE_MAX: i64 = 200_000;
+
+/// The issuers of a month's documents, and ranges of the partners that bound what is read of them at once.
+async fn issuers_and_ranges(
+    lake: &Lake,
+    month: Month,
+) -> Result<(BTreeSet<IssuerId>, Vec<PartnerRange>), BillingError> {
+    let session = lake.empty_session()?;
+    lake.register(&session, &INVOICE, None).await?;
+    let sql = format!("select issuer_id, partner_id, line_count from invoice where period = '{month}'");
+    let (mut issuers, mut lines) = (BTreeSet::new(), BTreeMap::new());
+    for batch in lake.query(&session, &sql).await? {
+        let cells = |column| Cells::of(&INVOICE, &batch, column);
+        let (issuer_id, partner_id, line_count) = (cells("issuer_id")?, cells("partner_id")?, cells("line_count")?);
+        for row in 0..batch.num_rows() {
+            let wrong = |error: IdError| BillingError::stored(INVOICE.name, error.to_string());
+            issuers.insert(IssuerId::parse(issuer_id.some_text(row)?).map_err(wrong)?);
+            let partner_id = PartnerId::parse(partner_id.some_text(row)?).map_err(wrong)?;
+            *lines.entry(partner_id).or_insert(0_i64) += line_count.some_int(row)?;
+        }
+    }
+    let lines: Vec<(PartnerId, i64)> = lines.into_iter().collect();
+    Ok((issuers, PartnerRange::cut(&lines, LINES_AT_ONCE_MAX, PARTNERS_MAX)))
 }
 
 /// The months that a document adjusts, as late usage or by hand.
@@ -400,8 +516,9 @@ pub(crate) fn billed_before<'a>(
     others.filter(|other| other.slot_id != document.slot_id).map(|other| &other.invoice_id).next()
 }
 
-async fn read_slots(lake: &Lake) -> Result<Slots, BillingError> {
-    Slots::fold(&events_of(&lake.rows(&INVOICE_EVENT, Some(SLOT_KINDS)).await?)?)
+async fn read_slots(lake: &Lake, range: &PartnerRange) -> Result<Slots, BillingError> {
+    let condition = format!("{SLOT_KINDS} and {}", range.condition());
+    Slots::fold(&events_of(&lake.rows(&INVOICE_EVENT, Some(&condition)).await?)?)
 }
 
 /// The documents of a month, drafts and invoices.
@@ -409,7 +526,19 @@ async fn read_slots(lake: &Lake) -> Result<Slots, BillingError> {
 /// # Errors
 /// [`BillingError`].
 pub async fn read_documents(lake: &Lake, month: Month) -> Result<BTreeMap<InvoiceId, Document>, BillingError> {
-    let rows = lake.rows(&INVOICE, Some(&format!("period = '{month}'"))).await?;
+    read_documents_of(lake, month, &PartnerRange::ALL).await
+}
+
+/// The same, of some partners.
+///
+/// # Errors
+/// [`BillingError`].
+pub(crate) async fn read_documents_of(
+    lake: &Lake,
+    month: Month,
+    range: &PartnerRange,
+) -> Result<BTreeMap<InvoiceId, Document>, BillingError> {
+    let rows = lake.rows(&INVOICE, Some(&format!("period = '{month}' and {}", range.condition()))).await?;
     let documents = rows.iter().map(Document::from_row).collect::<Result<Vec<_>, _>>()?;
     Ok(documents.into_iter().map(|document| (document.invoice_id.clone(), document)).collect())
 }

@@ -16,6 +16,7 @@ pub mod list;
 pub mod policy;
 pub mod preview;
 pub mod profile;
+pub mod range;
 pub mod register;
 pub mod reprice;
 mod stored;

@@ -8,7 +8,7 @@ use tollbook_schemas::id::{InvoiceId, IssuerId, PartnerId};
 use tollbook_schemas::money::Money;
 use tollbook_schemas::period::Month;
 
-use crate::document::Document;
+use crate::document::{Document, DocumentKind};
 use crate::event::InvoiceEvent;
 use crate::stripe::{Ledger, State};
 
@@ -41,6 +41,8 @@ pub struct ListRow {
     pub partner_id: PartnerId,
     /// Month that it bills.
     pub month: Month,
+    /// Whether it is an invoice or a credit note.
+    pub kind: DocumentKind,
     /// Total.
     pub total: Money,
     /// Where it stands.
@@ -87,6 +89,7 @@ fn row_of(document: &Document, ledger: &Ledger, state: State) -> (Option<i64>, L
         issuer_id: document.body.issuer.issuer_id.clone(),
         partner_id: document.body.partner_id.clone(),
         month: document.body.month,
+        kind: document.body.kind,
         total: document.total(),
         state,
         issued_at: issued.map(|issued| issued.at),

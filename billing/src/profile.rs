@@ -11,6 +11,7 @@ use tollbook_schemas::tables::Row;
 use tollbook_schemas::tables::billing::BILLING_PROFILE;
 
 use crate::error::BillingError;
+use crate::range::PartnerRange;
 use crate::stored::Stored;
 
 /// Longest terms of payment, in days.
@@ -151,6 +152,13 @@ impl Profiles {
             Some(bad) if usable.is_none_or(|good| good.rank() < bad.rank()) => Err(bad.told()),
             _ => Ok(usable),
         }
+    }
+
+    /// Those of some partners.
+    #[must_use]
+    pub fn within(&self, range: &PartnerRange) -> Self {
+        let own = |partner_id: &PartnerId| range.contains(partner_id).then_some(0);
+        self.cut(own, 1).pop().unwrap_or_default()
     }
 
     /// Cuts them into so many shares, each partner's in the one that is said, or in none.

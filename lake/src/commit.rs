@@ -6,12 +6,14 @@
 //! the answer is to look into the log: the commit may have landed all the same (a lost answer, a failed hook). Only
 //! an attempt that is not there is made again, and only if every transaction still is where it was expected.
 
+use std::collections::HashSet;
+
 use arrow::record_batch::RecordBatch;
 use deltalake_core::DeltaTableError;
 use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties, TransactionError};
 use deltalake_core::kernel::{Action, Add, Remove, Transaction};
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
-use tollbook_schemas::tables::{Row, Table, Value, batch_of};
+use tollbook_schemas::tables::{Row, Table, Value, batch_of, rows_of};
 
 use crate::error::LakeError;
 use crate::open::{Handle, Lake};
@@ -170,23 +172,49 @@ impl Lake {
     /// # Errors
     /// [`LakeError`]; [`LakeError::Contention`] when other writers kept winning.
     pub async fn append_missing(&self, def: &'static Table, rows: &[Row]) -> Result<usize, LakeError> {
+        self.append_missing_where(def, "true", rows).await
+    }
+
+    /// The same, where rows of these keys could only be among those that meet a condition, such as a month's: the others
+    /// are not looked through.
+    ///
+    /// # Errors
+    /// As [`Lake::append_missing`].
+    pub async fn append_missing_where(
+        &self,
+        def: &'static Table,
+        condition: &str,
+        rows: &[Row],
+    ) -> Result<usize, LakeError> {
         let app_id = rows_app_id(def);
         for attempt in 0..ATTEMPTS_MAX {
             pause(attempt).await;
             let expected = self.txn(def, &app_id).await?;
-            let mut seen: std::collections::HashSet<String> =
-                self.rows(def, None).await?.iter().map(|row| key_of(def, row)).collect();
-            let missing: Vec<Row> = rows.iter().filter(|row| seen.insert(key_of(def, row))).cloned().collect();
+            let mut seen = self.keys(def, condition).await?;
+            let missing: Vec<&Row> = rows.iter().filter(|row| seen.insert(key_of(def, row))).collect();
             if missing.is_empty() {
                 return Ok(0);
             }
             let step = TxnStep::counting(&app_id, expected);
-            match self.append(def, &missing, &[step]).await? {
+            match self.append_batches(def, &[batch_of(def, &missing)?], &[step]).await? {
                 Outcome::Committed => return Ok(missing.len()),
                 Outcome::Already | Outcome::Fenced { .. } => {}
             }
         }
         Err(LakeError::Contention { table: def.name, app_id })
+    }
+
+    /// The keys of the rows that meet a condition.
+    async fn keys(&self, def: &'static Table, condition: &str) -> Result<HashSet<String>, LakeError> {
+        let context = self.empty_session()?;
+        self.register(&context, def, None).await?;
+        let columns: Vec<String> = def.key.iter().map(|column| format!("\"{column}\"")).collect();
+        let sql = format!("select {} from {} where {condition}", columns.join(", "), def.name);
+        let mut keys = HashSet::new();
+        for batch in self.query(&context, &sql).await? {
+            keys.extend(rows_of(def, &batch)?.iter().map(|row| key_of(def, row)));
+        }
+        Ok(keys)
     }
 
     /// Replaces the files of whole partition values (or of the whole table, where `values` is `None`) by rows, in one

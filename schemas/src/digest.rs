@@ -18,7 +18,7 @@ pub fn sha256_parts<P: AsRef<[u8]>>(parts: impl IntoIterator<Item = P>) -> [u8; 
     for part in parts {
         digest.add(part);
     }
-    digest.0.finalize().into()
+    digest.finish()
 }
 
 /// The same, over parts that are given one after the other and kept nowhere.
@@ -33,10 +33,10 @@ impl PartsDigest {
         self.0.update(part);
     }
 
-    /// What [`sha256_parts`] gives, as lower-case hexadecimal.
+    /// What [`sha256_parts`] gives.
     #[must_use]
-    pub fn hex(self) -> String {
-        hex::encode(self.0.finalize())
+    pub fn finish(self) -> [u8; 32] {
+        self.0.finalize().into()
     }
 }
 

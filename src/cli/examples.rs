@@ -111,6 +111,12 @@ Examples:
   tollbook bill list --period 2026-01..2026-06 --partner acme
   tollbook bill list --state draft --json";
 
+pub(super) const LINES: &str = "\
+Examples:
+  tollbook bill lines --period 2026-06 --format csv --out lines.csv
+  tollbook bill lines --period 2026-01..2026-06 --format parquet --out lines.parquet
+  tollbook bill lines --period 2026-06 --partner acme";
+
 pub(super) const SHOW: &str = "\
 Examples:
   tollbook bill show AC-000001

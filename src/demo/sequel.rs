@@ -8,9 +8,8 @@ use std::path::Path;
 use anyhow::Context as _;
 use tollbook_billing::billed::IssuedDocument;
 use tollbook_billing::document::{Document, DocumentKind, Line, Shadow};
-use tollbook_billing::draft::Drafted;
 use tollbook_billing::hold::{Act, Target, act};
-use tollbook_billing::issue::{Issued, read_issued};
+use tollbook_billing::issue::{Issued, read_documents, read_issued};
 use tollbook_schemas::actor::Actor;
 use tollbook_schemas::period::{Month, print_instant};
 use tollbook_simulate::{ExpectedDocument, Sequel, World};
@@ -41,8 +40,9 @@ pub(super) async fn ingest(context: &JobContext, broker: &Broker, sequel: &Seque
 }
 
 /// Holds the draft of the last partner by name, as a person would who wants to ask it something first.
-pub(super) async fn hold_one(context: &JobContext, drafted: &Drafted) -> anyhow::Result<String> {
-    let invoices = drafted.documents.iter().filter(|document| document.body.kind == DocumentKind::Invoice);
+pub(super) async fn hold_one(context: &JobContext, month: Month) -> anyhow::Result<String> {
+    let documents = read_documents(&context.lake, month).await?;
+    let invoices = documents.values().filter(|document| document.body.kind == DocumentKind::Invoice);
     let plain = invoices.filter(|document| document.body.lines.iter().all(|line| line.adjusts.is_none()));
     let held = plain.max_by_key(|document| document.body.partner_id.clone()).context("July has no plain invoice")?;
     let target = Target {

@@ -11,6 +11,7 @@ pub mod fit;
 pub mod hold;
 mod incomplete;
 mod inputs;
+pub mod lines;
 pub mod list;
 mod periods;
 pub mod preview;
@@ -27,11 +28,12 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use tollbook_aggregate::usage_reach;
 use tollbook_billing::billed::IssuedDocument;
+use tollbook_billing::document::Document;
 use tollbook_billing::draft::Drafted;
 use tollbook_billing::event::events_of;
-use tollbook_billing::hold::{HeldDraft, mark_held};
+use tollbook_billing::hold::{HeldDraft, Holds, held_among, mark_held, read as read_holds};
 use tollbook_billing::issue::{
-    DraftCounts, Issued, UsageState, draft_by, issue as issue_drafts, read_documents, read_issued,
+    DraftCounts, Issued, UsageState, draft_of, issue as issue_drafts, read_documents, read_issued, read_issued_of,
 };
 use tollbook_billing::register::{RegisterRow, register as make_register};
 use tollbook_billing::stripe::{
@@ -47,16 +49,25 @@ use crate::jobs::catalog::keep;
 
 pub use due::months;
 pub use incomplete::{complain_of_incomplete, issue_as_of, reason, what_is_missing};
-pub use inputs::Inputs;
+pub use inputs::{Inputs, Sources};
 pub use periods::Months;
 pub use unseen::{Unseen, unseen};
 pub use verify::{Different, complain_of_different, verify_month, verify_named};
 
 use inputs::usage_pin_json;
 
-/// What drafting a month gave: the documents, and what was written of them.
+/// What drafting a month gave, and what was written of it. The documents are in the lake: of many partners they are not
+/// kept here.
 pub struct DraftResult {
-    /// Documents, and who has none and why.
+    /// Month.
+    pub month: Month,
+    /// Documents that it comes to.
+    pub document_count: usize,
+    /// Those of them that give something back.
+    pub credit_note_count: usize,
+    /// Their lines that adjust earlier months.
+    pub adjustment_line_count: usize,
+    /// Who has no document, and why, and what is not adjusted; it holds no documents.
     pub drafted: Drafted,
     /// What was written.
     pub counts: DraftCounts,
@@ -67,10 +78,33 @@ pub struct DraftResult {
 }
 
 impl DraftResult {
+    fn of(month: Month) -> Self {
+        Self {
+            month,
+            document_count: 0,
+            credit_note_count: 0,
+            adjustment_line_count: 0,
+            drafted: Drafted::of(month),
+            counts: DraftCounts::default(),
+            unseen: Unseen::default(),
+            held: Vec::new(),
+        }
+    }
+
+    /// Counts the documents of some partners and gives those that may have to wait for somebody.
+    fn take_documents(&mut self, drafted: &mut Drafted, holds: Option<&Holds<'_>>) -> Vec<Document> {
+        self.document_count += drafted.documents.len();
+        self.credit_note_count += drafted.credit_note_count();
+        self.adjustment_line_count += drafted.adjustment_line_count();
+        let mut documents = std::mem::take(&mut drafted.documents);
+        documents.retain(|document| holds.is_none_or(|holds| holds.may_hold(document)));
+        documents
+    }
+
     /// What a person must know of it, a line each.
     #[must_use]
     pub fn told(&self) -> Vec<String> {
-        let month = self.drafted.month;
+        let month = self.month;
         let blocked = self.drafted.blocked.iter().map(|one| format!("{} is blocked: {}", one.partner_id, one.reason));
         let withdrawn = self.counts.withdrawn.iter().map(|(partner_id, invoice_id)| {
             format!("{partner_id}: draft {invoice_id} is withdrawn: it is not what the month comes to now")
@@ -103,11 +137,11 @@ impl DraftResult {
     pub fn to_json(&self) -> Value {
         let (drafted, counts) = (&self.drafted, &self.counts);
         json!({
-            "month": drafted.month, "documents": drafted.documents.len(), "drafted": counts.drafted,
+            "month": self.month, "documents": self.document_count, "drafted": counts.drafted,
             "unchanged": counts.unchanged, "already_issued": counts.already_issued.len(),
             "withdrawn": counts.withdrawn.len(), "billed_elsewhere": counts.billed_elsewhere.len(),
             "changed_since_issue": counts.changed_since_issue.len(), "blocked": drafted.blocked.len(),
-            "credit_notes": drafted.credit_note_count(), "adjustment_lines": drafted.adjustment_line_count(),
+            "credit_notes": self.credit_note_count, "adjustment_lines": self.adjustment_line_count,
             "unadjusted": drafted.unadjusted.len(), "held": self.held.len(),
             "newer_events": self.unseen.event_count, "newer_requests": self.unseen.request_count,
         })
@@ -138,11 +172,22 @@ pub async fn draft_month_by(
     let work = Box::pin(async {
         refuse_changes(context, &catalog).await?;
         keep(context, &catalog).await?;
-        let issued = read_issued(&context.lake, None).await?;
-        let drafted = rate(context, month, as_of, &issued).await?;
-        let counts = Box::pin(draft_by(&context.lake, &drafted, actor.as_ref(), context.clock.now())).await?;
-        let held = Box::pin(hold::held_drafts(context, month, &policy)).await?;
-        let result = DraftResult { drafted, counts, unseen: Box::pin(unseen(context)).await?, held };
+        let sources = Sources::read(context).await?;
+        let ranges = sources.ranges().await?;
+        // Where not all documents are kept, then those that may have to wait for somebody.
+        let holds = if ranges.len() > 1 { Some(Box::pin(read_holds(&context.lake, &policy)).await?) } else { None };
+        let mut result = DraftResult::of(month);
+        let mut documents = Vec::new();
+        for range in &ranges {
+            let issued = read_issued_of(&context.lake, None, range).await?;
+            let mut drafted = sources.of(range).await?.draft_adjusting(month, as_of, &issued)?;
+            let at = context.clock.now();
+            result.counts.add(Box::pin(draft_of(&context.lake, &drafted, range, actor.as_ref(), at)).await?);
+            documents.extend(result.take_documents(&mut drafted, holds.as_ref()));
+            result.drafted.add(drafted);
+        }
+        result.held = Box::pin(held_among(&context.lake, &documents, &policy)).await?;
+        result.unseen = Box::pin(unseen(context)).await?;
         let mut told = result.to_json();
         told["without"] = json!(result.drafted.without.len());
         told["actor"] = json!(actor.as_ref().map(Actor::as_str));

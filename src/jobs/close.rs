@@ -91,7 +91,7 @@ pub async fn close(
     for month in months {
         let result = bill::draft_month(context, *month, as_of).await?;
         result.told().iter().for_each(|line| talk(line));
-        let bill::DraftResult { drafted, counts, .. } = result;
+        let bill::DraftResult { drafted, counts, document_count, adjustment_line_count, .. } = result;
         let issued = bill::issue_accepting(context, *month, as_of, accept_incomplete).await;
         let bill::IssueResult { issued, reach, .. } = match issued {
             Ok(result) => result,
@@ -111,7 +111,7 @@ pub async fn close(
         let billed_elsewhere: BTreeSet<&PartnerId> = elsewhere.map(|(partner_id, _)| partner_id).collect();
         tell(&Told::Month(Box::new(Closed {
             month: *month,
-            documents: drafted.documents.len(),
+            documents: document_count,
             issued: issued.invoices.len(),
             already_issued: issued.already_issued,
             not_ended: issued.not_ended.len(),
@@ -120,7 +120,7 @@ pub async fn close(
             withdrawn: counts.withdrawn.len(),
             billed_elsewhere: billed_elsewhere.len(),
             changed_since_issue: counts.changed_since_issue.len(),
-            adjustment_lines: drafted.adjustment_line_count(),
+            adjustment_lines: adjustment_line_count,
             credit_notes: pushed.credit_notes.len(),
             unadjusted: drafted.unadjusted.len(),
             reach: reach.map(print_instant),

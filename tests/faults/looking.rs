@@ -97,6 +97,18 @@ fn documents_are_listed_and_shown_by_number_and_id() {
         let found: Vec<&str> = rows.iter().map(|row| row["partner_id"].as_str().unwrap()).collect();
         assert_eq!(found.join(" "), partners, "{filter:?}");
     }
+    // Lines of what was issued, for a ledger; a draft has none there.
+    let lines = objects(&bill(&folder, &["lines", "--period", "2026-06", "--format", "json"]).done());
+    let told =
+        |line: &Value| format!("{} {} {}", line["number"], line["line_number"], line["amount_minor"]).replace('"', "");
+    let found: Vec<String> = lines.iter().map(told).collect();
+    assert_eq!(found, ["AC-000001 1 4900", "AC-000001 2 200", "AC-000002 1 4900", "AC-000002 2 0"]);
+    assert_eq!((&lines[0]["document_kind"], &lines[0]["status"]), (&json!("invoice"), &json!("issued")));
+    let csv = bill(&folder, &["lines", "--partner", "dora", "--format", "csv"]).done().printed;
+    let heads: Vec<&str> = csv.lines().map(|line| &line[..10]).collect();
+    assert_eq!(heads, ["number,doc", "AC-000002,", "AC-000002,"], "{csv}");
+    assert_eq!(objects(&bill(&folder, &["lines", "--period", "2026-05", "--json"]).done()), Vec::<Value>::new());
+    bill(&folder, &["lines", "--format", "parquet"]).fails(2, &["--out FILE"]);
     bill(&folder, &["list", "--state", "gone"]).fails(2, &["there is no state gone; there are draft, withdrawn"]);
     bill(&folder, &["list", "--period", "june"]).fails(2, &["neither a month such as 2026-06 nor a range"]);
     for name in ["AC-000001", &id, &id[..10], id.strip_prefix("inv_").unwrap()] {
@@ -108,7 +120,15 @@ fn documents_are_listed_and_shown_by_number_and_id() {
         assert_eq!((kinds, &shown["document"]["total_minor"]), (vec!["drafted", "issued"], &json!(5100)));
     }
     let shown = bill(&folder, &["show", "AC-000001"]).done().printed;
-    for words in ["acme · issued", "Map calls", "above 2 up to 100000", "total 51.00 EUR", "drafted", "lin_"] {
+    for words in [
+        "AC-000001 · invoice · inv_",
+        "acme · issued",
+        "Map calls",
+        "above 2 up to 100000",
+        "total 51.00 EUR",
+        "drafted",
+        "lin_",
+    ] {
         assert!(shown.contains(words), "{words}: {shown}");
     }
     for name in ["AC-000009", "inv_00", "inv_00000", "acme"] {

@@ -3,7 +3,8 @@ use tollbook_schemas::error::{Classified as _, Kind};
 use super::*;
 use crate::draft::Drafted;
 use crate::draft::tests::{at, catalog, drafted};
-use crate::issue::{Issued, UsageState, draft_by, issue};
+use crate::issue::{Issued, UsageState, draft_of, issue};
+use crate::range::PartnerRange;
 use crate::register::register;
 
 const ACME: &str = "acme pro 2026-01-01..";
@@ -31,7 +32,7 @@ fn target(drafted: &Drafted) -> Target {
 }
 
 async fn draft_as(lake: &Lake, drafted: &Drafted, name: &str) {
-    draft_by(lake, drafted, Some(&actor(name)), at("2026-07-02")).await.unwrap();
+    draft_of(lake, drafted, &PartnerRange::ALL, Some(&actor(name)), at("2026-07-02")).await.unwrap();
 }
 
 async fn do_as(

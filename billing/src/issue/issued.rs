@@ -11,6 +11,7 @@ use crate::billed::IssuedDocument;
 use crate::document::Document;
 use crate::error::BillingError;
 use crate::event::{EventKind, events_of};
+use crate::range::PartnerRange;
 
 /// The kinds of events that tell whether a document was issued, and whether it still counts.
 const ISSUED_KINDS: &str = "kind IN ('issued', 'voided')";
@@ -20,7 +21,20 @@ const ISSUED_KINDS: &str = "kind IN ('issued', 'voided')";
 /// # Errors
 /// [`BillingError`].
 pub async fn read_issued(lake: &Lake, from: Option<Month>) -> Result<Vec<IssuedDocument>, BillingError> {
-    let events = events_of(&lake.rows(&INVOICE_EVENT, Some(ISSUED_KINDS)).await?)?;
+    read_issued_of(lake, from, &PartnerRange::ALL).await
+}
+
+/// The same, of some partners.
+///
+/// # Errors
+/// [`BillingError`].
+pub async fn read_issued_of(
+    lake: &Lake,
+    from: Option<Month>,
+    range: &PartnerRange,
+) -> Result<Vec<IssuedDocument>, BillingError> {
+    let condition = format!("{ISSUED_KINDS} and {}", range.condition());
+    let events = events_of(&lake.rows(&INVOICE_EVENT, Some(&condition)).await?)?;
     if events.is_empty() {
         return Ok(Vec::new());
     }
@@ -28,9 +42,10 @@ pub async fn read_issued(lake: &Lake, from: Option<Month>) -> Result<Vec<IssuedD
     let voided: BTreeSet<&InvoiceId> = of_kind(EventKind::Voided).map(|event| &event.invoice_id).collect();
     let numbers: BTreeMap<&InvoiceId, String> =
         of_kind(EventKind::Issued).map(|event| (&event.invoice_id, event.number.clone().unwrap_or_default())).collect();
-    let from = from.map(|from| format!("period >= '{from}'"));
+    let from = from.map_or_else(|| "true".to_owned(), |from| format!("period >= '{from}'"));
+    let condition = format!("{from} and {}", range.condition());
     let mut issued = Vec::new();
-    for row in lake.rows(&INVOICE, from.as_deref()).await? {
+    for row in lake.rows(&INVOICE, Some(&condition)).await? {
         let document = Document::from_row(&row)?;
         let Some(number) = numbers.get(&document.invoice_id).cloned() else { continue };
         let is_voided = voided.contains(&document.invoice_id);

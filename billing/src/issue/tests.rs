@@ -101,6 +101,27 @@ async fn a_draft_whose_partner_is_billed_no_more_is_never_issued() {
     assert_eq!(told(&issue_june(&lake).await), ["B-000001 bolt 49.00 EUR"]);
 }
 
+/// Share after share is as all at once, and what is drafted of one leaves the drafts of the others.
+#[tokio::test]
+async fn the_shares_of_a_month_are_drafted_one_after_the_other() {
+    let (_folder, lake) = lake();
+    let bolt = PartnerId::parse("bolt").unwrap();
+    let shares = [
+        (PartnerRange { from: None, before: Some(bolt.clone()) }, "acme pro 2026-01-01..; acme jp 2026-01-01.."),
+        (PartnerRange { from: Some(bolt), before: None }, "bolt pro 2026-01-01.."),
+    ];
+    for (drafted_count, day) in [([2, 1], "2026-07-02"), ([0, 0], "2026-07-03")] {
+        for ((range, registry_text), count) in shares.iter().zip(drafted_count) {
+            let counts = draft_of(&lake, &drafted(registry_text, ""), range, None, at(day)).await.unwrap();
+            assert_eq!((counts.drafted, counts.withdrawn), (count, Vec::new()), "{registry_text}");
+        }
+    }
+    // The share of acme is billed nothing any more; bolt's draft stays.
+    let counts = draft_of(&lake, &drafted("acme", ""), &shares[0].0, None, at("2026-07-04")).await.unwrap();
+    assert_eq!(counts.withdrawn.len(), 2);
+    assert_eq!(told(&issue_june(&lake).await), ["B-000001 bolt 49.00 EUR"]);
+}
+
 #[tokio::test]
 async fn an_issued_slot_is_closed_and_numbers_go_on() {
     let (_folder, lake) = lake();

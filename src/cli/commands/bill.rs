@@ -5,6 +5,7 @@ pub(in crate::cli) mod compare;
 mod explain;
 pub(in crate::cli) mod fit;
 mod hold;
+pub(in crate::cli) mod lines;
 pub(in crate::cli) mod list;
 pub(in crate::cli) mod preview;
 mod register;
@@ -55,6 +56,7 @@ pub(in crate::cli) async fn run_bill(context: &JobContext, step: BillStep, json:
             register::print_register(&rows, csv, json);
         }
         BillStep::List(given) => list::run(context, given, json).await?,
+        BillStep::Lines(given) => Box::pin(lines::run(context, given, json)).await?,
         BillStep::Show { name } => show::run(context, &name, json).await?,
         BillStep::Preview(given) => preview::run(context, given, json).await?,
         BillStep::Reprice(given) => reprice::run(context, given, json).await?,

@@ -81,8 +81,9 @@ async fn a_profile_that_cannot_be_used_blocks_its_partner_alone() {
             .with("payment_terms_days", terms)
             .with("recorded_at", recorded);
         context.lake.append_missing(&BILLING_PROFILE, &[bad]).await.unwrap();
-        let drafted = draft_month(&context, june(), context.clock.now()).await.unwrap().drafted;
-        assert_eq!((drafted.documents.len(), drafted.blocked.len()), (1, 1), "{words}");
+        let result = draft_month(&context, june(), context.clock.now()).await.unwrap();
+        let drafted = &result.drafted;
+        assert_eq!((result.document_count, drafted.blocked.len()), (1, 1), "{words}");
         let register = told(&context).await;
         assert!(register[0].starts_with("acme - blocked: billing profile prf_"), "{register:?}");
         assert!(register[0].contains(words) && register[0].contains("import it again"), "{register:?}");
@@ -92,8 +93,9 @@ async fn a_profile_that_cannot_be_used_blocks_its_partner_alone() {
     // Mended by the import that the reason names, of the same day.
     context.clock = Clock::Fixed(at("2026-07-03T00:00:00Z"));
     import(&context, &two().replace("billing@", "bills@")).await;
-    let drafted = draft_month(&context, june(), context.clock.now()).await.unwrap().drafted;
-    assert_eq!((drafted.documents.len(), drafted.blocked.len()), (2, 0), "{:?}", drafted.blocked);
+    let result = draft_month(&context, june(), context.clock.now()).await.unwrap();
+    let drafted = &result.drafted;
+    assert_eq!((result.document_count, drafted.blocked.len()), (2, 0), "{:?}", drafted.blocked);
 }
 
 /// Flat plans of a program whose requests nobody reads: refused with what is missing and the way out; accepted, said on

@@ -44,11 +44,13 @@ pub(super) async fn run(context: &JobContext, given: Given, json: bool) -> anyho
         listed.rows.iter().for_each(|row| data(&json_of(row).to_string()));
         return Ok(());
     }
-    let headings = ["number", "invoice", "partner", "period", "currency", "total", "state", "issued at", "note"];
+    let headings =
+        ["number", "document", "kind", "partner", "period", "currency", "total", "state", "issued at", "note"];
     let cells = listed.rows.iter().map(|row| {
         vec![
             dash(row.number.as_deref()),
             row.invoice_id.to_string(),
+            row.kind.as_str().to_owned(),
             row.partner_id.to_string(),
             row.month.to_string(),
             row.total.currency.to_string(),
@@ -67,7 +69,7 @@ pub(super) async fn run(context: &JobContext, given: Given, json: bool) -> anyho
 }
 
 fn json_of(row: &ListRow) -> serde_json::Value {
-    json!({ "invoice_id": row.invoice_id, "number": row.number, "issuer_id": row.issuer_id,
+    json!({ "invoice_id": row.invoice_id, "number": row.number, "kind": row.kind, "issuer_id": row.issuer_id,
         "partner_id": row.partner_id, "month": row.month, "currency": row.total.currency,
         "total_minor": row.total.minor, "state": row.state.as_str(), "issued_at": row.issued_at.map(print_instant),
         "stripe_id": row.stripe_id, "note": row.note })

@@ -19,10 +19,15 @@ pub(super) async fn run(context: &JobContext, name: &str, json: bool) -> anyhow:
     }
     let body = &shown.document.body;
     let issued_at = shown.issued.as_ref().map(|issued| format!(" at {}", print_instant(issued.at)));
+    let kind = match &body.credits {
+        Some(credits) => format!("credit note of {}", credits.number),
+        None => "invoice".to_owned(),
+    };
     let number = shown.issued.as_ref().and_then(|issued| issued.number.clone());
     data(&format!(
-        "{} · {} · {} · {}{}",
+        "{} · {} · {} · {} · {}{}",
         number.unwrap_or_else(|| "no number".to_owned()),
+        kind,
         shown.document.invoice_id,
         body.partner_id,
         shown.state.as_str(),

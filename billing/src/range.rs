@@ -1,0 +1,112 @@
+//! Shares of the partners: runs of their ids in order, so that a month of many partners is drafted and issued one share
+//! after the other, in bounded memory.
+
+use tollbook_lake::as_text;
+use tollbook_schemas::id::PartnerId;
+use tollbook_schemas::registry::Registry;
+
+/// Partners whose ids lie in a range, by bytes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PartnerRange {
+    /// The first one; none where there is no lower end.
+    pub from: Option<PartnerId>,
+    /// The first one after it; none where there is no upper end.
+    pub before: Option<PartnerId>,
+}
+
+impl PartnerRange {
+    /// All partners.
+    pub const ALL: Self = Self { from: None, before: None };
+
+    /// Cuts all partners into ranges. `weights` are partners with what each weighs, in order of id; a range ends before
+    /// it would weigh more than `weight_max`, or hold more than `partners_max` of them. Together the ranges hold every
+    /// partner there may be.
+    #[must_use]
+    pub fn cut(weights: &[(PartnerId, i64)], weight_max: i64, partners_max: usize) -> Vec<Self> {
+        let mut starts: Vec<&PartnerId> = Vec::new();
+        let (mut weight, mut partners) = (0_i64, 0);
+        for (partner_id, own) in weights {
+            if partners > 0 && (weight.saturating_add(*own) > weight_max || partners == partners_max) {
+                starts.push(partner_id);
+                (weight, partners) = (0, 0);
+            }
+            weight = weight.saturating_add(*own);
+            partners += 1;
+        }
+        let from = std::iter::once(None).chain(starts.iter().copied().map(Some));
+        let before = starts.iter().copied().map(Some).chain(std::iter::once(None));
+        from.zip(before).map(|(from, before)| Self { from: from.cloned(), before: before.cloned() }).collect()
+    }
+
+    /// Whether a partner is one of them.
+    #[must_use]
+    pub fn contains(&self, partner_id: &PartnerId) -> bool {
+        self.from.as_ref().is_none_or(|from| from <= partner_id)
+            && self.before.as_ref().is_none_or(|before| partner_id < before)
+    }
+
+    /// The same of the column `partner_id`, as an SQL condition.
+    #[must_use]
+    pub fn condition(&self) -> String {
+        let from = self.from.iter().map(|from| format!("partner_id >= {}", as_text(from.as_str())));
+        let before = self.before.iter().map(|before| format!("partner_id < {}", as_text(before.as_str())));
+        let both: Vec<String> = from.chain(before).collect();
+        if both.is_empty() { "true".to_owned() } else { both.join(" and ") }
+    }
+
+    /// What a registry knows of them; links and what is nobody's are left out.
+    #[must_use]
+    pub fn of_registry(&self, registry: &Registry) -> Registry {
+        // Named, so that what is added to the registry must be cut too.
+        let Registry { partners, links: _, subscriptions, adjustments, contracts, findings, duplicate_count } =
+            registry;
+        let partners = partners.iter().filter(|(partner_id, _)| self.contains(partner_id));
+        let subscriptions = subscriptions.iter().filter(|(_, one)| self.contains(&one.partner_id));
+        let adjustments = adjustments.iter().filter(|(_, made)| self.contains(&made.partner_id));
+        let contracts = contracts.iter().filter(|contract| self.contains(&contract.partner_id));
+        let is_own = |partner_id: &PartnerId| self.contains(partner_id);
+        let findings = findings.iter().filter(|finding| finding.partner_id.as_ref().is_some_and(is_own));
+        Registry {
+            partners: partners.map(|(id, partner)| (id.clone(), partner.clone())).collect(),
+            links: Vec::new(),
+            subscriptions: subscriptions.map(|(key, one)| (key.clone(), one.clone())).collect(),
+            adjustments: adjustments.map(|(id, made)| (id.clone(), made.clone())).collect(),
+            contracts: contracts.cloned().collect(),
+            findings: findings.cloned().collect(),
+            duplicate_count: *duplicate_count,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(text: &str) -> PartnerId {
+        PartnerId::parse(text).unwrap()
+    }
+
+    #[test]
+    fn ranges_hold_every_partner_once() {
+        let weights: Vec<(PartnerId, i64)> =
+            [("B", 3), ("a", 1), ("a-1", 9), ("a.1", 1), ("b", 1), ("c", 1)].map(|(p, w)| (id(p), w)).into();
+        for (weight_max, partners_max, ends) in [
+            (100, 100, vec![]),
+            (100, 2, vec!["a-1", "b"]),
+            (4, 100, vec!["a-1", "a.1"]),
+            (0, 100, vec!["a", "a-1", "a.1", "b", "c"]),
+        ] {
+            let ranges = PartnerRange::cut(&weights, weight_max, partners_max);
+            let found: Vec<_> = ranges.iter().filter_map(|range| Some(range.before.as_ref()?.as_str())).collect();
+            assert_eq!(found, ends);
+            for partner in ["A", "B", "a", "a-1", "a-2", "a.1", "b", "bb", "c", "z"] {
+                let holding = ranges.iter().filter(|range| range.contains(&id(partner))).count();
+                assert_eq!(holding, 1, "{partner} in {ranges:?}");
+            }
+        }
+        assert_eq!(PartnerRange::cut(&[], 1, 1), [PartnerRange::ALL]);
+        assert_eq!(PartnerRange::ALL.condition(), "true");
+        let range = PartnerRange { from: Some(id("a")), before: Some(id("b")) };
+        assert_eq!(range.condition(), "partner_id >= 'a' and partner_id < 'b'");
+    }
+}

@@ -1,0 +1,37 @@
+//! `bill lines`: the printed lines of issued documents, as table, CSV, JSON or Parquet.
+
+use std::path::PathBuf;
+
+use tollbook::context::JobContext;
+use tollbook::jobs::bill::{Months, lines};
+use tollbook::jobs::sql::Format;
+use tollbook::output::data;
+use tollbook_schemas::id::PartnerId;
+
+use super::list::partner;
+
+/// Which lines, and in what form.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Given {
+    /// Months of the documents: 2026-06, 2026-01..2026-06, or several behind commas; all by default.
+    #[arg(long, value_name = "MONTHS", value_parser = Months::read)]
+    period: Option<Months>,
+    /// Only of this partner.
+    #[arg(long, value_name = "PARTNER", value_parser = partner)]
+    partner: Option<PartnerId>,
+    /// Form of the answer: with --json it is json.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+    /// File to write to; needed for parquet.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+pub(super) async fn run(context: &JobContext, given: Given, json: bool) -> anyhow::Result<()> {
+    let format = if json { Format::Json } else { given.format };
+    let out = given.out.as_deref();
+    if let Some(text) = lines::lines(context, given.period.as_ref(), given.partner.as_ref(), format, out).await? {
+        data(&text);
+    }
+    Ok(())
+}

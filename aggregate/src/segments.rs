@@ -1,7 +1,7 @@
 //! Where slices are cut: for each partner, spans of time in which its billing period and subscription stay the same.
 //!
-//! Pure. A span never crosses a month of the subscription's own zone, a billing period of its plan, a pause, nor a start or
-//! end of a subscription, so usage that is sliced by hours and spans folds exactly to any billing period (I3).
+//! Pure. A span never crosses a month of the subscription's own zone, a billing period of its plan, a pause, a start or end
+//! of a subscription, nor the instant from which the partner is billed here, so usage that is sliced by hours and spans folds exactly to any billing period (I3).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,6 +43,7 @@ pub(crate) fn segments(
             month = month.next();
         }
         cuts.insert(subscription.started_at);
+        cuts.extend(registry.going_live.get(&subscription.partner_id).map(|live| live.billing_starts_at));
         cuts.extend(subscription.ended_at);
         // Most plans are billed by the month, whose periods are there already.
         let versions = catalog.plans.get(&subscription.plan_id).into_iter().flatten();
@@ -74,7 +75,7 @@ mod tests {
     use tollbook_schemas::catalog::CatalogFile;
     use tollbook_schemas::id::{PlanId, SubscriptionId};
     use tollbook_schemas::period::{parse_instant, print_instant};
-    use tollbook_schemas::registry::{Course, Ending, EndsWith, Pause};
+    use tollbook_schemas::registry::{Course, Ending, EndsWith, GoingLive, Pause};
 
     use super::*;
 
@@ -84,6 +85,8 @@ mod tests {
         let files = [];
         let catalog = Catalog::parse(&files).unwrap();
         let mut registry = Registry::default();
+        let live = GoingLive { billing_starts_at: instant("2026-06-15T09:30:00Z"), openings: Vec::new() };
+        registry.going_live.insert(PartnerId::parse("acme").unwrap(), live);
         let subscription = Subscription {
             subscription_id: SubscriptionId::parse("s1").unwrap(),
             partner_id: PartnerId::parse("acme").unwrap(),
@@ -109,6 +112,7 @@ mod tests {
                 "2026-05-31T00:00:00Z",
                 "2026-05-31T18:30:00Z",
                 "2026-06-10T12:34:56Z",
+                "2026-06-15T09:30:00Z",
                 "2026-06-20T10:20:00Z",
                 "2026-06-21T00:00:00Z",
                 "2026-06-30T18:30:00Z"

@@ -62,6 +62,18 @@ pub struct Adjusts {
     pub now_quantity: Decimal,
 }
 
+/// What another system billed of the line's period before billing started here: the amount of the line is what the whole
+/// period comes to, which is what its working shows, less what that came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LineOpening {
+    /// What that came to by the same price, in minor units.
+    pub amount_minor: i64,
+    /// What the other system billed, in the line's unit.
+    pub quantity: Decimal,
+    /// What the whole period comes to, in minor units.
+    pub whole_amount_minor: i64,
+}
+
 /// The contract that priced a line.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct LineContract {
@@ -97,10 +109,13 @@ fn is_false(flag: &bool) -> bool {
     !*flag
 }
 
-/// How a line came about, with who made it.
+/// How a line came about, with who made it, or what was billed before.
 #[derive(Serialize)]
-struct WorkingByHand<'a> {
-    by_hand: &'a ByHand,
+struct WorkingBeside<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by_hand: Option<&'a ByHand>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    opening: Option<&'a LineOpening>,
     #[serde(flatten)]
     working: &'a Working,
 }
@@ -125,6 +140,9 @@ pub struct Line {
     pub line_number: u32,
     /// Meter; none for a flat price.
     pub meter_id: Option<MeterId>,
+    /// What another system billed of the period, where it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opening: Option<LineOpening>,
     /// Plan.
     pub plan_id: PlanId,
     /// Version of the plan.
@@ -367,9 +385,10 @@ impl Document {
     /// [`BillingError::Bug`] where a working has no JSON.
     pub fn line_rows(&self) -> Result<Vec<Row>, BillingError> {
         let row = |line: &Line| {
-            let working = match &line.by_hand {
-                None => line.working.to_json(),
-                Some(by_hand) => serde_json::to_string(&WorkingByHand { by_hand, working: &line.working }),
+            let (by_hand, opening, working) = (line.by_hand.as_ref(), line.opening.as_ref(), &line.working);
+            let working = match (by_hand, opening) {
+                (None, None) => working.to_json(),
+                _ => serde_json::to_string(&WorkingBeside { by_hand, opening, working }),
             };
             let working = working.map_err(|error| no_json("a working", &error))?;
             Ok(Row::new()

@@ -18,6 +18,7 @@
 mod adjust;
 mod by_hand;
 mod contract;
+mod going_live;
 mod index;
 mod line;
 mod parts;
@@ -109,6 +110,8 @@ pub struct Drafted {
     pub without: Vec<(PartnerId, String)>,
     /// Earlier months that were billed, come to something else now, and cannot be adjusted.
     pub unadjusted: Vec<Unadjusted>,
+    /// What partners with documents used in the month before billing started here: listed, and never billed.
+    pub elsewhere: Vec<(PartnerId, String)>,
 }
 
 impl Drafted {
@@ -130,7 +133,14 @@ impl Drafted {
     /// Nothing yet.
     #[must_use]
     pub fn of(month: Month) -> Self {
-        Self { month, documents: Vec::new(), blocked: Vec::new(), without: Vec::new(), unadjusted: Vec::new() }
+        Self {
+            month,
+            documents: Vec::new(),
+            blocked: Vec::new(),
+            without: Vec::new(),
+            unadjusted: Vec::new(),
+            elsewhere: Vec::new(),
+        }
     }
 
     /// Takes in what other partners come to.
@@ -139,6 +149,7 @@ impl Drafted {
         self.blocked.extend(other.blocked);
         self.without.extend(other.without);
         self.unadjusted.extend(other.unadjusted);
+        self.elsewhere.extend(other.elsewhere);
     }
 }
 
@@ -161,7 +172,11 @@ fn regular(input: &DraftInput<'_>, usage: &UsageIndex<'_>) -> Drafted {
             Ok(documents) if documents.is_empty() => {
                 drafted.without.push((partner_id.clone(), why_nothing(input, usage, partner_id)));
             }
-            Ok(documents) => drafted.documents.extend(documents),
+            Ok(documents) => {
+                let used = going_live::used_before(input, usage, partner_id);
+                drafted.elsewhere.extend(used.map(|used| (partner_id.clone(), used)));
+                drafted.documents.extend(documents);
+            }
         }
     }
     drafted.documents.sort_by(|a, b| order_of(a).cmp(&order_of(b)));
@@ -193,6 +208,7 @@ fn documents_of(
     for subscription in input.registry.subscriptions.values().filter(|s| s.partner_id == *partner_id) {
         spans.extend(span::spans_of(input, subscription)?);
     }
+    span::check_openings(input, partner_id)?;
     span::check_overlaps(&spans)?;
     if spans.is_empty() {
         return Ok(Vec::new());
@@ -277,6 +293,12 @@ fn document_of(
 /// Nothing is dropped in silence (I9): a partner without a subscription may still have traffic.
 fn why_nothing(input: &DraftInput<'_>, usage: &UsageIndex<'_>, partner_id: &PartnerId) -> String {
     let month = input.month;
+    if span::is_billed_elsewhere(input, partner_id)
+        && let Some(reason) = going_live::elsewhere(input, partner_id)
+    {
+        let used = going_live::used_before(input, usage, partner_id);
+        return used.map_or_else(|| reason.clone(), |used| format!("{reason}; {used}"));
+    }
     let own = || input.registry.subscriptions.values().filter(|subscription| subscription.partner_id == *partner_id);
     if let Some((id, period)) = own().find_map(|subscription| span::next_bill(input, subscription)) {
         return format!(

@@ -57,24 +57,8 @@ impl PartnerRange {
     /// What a registry knows of them; links and what is nobody's are left out.
     #[must_use]
     pub fn of_registry(&self, registry: &Registry) -> Registry {
-        // Named, so that what is added to the registry must be cut too.
-        let Registry { partners, links: _, subscriptions, adjustments, contracts, findings, duplicate_count } =
-            registry;
-        let partners = partners.iter().filter(|(partner_id, _)| self.contains(partner_id));
-        let subscriptions = subscriptions.iter().filter(|(_, one)| self.contains(&one.partner_id));
-        let adjustments = adjustments.iter().filter(|(_, made)| self.contains(&made.partner_id));
-        let contracts = contracts.iter().filter(|contract| self.contains(&contract.partner_id));
-        let is_own = |partner_id: &PartnerId| self.contains(partner_id);
-        let findings = findings.iter().filter(|finding| finding.partner_id.as_ref().is_some_and(is_own));
-        Registry {
-            partners: partners.map(|(id, partner)| (id.clone(), partner.clone())).collect(),
-            links: Vec::new(),
-            subscriptions: subscriptions.map(|(key, one)| (key.clone(), one.clone())).collect(),
-            adjustments: adjustments.map(|(id, made)| (id.clone(), made.clone())).collect(),
-            contracts: contracts.cloned().collect(),
-            findings: findings.cloned().collect(),
-            duplicate_count: *duplicate_count,
-        }
+        let own = |partner_id: &PartnerId| self.contains(partner_id).then_some(0);
+        registry.cut(own, 1).pop().unwrap_or_default()
     }
 }
 

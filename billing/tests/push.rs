@@ -63,6 +63,7 @@ fn document(partner: &str, currency: &str, line_count: u32) -> Document {
         description: format!("Price {number}"),
         line_number: number,
         meter_id: None,
+        opening: None,
         plan_id: PlanId::parse("pro").unwrap(),
         plan_version: 1,
         price_id: PriceId::parse(format!("p{number}")).unwrap(),
@@ -151,8 +152,7 @@ impl World {
         partners.dedup();
         let profiles: Vec<Row> = partners.into_iter().map(profile_row).collect();
         lake.append_missing(&BILLING_PROFILE, &profiles).await.unwrap();
-        let drafted =
-            Drafted { month: month(), documents, blocked: Vec::new(), without: Vec::new(), unadjusted: Vec::new() };
+        let drafted = Drafted { documents, ..Drafted::of(month()) };
         draft_into(&lake, &drafted, start).await.unwrap();
         let pin_json = drafted.documents.first().map_or_else(String::new, |document| document.body.pin.clone());
         let usage = UsageState {
@@ -584,7 +584,7 @@ async fn a_changed_profile_is_at_stripe_before_the_invoice_is_final() {
     let mut body = document("acme", "EUR", 1).body;
     (body.month, body.period_start, body.period_end) = (july, body.period_end, at("2026-08-01T00:00:00Z"));
     let documents = vec![Document::close(body).unwrap()];
-    let drafted = Drafted { month: july, documents, blocked: Vec::new(), without: Vec::new(), unadjusted: Vec::new() };
+    let drafted = Drafted { documents, ..Drafted::of(july) };
     draft_into(&world.lake, &drafted, now).await.unwrap();
     let usage = UsageState {
         pin_json: "{}",

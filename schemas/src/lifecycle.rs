@@ -130,6 +130,8 @@ pub const KNOWN_TYPES: &[&str] = &[
     "subscription.renewed",
     "contract.signed",
     "contract.ended",
+    "billing.started",
+    "opening.recorded",
     "cost.recorded",
     "adjustment.made",
     "adjustment.revoked",

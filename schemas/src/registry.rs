@@ -18,6 +18,8 @@ mod adjustments;
 mod claims;
 mod contracts;
 mod course;
+mod cut;
+mod going_live;
 mod offboarding;
 mod said;
 mod subscriptions;
@@ -37,6 +39,7 @@ use crate::tables::Row;
 use adjustments::Adjustments;
 use claims::{Claim, resolve};
 use contracts::Signatures;
+use going_live::Beside;
 use offboarding::Offboarding;
 use subscriptions::Terms;
 
@@ -44,6 +47,7 @@ pub use adjustments::HandMade;
 pub use contracts::{ContractError, InForce, SignedContract, contract_in_force};
 pub use course::{Course, Ending, EndsWith, Pause, Renewal, Term};
 pub(crate) use course::{RENEWAL, TERM_MONTHS_MAX, WHEN};
+pub use going_live::{GoingLive, Opening, OpeningOf};
 pub use said::{RECORD, is_said};
 
 /// Where an event was read: the tie-break of the fold, and its evidence.
@@ -240,6 +244,8 @@ pub struct Registry {
     pub adjustments: BTreeMap<AdjustmentId, HandMade>,
     /// Contracts by partner, id, subscription and first instant; those of one key never overlap.
     pub contracts: Vec<SignedContract>,
+    /// Partners that another system billed before, from when on they are billed here, and what it billed of that period.
+    pub going_live: BTreeMap<PartnerId, GoingLive>,
     /// Contradictions.
     pub findings: Vec<Finding>,
     /// Deliveries of events already seen.
@@ -279,6 +285,7 @@ struct Folding {
     terms: Terms,
     adjustments: Adjustments,
     signatures: Signatures,
+    beside: Beside,
     offboardings: BTreeMap<PartnerId, Vec<Offboarding>>,
 }
 
@@ -316,6 +323,8 @@ impl Folding {
                 self.note_turn(position, event, partner_id);
             }
             "contract.signed" | "contract.ended" => self.sign(position, event, partner_id),
+            "billing.started" => self.start_billing(position, event, partner_id),
+            "opening.recorded" => self.open(position, event, partner_id),
             "adjustment.made" => self.make_adjustment(position, event, partner_id),
             "adjustment.revoked" => self.revoke_adjustment(position, event, partner_id),
             _ => {}
@@ -360,6 +369,7 @@ impl Folding {
         self.conclude_subscriptions();
         self.conclude_adjustments();
         self.conclude_contracts();
+        self.conclude_going_live();
         for ((system, external_id), claims) in self.claims {
             self.registry.links.extend(resolve(system, &external_id, &claims));
         }

@@ -133,6 +133,27 @@ pub fn how_computed(working: &Working) -> Vec<Computed> {
     components.collect()
 }
 
+/// Of a period of which another system billed a part: what the whole comes to, and what is taken off for that part.
+#[must_use]
+pub fn computed_after_opening(line: &Line, currency: Currency) -> Vec<Computed> {
+    let parts = line.opening.iter().flat_map(|opening| {
+        let exact = |minor: i64| Exact::scaled(minor, currency.exponent());
+        let taken_off = Exact::ZERO.checked_sub(exact(opening.amount_minor));
+        let part = |name: &str, quantity: Option<String>, exact: Option<Exact>| Computed {
+            name: name.to_owned(),
+            quantity,
+            unit_price: None,
+            percent: None,
+            exact: exact.map(|exact| exact.to_string()).unwrap_or_default(),
+        };
+        [
+            part("the whole period", None, Some(exact(opening.whole_amount_minor))),
+            part("billed elsewhere", Some(opening.quantity.to_string()), taken_off.ok()),
+        ]
+    });
+    parts.collect()
+}
+
 /// How the amount of a line came about, as rows of component, quantity, price and exact share; none where the working is
 /// one price.
 #[must_use]
@@ -150,7 +171,7 @@ pub fn how_computed_rows(line: &Line, currency: Currency) -> Vec<Vec<String>> {
         let price = format!("{} {currency}{once}", tier.unit_price);
         vec![name, tier.quantity.to_string(), price, tier.exact.clone()]
     });
-    let components = how_computed(working).into_iter().map(|component| {
+    let components = how_computed(working).into_iter().chain(computed_after_opening(line, currency)).map(|component| {
         let price = match (component.percent, component.unit_price) {
             (Some(percent), _) => format!("{percent} %"),
             (None, Some(price)) => format!("{price} {currency}"),

@@ -98,6 +98,8 @@ fn not_known_yet(
     let versions = || subscriptions().filter_map(|one| catalog.plans.get(&one.plan_id)).flatten();
     if has("contract") {
         Some("a contract")
+    } else if has("opening") {
+        Some("a period of which another system billed a part")
     } else if has("by_hand") {
         Some("a line made by hand")
     } else if versions().any(|version| !version.cadence.is_month()) {

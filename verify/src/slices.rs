@@ -33,6 +33,7 @@ impl Cuts {
             cuts.edges.insert(subscription.started_at);
             cuts.edges.extend(subscription.ended_at);
         }
+        cuts.edges.extend(registry.going_live.get(partner_id).map(|live| live.billing_starts_at));
         cuts
     }
 

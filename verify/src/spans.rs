@@ -47,9 +47,12 @@ pub(crate) fn spans_of<'a>(
     if let Some(finding) = registry.findings.iter().find(blocks) {
         return Err(format!("the partner is blocked at the pin: {}", finding.what));
     }
+    // Before this instant another system bills. A span that holds it has openings, and is not known here.
+    let live = registry.going_live.get(partner_id).map(|live| live.billing_starts_at);
+    let is_billed_here = |span: &Span<'_>| live.is_none_or(|from| from < span.billed.end);
     let mut spans = Vec::new();
     for subscription in registry.subscriptions.values().filter(|one| one.partner_id == *partner_id) {
-        spans.extend(span_of(catalog, subscription, month)?);
+        spans.extend(span_of(catalog, subscription, month)?.filter(is_billed_here));
     }
     for (at, one) in spans.iter().enumerate() {
         let meters = |span: &Span<'a>| span.version.prices.iter().filter_map(|price| price.meter.as_ref());

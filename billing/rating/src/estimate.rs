@@ -5,8 +5,9 @@
 //!
 //! - `price` (the keys of a catalog price; `id`, `description` and `meter` may stand there) with an optional `settings`,
 //!   and its usage as one of `quantity`; `usage`; `splits` (each alone, in order, with `is_last` and `thresholds`);
-//!   `before` with `added` or `quantity` (one split); `billed` with `quantity` (late usage); `runs` (cumulative usage
-//!   at the end of each part of the period, as each run knew it);
+//!   `before` with `added` or `quantity` (one split); `billed` with `quantity` (late usage); `opening` with `quantity`
+//!   (what another system billed of the period, and what was used since); `runs` (cumulative usage at the end of each
+//!   part of the period, as each run knew it);
 //! - `allocate`, `prorate`, `commitment`, `invoice`, `round` (`estimate/document.rs`).
 //!
 //! The answer has `total`, `total_minor` and `lines` with components, or `error` with the `field` and how to mend it.
@@ -22,6 +23,7 @@ use tollbook_schemas::price::node::{Node, Value};
 use tollbook_schemas::price::read::{Flaw, Reading, Table};
 use tollbook_schemas::price::tariff::{settings_node, tariff};
 
+use super::opening::rate_after;
 use super::split::{Delta, corrections, delta, due_by_threshold, minus, parts, rate_split};
 use super::working::{Component, ComponentWorking};
 use super::{RatingError, Usage, price, rounded};
@@ -140,6 +142,7 @@ enum Job {
     Splits { splits: Vec<Usage>, is_last: bool, thresholds: Option<Vec<Exact>> },
     Split { before: Option<Usage>, now: Usage, is_last: bool },
     Late { billed: Usage, now: Usage },
+    After { opening: Usage, since: Usage },
     Runs { runs: Vec<Vec<Usage>>, is_last: bool },
 }
 
@@ -150,12 +153,19 @@ fn job(table: &mut Table<'_>, reading: &mut Reading) -> Option<Job> {
     let before = table.optional(reading, "before", usage)?;
     let added = table.optional(reading, "added", usage)?;
     let billed = table.optional(reading, "billed", usage)?;
+    let opening = table.optional(reading, "opening", usage)?;
     let is_last = table.optional(reading, "is_last", flag)?;
     let thresholds = table.optional(reading, "thresholds", input::amounts)?;
     let runs = table.optional(reading, "runs", input::runs)?;
     let now = given.or(quantity);
+    let is_alone = splits.is_none() && before.is_none() && added.is_none() && billed.is_none() && runs.is_none();
+    if let (Some(opening), true, None) = (opening.clone(), is_alone, is_last)
+        && let Some(since) = now.clone()
+    {
+        return Some(Job::After { opening, since });
+    }
     let end = is_last.unwrap_or(true);
-    let job = match (now, splits, before, added, billed, runs) {
+    let job = match (now.filter(|_| opening.is_none()), splits, before, added, billed, runs) {
         (None, Some(splits), None, None, None, None) => Job::Splits { splits, is_last: end, thresholds },
         (None, None, None, None, None, Some(runs)) => Job::Runs { runs, is_last: is_last.unwrap_or(false) },
         (Some(now), None, None, None, None, None) if is_last.is_none() => Job::Whole(now),
@@ -170,7 +180,8 @@ fn job(table: &mut Table<'_>, reading: &mut Reading) -> Option<Job> {
         (Some(now), None, None, None, Some(billed), None) => Job::Late { billed, now },
         _ => {
             let what = "the usage is missing, or said in two ways";
-            let mend = "give one of quantity; usage; splits; before with added or quantity; billed with quantity; runs";
+            let mend = "give one of quantity; usage; splits; before with added or quantity; billed or opening with \
+                 quantity; runs";
             reading.flaw(table.at(), &table.path_of("quantity"), what, mend);
             return None;
         }
@@ -207,6 +218,16 @@ impl Job {
             Self::Late { billed, now } => {
                 let late = delta(tariff, &billed, &now, currency).map_err(Failure::at("quantity"))?;
                 Ok(totals(currency, late.amount, vec![difference(&late)]))
+            }
+            Self::After { opening, since } => {
+                let failure = Failure::at("opening");
+                let after = rate_after(tariff, &opening, &since, currency).map_err(failure)?;
+                let line = json!({
+                    "amount": plain(after.due),
+                    "opening": plain(after.opening),
+                    "whole": plain(after.whole.amount),
+                });
+                Ok(totals(currency, after.due, vec![line]))
             }
             Self::Runs { runs, is_last } => runs_of(tariff, &runs, is_last, currency),
         }

@@ -13,6 +13,7 @@ mod flat;
 mod graduated;
 mod graduated_percentage;
 mod matrix;
+pub mod opening;
 mod package;
 mod per_unit;
 mod percentage;

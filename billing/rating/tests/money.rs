@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+use tollbook_rating::opening::rate_after;
 use tollbook_rating::split::delta;
 use tollbook_rating::usage::{Event, Group};
 use tollbook_rating::{Usage, estimate, rate};
@@ -84,6 +85,10 @@ fn of_price(tariff: &Tariff, currency: Currency, header: &str, cells: &[&str]) -
             let [billed, now] = [cells[0], cells[1]].map(|quantity| Usage::of(decimal(quantity)));
             delta(tariff, &billed, &now, currency).map(|delta| delta.amount.minor)
         }
+        "opening" => {
+            let [opening, since] = [cells[0], cells[1]].map(|quantity| Usage::of(decimal(quantity)));
+            rate_after(tariff, &opening, &since, currency).map(|after| after.due.minor)
+        }
         "splits" => {
             let mut before: Option<Usage> = None;
             let splits: Vec<Usage> = list(cells[0]).map(|text| Usage::of(decimal(text))).collect();
@@ -148,7 +153,7 @@ fn every_number_of_the_page_is_right() {
         }
         let at = |name: &str| header.iter().position(|column| column == name).map(|at| cells[at]);
         let (expected, found) = match header[0].as_str() {
-            "quantity" | "events" | "region" | "billed" | "splits" => {
+            "quantity" | "events" | "region" | "billed" | "opening" | "splits" => {
                 let expected = at("amount").or(at("amounts")).unwrap();
                 (expected, of_price(price.as_ref().unwrap(), currency, &header[0], &cells))
             }

@@ -173,6 +173,7 @@ fn line_of(input: &DraftInput<'_>, made: &HandMade, billed_minor: i64, differenc
         // Given when the document is closed.
         line_number: 0,
         meter_id: None,
+        opening: None,
         plan_id: PlanId::parse(BY_HAND).map_err(bad)?,
         plan_version: 0,
         price_id: PriceId::parse(BY_HAND).map_err(bad)?,

@@ -31,7 +31,10 @@ pub(super) fn minimums(spans: &[&Span<'_>], lines: &[Line], currency: Currency) 
         let Some(minimum) = span.contract.and_then(|contract| contract.version.minimum.as_ref()) else { continue };
         let place = || format!("the minimum of contract {}", contract.contract_id);
         let own: Vec<Line> = lines.iter().filter(|line| line.contract.as_ref() == Some(&contract)).cloned().collect();
-        let billed = sum_of(&own).ok_or_else(|| format!("{}: its lines do not fit 63 bits", place()))?;
+        // What another system billed of the period counts too.
+        let before = own.iter().filter_map(|line| line.opening.as_ref()).map(|opening| opening.amount_minor);
+        let billed = sum_of(&own).and_then(|own| before.into_iter().try_fold(own, i64::checked_add));
+        let billed = billed.ok_or_else(|| format!("{}: its lines do not fit 63 bits", place()))?;
         let amount = true_up(minimum.amount, Share::WHOLE, Money { minor: billed, currency }, currency)
             .map_err(|error| format!("{}: {error}", place()))?;
         missing.push(Line {
@@ -43,6 +46,7 @@ pub(super) fn minimums(spans: &[&Span<'_>], lines: &[Line], currency: Currency) 
             line_number: u32::try_from(lines.len() + missing.len() + 1)
                 .map_err(|_| "the document has too many lines".to_owned())?,
             meter_id: None,
+            opening: None,
             plan_id: span.subscription.plan_id.clone(),
             plan_version: span.version.version,
             price_id: PriceId::parse(MINIMUM_PRICE).map_err(|error| error.to_string())?,

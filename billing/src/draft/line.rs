@@ -10,11 +10,13 @@ use tollbook_schemas::id::MeterId;
 use tollbook_schemas::invariant::Invariant;
 use tollbook_schemas::period::Period;
 
+use super::going_live;
 use super::index::UsageIndex;
 use super::span::Span;
-use crate::document::{BilledDay, Line};
+use crate::document::{BilledDay, Line, LineOpening};
+use crate::rating::opening::rate_after;
 use crate::rating::usage::Group;
-use crate::rating::{Usage, Working, rate};
+use crate::rating::{Rated, Usage, Working, rate};
 use crate::usage::{Folded, UsageError, UsageSlice, fold, usage_sha256};
 
 /// What stands for the price's model on a line of what was used while paused.
@@ -31,17 +33,30 @@ pub(super) fn line_of(
         let subscription_id = &span.subscription.subscription_id;
         format!("price {} of subscription {subscription_id}", price.price_id)
     };
-    let (usage, unit, days) = match &price.meter {
+    let (usage, meter, days) = match &price.meter {
         // A flat price is one period's worth, for each of its units.
         None => (Usage::of(span.units(price.tariff.settings.per)), None, Vec::new()),
         Some(meter_id) => {
             let (meter, usage, days) = metered(catalog, usage, span, meter_id, &span.running(), &place)?;
-            (usage, Some(meter.unit.clone()), days)
+            (usage, Some((meter_id, meter)), days)
         }
     };
     let usage = Usage { served: Some(span.served()), ..usage };
-    let rated =
-        rate(&price.tariff, &usage, span.version.currency).map_err(|error| format!("{}: {}", place(), told(&error)))?;
+    let failed = |error: &dyn Error| format!("{}: {}", place(), told(error));
+    let (rated, opening) = match &span.openings {
+        None => (rate(&price.tariff, &usage, span.version.currency).map_err(|error| failed(&error))?, None),
+        Some(openings) => {
+            let before = going_live::usage_of(openings, price, meter)?;
+            let after = rate_after(&price.tariff, &before, &usage, span.version.currency);
+            let after = after.map_err(|error| failed(&error))?;
+            let opening = LineOpening {
+                amount_minor: after.opening.minor,
+                quantity: before.quantity,
+                whole_amount_minor: after.whole.amount.minor,
+            };
+            (Rated { amount: after.due, working: after.whole.working }, Some(opening))
+        }
+    };
     Ok(Line {
         adjusts: None,
         amount_minor: rated.amount.minor,
@@ -50,6 +65,7 @@ pub(super) fn line_of(
         description: price.description.clone(),
         line_number,
         meter_id: price.meter.clone(),
+        opening,
         plan_id: span.subscription.plan_id.clone(),
         plan_version: span.version.version,
         price_id: price.price_id.clone(),
@@ -58,7 +74,7 @@ pub(super) fn line_of(
         span_end: span.billed.end,
         span_start: span.billed.start,
         subscription_id: span.subscription.subscription_id.clone(),
-        unit,
+        unit: meter.map(|(_, meter)| meter.unit.clone()),
         usage: days,
         working: rated.working,
     })
@@ -92,6 +108,7 @@ pub(super) fn paused_line_of(
         description: format!("{}: used while paused, not charged", price.description),
         line_number,
         meter_id: price.meter.clone(),
+        opening: None,
         plan_id: span.subscription.plan_id.clone(),
         plan_version: span.version.version,
         price_id: price.price_id.clone(),

@@ -32,9 +32,7 @@ pub(super) struct Part<'a> {
 /// Cuts the input into parts of so many partners, in order of partner.
 fn parts_of<'a>(input: &DraftInput<'a>, issued: &'a [IssuedDocument], partners_max: usize) -> Vec<Part<'a>> {
     let mut usage = UsageIndex::of_slices(input.usage);
-    // Named, so that what is added to the registry must be cut too. Links say nothing that is billed.
-    let Registry { partners, links: _, subscriptions, adjustments, contracts, findings, duplicate_count: _ } =
-        input.registry;
+    let Registry { partners, subscriptions, adjustments, .. } = input.registry;
     let subscribers = subscriptions.values().map(|subscription| &subscription.partner_id);
     let made_by_hand = adjustments.values().map(|made| &made.partner_id);
     let billed = issued.iter().map(|one| &one.document.body.partner_id);
@@ -43,38 +41,12 @@ fn parts_of<'a>(input: &DraftInput<'a>, issued: &'a [IssuedDocument], partners_m
     let places: BTreeMap<&PartnerId, usize> =
         all.iter().enumerate().map(|(at, partner_id)| (*partner_id, at / partners_max)).collect();
     let place_of = |partner_id: &PartnerId| places.get(partner_id).copied();
-    let part =
-        |profiles| Part { registry: Registry::default(), profiles, usage: UsageIndex::default(), issued: Vec::new() };
-    let mut parts: Vec<Part<'a>> = input.profiles.cut(place_of, part_count).into_iter().map(part).collect();
+    let shares = input.registry.cut(place_of, part_count).into_iter().zip(input.profiles.cut(place_of, part_count));
+    let part = |(registry, profiles)| Part { registry, profiles, usage: UsageIndex::default(), issued: Vec::new() };
+    let mut parts: Vec<Part<'a>> = shares.map(part).collect();
     for (partner_id, at) in &places {
         if let Some(own) = usage.take(partner_id) {
             parts[*at].usage.put(own);
-        }
-    }
-    // Every partner that anything below is of has its place: none of it falls away.
-    for (partner_id, partner) in partners {
-        if let Some(at) = place_of(partner_id) {
-            parts[at].registry.partners.insert(partner_id.clone(), partner.clone());
-        }
-    }
-    for (key, subscription) in subscriptions {
-        if let Some(at) = place_of(&subscription.partner_id) {
-            parts[at].registry.subscriptions.insert(key.clone(), subscription.clone());
-        }
-    }
-    for (id, made) in adjustments {
-        if let Some(at) = place_of(&made.partner_id) {
-            parts[at].registry.adjustments.insert(id.clone(), made.clone());
-        }
-    }
-    for contract in contracts {
-        if let Some(at) = place_of(&contract.partner_id) {
-            parts[at].registry.contracts.push(contract.clone());
-        }
-    }
-    for finding in findings {
-        if let Some(at) = finding.partner_id.as_ref().and_then(place_of) {
-            parts[at].registry.findings.push(finding.clone());
         }
     }
     for one in issued {

@@ -4,13 +4,14 @@
 
 use tollbook_schemas::catalog::{PlanVersion, Price};
 use tollbook_schemas::decimal::Decimal;
-use tollbook_schemas::id::{MeterId, SubscriptionId};
+use tollbook_schemas::id::{MeterId, PartnerId, SubscriptionId};
 use tollbook_schemas::period::{Month, Period, Tz, days_of, print_instant};
 use tollbook_schemas::price::setting::Per;
-use tollbook_schemas::registry::{InForce, Subscription, contract_in_force};
+use tollbook_schemas::registry::{GoingLive, InForce, Opening, Subscription, contract_in_force};
 use tollbook_schemas::schedule;
 
 use super::DraftInput;
+use super::going_live::{self, Part};
 use crate::document::LineContract;
 use crate::rating::served::{Length, Served, Stretch};
 
@@ -27,8 +28,12 @@ pub(super) struct Span<'a> {
     pub(super) month: Period,
     /// The whole billing period.
     pub(super) period: Period,
-    /// The part of it in which the subscription ran.
+    /// The part of it in which the subscription ran and was billed here.
     pub(super) billed: Period,
+    /// The part of it in which the subscription ran: longer than what is billed here where another system billed its begin.
+    ran: Period,
+    /// What another system billed of it, where it did.
+    pub(super) openings: Option<Vec<&'a Opening>>,
     /// The zone whose midnights the periods have.
     zone: Tz,
 }
@@ -37,7 +42,7 @@ impl Span<'_> {
     /// How much of the period is billed, and with how many units, for what is prorated.
     pub(super) fn served(&self) -> Served {
         let length = |period: Period| Length::new(period, days_of(period, self.zone));
-        let stretches = self.subscription.course.stretches(self.billed);
+        let stretches = self.subscription.course.stretches(self.ran);
         let stretch = |(time, units)| Stretch { length: length(time), units };
         Served { whole: length(self.period), stretches: stretches.into_iter().map(stretch).collect() }
     }
@@ -47,15 +52,16 @@ impl Span<'_> {
         match per {
             Per::Subscription => Decimal::whole(1),
             Per::Unit => {
-                let stretches = self.subscription.course.stretches(self.billed);
+                let stretches = self.subscription.course.stretches(self.ran);
                 stretches.into_iter().map(|(_, units)| units).max().unwrap_or(Decimal::ZERO)
             }
         }
     }
 
-    /// The same span, priced by a version of another plan.
+    /// The same span, priced by a version of another plan: what is billed here of it alone.
     pub(super) fn on<'b>(&'b self, version: &'b PlanVersion) -> Span<'b> {
-        Span { version, contract: None, prices: version.prices.clone(), ..*self }
+        let prices = version.prices.clone();
+        Span { version, contract: None, prices, ran: self.billed, openings: None, ..*self }
     }
 
     /// The times of the span in which the subscription was not paused.
@@ -120,12 +126,18 @@ pub(super) fn spans_of<'a>(input: &DraftInput<'a>, subscription: &'a Subscriptio
     let calendar = |error: tollbook_schemas::period::PeriodError| format!("subscription {id}: {error}");
     let zone = zone_of(input, subscription)?;
     let month = input.month.period(zone).map_err(calendar)?;
+    let live: Option<&GoingLive> = input.registry.going_live.get(&subscription.partner_id);
     let mut spans = Vec::new();
     for scheduled in schedule::periods(input.catalog, subscription, zone, month.end).map_err(calendar)? {
-        let billed = scheduled.billed;
-        if billed.end <= month.start || month.end < billed.end {
+        let ran = scheduled.billed;
+        if ran.end <= month.start || month.end < ran.end {
             continue;
         }
+        let (billed, openings) = match going_live::part_of(live, subscription, ran) {
+            Part::Elsewhere => continue,
+            Part::Whole => (ran, None),
+            Part::Since { billed, openings } => (billed, Some(openings)),
+        };
         if versions.is_none() {
             return Err(format!(
                 "subscription {id} is to plan {}, which the catalog does not have; add the plan, or correct the \
@@ -137,15 +149,56 @@ pub(super) fn spans_of<'a>(input: &DraftInput<'a>, subscription: &'a Subscriptio
             format!(
                 "plan {} has no version in force at {}, when subscription {id} begins to be billed; give a version an \
                  earlier effective_from",
-                subscription.plan_id, billed.start
+                subscription.plan_id, ran.start
             )
         })?;
-        let contract = contract_in_force(&input.registry.contracts, input.catalog, subscription, billed.start);
+        let contract = contract_in_force(&input.registry.contracts, input.catalog, subscription, ran.start);
         let contract = contract.map_err(|error| error.to_string())?;
         let prices = contract.map_or_else(|| version.prices.clone(), |contract| contract.version.prices_of(version));
-        spans.push(Span { subscription, version, contract, prices, month, period: scheduled.whole, billed, zone });
+        if let Some(openings) = &openings {
+            going_live::check(subscription, &prices, openings)?;
+        }
+        let period = scheduled.whole;
+        spans.push(Span { subscription, version, contract, prices, month, period, billed, ran, openings, zone });
     }
     Ok(spans)
+}
+
+/// Whether a partner's subscriptions ran in the month, and another system bills all of that.
+pub(super) fn is_billed_elsewhere(input: &DraftInput<'_>, partner_id: &PartnerId) -> bool {
+    let Some(live) = input.registry.going_live.get(partner_id) else { return false };
+    let own = input.registry.subscriptions.values().filter(|subscription| subscription.partner_id == *partner_id);
+    let ran = |subscription: &Subscription| {
+        let month = input.month.period(zone_of(input, subscription).ok()?).ok()?;
+        let starts = subscription.started_at.max(month.start);
+        let is_over = subscription.ended_at.is_some_and(|ended| ended <= starts);
+        Some(starts < month.end.min(live.billing_starts_at) && !is_over)
+    };
+    own.into_iter().any(|subscription| ran(subscription) == Some(true))
+}
+
+/// An opening that says something of a partner's subscription must be of a period in which billing started.
+pub(super) fn check_openings(input: &DraftInput<'_>, partner_id: &PartnerId) -> Result<(), String> {
+    let Some(live) = input.registry.going_live.get(partner_id) else { return Ok(()) };
+    let at = live.billing_starts_at;
+    for opening in live.openings.iter().filter(|opening| opening.quantity != Decimal::ZERO) {
+        let id = &opening.subscription_id;
+        let own = input.registry.subscriptions.values().filter(|own| own.subscription_id == *id);
+        let mut is_inside = false;
+        for subscription in own {
+            let zone = zone_of(input, subscription)?;
+            let periods = schedule::periods(input.catalog, subscription, zone, at);
+            let periods = periods.map_err(|error| format!("subscription {id}: {error}"))?;
+            is_inside |= periods.last().is_some_and(|last| at < last.billed.end);
+        }
+        if !is_inside {
+            return Err(format!(
+                "an opening says what was billed elsewhere of subscription {id}, and no period of it runs on through {}                  (billing_starts_at); record it again with quantity 0, or billing.started with another instant",
+                print_instant(at)
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// The period of a subscription that runs through the month without an end in it, and the month whose run bills it.

@@ -23,6 +23,7 @@ pub(crate) fn document(line_count: u32) -> Document {
         description: format!("Line {number}: 100 % of a+b & c=d; ü"),
         line_number: number,
         meter_id: None,
+        opening: None,
         plan_id: PlanId::parse("pro").unwrap(),
         plan_version: 1,
         price_id: PriceId::parse(format!("p{number}")).unwrap(),

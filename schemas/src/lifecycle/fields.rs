@@ -25,6 +25,10 @@ enum Form {
     System,
     /// A list of texts, not empty.
     Texts,
+    /// How many: a whole number from 0 on.
+    Count,
+    /// Texts by name.
+    NamedTexts,
     /// Units: text, which the fold reads, or a whole number from 0 on.
     Quantity,
     /// A whole number of months.
@@ -108,6 +112,19 @@ const TYPES: &[(&str, &[Field])] = &[
     ("subscription.renewed", TURN),
     ("contract.signed", CONTRACT),
     ("contract.ended", CONTRACT),
+    ("billing.started", &[("billing_starts_at", Form::Instant, MUST)]),
+    (
+        // One of `meter_id` and `price_id` must be there: [`wrong`] looks.
+        "opening.recorded",
+        &[
+            ("subscription_id", Form::Text, MUST),
+            ("meter_id", Form::Text, MAY),
+            ("price_id", Form::Text, MAY),
+            ("dimensions", Form::NamedTexts, MAY),
+            ("quantity", Form::Quantity, MUST),
+            ("event_count", Form::Count, MAY),
+        ],
+    ),
     ("cost.recorded", &[("amount", Form::Text, MUST), ("currency", Form::Text, MUST), ("period", Form::Text, MAY)]),
     (
         "adjustment.made",
@@ -166,6 +183,10 @@ pub(crate) fn wrong(event_type: &str, data: &Map<String, Value>) -> Vec<WrongFie
     if event_type.starts_with("credential.") && given("credential").or_else(|| given("credential_hashes")).is_none() {
         wrong.push(WrongField { field: "credential", expected: "the credential, which is hashed at ingest" });
     }
+    if event_type == "opening.recorded" && given("meter_id").is_some() == given("price_id").is_some() {
+        let expected = "the meter that it is of, or in its place price_id, of a flat price";
+        wrong.push(WrongField { field: "meter_id", expected });
+    }
     // Both words for one thing: where they differ, nobody can say which is meant.
     if let (Some(environment), Some(env)) = (given("environment"), given("env"))
         && environment != env
@@ -186,6 +207,8 @@ impl Form {
             Self::Instant => text.is_some_and(|text| parse_instant(text).is_ok()),
             Self::Environment => text.and_then(Environment::parse).is_some(),
             Self::System => text.is_some_and(is_small_word),
+            Self::Count => value.as_u64().is_some_and(|count| u32::try_from(count).is_ok()),
+            Self::NamedTexts => value.as_object().is_some_and(|values| values.values().all(Value::is_string)),
             Self::Quantity => text.is_some() || value.as_u64().is_some(),
             Self::TermMonths => value.as_u64().is_some_and(|months| (1..=TERM_MONTHS_MAX).contains(&months)),
             Self::Renewal => text.is_some_and(|text| RENEWAL.contains(&text)),
@@ -205,15 +228,20 @@ fn is_small_word(text: &str) -> bool {
 fn expected(field: &str, form: Form) -> &'static str {
     match (form, field) {
         (Form::Flag, _) => "true or false, without quotes; or leave it out",
+        (Form::Instant, "billing_starts_at") => "an instant in text, such as \"2026-06-30T22:00:00Z\"",
         (Form::Instant, _) => "an instant in text, such as \"2026-06-30T22:00:00Z\"; or leave it out",
         (Form::Environment, _) => "\"production\" or \"sandbox\", in small letters; or leave it out",
         (Form::System, _) => "a word in small letters: \"gateway\" where external_id is the consumer name",
+        (Form::Count, _) => "a whole number from 0 on; or leave it out",
+        (Form::NamedTexts, _) => "an object of texts, such as {\"region\":\"eu\"}; or leave it out",
         (Form::Quantity, _) => "a decimal in text, such as \"5\"; or leave it out",
         (Form::TermMonths, _) => "a whole number of months, 1 to 120; or leave it out",
         (Form::Renewal, _) => "\"automatic\" or \"none\"; or leave it out",
         (Form::When, _) => "\"now\", \"end_of_period\" or \"end_of_term\"; or leave it out",
         (Form::Texts, _) => "a list of texts, key id and hash of each key",
-        (Form::Text, "subscription_id" | "plan_id" | "contract_id" | "issuer_id") => "an id in text",
+        (Form::Text, "subscription_id" | "plan_id" | "contract_id" | "issuer_id" | "meter_id" | "price_id") => {
+            "an id in text"
+        }
         (Form::Text, "adjustment_id") => "an id in text that begins with adj_",
         (Form::Text, "month") => "a month in text, such as \"2026-06\"",
         (Form::Text, "description" | "reason") => "a text that is not empty",

@@ -49,6 +49,8 @@ enum Matter {
     Credential(String),
     Subscription(String),
     Contract { contract_id: String, subscription_id: String },
+    BillingStart,
+    Opening { subscription_id: String, of: String, dimensions: String },
 }
 
 /// What the event changes; nothing where the fold only counts it.
@@ -71,6 +73,12 @@ fn matters(event: &LifecycleEvent) -> Vec<Matter> {
         | "subscription.renewed" => vec![Matter::Subscription(text("subscription_id"))],
         "contract.signed" | "contract.ended" => {
             vec![Matter::Contract { contract_id: text("contract_id"), subscription_id: text("subscription_id") }]
+        }
+        "billing.started" => vec![Matter::BillingStart],
+        "opening.recorded" => {
+            let of = format!("{} {}", text("meter_id"), text("price_id"));
+            let dimensions = event.data.get("dimensions").map(ToString::to_string).unwrap_or_default();
+            vec![Matter::Opening { subscription_id: text("subscription_id"), of, dimensions }]
         }
         _ => Vec::new(),
     }

@@ -2,10 +2,12 @@
 //! at later. From Kafka such events are kept and become findings; by hand they are refused while somebody is there to
 //! mend them.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 use tollbook_schemas::catalog::Catalog;
 use tollbook_schemas::decimal::Decimal;
-use tollbook_schemas::id::{ContractId, PlanId, SubscriptionId};
+use tollbook_schemas::id::{ContractId, MeterId, PlanId, SubscriptionId};
 use tollbook_schemas::lifecycle::KNOWN_TYPES;
 use tollbook_schemas::money::Currency;
 use tollbook_schemas::period::{Month, parse_instant, parse_zone};
@@ -75,6 +77,10 @@ pub(super) fn check_data(event_type: &str, data: &Map<String, Value>, catalog: &
     if ["contract.signed", "contract.ended"].contains(&event_type) {
         check(data, "contract_id", |text| contract(text, event_type, catalog)).map_err(said)?;
     }
+    if event_type == "opening.recorded" {
+        check(data, "meter_id", |text| meter(text, catalog)).map_err(said)?;
+        check(data, "price_id", |text| price(text, catalog)).map_err(said)?;
+    }
     if event_type == "cost.recorded" {
         check(data, "amount", |text| text.parse::<Decimal>().map(|_| ()).map_err(|e| shown(&e))).map_err(said)?;
         check(data, "currency", |text| Currency::parse(text).map(|_| ()).map_err(|e| shown(&e))).map_err(said)?;
@@ -96,6 +102,29 @@ pub(super) fn plan(text: &str, catalog: &Catalog) -> Result<(), String> {
     }
     let plans: Vec<&str> = catalog.plans.keys().map(PlanId::as_str).collect();
     Err(format!("the catalog has no plan {id}; its plans: {}", plans.join(", ")))
+}
+
+/// Whether the catalog has the meter.
+pub(super) fn meter(text: &str, catalog: &Catalog) -> Result<(), String> {
+    if catalog.meters.keys().any(|id| id.as_str() == text) {
+        return Ok(());
+    }
+    let meters: Vec<&str> = catalog.meters.keys().map(MeterId::as_str).collect();
+    Err(format!("the catalog has no meter {text}; its meters: {}", meters.join(", ")))
+}
+
+/// Whether a plan of the catalog has the flat price.
+pub(super) fn price(text: &str, catalog: &Catalog) -> Result<(), String> {
+    let prices = catalog.plans.values().flatten().flat_map(|version| &version.prices);
+    let flat: BTreeSet<&str> =
+        prices.filter(|price| price.meter.is_none()).map(|price| price.price_id.as_str()).collect();
+    if flat.contains(text) {
+        return Ok(());
+    }
+    let flat = flat.into_iter().collect::<Vec<_>>().join(", ");
+    Err(format!(
+        "no plan of the catalog has a flat price {text}; what a metered price billed is told by meter_id; flat prices: {flat}"
+    ))
 }
 
 /// Whether the catalog has the contract; one that it has no more can still be ended.

@@ -8,9 +8,10 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tollbook_schemas::catalog::Catalog;
+use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::id::{PartnerId, SubscriptionId};
 use tollbook_schemas::lifecycle::LifecycleEvent;
-use tollbook_schemas::period::{parse_instant, parse_zone};
+use tollbook_schemas::period::{parse_instant, parse_zone, print_instant};
 
 use super::profile::Profile;
 use super::{content, door, event_of};
@@ -31,6 +32,10 @@ struct Line {
     plan_id: Option<String>,
     time_zone: Option<String>,
     subscription_from: Option<String>,
+    billing_starts_at: Option<String>,
+    opening_meter: Option<String>,
+    opening_price: Option<String>,
+    opening_quantity: Option<String>,
     legal_name: Option<String>,
     address: Option<String>,
     country: Option<String>,
@@ -45,6 +50,8 @@ struct Line {
 pub(super) struct Lines {
     pub(super) events: Vec<LifecycleEvent>,
     pub(super) profiles: Vec<Profile>,
+    /// When the file says that each partner registered first.
+    registered: BTreeMap<PartnerId, DateTime<Utc>>,
 }
 
 /// Longest name of a consumer.
@@ -162,12 +169,16 @@ impl Reading<'_> {
         let registered_at = self.cell("registered_at", line.registered_at.as_ref(), parse_instant);
         let consumer_from = self.cell("consumer_from", line.consumer_from.as_ref(), parse_instant);
         let subscription_from = self.cell("subscription_from", line.subscription_from.as_ref(), parse_instant);
+        let billing_starts_at = self.cell("billing_starts_at", line.billing_starts_at.as_ref(), parse_instant);
         self.cell("consumer", line.consumer.as_ref(), consumer);
         self.cell("environment", line.environment.as_ref(), content::environment);
         self.cell("subscription_id", line.subscription_id.as_ref(), |text| SubscriptionId::parse(text));
         let catalog = self.catalog;
         self.cell("plan_id", line.plan_id.as_ref(), |text| content::plan(text, catalog));
         self.cell("time_zone", line.time_zone.as_ref(), parse_zone);
+        self.cell("opening_meter", line.opening_meter.as_ref(), |text| content::meter(text, catalog));
+        self.cell("opening_price", line.opening_price.as_ref(), |text| content::price(text, catalog));
+        self.cell("opening_quantity", line.opening_quantity.as_ref(), |text| text.parse::<Decimal>());
         let (registers, links) = (line.registered_at.is_some(), line.consumer.is_some());
         let (subscribes, bills) = (line.subscription_id.is_some(), line.legal_name.is_some());
         self.needs(line.display_name.as_ref(), "display_name", registers, "registered_at");
@@ -179,9 +190,26 @@ impl Reading<'_> {
         self.needs(line.time_zone.as_ref(), "time_zone", subscribes, "subscription_id");
         // A profile holds from this instant too.
         self.needs(line.subscription_from.as_ref(), "subscription_from", subscribes || bills, "subscription_id");
-        self.needs(line.subscription_id.as_ref(), "subscription_id", line.plan_id.is_some(), "plan_id");
+        // A line may name a subscription of another line, for its openings alone.
+        let opens = line.opening_quantity.is_some();
+        let subscription = line.subscription_id.as_ref().filter(|_| !opens || line.plan_id.is_some());
+        self.needs(subscription, "subscription_id", line.plan_id.is_some(), "plan_id");
         let starts = line.subscription_from.is_some();
-        self.needs(line.subscription_id.as_ref(), "subscription_id", starts, "subscription_from");
+        self.needs(subscription, "subscription_id", starts, "subscription_from");
+        let of = line.opening_meter.as_ref().or(line.opening_price.as_ref());
+        self.needs(line.opening_quantity.as_ref(), "opening_quantity", of.is_some(), "opening_meter");
+        self.needs(line.opening_quantity.as_ref(), "opening_quantity", subscribes, "subscription_id");
+        self.needs(
+            line.opening_quantity.as_ref(),
+            "opening_quantity",
+            billing_starts_at.is_some(),
+            "billing_starts_at",
+        );
+        self.needs(line.opening_meter.as_ref(), "opening_meter", opens, "opening_quantity");
+        self.needs(line.opening_price.as_ref(), "opening_price", opens, "opening_quantity");
+        if line.opening_meter.is_some() && line.opening_price.is_some() {
+            self.wrong("opening_price", "an opening is of a meter or of a flat price, not of both: write two lines");
+        }
         for (column, cell) in [
             ("address", &line.address),
             ("country", &line.country),
@@ -192,7 +220,8 @@ impl Reading<'_> {
         ] {
             self.needs(cell.as_ref(), column, bills, "legal_name");
         }
-        if !(registers || links || subscribes || bills) && self.problems.len() == before {
+        let goes_live = line.billing_starts_at.is_some();
+        if !(registers || links || subscribes || bills || goes_live) && self.problems.len() == before {
             self.wrong("registered_at", "the line says nothing of the partner");
         }
         let Some(partner) = partner else { return };
@@ -204,6 +233,9 @@ impl Reading<'_> {
             return;
         }
         self.lines.profiles.extend(profile);
+        if let Some(at) = registered_at {
+            self.lines.registered.entry(partner.clone()).or_insert(at);
+        }
         let data = json!({ "display_name": line.display_name, "segment": line.segment });
         self.event("registered", registered_at, &partner, data, "registered_at");
         if let Some(consumer) = &line.consumer {
@@ -213,6 +245,18 @@ impl Reading<'_> {
         if let Some(subscription) = &line.subscription_id {
             let data = json!({ "subscription_id": subscription, "plan_id": line.plan_id, "time_zone": line.time_zone });
             self.event("subscription.started", subscription_from, &partner, data, "subscription_id");
+        }
+        if let Some(starts_at) = billing_starts_at {
+            let data = json!({ "billing_starts_at": print_instant(starts_at) });
+            // Said once and for all, so that of a file that was edited the last word holds, whichever instant it names.
+            let at = self.lines.registered.get(&partner).copied().or(Some(starts_at));
+            self.event("billing.started", at, &partner, data, "billing_starts_at");
+        }
+        if let Some(quantity) = &line.opening_quantity {
+            let data = json!({ "subscription_id": line.subscription_id, "meter_id": line.opening_meter,
+                "price_id": line.opening_price, "quantity": quantity });
+            let at = self.lines.registered.get(&partner).copied().or(billing_starts_at);
+            self.event("opening.recorded", at, &partner, data, "opening_quantity");
         }
     }
 

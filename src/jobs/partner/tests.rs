@@ -92,6 +92,48 @@ async fn an_edited_file_adds_only_what_is_new() {
     assert_eq!((profiles.len(), instants.len()), (4, 4), "each version is later than the one before");
 }
 
+/// Going live in the middle of a period, imported; then the file is edited, and the last word holds.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partner_that_goes_live_beside_another_system_is_imported() {
+    let folder = tempfile::tempdir().unwrap();
+    let context = context(folder.path());
+    let meter = context.catalog().unwrap().meters.keys().next().unwrap().to_string();
+    let live = |at: &str, quantity: &str| {
+        let first = TEMPLATE.replace(",,14,,,,", &format!(",,14,{at},{meter},,{quantity}"));
+        let line = |of: &str| format!("acme,,,,,,,sub-acme-1,,,,,,,,,,,{at},{of}\n");
+        first + &line(",base,1") + &line(&format!("{meter},,{quantity}"))
+    };
+    assert_eq!(import(&context, &live("2026-06-11T00:00:00Z", "1200")).await.unwrap(), (7, 1));
+    assert_eq!(import(&context, &live("2026-06-11T00:00:00Z", "1200")).await.unwrap(), (0, 0));
+    assert_eq!(import(&context, &live("2026-06-10T00:00:00Z", "1150")).await.unwrap(), (2, 0));
+    let registry = registry(&context).await;
+    assert_eq!(registry.findings, []);
+    let live_of_acme = registry.going_live.values().next().unwrap();
+    assert_eq!(print_instant(live_of_acme.billing_starts_at), "2026-06-10T00:00:00Z");
+    let quantities: Vec<String> = live_of_acme.openings.iter().map(|one| one.quantity.to_string()).collect();
+    assert_eq!(quantities, ["1150", "1"]);
+    for (from, to, words) in [
+        (",base,1", ",bose,1", "no plan of the catalog has a flat price bose"),
+        (",base,1", ",base,", "opening_price says nothing without opening_quantity; correct column opening_quantity"),
+        (",base,1", ",,1", "opening_quantity says nothing without opening_meter; correct column opening_meter"),
+        ("2026-06-11T00:00:00Z,,base", ",,base", "opening_quantity says nothing without billing_starts_at"),
+        ("sub-acme-1,,,,,,,,,,,2026", ",,,,,,,,,,,2026", "opening_quantity says nothing without subscription_id"),
+        (",base,1", ",base,one", "correct column opening_quantity"),
+    ] {
+        let text = live("2026-06-11T00:00:00Z", "1200");
+        assert!(text.contains(from), "{from}");
+        let error = import(&context, &text.replacen(from, to, 1)).await.unwrap_err();
+        assert!(format!("{error:#}").contains(words), "{to}: {error:#}");
+    }
+    let wrong = recorded(
+        "opening.recorded",
+        "2026-06-12T00:00:00Z",
+        r#"{"subscription_id":"sub-acme-1","meter_id":"nosuch","quantity":"5"}"#,
+    );
+    let error = record_event(&context, &wrong).await.unwrap_err();
+    assert!(format!("{error:#}").contains("the catalog has no meter nosuch; its meters: "), "{error:#}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_contradicts_the_registry_is_refused_before_it_is_written() {
     let folder = tempfile::tempdir().unwrap();

@@ -14,7 +14,7 @@ use tollbook_schemas::period::Month;
 use tollbook_schemas::tables::billing::{BILLING_PROFILE, INVOICE, INVOICE_EVENT};
 
 use super::read::Read;
-use crate::jobs::explain::how_computed;
+use crate::jobs::explain::{computed_after_opening, how_computed};
 
 /// The issued invoices of a month, by issuer and number.
 pub(super) async fn issued(read: &Read<'_>, month: Month) -> anyhow::Result<Vec<InvoiceDocument>> {
@@ -97,7 +97,8 @@ fn line_of(line: &Line, currency: Currency) -> InvoiceLine {
         flat_price: tier.flat_price,
         exact: tier.exact.clone(),
     });
-    let components = how_computed(working).into_iter().map(|component| ComponentPart {
+    let computed = how_computed(working).into_iter().chain(computed_after_opening(line, currency));
+    let components = computed.map(|component| ComponentPart {
         name: component.name,
         quantity: component.quantity,
         unit_price: component.unit_price,

@@ -27,11 +27,11 @@ mod span;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use tollbook_schemas::catalog::{Catalog, Issuer};
 use tollbook_schemas::id::{IssuerId, MeterId, PartnerId};
 use tollbook_schemas::money::Currency;
-use tollbook_schemas::period::Month;
+use tollbook_schemas::period::{Month, print_instant};
 use tollbook_schemas::registry::{Finding, Registry};
 
 use crate::document::{Body, Document, DocumentKind, FORMAT, IssuedBy, sum_of};
@@ -242,6 +242,25 @@ fn profile_of<'a>(input: &DraftInput<'a>, partner_id: &PartnerId) -> Result<&'a 
     Ok(profile)
 }
 
+/// The version of an issuer that a document of a period bears: the one in force at its last instant.
+fn issuer_of<'a>(
+    input: &DraftInput<'a>,
+    issuer_id: &IssuerId,
+    period_end: DateTime<Utc>,
+) -> Result<&'a Issuer, String> {
+    if !input.catalog.issuers.contains_key(issuer_id) {
+        return Err(format!("the catalog has no issuer {issuer_id} any more; put it back"));
+    }
+    let last = period_end - TimeDelta::microseconds(1);
+    input.catalog.issuer_at(issuer_id, last).ok_or_else(|| {
+        format!(
+            "issuer {issuer_id} has no version in force at {}, the end of the period; give a version an earlier \
+             effective_from",
+            print_instant(last)
+        )
+    })
+}
+
 fn document_of(
     input: &DraftInput<'_>,
     usage: &UsageIndex<'_>,
@@ -250,8 +269,6 @@ fn document_of(
     currency: Currency,
     spans: &[&Span<'_>],
 ) -> Result<Document, String> {
-    let issuer =
-        input.catalog.issuers.get(issuer_id).ok_or_else(|| format!("the catalog has no issuer {issuer_id}"))?;
     let mut lines = Vec::new();
     for span in spans {
         for price in &span.prices {
@@ -269,6 +286,7 @@ fn document_of(
     let (Some(period_start), Some(period_end)) = (period_start, period_end) else {
         return Err("a document has no subscription".to_owned());
     };
+    let issuer = issuer_of(input, issuer_id, period_end)?;
     let body = Body {
         catalog_sha256: input.catalog.sha256.clone(),
         credits: None,

@@ -8,6 +8,7 @@ mod check;
 pub mod contract;
 pub mod diff;
 mod file;
+mod issuer;
 mod kept;
 mod place;
 pub mod problem;
@@ -34,9 +35,11 @@ pub use problem::Problem;
 pub use route::Rule;
 pub use terms::{Quota, RateLimit, RateWindow, Sandbox};
 
-/// The legal entity that issues invoices.
+/// The legal entity that issues invoices: one version of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Issuer {
+    /// First instant at which it holds; from the beginning where it says none.
+    pub effective_from: Option<DateTime<Utc>>,
     /// Legal name, as printed.
     pub legal_name: String,
     /// Address lines, as printed.
@@ -143,8 +146,10 @@ pub struct PlanVersion {
 /// A checked catalog.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Catalog {
-    /// Issuers.
+    /// Issuers, each by its last version: for what is the same in all of them.
     pub issuers: BTreeMap<IssuerId, Issuer>,
+    /// Issuers: their versions, oldest first.
+    pub issuer_versions: BTreeMap<IssuerId, Vec<Issuer>>,
     /// Products.
     pub products: BTreeMap<ProductId, Product>,
     /// Meters.

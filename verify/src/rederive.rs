@@ -199,16 +199,21 @@ pub(crate) async fn rederive(
     if profile.instant("effective_from") > stored.event.instant("at") {
         found.push(Difference::told("profile_version_id", "the profile was not in force when the invoice was issued"));
     }
+    // As the issuer is at the last instant of the period.
+    let versions = catalog.issuer_versions.get(issuer_id).into_iter().flatten();
+    let in_force = versions.filter(|version| version.effective_from.is_none_or(|from| from < whole.end));
+    let printed = in_force.max_by_key(|version| version.effective_from);
+    let printed = printed.ok_or_else(|| wrong("no version of the issuer is in force at the end of the period"))?;
     let body = Body {
         catalog_sha256: catalog.sha256.clone(),
         credits,
         currency: place.currency.code().to_owned(),
         format: FORMAT,
         issuer: IssuedBy {
-            address: issuer.address.clone(),
+            address: printed.address.clone(),
             issuer_id: issuer_id.to_string(),
-            legal_name: issuer.legal_name.clone(),
-            tax_id: issuer.tax_id.clone(),
+            legal_name: printed.legal_name.clone(),
+            tax_id: printed.tax_id.clone(),
         },
         kind: is_credit_note.then_some(CREDIT_NOTE),
         lines: own.lines,

@@ -26,7 +26,7 @@ use tollbook_schemas::period::Month;
 
 use super::index::UsageIndex;
 use super::parts::{PART_PARTNERS, draft_parts};
-use super::{DraftInput, Drafted, order_of, profile_of, regular};
+use super::{DraftInput, Drafted, issuer_of, order_of, profile_of, regular};
 use crate::billed::{Billed, BilledSlot, IssuedDocument};
 use crate::document::{Body, Credits, Document, DocumentKind, FORMAT, IssuedBy, Line, sum_of};
 use crate::error::BillingError;
@@ -278,6 +278,7 @@ pub(super) fn document_beside(
     let issuer = issuer.ok_or_else(|| format!("the catalog has no issuer {issuer_id} any more; put it back"))?;
     let profile = profile_of(input, partner_id)?;
     let month = input.month.period(issuer.time_zone).map_err(|error| error.to_string())?;
+    let issuer = issuer_of(input, issuer_id, month.end)?;
     closed(Body {
         catalog_sha256: input.catalog.sha256.clone(),
         kind: if credits.is_some() { DocumentKind::CreditNote } else { DocumentKind::Invoice },

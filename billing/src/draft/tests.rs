@@ -280,7 +280,7 @@ pub(crate) fn usage(text: &str) -> Vec<UsageSlice> {
                 environment: Environment::parse(environment),
                 product_id: "maps".into(),
                 dimensions: BTreeMap::new(),
-                slice: Period::new(start, start + chrono::TimeDelta::hours(1)).unwrap(),
+                slice: Period::new(start, start + TimeDelta::hours(1)).unwrap(),
                 quantity,
                 state: state.into(),
                 event_count,
@@ -724,4 +724,35 @@ fn a_changed_row_is_not_believed() {
     ] {
         assert!(Document::from_row(&changed).is_err());
     }
+}
+
+/// A document bears the issuer as it is at the last instant of its period: one row for each instant from which the second
+/// version holds, in UTC; Berlin's June ends at 22:00.
+#[test]
+fn a_document_bears_the_issuer_of_the_end_of_its_period() {
+    for (from, name) in [
+        ("2026-06-30T21:59:59Z", "Berlin APIs AG"),
+        ("2026-06-30T22:00:00Z", "Berlin APIs GmbH"),
+        ("2026-06-10T00:00:00Z", "Berlin APIs AG"),
+        ("2026-07-01T00:00:00Z", "Berlin APIs GmbH"),
+    ] {
+        let text = CATALOG.replacen(
+            "[[issuer]]",
+            &format!(
+                "[[issuer]]\nid = \"berlin\"\nlegal_name = \"Berlin APIs AG\"\naddress = [\"Street 2\"]\n\
+                 number_prefix = \"B-\"\ntime_zone = \"Europe/Berlin\"\npayment_terms_days = 14\n\
+                 effective_from = \"{from}\"\n[[issuer]]"
+            ),
+            1,
+        );
+        let catalog = Catalog::parse(&[CatalogFile { path: "catalog.toml".into(), text }]).unwrap();
+        let found = drafted_with(&catalog, "acme pro 2026-01-01..", Vec::new(), "");
+        assert_eq!(found.documents[0].body.issuer.legal_name, name, "{from}");
+    }
+    let dated = CATALOG.replacen("id = \"berlin\"", "id = \"berlin\"\neffective_from = \"2026-07-01T00:00:00Z\"", 1);
+    let catalog = Catalog::parse(&[CatalogFile { path: "catalog.toml".into(), text: dated }]).unwrap();
+    let told = told(&drafted_with(&catalog, "acme pro 2026-01-01..", Vec::new(), ""));
+    let wanted = "acme! issuer berlin has no version in force at 2026-06-30T21:59:59.999999Z, the end of the period; \
+                  give a version an earlier effective_from";
+    assert_eq!(told, wanted);
 }

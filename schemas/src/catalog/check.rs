@@ -96,6 +96,7 @@ impl Checking {
     fn new(sha256: String) -> Self {
         let catalog = Catalog {
             issuers: BTreeMap::new(),
+            issuer_versions: BTreeMap::new(),
             products: BTreeMap::new(),
             meters: BTreeMap::new(),
             plans: BTreeMap::new(),

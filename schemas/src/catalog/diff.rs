@@ -118,7 +118,9 @@ pub struct EntryChange {
 #[must_use]
 pub fn diff(old: &Catalog, new: &Catalog) -> Vec<EntryChange> {
     let mut changes = Vec::new();
-    compare(&mut changes, Section::Issuer, &old.issuers, &new.issuers, fields::issuer);
+    compare(&mut changes, Section::Issuer, &old.issuer_versions, &new.issuer_versions, |versions| {
+        fields::issuers(versions)
+    });
     compare(&mut changes, Section::Product, &old.products, &new.products, fields::product);
     compare(&mut changes, Section::Meter, &old.meters, &new.meters, fields::meter);
     let number = |plan: &PlanVersion| plan.version;

@@ -449,6 +449,8 @@ fn what_one_refuses_the_other_does() {
     for (from, to, is_taken) in [
         ("[[product]]", "[product]", false),
         ("[[product]]", "[[prodcut]]", false),
+        ("payment_terms_days = 14", "payment_terms_days = 14\neffective_from = \"2026-01-01T00:00:00Z\"", true),
+        ("payment_terms_days = 14", "payment_terms_days = 14\neffective_from = 2026", false),
         ("payment_terms_days = 14", "payment_terms_days = 900", false),
         ("payment_terms_days = 14", "payment_terms_days = \"14\"", false),
         ("number_prefix = \"AC-\"", "number_prefix = \"A C\"", false),

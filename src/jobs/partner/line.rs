@@ -36,6 +36,7 @@ struct Line {
     opening_meter: Option<String>,
     opening_price: Option<String>,
     opening_quantity: Option<String>,
+    profile_from: Option<String>,
     legal_name: Option<String>,
     address: Option<String>,
     country: Option<String>,
@@ -170,6 +171,7 @@ impl Reading<'_> {
         let consumer_from = self.cell("consumer_from", line.consumer_from.as_ref(), parse_instant);
         let subscription_from = self.cell("subscription_from", line.subscription_from.as_ref(), parse_instant);
         let billing_starts_at = self.cell("billing_starts_at", line.billing_starts_at.as_ref(), parse_instant);
+        let profile_from = self.cell("profile_from", line.profile_from.as_ref(), parse_instant);
         self.cell("consumer", line.consumer.as_ref(), consumer);
         self.cell("environment", line.environment.as_ref(), content::environment);
         self.cell("subscription_id", line.subscription_id.as_ref(), |text| SubscriptionId::parse(text));
@@ -217,6 +219,7 @@ impl Reading<'_> {
             ("billing_email", &line.billing_email),
             ("purchase_order", &line.purchase_order),
             ("payment_terms_days", &line.payment_terms_days),
+            ("profile_from", &line.profile_from),
         ] {
             self.needs(cell.as_ref(), column, bills, "legal_name");
         }
@@ -225,10 +228,9 @@ impl Reading<'_> {
             self.wrong("registered_at", "the line says nothing of the partner");
         }
         let Some(partner) = partner else { return };
-        let profile = line
-            .legal_name
-            .as_ref()
-            .and_then(|legal_name| self.profile(line, &partner, legal_name, registered_at.or(subscription_from)));
+        let profile = line.legal_name.as_ref().and_then(|legal_name| {
+            self.profile(line, &partner, legal_name, profile_from.or(registered_at).or(subscription_from))
+        });
         if self.problems.len() > before {
             return;
         }
@@ -288,10 +290,10 @@ impl Reading<'_> {
                 self.wrong(column, format!("a billing profile needs {column}"));
             }
         }
-        if line.registered_at.is_none() && line.subscription_from.is_none() {
+        if line.registered_at.is_none() && line.subscription_from.is_none() && line.profile_from.is_none() {
             self.wrong(
-                "registered_at",
-                "a billing profile needs registered_at or subscription_from, from when it holds",
+                "profile_from",
+                "a billing profile needs profile_from, registered_at or subscription_from, from when it holds",
             );
         }
         let country = self.cell("country", line.country.as_ref(), country);

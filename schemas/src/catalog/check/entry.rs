@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::Checking;
 use crate::catalog::Issuer;
 use crate::id::IssuerId;
-use crate::period::parse_zone;
+use crate::period::{parse_instant, parse_zone};
 use crate::price::node::Value;
 use crate::price::read::{Reading, Table};
 
@@ -13,12 +13,18 @@ impl Checking {
     pub(super) fn issuer(&mut self, mut table: Table<'_>, reading: &mut Reading) -> Option<()> {
         let whose = "an issuer";
         let (id, id_at) = Self::own_id(&mut table, whose, IssuerId::parse, reading);
+        let effective_from = table.optional(reading, "effective_from", |node, path, reading| {
+            let instant = parse_instant(&Table::text(node, path, reading)?);
+            let mend = "write when it begins to hold, such as \"2026-01-01T00:00:00Z\", or leave it out";
+            instant.map_err(|error| reading.flaw(node.at.clone(), path, error.to_string(), mend)).ok()
+        });
         let legal_name = table.required(reading, "legal_name", whose, Table::text);
         let address = table.required(reading, "address", whose, Table::texts);
         let tax_id = table.optional(reading, "tax_id", Table::text);
         let prefix_at = table.place_or_table("number_prefix");
         let number_prefix = table.required(reading, "number_prefix", whose, Table::text);
-        let number_prefix = number_prefix.and_then(|prefix| self.number_prefix(prefix, prefix_at, reading));
+        let number_prefix =
+            number_prefix.and_then(|prefix| self.number_prefix(prefix, id.as_ref(), prefix_at, reading));
         let time_zone = table.required(reading, "time_zone", whose, |node, path, reading| {
             let zone = parse_zone(&Table::text(node, path, reading)?);
             let mend = "use a name of the IANA database, such as \"Europe/Berlin\"";
@@ -49,6 +55,7 @@ impl Checking {
         table.finish(reading);
         let (id, number_prefix) = (id?, number_prefix?);
         let issuer = Issuer {
+            effective_from: effective_from?,
             legal_name: legal_name?,
             address: address?,
             tax_id: tax_id?,
@@ -57,13 +64,17 @@ impl Checking {
             payment_terms_days: payment_terms_days?,
             adjust_months_max: adjust_months_max?,
         };
-        if self.catalog.issuers.insert(id.clone(), issuer).is_some() {
-            reading.flaw(id_at, "issuer.id", format!("issuer {id} is declared twice"), "remove one, or rename it");
-        }
+        self.catalog.add_issuer(id, issuer, id_at, reading);
         Some(())
     }
 
-    fn number_prefix(&self, prefix: String, at: Range<usize>, reading: &mut Reading) -> Option<String> {
+    fn number_prefix(
+        &self,
+        prefix: String,
+        own: Option<&IssuerId>,
+        at: Range<usize>,
+        reading: &mut Reading,
+    ) -> Option<String> {
         let path = "issuer.number_prefix";
         if prefix.is_empty() || prefix.len() > 16 || !prefix.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
             reading.flaw(
@@ -74,7 +85,9 @@ impl Checking {
             );
             return None;
         }
-        if let Some((other, _)) = self.catalog.issuers.iter().find(|(_, other)| other.number_prefix == prefix) {
+        if let Some((other, _)) =
+            self.catalog.issuers.iter().find(|(id, other)| own != Some(*id) && other.number_prefix == prefix)
+        {
             let what = format!("number_prefix {prefix:?} is that of issuer {other} too");
             reading.flaw(at, path, what, "give each issuer its own, or two invoices share a number");
             return None;

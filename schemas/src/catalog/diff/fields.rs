@@ -51,10 +51,39 @@ fn list(texts: &[String]) -> String {
     texts.iter().map(|text| format!("{text:?}")).collect::<Vec<_>>().join(", ")
 }
 
-pub(super) fn issuer(issuer: &Issuer) -> Fields {
-    let Issuer { legal_name, address, tax_id, number_prefix, time_zone, payment_terms_days, adjust_months_max } =
-        issuer;
+/// All versions of an issuer: the keys of the later ones under the instant from which they hold.
+pub(super) fn issuers(versions: &[Issuer]) -> Fields {
     let mut fields = Fields::default();
+    for (at, version) in versions.iter().enumerate() {
+        match version.effective_from.filter(|_| at > 0) {
+            Some(from) => fields.put_all(&[&format!("from {}", print_instant(from))], printed(version)),
+            None => fields.put_all(&[], issuer(version)),
+        }
+    }
+    fields
+}
+
+/// What may be another in each version.
+fn printed(issuer: &Issuer) -> Fields {
+    let mut fields = self::issuer(issuer);
+    let same = ["effective_from", "number_prefix", "time_zone", "adjust_months_max"];
+    fields.0.retain(|(path, _)| path.first().is_none_or(|key| !same.contains(&key.as_str())));
+    fields
+}
+
+pub(super) fn issuer(issuer: &Issuer) -> Fields {
+    let Issuer {
+        effective_from,
+        legal_name,
+        address,
+        tax_id,
+        number_prefix,
+        time_zone,
+        payment_terms_days,
+        adjust_months_max,
+    } = issuer;
+    let mut fields = Fields::default();
+    fields.put_some(&["effective_from"], effective_from.map(print_instant));
     fields.put(&["legal_name"], legal_name);
     fields.put(&["address"], list(address));
     fields.put_some(&["tax_id"], tax_id.as_ref());

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, Days, Utc};
+use chrono::{DateTime, Days, TimeDelta, Utc};
 use chrono_tz::Tz;
 
 use super::{Section, entry, fields};
@@ -81,8 +81,13 @@ fn first_of(
     let terms = signed.clone().flat_map(|contract| {
         [old, new].into_iter().filter_map(|catalog| catalog.contracts.get(&contract.contract_id)).flatten()
     });
+    let issuers = versions.clone().flat_map(|version| {
+        [old, new].into_iter().filter_map(|catalog| catalog.issuer_versions.get(&version.issuer)).flatten()
+    });
+    let issued_from: Vec<DateTime<Utc>> = issuers.filter_map(|issuer| issuer.effective_from).collect();
     let bounds = versions
         .map(|version| version.effective_from)
+        .chain(issued_from)
         .chain(signed.flat_map(|contract| [Some(contract.signed_at), contract.ended_at]).flatten())
         .chain(terms.flat_map(|version| [Some(version.starts), version.ends]).flatten());
     let last = bounds.max().map_or(open_from, |last| last.max(open_from));
@@ -94,7 +99,7 @@ fn first_of(
     for scheduled in periods.iter().filter(|period| open_from < period.billed.end) {
         let start = scheduled.billed.start.max(open_from);
         let in_force = |catalog| contract_in_force(contracts, catalog, subscription, start);
-        let mut because = why(old, new, plan, start);
+        let mut because = why(old, new, plan, Period { start, end: scheduled.billed.end });
         because.extend(why_contract(in_force(old), in_force(new)));
         if !because.is_empty() {
             return Ok(Some(Affected {
@@ -144,9 +149,12 @@ fn why_contract(
     }
 }
 
-/// What is different of a plan at an instant.
-fn why(old: &Catalog, new: &Catalog, plan: &PlanId, at: DateTime<Utc>) -> Vec<String> {
+/// What is different of a plan in a period.
+fn why(old: &Catalog, new: &Catalog, plan: &PlanId, period: Period) -> Vec<String> {
     let mut because = Vec::new();
+    let at = period.start;
+    // A document bears the issuer as it is at the end of what it bills.
+    let last = period.end - TimeDelta::microseconds(1);
     let (before, after) = (old.plan_at(plan, at), new.plan_at(plan, at));
     match (before, after) {
         (None, None) => return because,
@@ -163,7 +171,7 @@ fn why(old: &Catalog, new: &Catalog, plan: &PlanId, at: DateTime<Utc>) -> Vec<St
     }
     let versions: Vec<&PlanVersion> = before.into_iter().chain(after).collect();
     for id in versions.iter().map(|version| &version.issuer).collect::<BTreeSet<_>>() {
-        let changed = entry(Section::Issuer, id, (old.issuers.get(id), new.issuers.get(id)), fields::issuer);
+        let changed = entry(Section::Issuer, id, (old.issuer_at(id, last), new.issuer_at(id, last)), fields::issuer);
         because.extend(changed.map(|_| format!("issuer {id} changes")));
     }
     let prices = versions.iter().flat_map(|version| &version.prices);

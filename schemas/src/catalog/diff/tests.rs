@@ -164,6 +164,12 @@ fn each_key_that_changes_is_told() {
         ("Europe/Berlin", "UTC", "time_zone was Europe/Berlin and is UTC", false),
         ("payment_terms_days = 14", "payment_terms_days = 30", "payment_terms_days was 14 and is 30", false),
         (
+            "payment_terms_days = 14",
+            "payment_terms_days = 14\neffective_from = \"2020-01-01T00:00:00Z\"",
+            "issuer acme changed: effective_from was not there and is 2020-01-01T00:00:00Z",
+            false,
+        ),
+        (
             "\"/maps/\"",
             "\"/maps/\", \"/m/\"",
             "product maps changed: routes was \"/maps/\" and is \"/maps/\", \"/m/\"",
@@ -405,6 +411,14 @@ fn who_is_affected_from_which_period_on() {
     let other = OLD.replacen("\"/other/\"", "\"/o/\"", 1);
     let unused = OLD.replacen("\"99.9\"", "\"99\"", 1);
     let issuer = OLD.replacen("payment_terms_days = 14", "payment_terms_days = 30", 1);
+    let moved = format!(
+        "{OLD}[[issuer]]\nid = \"acme\"\nlegal_name = \"Acme AG\"\naddress = []\nnumber_prefix = \"AC-\"\n\
+         time_zone = \"Europe/Berlin\"\npayment_terms_days = 14\neffective_from = \"2026-06-10T00:00:00Z\"\n"
+    );
+    assert_eq!(
+        told(&diff(&old, &parse(&moved)))[0],
+        "issuer acme changed: from 2026-06-10T00:00:00Z.legal_name was not there and is Acme AG"
+    );
     let gone = OLD.replacen("id = \"pro\"", "id = \"prime\"", 1);
     let later = OLD.replacen("2026-01-01", "2026-03-15", 1);
     let march: Span = ("2026-03-05T00:00:00Z", None, None, None);
@@ -413,6 +427,8 @@ fn who_is_affected_from_which_period_on() {
     let rows: Vec<Affected<'_>> = vec![
         ("nothing", OLD, march, None),
         // The version in force when a month begins prices it: not the month in which the new one begins.
+        // A document bears the issuer of the end of its period: the one of June is another.
+        ("issuer from a day", &moved, march, Some(("2026-05-31T22:00:00Z", "issuer acme changes"))),
         ("version", &second, march, Some(("2026-06-30T22:00:00Z", "plan pro version 2 instead of 1"))),
         ("at a month's start", &first_of_month, march, Some(("2026-05-31T22:00:00Z", "version 2 instead of 1"))),
         (

@@ -12,7 +12,7 @@ use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::id::{InvoiceId, PlanId, PriceId, SlotId, SubscriptionId};
 use tollbook_schemas::period::Month;
 
-use crate::document::{Adjusts, Document, Line};
+use crate::document::{Adjusts, Document, Line, LineTax};
 use crate::draft::PAUSED;
 use crate::error::BillingError;
 use crate::rating::Working;
@@ -40,8 +40,39 @@ fn key_of(line: &Line) -> LineKey<'_> {
 struct BilledLine<'a> {
     /// As it was printed last.
     line: &'a Line,
+    figures: Figures,
+}
+
+/// What lines come to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Figures {
     amount_minor: i64,
+    /// Tax that other lines contain.
+    contained_minor: i64,
     quantity: Decimal,
+}
+
+impl Figures {
+    fn of(line: &Line) -> Self {
+        let contained_minor = line.tax.as_ref().and_then(|tax| tax.contained_minor).unwrap_or(0);
+        Self { amount_minor: line.amount_minor, contained_minor, quantity: line.quantity }
+    }
+
+    fn plus(self, other: Self) -> Option<Self> {
+        Some(Self {
+            amount_minor: self.amount_minor.checked_add(other.amount_minor)?,
+            contained_minor: self.contained_minor.checked_add(other.contained_minor)?,
+            quantity: self.quantity.checked_add(other.quantity).ok()?,
+        })
+    }
+
+    fn minus(self, other: Self) -> Option<Self> {
+        Some(Self {
+            amount_minor: self.amount_minor.checked_sub(other.amount_minor)?,
+            contained_minor: self.contained_minor.checked_sub(other.contained_minor)?,
+            quantity: self.quantity.checked_sub(other.quantity).ok()?,
+        })
+    }
 }
 
 /// One issued invoice and what was adjusted of its month.
@@ -160,13 +191,12 @@ impl<'a> Billed<'a> {
 
 impl<'a> BilledLine<'a> {
     fn of(line: &'a Line) -> Self {
-        Self { line, amount_minor: line.amount_minor, quantity: line.quantity }
+        Self { line, figures: Figures::of(line) }
     }
 
     fn add(&mut self, line: &'a Line) -> Option<()> {
         self.line = line;
-        self.amount_minor = self.amount_minor.checked_add(line.amount_minor)?;
-        self.quantity = self.quantity.checked_add(line.quantity).ok()?;
+        self.figures = self.figures.plus(Figures::of(line))?;
         Some(())
     }
 }
@@ -212,7 +242,7 @@ impl<'a> BilledSlot<'a> {
     /// Sum of what was billed for the month, in minor units; none where it does not fit.
     #[must_use]
     pub fn amount_minor(&self) -> Option<i64> {
-        self.lines.values().try_fold(0_i64, |sum, line| sum.checked_add(line.amount_minor))
+        self.lines.values().try_fold(0_i64, |sum, line| sum.checked_add(line.figures.amount_minor))
     }
 
     /// The subscriptions that were billed.
@@ -220,12 +250,12 @@ impl<'a> BilledSlot<'a> {
         self.lines.keys().map(|(subscription_id, ..)| *subscription_id)
     }
 
-    /// What stands billed, by subscription and price: amount in minor units and quantity.
+    /// What stands billed, by subscription, plan and price: amount in minor units and quantity.
     #[cfg(test)]
-    pub(crate) fn figures(&self) -> impl Iterator<Item = (&'a SubscriptionId, &'a PriceId, i64, Decimal)> {
-        self.lines
-            .iter()
-            .map(|((subscription, _, price, ..), line)| (*subscription, *price, line.amount_minor, line.quantity))
+    pub(crate) fn figures(&self) -> impl Iterator<Item = (&'a SubscriptionId, &'a PlanId, &'a PriceId, i64, Decimal)> {
+        self.lines.iter().map(|((subscription, plan, price, ..), line)| {
+            (*subscription, *plan, *price, line.figures.amount_minor, line.figures.quantity)
+        })
     }
 
     /// The lines by which the month, as it comes to now, differs from what was billed: amount and quantity are now −
@@ -240,40 +270,46 @@ impl<'a> BilledSlot<'a> {
         let mut differences = Vec::new();
         for (key, now) in one_a_key(now).ok_or_else(|| format!("what {month} comes to now does not fit"))? {
             let billed = left.remove(&key);
-            let billed = billed.map_or((0, Decimal::ZERO), |billed| (billed.amount_minor, billed.quantity));
+            let billed = billed.map_or_else(Figures::default, |billed| billed.figures);
             let usage = now.line.usage.clone();
-            let between = self.line_between(now.line, billed, (now.amount_minor, now.quantity))?;
+            let between = self.line_between(now.line, billed, now.figures)?;
             differences.push(Line { usage, ..between });
         }
         let gone = self.lines.keys().filter_map(|key| left.get(key));
         for billed in gone {
-            let was = (billed.amount_minor, billed.quantity);
             let working = Working { exact: "0".to_owned(), ..Working::default() };
-            differences.push(Line { working, ..self.line_between(billed.line, was, (0, Decimal::ZERO))? });
+            differences.push(Line { working, ..self.line_between(billed.line, billed.figures, Figures::default())? });
         }
-        differences.retain(|line| line.amount_minor != 0 || line.quantity != Decimal::ZERO);
+        differences.retain(|line| Figures::of(line) != Figures::default());
         for line in &mut differences {
             line.description = format!("{} (adjustment of {month})", described(line, month));
         }
         Ok(differences)
     }
 
-    fn line_between(&self, line: &Line, billed: (i64, Decimal), now: (i64, Decimal)) -> Result<Line, String> {
+    fn line_between(&self, line: &Line, billed: Figures, now: Figures) -> Result<Line, String> {
         let month = self.invoice.document.body.month;
         let too_big = || format!("the adjustment of {month} for price {} does not fit", line.price_id);
         let adjusts = Adjusts {
-            billed_amount_minor: billed.0,
-            billed_quantity: billed.1,
+            billed_amount_minor: billed.amount_minor,
+            billed_quantity: billed.quantity,
             invoice_ids: self.invoice_ids.iter().copied().cloned().collect(),
             month,
-            now_amount_minor: now.0,
-            now_quantity: now.1,
+            now_amount_minor: now.amount_minor,
+            now_quantity: now.quantity,
         };
+        let between = now.minus(billed).ok_or_else(too_big)?;
+        // Where other lines contain it, the difference of that.
+        let tax = line
+            .tax
+            .clone()
+            .map(|tax| LineTax { contained_minor: tax.contained_minor.map(|_| between.contained_minor), ..tax });
         Ok(Line {
             adjusts: Some(adjusts),
-            amount_minor: now.0.checked_sub(billed.0).ok_or_else(too_big)?,
+            amount_minor: between.amount_minor,
             line_number: 0,
-            quantity: now.1.checked_sub(billed.1).map_err(|_| too_big())?,
+            quantity: between.quantity,
+            tax,
             usage: Vec::new(),
             ..line.clone()
         })

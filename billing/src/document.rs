@@ -15,7 +15,7 @@ use tollbook_schemas::catalog::Issuer;
 use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::id::{
     AdjustmentId, ContractId, InvoiceId, IssuerId, LineId, MeterId, PartnerId, PlanId, PriceId, ProfileVersionId,
-    SlotId, SubscriptionId,
+    SlotId, SubscriptionId, TaxRateId,
 };
 use tollbook_schemas::invariant::Invariant;
 use tollbook_schemas::money::{Currency, Money};
@@ -79,6 +79,22 @@ pub struct LineOpening {
 pub struct LineContract {
     /// Contract of the catalog.
     pub contract_id: ContractId,
+    /// Version of it.
+    pub version: u32,
+}
+
+/// What a tax line is computed by. Its quantity is what it is computed of, in major units; its plan is no catalog's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LineTax {
+    /// The tax that other lines contain, in minor units, where they do: the amount of the line is then 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contained_minor: Option<i64>,
+    /// Per cent.
+    pub percent: Decimal,
+    /// The billing profile whose country and tax id chose the rate.
+    pub profile_version_id: ProfileVersionId,
+    /// Rate of the catalog.
+    pub tax_rate_id: TaxRateId,
     /// Version of it.
     pub version: u32,
 }
@@ -159,12 +175,33 @@ pub struct Line {
     pub span_start: DateTime<Utc>,
     /// Subscription.
     pub subscription_id: SubscriptionId,
+    /// What it is computed by, where it is tax: its subscription is then the slot of its month, or that of the line that it
+    /// taxes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tax: Option<LineTax>,
     /// Unit of the quantity; none for a flat price.
     pub unit: Option<String>,
     /// Evidence, by UTC day.
     pub usage: Vec<BilledDay>,
     /// How the amount came about.
     pub working: Working,
+}
+
+impl Line {
+    /// What it brings in that is tax, in minor units: its amount, or what other lines contain.
+    #[must_use]
+    pub fn tax_minor(&self) -> i64 {
+        self.tax.as_ref().map_or(0, |tax| tax.contained_minor.unwrap_or(self.amount_minor))
+    }
+
+    /// The description with the tax that is contained in other lines, which no amount tells.
+    #[must_use]
+    pub fn description_with_tax(&self, currency: Currency) -> String {
+        match self.tax.as_ref().and_then(|tax| tax.contained_minor) {
+            Some(minor) => format!("{} ({} contained)", self.description, Money { minor, currency }),
+            None => self.description.clone(),
+        }
+    }
 }
 
 /// Who issues, as printed.
@@ -350,6 +387,13 @@ impl Document {
     #[must_use]
     pub fn total(&self) -> Money {
         Money { minor: self.body.total_minor, currency: self.body.currency }
+    }
+
+    /// What of the total is no tax, in minor units; none where it does not fit.
+    #[must_use]
+    pub fn net_minor(&self) -> Option<i64> {
+        let mut taxes = self.body.lines.iter().map(Line::tax_minor);
+        taxes.try_fold(self.body.total_minor, i64::checked_sub)
     }
 
     /// The id of a line.

@@ -24,6 +24,7 @@ mod line;
 mod parts;
 mod shadow;
 mod span;
+mod tax;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -67,8 +68,17 @@ pub struct DraftInput<'a> {
     pub otherwise: &'a Otherwise,
 }
 
-/// By catalog hash and issuer, in words: products that take other requests, another time zone.
-pub type Otherwise = BTreeMap<(String, IssuerId), String>;
+/// By catalog hash and issuer: products that take other requests, another time zone, other tax rates.
+pub type Otherwise = BTreeMap<(String, IssuerId), ChangedTerms>;
+
+/// What of a catalog makes another month of the past.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangedTerms {
+    /// What changed, in words.
+    pub what: String,
+    /// The first instant for which it matters; `None` where it matters for all time.
+    pub from: Option<DateTime<Utc>>,
+}
 
 /// What of a catalog would make another month of the past than an earlier one made. Versions of plans and meters are not
 /// looked at: those that were billed cannot change.
@@ -78,12 +88,16 @@ pub fn otherwise(then: &Catalog, now: &Catalog) -> Otherwise {
     let is_mapped_otherwise = then.product_rules() != now.product_rules();
     let changed = |(issuer_id, issuer): (&IssuerId, &Issuer)| {
         let zone = now.issuers.get(issuer_id).map(|now| now.time_zone);
-        let what = match zone {
-            _ if is_mapped_otherwise => "the products of the catalog take other requests".to_owned(),
-            Some(zone) if zone != issuer.time_zone => format!("the time zone of issuer {issuer_id} changed"),
+        let tax_from = now.tax_differs_from(then, issuer_id);
+        let (what, from) = match (zone, tax_from) {
+            _ if is_mapped_otherwise => ("the products of the catalog take other requests".to_owned(), None),
+            (Some(zone), _) if zone != issuer.time_zone => {
+                (format!("the time zone of issuer {issuer_id} changed"), None)
+            }
+            (_, Some(from)) => (format!("the tax rates of issuer {issuer_id} from {from} on changed"), Some(from)),
             _ => return None,
         };
-        Some(((then.sha256.clone(), issuer_id.clone()), what))
+        Some(((then.sha256.clone(), issuer_id.clone()), ChangedTerms { what, from }))
     };
     then.issuers.iter().filter_map(changed).collect()
 }
@@ -269,17 +283,6 @@ fn document_of(
     currency: Currency,
     spans: &[&Span<'_>],
 ) -> Result<Document, String> {
-    let mut lines = Vec::new();
-    for span in spans {
-        for price in &span.prices {
-            let number = u32::try_from(lines.len() + 1).map_err(|_| "the document has too many lines".to_owned())?;
-            lines.push(line::line_of(input.catalog, usage, span, price, number)?);
-            lines.extend(line::paused_line_of(input.catalog, usage, span, price, number)?);
-        }
-    }
-    lines.extend(contract::minimums(spans, &lines, currency)?);
-    let total_minor =
-        sum_of(&lines).ok_or("the total does not fit 63 bits of minor units; look at the prices of the plan")?;
     // Zones may differ between subscriptions: the document's period covers each one's month.
     let period_start = spans.iter().map(|span| span.month.start.min(span.period.start)).min();
     let period_end = spans.iter().map(|span| span.month.end).max();
@@ -287,6 +290,25 @@ fn document_of(
         return Err("a document has no subscription".to_owned());
     };
     let issuer = issuer_of(input, issuer_id, period_end)?;
+    let mut lines = Vec::new();
+    // For tax, the code of each line.
+    let mut tax_codes: Vec<Option<&str>> = Vec::new();
+    for span in spans {
+        for price in &span.prices {
+            let number = u32::try_from(lines.len() + 1).map_err(|_| "the document has too many lines".to_owned())?;
+            lines.push(line::line_of(input.catalog, usage, span, price, number)?);
+            lines.extend(line::paused_line_of(input.catalog, usage, span, price, number)?);
+            tax_codes.resize(lines.len(), price.tax_code.as_deref());
+        }
+    }
+    for (line, tax_code) in contract::minimums(spans, &lines, currency)? {
+        lines.push(line);
+        tax_codes.push(tax_code);
+    }
+    let taxing = tax::Taxing { input, issuer_id, issuer, partner_id: &profile.partner_id, currency };
+    lines.extend(taxing.lines_of(&lines, &tax_codes)?);
+    let total_minor =
+        sum_of(&lines).ok_or("the total does not fit 63 bits of minor units; look at the prices of the plan")?;
     let body = Body {
         catalog_sha256: input.catalog.sha256.clone(),
         credits: None,

@@ -243,7 +243,8 @@ pub fn rules_met(
 /// What was made by hand, by whom.
 fn made_by_hand(document: &Document) -> Option<String> {
     let currency = document.body.currency;
-    let lines = document.body.lines.iter().filter_map(|line| Some((line, line.by_hand.as_ref()?)));
+    let made = document.body.lines.iter().filter(|line| line.tax.is_none());
+    let lines = made.filter_map(|line| Some((line, line.by_hand.as_ref()?)));
     let told: Vec<String> = lines
         .map(|(line, by_hand)| {
             let amount = Money { minor: line.amount_minor, currency };

@@ -173,6 +173,28 @@ impl Profiles {
         shares
     }
 
+    /// Who a partner was at an instant, for tax: the version in force then, else the first that began since, up to another
+    /// instant.
+    ///
+    /// # Errors
+    /// As [`Profiles::at`].
+    pub fn at_or_first(
+        &self,
+        partner_id: &PartnerId,
+        at: DateTime<Utc>,
+        until: DateTime<Utc>,
+    ) -> Result<Option<&Profile>, String> {
+        if let Some(profile) = self.at(partner_id, at)? {
+            return Ok(Some(profile));
+        }
+        let own = |one: &PartnerId, from: DateTime<Utc>| one == partner_id && from <= until;
+        let usable =
+            self.usable.iter().filter(|one| own(&one.partner_id, one.effective_from)).map(|one| one.effective_from);
+        let unusable = self.unusable.iter().filter(|one| own(&one.partner_id, one.effective_from));
+        let first = usable.chain(unusable.map(|one| one.effective_from)).min();
+        first.map_or(Ok(None), |first| self.at(partner_id, first))
+    }
+
     /// One version.
     ///
     /// # Errors

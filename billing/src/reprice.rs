@@ -161,10 +161,12 @@ fn leave_out(
     left_out
 }
 
+/// What a book brings in, before tax, which is nobody's revenue.
 fn totals_of(drafted: &Drafted) -> Result<BTreeMap<PartnerId, Totals>, MoneyError> {
     let mut totals: BTreeMap<PartnerId, Totals> = BTreeMap::new();
     for document in &drafted.documents {
-        let total = document.total();
+        let minor = document.net_minor().ok_or(MoneyError::Overflow)?;
+        let total = Money { minor, currency: document.body.currency };
         let of_partner = totals.entry(document.body.partner_id.clone()).or_default();
         let sum = of_partner.entry(total.currency).or_insert(Money::zero(total.currency));
         *sum = sum.checked_add(total)?;

@@ -72,6 +72,7 @@ fn document(partner: &str, currency: &str, line_count: u32) -> Document {
         span_end: at("2026-07-01T00:00:00Z"),
         span_start: at("2026-06-01T00:00:00Z"),
         subscription_id: SubscriptionId::parse("s1").unwrap(),
+        tax: None,
         unit: None,
         usage: Vec::new(),
         working: Working { exact: number.to_string(), ..Working::default() },

@@ -92,6 +92,8 @@ pub struct InvoiceLine {
     pub price_model: String,
     /// Price of one unit, for a price per unit.
     pub unit_price: Option<Decimal>,
+    /// Per cent of a tax line.
+    pub tax_percent: Option<Decimal>,
     /// Tiers, for a graduated price without steps.
     pub tiers: Vec<TierPart>,
     /// Components, for a price with steps or of another model than flat, per unit and graduated.
@@ -146,6 +148,8 @@ pub struct InvoiceDocument {
     pub period_end: DateTime<Utc>,
     /// Lines.
     pub lines: Vec<InvoiceLine>,
+    /// What of the total is no tax, where there are tax lines.
+    pub before_tax: Option<Money>,
     /// Sum of the lines.
     pub total: Money,
     /// What the usage would have cost on other plans.
@@ -175,11 +179,14 @@ pub fn invoice_html(invoice: &InvoiceDocument) -> String {
     party(&mut page, "Bill to", &invoice.bill_to);
     page.raw("</div>");
     facts(&mut page, invoice);
-    page.raw(&lines_table(invoice, &invoice.lines, invoice.total, "Total"));
+    let before_tax = invoice.before_tax.map(|money| ("Before tax", money));
+    let totals: Vec<(&str, Money)> = before_tax.into_iter().chain([("Total", invoice.total)]).collect();
+    page.raw(&lines_table(invoice, &invoice.lines, &totals, invoice.total.currency));
     for shadow in &invoice.shadows {
         page.element("h2", "", &format!("What this would have cost on plan {}", shadow.plan_id));
         page.element("p", "", "Not charged, and in no total above.");
-        page.raw(&lines_table(invoice, &shadow.lines, shadow.total, "Would have been"));
+        let label = if invoice.before_tax.is_some() { "Would have been, before tax" } else { "Would have been" };
+        page.raw(&lines_table(invoice, &shadow.lines, &[(label, shadow.total)], shadow.total.currency));
     }
     foot(&mut page, invoice);
     page.end()
@@ -233,8 +240,12 @@ fn facts(page: &mut Page, invoice: &InvoiceDocument) {
     page.raw("</dl>");
 }
 
-fn lines_table(invoice: &InvoiceDocument, lines: &[InvoiceLine], total: Money, label: &str) -> String {
-    let currency = total.currency;
+fn lines_table(
+    invoice: &InvoiceDocument,
+    lines: &[InvoiceLine],
+    totals: &[(&str, Money)],
+    currency: Currency,
+) -> String {
     let mut html = String::from(
         "<table>\n<thead><tr><th>#</th><th>Description</th><th class=\"figure\">Quantity</th>\
          <th class=\"figure\">Price</th><th class=\"figure\">Amount</th></tr></thead>\n<tbody>\n",
@@ -246,14 +257,16 @@ fn lines_table(invoice: &InvoiceDocument, lines: &[InvoiceLine], total: Money, l
             part_row(&mut html, part, at + 1 == parts.len());
         }
     }
-    // Writing to a string cannot fail.
-    let _ = write!(
-        html,
-        "<tr class=\"total\"><td></td><td>{}</td><td></td><td></td><td class=\"figure\">{}</td></tr>\n\
-         </tbody>\n</table>",
-        escape(label),
-        escape(&total.to_string())
-    );
+    for (label, total) in totals {
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            html,
+            "<tr class=\"total\"><td></td><td>{}</td><td></td><td></td><td class=\"figure\">{}</td></tr>",
+            escape(label),
+            escape(&total.to_string())
+        );
+    }
+    html.push_str("</tbody>\n</table>");
     html
 }
 
@@ -270,6 +283,7 @@ fn line_row(html: &mut String, line: &InvoiceLine, invoice: &InvoiceDocument, ha
     };
     let price = match &line.unit_price {
         _ if line.adjusts.is_some() => "now \u{2212} billed".to_owned(),
+        _ if line.tax_percent.is_some() => line.tax_percent.map_or_else(String::new, |percent| format!("{percent} %")),
         Some(price) => in_currency(*price, line.amount.currency),
         None if !line.tiers.is_empty() => "by tier".to_owned(),
         None => line.price_model.replace('_', " "),

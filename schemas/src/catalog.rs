@@ -1,4 +1,4 @@
-//! The catalog: issuers, products, meters, plans and prices. Text in, checked types or problems with places out.
+//! The catalog: issuers, products, meters, plans and prices, contracts, tax rates. Text in, checked types or problems with places out.
 //!
 //! A catalog is a folder of TOML files; all files together form one catalog. Nothing here knows whether a meter's
 //! SQL can be planned: `aggregate` checks that against the schema of `access_log`. What is loaded is whole: every
@@ -13,6 +13,7 @@ mod kept;
 mod place;
 pub mod problem;
 pub mod route;
+pub mod tax;
 mod terms;
 mod unmetered;
 
@@ -22,7 +23,7 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
 use crate::digest::{sha256_hex, sha256_parts};
-use crate::id::{ContractId, IssuerId, MeterId, PlanId, PriceId, ProductId};
+use crate::id::{ContractId, IssuerId, MeterId, PlanId, PriceId, ProductId, TaxRateId};
 use crate::money::Currency;
 use crate::period::cadence::Cadence;
 
@@ -33,6 +34,7 @@ pub use file::CatalogFile;
 pub use kept::KeptError;
 pub use problem::Problem;
 pub use route::Rule;
+pub use tax::TaxRateVersion;
 pub use terms::{Quota, RateLimit, RateWindow, Sandbox};
 
 /// The legal entity that issues invoices: one version of it.
@@ -158,6 +160,8 @@ pub struct Catalog {
     pub plans: BTreeMap<PlanId, Vec<PlanVersion>>,
     /// Contracts: their versions, oldest first.
     pub contracts: BTreeMap<ContractId, Vec<ContractVersion>>,
+    /// Tax rates: their versions, oldest first.
+    pub tax_rates: BTreeMap<TaxRateId, Vec<TaxRateVersion>>,
     /// SHA-256 over the files, in name order: part of every pin.
     pub sha256: String,
     /// The files it was read from, in name order: what the lake keeps, and where a plan stands.

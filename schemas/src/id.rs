@@ -105,6 +105,8 @@ id!(/// A price of a plan, unique within the plan version.
     PriceId, "");
 id!(/// A contract of the catalog.
     ContractId, "");
+id!(/// A tax rate of the catalog.
+    TaxRateId, "");
 id!(/// The legal entity that issues invoices.
     IssuerId, "");
 id!(/// One subscription of a partner to a plan.

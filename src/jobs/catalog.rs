@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use anyhow::bail;
 use chrono::{DateTime, Utc};
-use tollbook_billing::draft::{Otherwise, otherwise};
+use tollbook_billing::draft::{ChangedTerms, Otherwise, otherwise};
 use tollbook_lake::as_text;
 use tollbook_schemas::catalog::{Catalog, KeptError, Problem};
 use tollbook_schemas::period::print_instant;
@@ -46,7 +46,8 @@ pub async fn otherwise_of(context: &JobContext, catalog: &Catalog) -> anyhow::Re
         match read_kept_partly(context, &sha256).await {
             Ok((then, _)) => found.extend(otherwise(&then, catalog)),
             Err(error) if matches!(error.downcast_ref(), Some(KeptError::Missing { .. })) => {
-                let unknown = || "it is not known what of the catalog changed".to_owned();
+                let unknown =
+                    || ChangedTerms { what: "it is not known what of the catalog changed".to_owned(), from: None };
                 found.extend(catalog.issuers.keys().map(|issuer| ((sha256.clone(), issuer.clone()), unknown())));
             }
             Err(error) => return Err(error),

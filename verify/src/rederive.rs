@@ -96,7 +96,10 @@ fn not_known_yet(
     let has = |key: &str| stored.lines().any(|line| line.contains_key(key));
     let subscriptions = || registry.subscriptions.values().filter(|one| one.partner_id == *partner_id);
     let versions = || subscriptions().filter_map(|one| catalog.plans.get(&one.plan_id)).flatten();
-    if has("contract") {
+    let taxes = || catalog.tax_rates.values().flatten().any(|rate| rate.issuer.as_str() == stored.issuer_id());
+    if has("tax") || taxes() {
+        Some("tax")
+    } else if has("contract") {
         Some("a contract")
     } else if has("opening") {
         Some("a period of which another system billed a part")

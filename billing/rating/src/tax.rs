@@ -2,22 +2,13 @@
 
 use std::cmp::Ordering;
 
+pub use tollbook_schemas::catalog::tax::TaxMode;
 use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::exact::Exact;
 use tollbook_schemas::money::{Currency, Money};
 
 use super::percentage::part;
 use super::{RatingError, rounded};
-
-/// Whether amounts contain their tax.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum TaxMode {
-    /// Tax comes on top.
-    #[default]
-    Exclusive,
-    /// Tax is inside: 119 at 19 % contain 19.
-    Inclusive,
-}
 
 /// How many tax lines there are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -51,6 +42,20 @@ pub struct TaxLine {
     pub tax: Money,
 }
 
+/// The tax of an amount, unrounded, in major units.
+///
+/// # Errors
+/// [`RatingError::Overflow`].
+pub fn exact_tax(taxable: Taxable, mode: TaxMode) -> Result<Exact, RatingError> {
+    match mode {
+        TaxMode::Exclusive => part(taxable.percent, taxable.amount),
+        TaxMode::Inclusive => {
+            let hundred_and_rate = Exact::whole(100).checked_add(taxable.percent.into())?;
+            Ok(taxable.amount.checked_mul(taxable.percent.into())?.checked_div(hundred_and_rate)?)
+        }
+    }
+}
+
 /// The tax lines of a document, by rising rate or in the order of its lines.
 ///
 /// # Errors
@@ -68,13 +73,7 @@ pub fn tax_lines(
             let what = format!("tax rate {} is below zero", taxable.percent);
             return Err(RatingError::Input { what, mend: "use 0 or more per cent" });
         }
-        let tax = match mode {
-            TaxMode::Exclusive => part(taxable.percent, taxable.amount)?,
-            TaxMode::Inclusive => {
-                let hundred_and_rate = Exact::whole(100).checked_add(taxable.percent.into())?;
-                taxable.amount.checked_mul(taxable.percent.into())?.checked_div(hundred_and_rate)?
-            }
-        };
+        let tax = exact_tax(*taxable, mode)?;
         let same = match lines {
             TaxLines::PerLine => None,
             TaxLines::PerRate => groups.iter_mut().find(|(percent, ..)| *percent == Some(taxable.percent)),

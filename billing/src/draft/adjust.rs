@@ -195,9 +195,11 @@ fn refusal(
     if let Some(voided) = slot.voided_adjustment() {
         return Some(format!("{voided}, which adjusted it, was voided at Stripe; bill the rest by hand"));
     }
-    if let Some(changed) = input.otherwise.get(&(invoice.body.catalog_sha256.clone(), issuer_id.clone())) {
+    let changed = input.otherwise.get(&(invoice.body.catalog_sha256.clone(), issuer_id.clone()));
+    if let Some(changed) = changed.filter(|changed| changed.from.is_none_or(|from| from < invoice.body.period_end)) {
         return Some(format!(
-            "{changed} since invoice {number} was drafted, and a change of the catalog bills no past month"
+            "{} since invoice {number} was drafted, and a change of the catalog bills no past month",
+            changed.what
         ));
     }
     if let Some((line, version)) = slot.other_version(now.lines_of(slot)) {

@@ -10,15 +10,18 @@
 //!   as late usage is (`adjust`).
 //! - A credit that names an issued invoice is given by a credit note of that invoice; any other is a line of the month's
 //!   invoice, whose total may come below 0: then a policy holds it.
+//! - Where its issuer taxes, each has a tax line of its own, at the rate for prices without a tax code.
 //! - A partner of whom one cannot be billed is blocked, with the reason.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use tollbook_schemas::catalog::Issuer;
 use tollbook_schemas::decimal::{Decimal, Exact};
 use tollbook_schemas::id::{AdjustmentId, IdError, PartnerId, PlanId, PriceId, SlotId, SubscriptionId};
 use tollbook_schemas::registry::HandMade;
 
 use super::adjust::{Documents, adjusts_now, closed, document_beside};
+use super::tax::{TaxedByHand, Taxing};
 use super::{Blocked, DraftInput, Drafted};
 use crate::billed::IssuedDocument;
 use crate::document::{ByHand, Credits, Document, Line, slot_of};
@@ -29,8 +32,21 @@ const BY_HAND: &str = "by-hand";
 /// The word of its model.
 const MODEL: &str = "by_hand";
 
-/// What issued documents billed of each, in minor units.
-type BilledByHand<'a> = BTreeMap<&'a AdjustmentId, i64>;
+/// What issued documents billed of each, in minor units: the amount, and its tax.
+type BilledByHand<'a> = BTreeMap<&'a AdjustmentId, Billed>;
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Billed {
+    amount_minor: i64,
+    tax_minor: i64,
+}
+
+impl Billed {
+    /// What was billed of what a line bills.
+    fn of(self, line: &Line) -> i64 {
+        if line.tax.is_some() { self.tax_minor } else { self.amount_minor }
+    }
+}
 
 fn billed_by_hand<'a>(issued: impl IntoIterator<Item = &'a IssuedDocument>) -> Result<BilledByHand<'a>, String> {
     let mut billed = BilledByHand::new();
@@ -38,7 +54,11 @@ fn billed_by_hand<'a>(issued: impl IntoIterator<Item = &'a IssuedDocument>) -> R
         let Some(by_hand) = &line.by_hand else { continue };
         let sum = billed.entry(&by_hand.adjustment_id).or_default();
         let too_big = || format!("what was billed of {} does not fit 63 bits of minor units", by_hand.adjustment_id);
-        *sum = sum.checked_add(line.amount_minor).ok_or_else(too_big)?;
+        let (sum, minor) = match &line.tax {
+            None => (&mut sum.amount_minor, line.amount_minor),
+            Some(_) => (&mut sum.tax_minor, line.tax_minor()),
+        };
+        *sum = sum.checked_add(minor).ok_or_else(too_big)?;
     }
     Ok(billed)
 }
@@ -47,13 +67,13 @@ fn billed_by_hand<'a>(issued: impl IntoIterator<Item = &'a IssuedDocument>) -> R
 /// was drafted, or both would.
 #[must_use]
 pub fn is_current_by_hand(document: &Document, issued: &[IssuedDocument]) -> bool {
-    let mut by_hand = document.body.lines.iter().filter_map(|line| line.by_hand.as_ref()).peekable();
+    let mut by_hand = document.body.lines.iter().filter_map(|line| Some((line, line.by_hand.as_ref()?))).peekable();
     // Most documents have none, and then nothing must be added up.
     if by_hand.peek().is_none() {
         return true;
     }
     let Ok(billed) = billed_by_hand(issued) else { return false };
-    by_hand.all(|one| billed.get(&one.adjustment_id).copied().unwrap_or(0) == one.billed_minor)
+    by_hand.all(|(line, one)| billed.get(&one.adjustment_id).copied().unwrap_or_default().of(line) == one.billed_minor)
 }
 
 /// Adds the lines by hand that the month bears.
@@ -97,7 +117,8 @@ fn lines_of<'a>(
     all.sort_by_key(|made| (made.month, &made.adjustment_id));
     let mut lines = Vec::new();
     for made in all {
-        let billed_minor = billed.get(&made.adjustment_id).copied().unwrap_or(0);
+        let Billed { amount_minor: billed_minor, tax_minor } =
+            billed.get(&made.adjustment_id).copied().unwrap_or_default();
         let wanted = if made.is_revoked { 0 } else { made.amount.minor };
         let too_big = || format!("{} does not fit 63 bits of minor units", made.adjustment_id);
         let difference = wanted.checked_sub(billed_minor).ok_or_else(too_big)?;
@@ -119,8 +140,19 @@ fn lines_of<'a>(
             false => is_closed && adjusts_now(input, &made.issuer_id) && !slots.contains(&slot_in(input.month)),
         };
         if is_borne {
-            let line = line_of(input, made, billed_minor, difference)?;
-            lines.push(Placed { made, credits, line });
+            let issuer = issuer_of(input, made)?;
+            let line = line_of(issuer, made, billed_minor, difference)?;
+            let taxing = Taxing {
+                input,
+                issuer_id: &made.issuer_id,
+                issuer,
+                partner_id: &made.partner_id,
+                currency: made.amount.currency,
+            };
+            let taxed = TaxedByHand { wanted_minor: wanted, billed_tax_minor: tax_minor };
+            let tax = taxing.line_by_hand(&line, taxed).map_err(|what| format!("{}: {what}", made.adjustment_id))?;
+            lines.push(Placed { made, credits: credits.clone(), line });
+            lines.extend(tax.map(|line| Placed { made, credits, line }));
         }
     }
     Ok(lines)
@@ -145,12 +177,15 @@ fn credited(issued: &[&IssuedDocument], made: &HandMade, number: &str) -> Result
     Ok(Credits { invoice_id: invoice.document.invoice_id.clone(), number: number.to_owned() })
 }
 
-fn line_of(input: &DraftInput<'_>, made: &HandMade, billed_minor: i64, difference: i64) -> Result<Line, String> {
+fn issuer_of<'a>(input: &DraftInput<'a>, made: &HandMade) -> Result<&'a Issuer, String> {
+    let (id, issuer_id) = (&made.adjustment_id, &made.issuer_id);
+    let issuer = input.catalog.issuers.get(issuer_id);
+    issuer.ok_or_else(|| format!("{id} is of issuer {issuer_id}, which the catalog does not have"))
+}
+
+fn line_of(issuer: &Issuer, made: &HandMade, billed_minor: i64, difference: i64) -> Result<Line, String> {
     let id = &made.adjustment_id;
     let bad = |error: IdError| error.to_string();
-    let issuer = input.catalog.issuers.get(&made.issuer_id);
-    let issuer =
-        issuer.ok_or_else(|| format!("{id} is of issuer {}, which the catalog does not have", made.issuer_id))?;
     let month = made.month.period(issuer.time_zone).map_err(|error| format!("{id}: {error}"))?;
     let description = match made.is_revoked {
         true => format!("{} (taken back)", made.description),
@@ -182,6 +217,7 @@ fn line_of(input: &DraftInput<'_>, made: &HandMade, billed_minor: i64, differenc
         span_end: month.end,
         span_start: month.start,
         subscription_id: SubscriptionId::parse(id.as_str()).map_err(bad)?,
+        tax: None,
         unit: None,
         usage: Vec::new(),
         working: Working {

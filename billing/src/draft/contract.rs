@@ -18,9 +18,13 @@ use crate::rating::Working;
 use crate::rating::commitment::true_up;
 use crate::rating::prorate::Share;
 
-/// The lines, numbered behind those that are there.
-pub(super) fn minimums(spans: &[&Span<'_>], lines: &[Line], currency: Currency) -> Result<Vec<Line>, String> {
-    let mut first: BTreeMap<LineContract, &Span<'_>> = BTreeMap::new();
+/// The lines, numbered behind those that are there, each with its tax code.
+pub(super) fn minimums<'a>(
+    spans: &[&Span<'a>],
+    lines: &[Line],
+    currency: Currency,
+) -> Result<Vec<(Line, Option<&'a str>)>, String> {
+    let mut first: BTreeMap<LineContract, &Span<'a>> = BTreeMap::new();
     for span in spans {
         if let Some(contract) = span.line_contract() {
             first.entry(contract).or_insert(span);
@@ -37,7 +41,7 @@ pub(super) fn minimums(spans: &[&Span<'_>], lines: &[Line], currency: Currency) 
         let billed = billed.ok_or_else(|| format!("{}: its lines do not fit 63 bits", place()))?;
         let amount = true_up(minimum.amount, Share::WHOLE, Money { minor: billed, currency }, currency)
             .map_err(|error| format!("{}: {error}", place()))?;
-        missing.push(Line {
+        let line = Line {
             adjusts: None,
             amount_minor: amount.minor,
             by_hand: None,
@@ -55,13 +59,15 @@ pub(super) fn minimums(spans: &[&Span<'_>], lines: &[Line], currency: Currency) 
             span_end: span.billed.end,
             span_start: span.billed.start,
             subscription_id: span.subscription.subscription_id.clone(),
+            tax: None,
             unit: None,
             usage: Vec::new(),
             working: Working {
                 exact: Exact::scaled(amount.minor, currency.exponent()).to_string(),
                 ..Working::default()
             },
-        });
+        };
+        missing.push((line, minimum.tax_code.as_deref()));
     }
     Ok(missing)
 }

@@ -211,7 +211,8 @@ pub(crate) fn add_lines(document: &Document, stripe_invoice: &str, lines: &[&Lin
     let line_of = |line: &&Line| {
         let mut item = AddLinesInvoiceLines::new();
         item.amount = Some(line.amount_minor);
-        item.description = Some(line.description.chars().take(DESCRIPTION_MAX).collect());
+        let description = line.description_with_tax(document.body.currency);
+        item.description = Some(description.chars().take(DESCRIPTION_MAX).collect());
         item.period = Some(Period::new(line.span_end.timestamp(), line.span_start.timestamp()));
         item.metadata = Some(pairs([(metadata::LINE, document.line_id(line.line_number).to_string())]));
         item

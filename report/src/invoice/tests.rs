@@ -20,6 +20,7 @@ fn invoice() -> InvoiceDocument {
         billable: None,
         unit: None,
         unit_price: None,
+        tax_percent: None,
         price_model: "flat".to_owned(),
         tiers: Vec::new(),
         components: Vec::new(),
@@ -102,6 +103,7 @@ fn invoice() -> InvoiceDocument {
                 ..line(5, "Reports", 0)
             },
         ],
+        before_tax: None,
         total: money(26_083),
         shadows: Vec::new(),
         pin: r#"{"access_log":{"demo/access/1":{"0":70000}}}"#.to_owned(),
@@ -210,6 +212,42 @@ fn a_credit_note_shows_both_figures_of_each_line() {
         assert!(html.contains(text), "{text}: {html}");
     }
     assert!(!html.contains("<dt>Due</dt>") && !invoice_html(&invoice()).contains("under the prices in force then"));
+}
+
+/// Tax lines tell their per cent, and the total what of it is no tax.
+#[test]
+fn tax_is_told_with_its_rate_and_the_total_before_it() {
+    let mut taxed = invoice();
+    let money = |minor| Money { minor, currency: taxed.total.currency };
+    let (total, before_tax) = (money(5_831), money(4_900));
+    let tax = InvoiceLine {
+        quantity: decimal("49"),
+        unit: Some("EUR".to_owned()),
+        tax_percent: Some(decimal("19")),
+        components: vec![ComponentPart {
+            name: "Pro, monthly: percentage".to_owned(),
+            quantity: Some("49".to_owned()),
+            unit_price: None,
+            percent: Some(decimal("19")),
+            exact: "9.31".to_owned(),
+        }],
+        line_number: 2,
+        description: "VAT 19 %".to_owned(),
+        amount: money(931),
+        ..taxed.lines[0].clone()
+    };
+    taxed.lines = vec![taxed.lines[0].clone(), tax];
+    (taxed.total, taxed.before_tax) = (total, Some(before_tax));
+    let html = invoice_html(&taxed);
+    for text in [
+        ">49 EUR</td><td class=\"figure\">19 %</td><td class=\"figure\">9.31 EUR</td>",
+        ">Pro, monthly: percentage</td><td class=\"figure\">49</td><td class=\"figure\">19 %</td><td class=\"figure\">(9.31)</td>",
+        "<td>Before tax</td><td></td><td></td><td class=\"figure\">49.00 EUR</td></tr>\n<tr class=\"total\"><td></td><td>Total</td>",
+        "58.31 EUR",
+    ] {
+        assert!(html.contains(text), "{text}: {html}");
+    }
+    assert!(!invoice_html(&invoice()).contains("Before tax"));
 }
 
 /// A shadow bill has its own table and total, and the invoice's total stays what it is.

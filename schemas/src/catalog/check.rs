@@ -8,6 +8,7 @@ mod entry;
 mod meter;
 mod plan;
 mod product;
+mod tax;
 mod terms;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,7 +24,7 @@ use crate::price::node::{Node, Value};
 use crate::price::read::{Reading, Table};
 
 /// What entries there are: the word in the file.
-const SECTIONS: [&str; 5] = ["issuer", "product", "meter", "plan", "contract"];
+const SECTIONS: [&str; 6] = ["issuer", "product", "meter", "plan", "contract", "tax_rate"];
 
 pub(super) fn check(files: &[&CatalogFile], sha256: String) -> (Catalog, Vec<Problem>) {
     let mut checking = Checking::new(sha256);
@@ -58,7 +59,8 @@ pub(super) fn check(files: &[&CatalogFile], sha256: String) -> (Catalog, Vec<Pro
                     "product" => checking.product(file, table, reading),
                     "meter" => checking.meter(file, table, reading),
                     "plan" => checking.plan(table, reading),
-                    _ => checking.contract(table, reading),
+                    "contract" => checking.contract(table, reading),
+                    _ => checking.tax_rate(table, reading),
                 };
             });
         }
@@ -101,6 +103,7 @@ impl Checking {
             meters: BTreeMap::new(),
             plans: BTreeMap::new(),
             contracts: BTreeMap::new(),
+            tax_rates: BTreeMap::new(),
             sha256,
             files: Vec::new(),
             places: Places::default(),

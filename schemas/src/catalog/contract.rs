@@ -44,6 +44,8 @@ pub struct ContractMinimum {
     pub description: String,
     /// In major units, without parts of a minor unit.
     pub amount: Decimal,
+    /// What it is for tax, as of a price.
+    pub tax_code: Option<String>,
 }
 
 impl ContractVersion {

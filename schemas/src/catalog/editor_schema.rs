@@ -184,6 +184,7 @@ fn matches(pattern: &str, text: &str) -> bool {
             .unwrap_or(text)
             .split('.')
             .all(|label| all(label, |c| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c))),
+        "^[A-Z]{2}$" => text.len() == 2 && all(text, |c| c.is_ascii_uppercase()),
         "^[A-Z]{3}$" => text.len() == 3 && all(text, |c| c.is_ascii_uppercase()),
         "^-?[0-9]+$" => digits(text.strip_prefix('-').unwrap_or(text)),
         "^[0-9]+(\\.[0-9]{1,12})?$" => match text.split_once('.') {
@@ -293,6 +294,7 @@ fn every_key_of_a_table_is_known_to_both() {
             format!("{BASE}price = []\n[[contract]]\nid = \"c\"\nminimum = {{ zz = 1 }}"),
             definition("contract")["properties"]["minimum"].clone(),
         ),
+        ("tax rate", format!("{BASE}price = []\n[[tax_rate]]\nid = \"vat\"\nzz = 1"), definition("tax_rate")),
         ("meter", entry("meter"), definition("meter")),
         (
             "meter with a preset",
@@ -437,6 +439,37 @@ fn contracts_are_taken_by_both_or_by_none() {
     ] {
         let head = "[[contract]]\nid = \"c\"\nversion = 1\nname = \"C\"\nplan = \"maps-free\"\ncurrency = \"EUR\"\n\
                     starts = \"2026-05-31T22:00:00Z\"\n";
+        let text = format!("{SAMPLE}\n{head}{rest}\n");
+        let (read, judged) = (read(&text), judged(&text));
+        assert_eq!((read.is_ok(), judged.is_ok()), (is_taken, is_taken), "{rest}: {read:?} {judged:?}");
+    }
+}
+
+/// Each row is the rest of a tax rate: both refuse it, or both take it.
+#[test]
+fn tax_rates_are_taken_by_both_or_by_none() {
+    for (rest, is_taken) in [
+        ("percent = \"19\"", true),
+        ("percent = 0", true),
+        ("percent = \"-1\"", false),
+        ("", false),
+        ("percent = 19\nmode = \"inclusive\"\nlines = \"per_line\"", true),
+        ("percent = 19\nmode = \"exclusive\"\nlines = \"per_rate\"", true),
+        ("percent = 19\nmode = \"inside\"", false),
+        ("percent = 19\nlines = \"total\"", false),
+        ("percent = 19\ntax_codes = [\"txcd_10103001\", \"b\"]", true),
+        ("percent = 19\ntax_codes = []", false),
+        ("percent = 19\ntax_codes = [\"a\", \"a\"]", false),
+        ("percent = 19\ntax_codes = [\"a b\"]", false),
+        ("percent = 19\ncountries = [\"DE\", \"FR\"]\ncustomer_tax_id = true", true),
+        ("percent = 19\ncountries = [\"de\"]", false),
+        ("percent = 19\ncountries = [\"DEU\"]", false),
+        ("percent = 19\ncountries = []", false),
+        ("percent = 19\ncustomer_tax_id = \"yes\"", false),
+        ("percent = 19\ncolour = 1", false),
+    ] {
+        let head = "[[tax_rate]]\nid = \"vat\"\nversion = 1\nissuer = \"acme-eu\"\ndescription = \"VAT\"\n\
+                    effective_from = \"2026-01-01T00:00:00Z\"\n";
         let text = format!("{SAMPLE}\n{head}{rest}\n");
         let (read, judged) = (read(&text), judged(&text));
         assert_eq!((read.is_ok(), judged.is_ok()), (is_taken, is_taken), "{rest}: {read:?} {judged:?}");

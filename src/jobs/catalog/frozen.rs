@@ -8,19 +8,22 @@ use arrow::array::AsArray as _;
 use arrow::datatypes::{Int32Type, Int64Type};
 use tollbook_billing::document::Body;
 use tollbook_lake::as_text;
-use tollbook_schemas::catalog::diff::{Change, EntryChange, FieldChange, Section, broken, broken_contract};
+use tollbook_schemas::catalog::diff::{
+    Change, EntryChange, FieldChange, Section, broken, broken_contract, broken_tax_rate,
+};
 use tollbook_schemas::catalog::{Catalog, KeptError, Problem, problem};
-use tollbook_schemas::id::{ContractId, PlanId};
+use tollbook_schemas::id::{ContractId, PlanId, TaxRateId};
 use tollbook_schemas::tables::billing::{INVOICE, INVOICE_EVENT, INVOICE_LINE};
 
 use super::read_kept_partly;
 use crate::context::{CatalogProblems, JobContext};
 
-/// What issued invoices were rated by: a version of a plan or of a contract.
+/// What issued invoices were rated by: a version of a plan, of a contract or of a tax rate.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Sold {
     Plan(PlanId, u32),
     Contract(ContractId, u32),
+    TaxRate(TaxRateId, u32),
 }
 
 /// A version on issued invoices that were rated with another catalog than the present one.
@@ -46,7 +49,8 @@ struct Frozen {
 /// # Errors
 /// [`CatalogProblems`]; the lake's; kept catalogs that are damaged.
 pub async fn refuse_changes(context: &JobContext, catalog: &Catalog) -> anyhow::Result<()> {
-    let is_promised = |section| matches!(section, Section::Plan | Section::Contract | Section::Meter);
+    let is_promised =
+        |section| matches!(section, Section::Plan | Section::Contract | Section::TaxRate | Section::Meter);
     // On the heap: the jobs around it are nested deeply already, and a thread's stack is small.
     let found = Box::pin(changes(context, catalog, is_promised)).await?;
     refuse(context, found).map(|_| ())
@@ -105,6 +109,7 @@ async fn changes(
             let mut entries = match &sold {
                 Sold::Plan(plan, version) => broken(&then, catalog, plan, *version),
                 Sold::Contract(contract, version) => broken_contract(&then, catalog, contract, *version),
+                Sold::TaxRate(rate, version) => broken_tax_rate(&then, catalog, rate, *version),
             };
             entries.retain(|entry| is_looked_for(entry.section));
             if !entries.is_empty() {
@@ -115,8 +120,8 @@ async fn changes(
             continue;
         }
         let mut all_used = used_of(context, &sha256).await?;
-        if changed.keys().any(|sold| matches!(sold, Sold::Contract(..))) {
-            all_used.extend(contracts_of(context, &sha256).await?);
+        if changed.keys().any(|sold| !matches!(sold, Sold::Plan(..))) {
+            all_used.extend(told_by_documents(context, &sha256).await?);
         }
         for used in all_used {
             for entry in changed.get(&used.sold).into_iter().flatten() {
@@ -133,7 +138,7 @@ async fn changes(
     Ok(found)
 }
 
-/// Every version of a plan or contract in a catalog.
+/// Every version of a plan, contract or tax rate in a catalog.
 fn sold_in(catalog: &Catalog) -> Vec<Sold> {
     let plans = catalog.plans.iter();
     let plans = plans.flat_map(|(id, own)| own.iter().map(move |plan| Sold::Plan(id.clone(), plan.version)));
@@ -141,7 +146,9 @@ fn sold_in(catalog: &Catalog) -> Vec<Sold> {
         .contracts
         .iter()
         .flat_map(|(id, own)| own.iter().map(move |contract| Sold::Contract(id.clone(), contract.version)));
-    plans.chain(contracts).collect()
+    let rates = catalog.tax_rates.iter();
+    let rates = rates.flat_map(|(id, own)| own.iter().map(move |rate| Sold::TaxRate(id.clone(), rate.version)));
+    plans.chain(contracts).chain(rates).collect()
 }
 
 /// The fields that are told one by one; none for an entry that is gone, which is told once.
@@ -163,6 +170,10 @@ impl Frozen {
             Sold::Contract(id, version) => {
                 let numbers = catalog.contracts.get(id).into_iter().flatten().map(|contract| contract.version);
                 ("contract", id.as_str(), *version, numbers.max())
+            }
+            Sold::TaxRate(id, version) => {
+                let numbers = catalog.tax_rates.get(id).into_iter().flatten().map(|rate| rate.version);
+                ("tax rate", id.as_str(), *version, numbers.max())
             }
         };
         let billed = match invoices {
@@ -186,6 +197,10 @@ impl Frozen {
             Section::Contract => (
                 format!("contract {id} version {version} {billed} and {what}"),
                 format!("{back}, and add version {next} with a later starts"),
+            ),
+            Section::TaxRate => (
+                format!("tax rate {id} version {version} {billed} and {what}"),
+                format!("{back}, and add version {next} with a later effective_from"),
             ),
             Section::Meter => (
                 format!("meter {} of {kind} {id} version {version}, which {billed}, {what}", entry.id),
@@ -256,8 +271,8 @@ async fn used_of(context: &JobContext, sha256: &str) -> anyhow::Result<Vec<Used>
     Ok(used)
 }
 
-/// The contracts of issued invoices that a catalog rated: their documents say them.
-async fn contracts_of(context: &JobContext, sha256: &str) -> anyhow::Result<Vec<Used>> {
+/// The contracts and tax rates of issued invoices that a catalog rated: their documents say them.
+async fn told_by_documents(context: &JobContext, sha256: &str) -> anyhow::Result<Vec<Used>> {
     let lake = &context.lake;
     let session = lake.empty_session()?;
     for table in [&INVOICE, &INVOICE_EVENT] {
@@ -274,9 +289,15 @@ async fn contracts_of(context: &JobContext, sha256: &str) -> anyhow::Result<Vec<
         let (numbers, documents) = (batch.column(0).as_string::<i32>(), batch.column(1).as_string::<i32>());
         for row in 0..batch.num_rows() {
             let body: Body = serde_json::from_str(documents.value(row)).context("invoice.document")?;
-            let contracts = body.lines.into_iter().filter_map(|line| line.contract);
-            let sold: BTreeSet<Sold> =
-                contracts.map(|contract| Sold::Contract(contract.contract_id, contract.version)).collect();
+            let sold: BTreeSet<Sold> = body
+                .lines
+                .into_iter()
+                .flat_map(|line| {
+                    let contract = line.contract.map(|one| Sold::Contract(one.contract_id, one.version));
+                    let tax = line.tax.map(|tax| Sold::TaxRate(tax.tax_rate_id, tax.version));
+                    contract.into_iter().chain(tax)
+                })
+                .collect();
             for sold in sold {
                 let invoice = numbers.value(row).to_owned();
                 let first = Used { sold: sold.clone(), invoice, invoices: 0 };

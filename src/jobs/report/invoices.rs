@@ -69,6 +69,13 @@ fn printed(event: &InvoiceEvent, document: &Document, profiles: &Profiles) -> an
         period_start: body.period_start,
         period_end: body.period_end,
         lines: body.lines.iter().map(|line| line_of(line, body.currency)).collect(),
+        before_tax: body
+            .lines
+            .iter()
+            .any(|line| line.tax.is_some())
+            .then(|| document.net_minor())
+            .flatten()
+            .map(|minor| Money { minor, currency: body.currency }),
         total: document.total(),
         shadows: body.shadows.iter().map(shadow_of).collect(),
         pin: body.pin.clone(),
@@ -107,13 +114,14 @@ fn line_of(line: &Line, currency: Currency) -> InvoiceLine {
     });
     InvoiceLine {
         line_number: line.line_number,
-        description: line.description.clone(),
+        description: line.description_with_tax(currency),
         span_start: line.span_start,
         span_end: line.span_end,
         quantity: line.quantity,
         billable: working.billable.clone(),
         unit: line.unit.clone(),
         unit_price: working.unit_price,
+        tax_percent: line.tax.as_ref().map(|tax| tax.percent),
         price_model: line.price_model.clone(),
         tiers: tiers.collect(),
         components: components.collect(),

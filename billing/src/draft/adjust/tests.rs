@@ -4,7 +4,8 @@ use proptest::prelude::*;
 use tollbook_schemas::period::Month;
 
 use super::*;
-use crate::draft::tests::{at, catalog, profiles, registry, usage};
+use crate::draft::tax::tests::catalog as taxed;
+use crate::draft::tests::{at, profiles, registry, usage};
 use crate::draft::{Otherwise, otherwise};
 
 /// Closes months one after the other, each with what was known then.
@@ -13,6 +14,8 @@ struct Program {
     issued: Vec<IssuedDocument>,
     adjust_months_max: Option<u32>,
     otherwise: Otherwise,
+    /// Tax rates.
+    rates: &'static str,
 }
 
 impl Program {
@@ -23,7 +26,7 @@ impl Program {
     }
 
     fn draft_as_of(&self, as_of: &str, month: &str, registry_text: &str, usage_text: &str) -> Drafted {
-        let (registry, mut catalog) = (registry(registry_text), catalog());
+        let (registry, mut catalog) = (registry(registry_text), taxed(self.rates));
         let (usage, profiles) = (usage(usage_text), profiles());
         catalog.issuers.values_mut().for_each(|issuer| issuer.adjust_months_max = self.adjust_months_max);
         let input = DraftInput {
@@ -211,6 +214,99 @@ fn what_comes_late_is_billed_by_the_next_documents() {
     }
 }
 
+/// The tax that documents billed for the months before one.
+fn tax_before(issued: &[IssuedDocument], month: &str) -> i64 {
+    let month: Month = month.parse().unwrap();
+    let lines = issued.iter().flat_map(|one| one.document.body.lines.iter().map(|line| (&one.document.body, line)));
+    let billed_for = |body: &Body, line: &Line| line.adjusts.as_ref().map_or(body.month, |adjusts| adjusts.month);
+    lines.filter(|(body, line)| billed_for(body, line) < month).map(|(_, line)| line.tax_minor()).sum()
+}
+
+/// One row: tax rates, calls of April when it was billed and as they are known in May, and May's documents: tax is adjusted as
+/// any line is, tax now less tax billed.
+#[test]
+fn tax_is_adjusted_with_what_it_is_of() {
+    let pro = "acme pro 2026-01-01.. UTC";
+    for (rates, then, now, expected) in [
+        // 49.20 × 0.19 = 9.348 was billed as 9.35; 49.50 × 0.19 = 9.405 is 9.41.
+        (
+            "vat 19",
+            12,
+            15,
+            "acme invoice 58.67 EUR: base 1 4900, calls 0 0, vat 49 931, calls@2026-04 3 30, vat@2026-04 0.3 6",
+        ),
+        (
+            "vat 19",
+            20,
+            13,
+            "acme invoice 58.31 EUR: base 1 4900, calls 0 0, vat 49 931 | \
+             acme credit_note of N1 -0.83 EUR: calls@2026-04 -7 -70, vat@2026-04 -0.7 -13",
+        ),
+        // The rate of then, whatever holds now.
+        (
+            r#"vat 19; vat 25 version=2 effective_from="2026-05-01T00:00:00Z""#,
+            10,
+            20,
+            "acme invoice 62.44 EUR: base 1 4900, calls 0 0, vat 49 1225, calls@2026-04 10 100, vat@2026-04 1 19",
+        ),
+        // What is contained is adjusted as well, and adds nothing.
+        (
+            r#"vat 19 mode="inclusive""#,
+            10,
+            20,
+            "acme invoice 50.00 EUR: base 1 4900, calls 0 0, vat 49 0, calls@2026-04 10 100, vat@2026-04 1 0",
+        ),
+        (
+            r#"vat 19 lines="per_line""#,
+            10,
+            20,
+            "acme invoice 59.50 EUR: base 1 4900, calls 0 0, base 49 931, calls 0 0, calls@2026-04 10 100, calls@2026-04 1 19",
+        ),
+    ] {
+        let mut program = Program { rates, ..Program::default() };
+        let calls = |count: u32| format!("acme calls production 2026-04-02T00:00 {count}");
+        program.close("2026-04", pro, &calls(then));
+        assert_eq!(program.close("2026-05", pro, &calls(now)), expected, "{rates}");
+        let of_april = tax_before(&program.issued, "2026-05");
+        let fresh = Program { rates, ..Program::default() }.draft("2026-04", pro, &calls(now));
+        let tax_now: i64 = fresh.documents.iter().flat_map(|one| &one.body.lines).map(Line::tax_minor).sum();
+        assert_eq!(of_april, tax_now, "{rates}");
+    }
+}
+
+/// Rates of a month that was billed are not changed by an edit of the catalog: what it would make is told, and billed by nothing.
+#[test]
+fn a_change_of_tax_rates_bills_no_past_month() {
+    let (pro, late) = ("acme pro 2026-01-01.. UTC", "acme calls production 2026-04-02T00:00 20");
+    for (then, now, words) in [
+        (
+            "",
+            "vat 19",
+            "2026-04! the tax rates of issuer berlin from 2026-01-01 00:00:00 UTC on changed since invoice N1",
+        ),
+        (
+            "vat 19",
+            "vat 20",
+            "2026-04! the tax rates of issuer berlin from 2026-01-01 00:00:00 UTC on changed since invoice N1",
+        ),
+        // What begins later is no matter.
+        (
+            "vat 19",
+            r#"vat 19; vat 20 version=2 effective_from="2026-05-01T00:00:00Z""#,
+            "calls@2026-04 20 100, vat@2026-04 1 19",
+        ),
+        ("", r#"vat 20 effective_from="2026-05-01T00:00:00Z""#, "vat 49 980, calls@2026-04 20 100"),
+    ] {
+        let mut program = Program { rates: then, ..Program::default() };
+        program.close("2026-04", pro, "");
+        program.rates = now;
+        // The sample's hash is that of its text.
+        program.otherwise = otherwise(&taxed(then), &taxed(now));
+        let may = told(&program.draft("2026-05", pro, late));
+        assert!(may.contains(words), "{then} to {now}: {may}");
+    }
+}
+
 /// A line says what it is the difference of, with the evidence of all days as they are now; the page's words name the
 /// month once, however often it was adjusted.
 #[test]
@@ -346,13 +442,16 @@ fn what_moved_to_an_invoice_that_is_there_is_not_billed_twice() {
 /// What a catalog makes otherwise of the past is told, and billed by nothing.
 #[test]
 fn a_change_of_the_catalog_bills_no_past_month() {
-    let then = catalog();
+    let then = taxed("");
     let mut now = then.clone();
     assert!(otherwise(&then, &now).is_empty());
     let berlin = IssuerId::parse("berlin").unwrap();
     now.issuers.get_mut(&berlin).unwrap().time_zone = tollbook_schemas::period::parse_zone("Europe/Paris").unwrap();
     let changed = otherwise(&then, &now);
-    assert_eq!(changed.into_values().collect::<Vec<_>>(), ["the time zone of issuer berlin changed"]);
+    assert_eq!(
+        changed.into_values().map(|changed| changed.what).collect::<Vec<_>>(),
+        ["the time zone of issuer berlin changed"]
+    );
     let mut now = then.clone();
     let product = tollbook_schemas::catalog::Product {
         name: "Maps".into(),
@@ -365,7 +464,7 @@ fn a_change_of_the_catalog_bills_no_past_month() {
     now.products.insert(tollbook_schemas::id::ProductId::parse("maps").unwrap(), product);
     let changed = otherwise(&then, &now);
     assert_eq!(
-        (changed.len(), changed.values().next().map(String::as_str)),
+        (changed.len(), changed.values().next().map(|changed| changed.what.as_str())),
         (2, Some("the products of the catalog take other requests"))
     );
 
@@ -401,9 +500,16 @@ proptest! {
         rows in prop::collection::vec((0..4_u32, 1..28_u32, 1..40_i64, 0..6_usize), 0..20),
         ends in prop::option::of(1..28_u32),
         known_end in 0..6_usize,
+        rates in prop::sample::select(vec![
+            "",
+            "vat 19",
+            r#"vat 19 mode="inclusive""#,
+            r#"vat 7.7 lines="per_line""#,
+            r#"vat 19; vat 16.5 version=2 effective_from="2026-03-17T00:00:00Z""#,
+        ]),
     ) {
         let months = ["2026-01", "2026-02", "2026-03", "2026-04", "2026-05", "2026-06"];
-        let mut program = Program::default();
+        let mut program = Program { rates, ..Program::default() };
         let known = |until: usize| {
             let rows = rows.iter().filter(|row| row.3 <= until);
             let rows: Vec<String> = rows
@@ -423,23 +529,26 @@ proptest! {
         program.close("2026-07", &registry_text, &usage_text);
         // What each month comes to, drafted as if nothing had been issued; lines of nothing on either side are the same.
         let mut expected: BTreeMap<(Month, String, String), (i64, String)> = BTreeMap::new();
+        let mut tax = 0;
         for month in months {
-            for document in Program::default().draft(month, &registry_text, &usage_text).documents {
+            for document in (Program { rates, ..Program::default() }).draft(month, &registry_text, &usage_text).documents {
                 for line in &document.body.lines {
-                    let key = (document.body.month, line.subscription_id.to_string(), line.price_id.to_string());
+                    let key = (document.body.month, line.subscription_id.to_string(), format!("{} {}", line.plan_id, line.price_id));
                     expected.insert(key, (line.amount_minor, line.quantity.to_string()));
+                    tax += line.tax_minor();
                 }
             }
         }
         let billed = Billed::fold(&program.issued, None).unwrap();
         let mut found = BTreeMap::new();
+        prop_assert_eq!(tax_before(&program.issued, "2026-07"), tax, "tax of all documents is tax of all months");
         for (_, slot) in billed.slots() {
             let month = slot.invoice.document.body.month;
             if month.to_string() == "2026-07" {
                 continue;
             }
-            for (subscription_id, price_id, amount, quantity) in slot.figures() {
-                found.insert((month, subscription_id.to_string(), price_id.to_string()), (amount, quantity.to_string()));
+            for (subscription_id, plan_id, price_id, amount, quantity) in slot.figures() {
+                found.insert((month, subscription_id.to_string(), format!("{plan_id} {price_id}")), (amount, quantity.to_string()));
             }
         }
         expected.retain(|_, figures| *figures != (0, "0".to_owned()));

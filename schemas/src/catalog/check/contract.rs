@@ -3,6 +3,7 @@
 
 use chrono::{DateTime, Months, Utc};
 
+use super::plan::tax_code;
 use super::{Checking, listing};
 use crate::catalog::contract::{ContractMinimum, ContractVersion, MINIMUM_PRICE};
 use crate::catalog::{PlanVersion, Price};
@@ -219,8 +220,9 @@ fn minimum(node: &Node, path: &str, reading: &mut Reading) -> Option<ContractMin
     let mut table = Table::of(node, path, reading)?;
     let description = table.required(reading, "description", whose, Table::text);
     let amount = table.required(reading, "amount", whose, Table::above_zero);
+    let tax_code = table.optional(reading, "tax_code", tax_code);
     table.finish(reading);
-    Some(ContractMinimum { description: description?, amount: amount? })
+    Some(ContractMinimum { description: description?, amount: amount?, tax_code: tax_code? })
 }
 
 /// The end of a term in calendar months of a zone: the begin of the same day of a later month, or of its last day where it

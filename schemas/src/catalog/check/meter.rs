@@ -293,7 +293,7 @@ fn exclusions(node: &Node, path: &str, reading: &mut Reading) -> Option<Vec<Excl
     Some(rules)
 }
 
-fn flag(node: &Node, path: &str, reading: &mut Reading) -> Option<bool> {
+pub(super) fn flag(node: &Node, path: &str, reading: &mut Reading) -> Option<bool> {
     match node.value {
         Value::Flag(flag) => Some(flag),
         _ => {

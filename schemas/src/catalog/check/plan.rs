@@ -14,7 +14,7 @@ use crate::price::read::{Reading, Table};
 use crate::price::tariff::{MODELS, tariff};
 
 /// One word of several; what it is without it where it is not there, or wrong.
-fn word<T: Default>(
+pub(super) fn word<T: Default>(
     table: &mut Table<'_>,
     key: &'static str,
     parse: fn(&str) -> Option<T>,
@@ -33,6 +33,18 @@ fn word<T: Default>(
         reading.flaw(at, &path, what, mend);
         T::default()
     })
+}
+
+/// What something is for tax.
+pub(super) fn tax_code(node: &Node, path: &str, reading: &mut Reading) -> Option<String> {
+    let code = Table::text(node, path, reading)?;
+    let is_code = !code.is_empty() && code.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
+    if !is_code || code.len() > 64 {
+        let what = "tax_code must be 1 to 64 letters, digits, '_', '.' or '-'";
+        reading.flaw(node.at.clone(), path, what, "write such as \"txcd_10103001\"");
+        return None;
+    }
+    Some(code)
 }
 
 impl Checking {
@@ -174,16 +186,7 @@ impl Checking {
             None => Some(None),
             Some(text) => self.reference(text, meter_at, ("meter", "price.meter"), MeterId::parse, reading).map(Some),
         });
-        let tax_code = table.optional(reading, "tax_code", |node, path, reading| {
-            let code = Table::text(node, path, reading)?;
-            let is_code = !code.is_empty() && code.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
-            if !is_code || code.len() > 64 {
-                let what = "tax_code must be 1 to 64 letters, digits, '_', '.' or '-'";
-                reading.flaw(node.at.clone(), path, what, "write such as \"txcd_10103001\"");
-                return None;
-            }
-            Some(code)
-        });
+        let tax_code = table.optional(reading, "tax_code", tax_code);
         let tariff = tariff(&mut table, reading);
         table.finish(reading);
         if let Some(tariff) = &tariff {

@@ -5,9 +5,10 @@
 //! out. Tiers and cells count from 1.
 
 use crate::catalog::contract::ContractMinimum;
+use crate::catalog::tax::{TaxMode, TaxPerLine};
 use crate::catalog::{
     Aggregation, ContractVersion, Exclusion, Issuer, Meter, PlanVersion, Price, Product, Quota, RateLimit, Rule,
-    Sandbox,
+    Sandbox, TaxRateVersion,
 };
 use crate::exact::Direction;
 use crate::period::cadence::{Anchor, Cadence, Length};
@@ -209,12 +210,49 @@ pub(super) fn contract(contract: &ContractVersion) -> Fields {
     fields.put(&["starts"], print_instant(*starts));
     fields.put_some(&["ends"], ends.map(print_instant));
     fields.put_some(&["discount_percent"], discount_percent.as_ref());
-    if let Some(ContractMinimum { description, amount }) = minimum {
+    if let Some(ContractMinimum { description, amount, tax_code }) = minimum {
         fields.put(&["minimum", "description"], description);
         fields.put(&["minimum", "amount"], amount);
+        fields.put_some(&["minimum", "tax_code"], tax_code.as_ref());
     }
     for price in prices {
         fields.put_all(&["price", price.price_id.as_str()], price_fields(price));
+    }
+    fields
+}
+
+pub(super) fn tax_rate(rate: &TaxRateVersion) -> Fields {
+    // The number tells which one it is, and is no field of it.
+    let TaxRateVersion {
+        version: _,
+        effective_from,
+        issuer,
+        description,
+        percent,
+        mode,
+        lines,
+        tax_codes,
+        countries,
+        customer_tax_id,
+    } = rate;
+    let mut fields = Fields::default();
+    fields.put(&["effective_from"], print_instant(*effective_from));
+    fields.put(&["issuer"], issuer);
+    fields.put(&["description"], description);
+    fields.put(&["percent"], percent);
+    if *mode != TaxMode::default() {
+        fields.put(&["mode"], mode.as_str());
+    }
+    if *lines != TaxPerLine::default() {
+        fields.put(&["lines"], lines.as_str());
+    }
+    for (key, words) in [("tax_codes", tax_codes), ("countries", countries)] {
+        if !words.is_empty() {
+            fields.put(&[key], words.iter().cloned().collect::<Vec<_>>().join(", "));
+        }
+    }
+    if *customer_tax_id {
+        fields.put(&["customer_tax_id"], customer_tax_id);
     }
     fields
 }

@@ -1,8 +1,9 @@
-//! What may not change: a version of a plan, or of a contract, that an issued invoice was rated with.
+//! What may not change: a version of a plan, of a contract, or of a tax rate, that an issued invoice was rated with.
 //!
 //! - Its prices (all of them, their words and order too, because an invoice prints them), `effective_from`, issuer and
 //!   currency. Its name is printed nowhere and may change. Of a contract
 //!   version it is the same: all but its name.
+//! - All of a version of a tax rate.
 //! - What its meters count: everything of a meter but its name. A meter has no versions, so a changed filter would be a
 //!   changed price of every version that uses it, in the past too: usage of old periods is computed anew with it, and
 //!   late usage is billed as a difference to that. So it is an error, like a changed price.
@@ -13,8 +14,8 @@
 use std::collections::BTreeSet;
 
 use super::{Change, EntryChange, Section, entry, fields};
-use crate::catalog::{Catalog, ContractVersion, Meter, PlanVersion, Price};
-use crate::id::{ContractId, MeterId, PlanId, ProductId};
+use crate::catalog::{Catalog, ContractVersion, Meter, PlanVersion, Price, TaxRateVersion};
+use crate::id::{ContractId, MeterId, PlanId, ProductId, TaxRateId};
 
 /// What is different between a plan version as it was billed and as it is now: the version, its meters, the products of
 /// these. Nothing where `then` does not have the version.
@@ -37,6 +38,17 @@ pub fn broken_contract(then: &Catalog, now: &Catalog, contract: &ContractId, ver
     let Some(billed) = of(then) else { return Vec::new() };
     let changed = entry(Section::Contract, contract, (Some(&billed), of(now).as_ref()), fields::contract);
     with_meters((then, now), changed, version, &billed.prices)
+}
+
+/// As [`broken`], of a version of a tax rate.
+#[must_use]
+pub fn broken_tax_rate(then: &Catalog, now: &Catalog, tax_rate: &TaxRateId, version: u32) -> Vec<EntryChange> {
+    let of = |catalog: &'_ Catalog| -> Option<TaxRateVersion> {
+        catalog.tax_rates.get(tax_rate)?.iter().find(|other| other.version == version).cloned()
+    };
+    let Some(billed) = of(then) else { return Vec::new() };
+    let changed = entry(Section::TaxRate, tax_rate, (Some(&billed), of(now).as_ref()), fields::tax_rate);
+    changed.map(|change| EntryChange { version: Some(version), ..change }).into_iter().collect()
 }
 
 /// What changed of a version, and of the meters of its prices and their products.

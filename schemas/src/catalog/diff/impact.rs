@@ -89,7 +89,13 @@ fn first_of(
         .map(|version| version.effective_from)
         .chain(issued_from)
         .chain(signed.flat_map(|contract| [Some(contract.signed_at), contract.ended_at]).flatten())
-        .chain(terms.flat_map(|version| [Some(version.starts), version.ends]).flatten());
+        .chain(terms.flat_map(|version| [Some(version.starts), version.ends]).flatten())
+        .chain(
+            [old, new]
+                .into_iter()
+                .flat_map(|catalog| catalog.tax_rates.values().flatten())
+                .map(|rate| rate.effective_from),
+        );
     let last = bounds.max().map_or(open_from, |last| last.max(open_from));
     let until = last.checked_add_days(Days::new(PERIOD_DAYS_MAX)).ok_or(PeriodError::OutOfRange)?;
     // As either catalog has the periods: they may differ in that too.
@@ -149,7 +155,7 @@ fn why_contract(
     }
 }
 
-/// What is different of a plan in a period.
+/// What is different of a plan in a period; tax is that of its end.
 fn why(old: &Catalog, new: &Catalog, plan: &PlanId, period: Period) -> Vec<String> {
     let mut because = Vec::new();
     let at = period.start;
@@ -173,6 +179,9 @@ fn why(old: &Catalog, new: &Catalog, plan: &PlanId, period: Period) -> Vec<Strin
     for id in versions.iter().map(|version| &version.issuer).collect::<BTreeSet<_>>() {
         let changed = entry(Section::Issuer, id, (old.issuer_at(id, last), new.issuer_at(id, last)), fields::issuer);
         because.extend(changed.map(|_| format!("issuer {id} changes")));
+        if old.tax_rates_before(id, period.end).ne(new.tax_rates_before(id, period.end)) {
+            because.push(format!("tax rates of issuer {id} change"));
+        }
     }
     let prices = versions.iter().flat_map(|version| &version.prices);
     let meters: BTreeSet<_> = prices.filter_map(|price| price.meter.as_ref()).collect();

@@ -46,6 +46,9 @@ pub(super) fn print_explained(explained: &explain::Explained, json: bool) {
     if let Some(contract) = &line.contract {
         data(&format!("by contract {} version {}", contract.contract_id, contract.version));
     }
+    if let Some(tax) = &line.tax {
+        data(&format!("by tax rate {} version {}, {} %", tax.tax_rate_id, tax.version, tax.percent));
+    }
     if let Some(by_hand) = &line.by_hand {
         data(&format!("made by {}: {}", by_hand.actor, by_hand.reason));
     }

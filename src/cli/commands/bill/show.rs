@@ -43,7 +43,7 @@ pub(super) async fn run(context: &JobContext, name: &str, json: bool) -> anyhow:
     let lines = body.lines.iter().map(|line| {
         vec![
             line.line_number.to_string(),
-            line.description.clone(),
+            line.description_with_tax(body.currency),
             line.quantity.to_string(),
             line.unit.clone().unwrap_or_default(),
             line.price_model.clone(),
@@ -53,6 +53,10 @@ pub(super) async fn run(context: &JobContext, name: &str, json: bool) -> anyhow:
     });
     let headings = ["line", "description", "quantity", "unit", "model", "amount", "line id"];
     data(&table(&headings, &lines.collect::<Vec<_>>()));
+    let net = shown.document.net_minor().filter(|net| *net != body.total_minor);
+    if let Some(minor) = net {
+        data(&format!("before tax {}", Money { minor, currency: body.currency }));
+    }
     data(&format!("total {}", shown.document.total()));
     for line in &body.lines {
         let computed = how_computed_rows(line, body.currency);

@@ -8,18 +8,19 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema};
-use datafusion::common::ScalarValue;
 use datafusion::datasource::MemTable;
 use datafusion::execution::context::SessionContext;
 use tollbook_lake::Lake;
+use tollbook_schemas::period::Period;
 use tollbook_schemas::pin::Pin;
 use tollbook_schemas::tables::derived::ID_INDEX;
 
 use crate::error::AggregateError;
-use crate::id_index::{REQUEST_ID_SQL, fill_index, request_hash_sql, row_hash};
+use crate::id_index::{REQUEST_ID_SQL, fill_index, is_among, repeated, request_hash_sql, row_hash};
+use crate::touched::{days_of, hours_of, in_ranges};
 
 /// Registers `ranked` (source, partition, offset, index, arrival) for the rows of `access_log` that meet a condition,
-/// which must select whole hours; `days` are the values of `event_date` that they lie in, all where it is `None`.
+/// which must select whole hours; `within` has those hours, all where it is `None`.
 ///
 /// # Errors
 /// [`AggregateError`].
@@ -28,32 +29,29 @@ pub(crate) async fn register(
     context: &SessionContext,
     pin: &Pin,
     condition: &str,
-    days: Option<&[ScalarValue]>,
+    within: Option<&[Period]>,
 ) -> Result<(), AggregateError> {
     // What the index does not know would count as often as it was delivered.
     fill_index(lake, pin).await?;
     context.register_udf(row_hash());
-    lake.register(context, &ID_INDEX, days).await?;
-    let sql = "select request_hash from id_index group by request_hash having count(*) > 1";
-    let repeated: Vec<RecordBatch> =
-        lake.query(context, sql).await?.into_iter().filter(|batch| batch.num_rows() > 0).collect();
-    let ranked = match repeated.first().map(RecordBatch::schema) {
-        None => Vec::new(),
-        Some(schema) => {
-            context.register_table("repeated", Arc::new(MemTable::try_new(schema, vec![repeated])?))?;
-            let sql = format!(
-                "select source, kafka_partition, kafka_offset, record_index,
-                   row_number() over (
-                     partition by gateway, {REQUEST_ID_SQL}, date_trunc('hour', occurred_at)
-                     order by source, kafka_partition, kafka_offset, record_index) as arrival
-                 from access_log
-                 where {condition} and {} in (select request_hash from repeated)",
-                request_hash_sql()
-            );
-            let ranked = lake.query(context, &sql).await?;
-            context.deregister_table("repeated")?;
-            ranked
-        }
+    let days = within.map(|ranges| days_of(&hours_of(ranges)));
+    lake.register(context, &ID_INDEX, days.as_deref()).await?;
+    let hours = within.map_or_else(|| "true".to_owned(), |ranges| in_ranges("hour", ranges));
+    let repeated = repeated(lake, context, &hours).await?;
+    let ranked = if repeated.is_empty() {
+        Vec::new()
+    } else {
+        context.register_udf(is_among("is_repeated", Arc::new(repeated)));
+        let sql = format!(
+            "select source, kafka_partition, kafka_offset, record_index,
+               row_number() over (
+                 partition by gateway, {REQUEST_ID_SQL}, date_trunc('hour', occurred_at)
+                 order by source, kafka_partition, kafka_offset, record_index) as arrival
+             from access_log
+             where {condition} and is_repeated({})",
+            request_hash_sql()
+        );
+        lake.query(context, &sql).await?
     };
     let schema = Arc::new(Schema::new(vec![
         Field::new("ranked_source", DataType::Utf8, true),

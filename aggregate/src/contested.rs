@@ -11,6 +11,7 @@
 //! - A correction of nothing that was delivered counts as nothing and is listed; the request may still come.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use arrow::array::{AsArray as _, RecordBatch};
 use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
@@ -26,7 +27,8 @@ use tollbook_schemas::tables::{Row, access_log, batch_of};
 use crate::error::AggregateError;
 use crate::exact::text_at;
 use crate::frontier::frontier;
-use crate::id_index::{CONTENT_SQL, REQUEST_ID_SQL, request_hash_sql, row_hash};
+use crate::id_index::{CONTENT_SQL, Candidates, REQUEST_ID_SQL, is_among, request_hash_sql, row_hash};
+use crate::touched::{days_of, in_ranges, ranges};
 
 /// (gateway, event id).
 pub(crate) type RequestId = (String, String);
@@ -107,33 +109,31 @@ pub(crate) fn decide(deliveries: &[Delivery]) -> Verdict {
     Verdict { counted, superseded, reasons, hours, deliveries: deliveries.len() }
 }
 
-/// Reads the deliveries of candidates from the rows that meet `condition`, and decides; only ids that are contested.
-///
-/// `candidates` has the columns `request_hash` and `hour`, as [`crate::id_index::candidates`] gives them; the session
-/// has `access_log` and `row_hash`.
+/// Reads the deliveries of candidates that were known at a pin, and decides; only ids that are contested.
 ///
 /// # Errors
 /// [`AggregateError`].
 pub(crate) async fn decide_candidates(
     lake: &Lake,
-    context: &SessionContext,
-    candidates: Vec<RecordBatch>,
-    condition: &str,
+    candidates: Candidates,
+    pin: &Pin,
 ) -> Result<BTreeMap<RequestId, Verdict>, AggregateError> {
-    let Some(schema) = candidates.first().map(RecordBatch::schema) else { return Ok(BTreeMap::new()) };
-    context.register_table("candidate", std::sync::Arc::new(MemTable::try_new(schema, vec![candidates])?))?;
+    let Candidates { hashes, hours } = candidates;
+    if hashes.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let context = lake.empty_session()?;
+    context.register_udf(row_hash());
+    context.register_udf(is_among("is_candidate", Arc::new(hashes)));
+    lake.register(&context, &access_log::TABLE, Some(&days_of(&hours))).await?;
     let sql = format!(
-        "with days as (select distinct event_date as day from candidate),
-         hashes as (select distinct request_hash from candidate)
-         select {}
-         from access_log
-         where {condition} and event_date in (select day from days) and {} in (select request_hash from hashes)",
+        "select {} from access_log where {} and {} and is_candidate({})",
         delivery_sql(),
+        pin_condition(pin),
+        in_ranges("occurred_at", &ranges(hours)),
         request_hash_sql()
     );
-    let decided = decide_all(&lake.query(context, &sql).await?)?;
-    context.deregister_table("candidate")?;
-    Ok(decided)
+    decide_all(&lake.query(&context, &sql).await?)
 }
 
 /// What [`delivery_of`] reads.
@@ -221,7 +221,7 @@ pub(crate) fn rows_of_verdict((gateway, event_id): &RequestId, verdict: &Verdict
 pub(crate) fn register(context: &SessionContext, rows: &[Row]) -> Result<(), AggregateError> {
     let schema = CONTESTED_REQUEST.arrow_schema();
     let batches = if rows.is_empty() { Vec::new() } else { vec![batch_of(&CONTESTED_REQUEST, rows)?] };
-    context.register_table("contested", std::sync::Arc::new(MemTable::try_new(schema, vec![batches])?))?;
+    context.register_table("contested", Arc::new(MemTable::try_new(schema, vec![batches])?))?;
     Ok(())
 }
 

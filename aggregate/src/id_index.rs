@@ -5,18 +5,29 @@
 //! share a hash. A request so counts once however late it comes again, with no window (I2), and a refresh reads this
 //! small table instead of history.
 //!
+//! Looking for new ids among all that were ever seen is the one thing in a refresh that follows the length of history:
+//! eight bytes a request are read and looked up in a set ([`candidates`]; benches/README.md has it apart). Where all ids are searched, hashes are
+//! sorted, which is several times faster than grouping by them, in spans of bounded size: files of the index are
+//! sorted, so that each span reads its own pages.
+//!
 //! The index has its own frontier and is filled in steps of bounded size, each one commit; a crash leaves a shorter
 //! index, which the next run continues. It may be ahead of a reader's pin: candidates only become more.
 
-use std::hash::Hasher as _;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
-use arrow::array::{Array as _, ArrayRef, AsArray as _, Int64Array, RecordBatch};
+use arrow::array::{Array as _, ArrayRef, AsArray as _, BooleanArray, Int64Array, RecordBatch};
+use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::{DataType, Int32Type, Int64Type, TimestampMicrosecondType};
 use datafusion::common::DataFusionError;
+use datafusion::common::cast::as_int64_array;
 use datafusion::execution::context::SessionContext;
-use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
-use tollbook_lake::{Lake, Outcome, pin_condition};
+use datafusion::logical_expr::{
+    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, create_udf,
+};
+use tollbook_lake::{Lake, Outcome, pin_condition, since_condition};
 use tollbook_schemas::pin::Pin;
 use tollbook_schemas::source::Source;
 use tollbook_schemas::tables::access_log;
@@ -26,10 +37,11 @@ use twox_hash::XxHash64;
 use crate::error::AggregateError;
 use crate::exact::text_at;
 use crate::frontier::{declared, frontier, steps};
+use crate::touched::{Hour, hours_at};
 
 /// Offsets that one step of filling takes: what bounds its memory.
 const STEP_OFFSETS_MAX: i64 = 2_000_000;
-/// Index rows that one search groups at once.
+/// Hashes that one search holds at once.
 const SEARCH_ROWS_MAX: i64 = 4_000_000;
 const ATTEMPTS_MAX: usize = 5;
 
@@ -158,10 +170,9 @@ pub(crate) async fn fill_index(lake: &Lake, pin: &Pin) -> Result<i64, AggregateE
         let sql = format!(
             "select {} as request_hash, date_trunc('hour', occurred_at) as hour,
                row_hash({CONTENT_SQL}) as content_hash, kind <> 'request' as is_correction, event_date
-             from access_log where {} and not {} order by event_date, request_hash",
+             from access_log where {} order by event_date, request_hash",
             request_hash_sql(),
-            pin_condition(&next),
-            pin_condition(&known)
+            since_condition(&known, &next)
         );
         let batches = lake.query(&context, &sql).await?;
         let batches = batches.iter().map(|batch| declared(&ID_INDEX, batch)).collect::<Result<Vec<_>, _>>()?;
@@ -183,11 +194,18 @@ pub(crate) async fn fill_index(lake: &Lake, pin: &Pin) -> Result<i64, AggregateE
 /// The first offset with a row of each partition that `known` does not know: a topic may begin at any offset.
 async fn first_offsets(lake: &Lake, context: &SessionContext, known: &Pin, goal: &Pin) -> Result<Pin, AggregateError> {
     let mut first = Pin::new();
-    if goal.iter().all(|(source, partition, _)| known.next_offset(source, partition).is_some()) {
+    let mut unknown = Pin::new();
+    for (source, partition, next) in goal.iter().filter(|(source, of, _)| known.next_offset(source, *of).is_none()) {
+        unknown.set(source.clone(), partition, next);
+    }
+    if unknown.iter().next().is_none() {
         return Ok(first);
     }
-    let sql = "select source, kafka_partition, min(kafka_offset) from access_log group by source, kafka_partition";
-    for batch in lake.query(context, sql).await? {
+    let sql = format!(
+        "select source, kafka_partition, min(kafka_offset) from access_log where {} group by source, kafka_partition",
+        pin_condition(&unknown)
+    );
+    for batch in lake.query(context, &sql).await? {
         for row in 0..batch.num_rows() {
             let source = text_at(batch.column(0), row).unwrap_or_default().to_owned();
             let source = Source::parse(source)
@@ -219,8 +237,52 @@ fn next_step(known: &Pin, goal: &Pin, first: &Pin) -> Option<Pin> {
     moves.then_some(next)
 }
 
-/// The hashes among the rows of `new_rows` (an SQL condition over `access_log`; all rows where it is `None`) under
-/// which the index knows more than one hour, more than one content, or a correction; each with its hours.
+/// A hasher of what is a hash already.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        // Only `write_i64` is ever asked; this is right for whatever else.
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_i64(&mut self, hash: i64) {
+        self.0 = hash.cast_unsigned();
+    }
+}
+
+/// Hashes of ids.
+pub type Hashes = HashSet<i64, BuildHasherDefault<AsItIs>>;
+
+/// `name(hash)`: whether a hash is one of these, to be registered with a session.
+pub(crate) fn is_among(name: &str, hashes: Arc<Hashes>) -> ScalarUDF {
+    let look = move |arguments: &[ColumnarValue]| {
+        let arrays = ColumnarValue::values_to_arrays(arguments)?;
+        let asked = as_int64_array(&arrays[0])?.values();
+        let found = BooleanBuffer::collect_bool(asked.len(), |at| hashes.contains(&asked[at]));
+        Ok(ColumnarValue::Array(Arc::new(BooleanArray::new(found, None))))
+    };
+    create_udf(name, vec![DataType::Int64], DataType::Boolean, Volatility::Immutable, Arc::new(look))
+}
+
+/// Ids whose deliveries may contradict each other.
+#[derive(Debug, Clone, Default)]
+pub struct Candidates {
+    /// Their hashes.
+    pub hashes: Hashes,
+    /// The hours in which they were delivered.
+    pub hours: BTreeSet<Hour>,
+}
+
+/// The hashes among the rows of `new_rows` (an SQL condition over `access_log`, which the session has; all rows where
+/// it is `None`) under which the index knows more than one hour, more than one content, or a correction.
 ///
 /// # Errors
 /// [`AggregateError`].
@@ -228,41 +290,157 @@ pub(crate) async fn candidates(
     lake: &Lake,
     context: &SessionContext,
     new_rows: Option<&str>,
-) -> Result<Vec<RecordBatch>, AggregateError> {
+) -> Result<Candidates, AggregateError> {
     lake.register(context, &ID_INDEX, None).await?;
-    let buckets = {
-        let rows = lake.query(context, "select count(*) from id_index").await?;
-        let rows = rows.first().map_or(0, |batch| batch.column(0).as_primitive::<Int64Type>().value(0));
-        rows / SEARCH_ROWS_MAX + 1
+    let mut candidates = Candidates::default();
+    let hash = request_hash_sql();
+    let spans = match new_rows {
+        None => spans_of(lake, context, "id_index", "true").await?,
+        Some(condition) => spans_of(lake, context, "access_log", condition).await?,
     };
-    let mut found = Vec::new();
-    for bucket in 0..buckets {
-        // The low bits are as random as any; `%` keeps the sign.
-        let bucket = |column: &str| format!("({column} % {buckets} + {buckets}) % {buckets} = {bucket}");
-        let new = match new_rows {
-            None => String::new(),
+    for span in 0..spans {
+        let within = within_span("request_hash", span, spans);
+        let asked = match new_rows {
+            None => {
+                let mut asked = repeated_of(hashes_of(lake, context, "request_hash", "id_index", &within).await?);
+                let corrected = format!("is_correction and {within}");
+                asked.extend(hashes_of(lake, context, "request_hash", "id_index", &corrected).await?);
+                asked
+            }
             Some(condition) => {
-                let hash = request_hash_sql();
-                format!(" and request_hash in (select {hash} from access_log where {condition} and {})", bucket(&hash))
+                let condition = format!("{condition} and {}", within_span(&hash, span, spans));
+                hashes_of(lake, context, &hash, "access_log", &condition).await?.into_iter().collect()
             }
         };
-        let sql = format!(
-            "with candidate as (
-               select request_hash from id_index where {}{new}
-               group by request_hash
-               having min(hour) <> max(hour) or min(content_hash) <> max(content_hash) or bool_or(is_correction))
-             select distinct i.request_hash, i.hour, i.event_date
-             from id_index i join candidate c on i.request_hash = c.request_hash",
-            bucket("request_hash")
-        );
-        found.extend(lake.query(context, &sql).await?.into_iter().filter(|batch| batch.num_rows() > 0));
+        if !asked.is_empty() {
+            look_up(lake, context, asked, &within, &mut candidates).await?;
+        }
+    }
+    Ok(candidates)
+}
+
+/// How many spans the hashes of a table's rows are searched in.
+async fn spans_of(lake: &Lake, context: &SessionContext, table: &str, condition: &str) -> Result<i64, AggregateError> {
+    let counted = lake.query(context, &format!("select count(*) from {table} where {condition}")).await?;
+    let rows = counted.first().map_or(0, |batch| batch.column(0).as_primitive::<Int64Type>().value(0));
+    Ok(rows / SEARCH_ROWS_MAX + 1)
+}
+
+/// The condition that a hash lies in one of so many spans of equal width.
+fn within_span(column: &str, span: i64, spans: i64) -> String {
+    let start = |span: i64| i128::from(i64::MIN) + (1_i128 << 64) * i128::from(span) / i128::from(spans);
+    match (span == 0, span + 1 >= spans) {
+        (true, true) => "true".to_owned(),
+        // The least number of all cannot be written as a literal.
+        (true, false) => format!("{column} < {}", start(span + 1)),
+        (false, true) => format!("{column} >= {}", start(span)),
+        (false, false) => format!("({column} >= {} and {column} < {})", start(span), start(span + 1)),
+    }
+}
+
+async fn hashes_of(
+    lake: &Lake,
+    context: &SessionContext,
+    hash: &str,
+    table: &str,
+    condition: &str,
+) -> Result<Vec<i64>, AggregateError> {
+    let mut hashes = Vec::new();
+    for batch in lake.query(context, &format!("select {hash} from {table} where {condition}")).await? {
+        hashes.extend_from_slice(batch.column(0).as_primitive::<Int64Type>().values());
+    }
+    Ok(hashes)
+}
+
+/// Those that are there more than once.
+fn repeated_of(mut hashes: Vec<i64>) -> Hashes {
+    hashes.sort_unstable();
+    hashes.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect()
+}
+
+/// The hashes that the index of a session has more than once among its rows that meet a condition.
+///
+/// # Errors
+/// [`AggregateError`].
+pub(crate) async fn repeated(lake: &Lake, context: &SessionContext, condition: &str) -> Result<Hashes, AggregateError> {
+    let spans = spans_of(lake, context, "id_index", condition).await?;
+    let mut found = Hashes::default();
+    for span in 0..spans {
+        let condition = format!("{condition} and {}", within_span("request_hash", span, spans));
+        found.extend(repeated_of(hashes_of(lake, context, "request_hash", "id_index", &condition).await?));
     }
     Ok(found)
+}
+
+/// Adds those of some hashes that are candidates.
+async fn look_up(
+    lake: &Lake,
+    context: &SessionContext,
+    asked: Hashes,
+    within: &str,
+    candidates: &mut Candidates,
+) -> Result<(), AggregateError> {
+    struct Seen {
+        hour: Hour,
+        content: i64,
+        is_candidate: bool,
+    }
+    context.register_udf(is_among("is_asked", Arc::new(asked)));
+    let sql = format!(
+        "select request_hash, hour, content_hash, is_correction from id_index where {within} and is_asked(request_hash)"
+    );
+    let mut seen: HashMap<i64, Seen, BuildHasherDefault<AsItIs>> = HashMap::default();
+    for batch in lake.query(context, &sql).await? {
+        let (hashes, contents) =
+            (batch.column(0).as_primitive::<Int64Type>(), batch.column(2).as_primitive::<Int64Type>());
+        let corrections = batch.column(3).as_boolean();
+        for (row, hour) in hours_at(&batch, 1)?.into_iter().enumerate() {
+            let (content, is_correction) = (contents.value(row), corrections.value(row));
+            match seen.entry(hashes.value(row)) {
+                Entry::Vacant(entry) => {
+                    entry.insert(Seen { hour, content, is_candidate: is_correction });
+                }
+                Entry::Occupied(mut entry) => {
+                    let first = entry.get_mut();
+                    if first.hour != hour {
+                        candidates.hours.insert(hour);
+                    }
+                    first.is_candidate |= first.hour != hour || first.content != content || is_correction;
+                }
+            }
+        }
+    }
+    for (hash, seen) in seen.into_iter().filter(|(_, seen)| seen.is_candidate) {
+        candidates.hashes.insert(hash);
+        candidates.hours.insert(seen.hour);
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_spans_of_hashes_have_no_gap_and_no_overlap() {
+        for (spans, wanted) in [
+            (1, &["true"][..]),
+            (2, &["h < 0", "h >= 0"]),
+            (
+                4,
+                &[
+                    "h < -4611686018427387904",
+                    "(h >= -4611686018427387904 and h < 0)",
+                    "(h >= 0 and h < 4611686018427387904)",
+                    "h >= 4611686018427387904",
+                ],
+            ),
+        ] {
+            let found: Vec<String> = (0..spans).map(|span| within_span("h", span, spans)).collect();
+            assert_eq!(found, wanted);
+        }
+        assert_eq!(repeated_of(vec![3, 1, 3, 2, 1, 3, i64::MIN]), [1, 3].into_iter().collect());
+    }
 
     #[test]
     fn the_index_is_filled_in_bounded_steps_from_where_a_partition_begins() {

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use arrow::array::{AsArray as _, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, TimestampMicrosecondType};
-use chrono::{DateTime, DurationRound as _, TimeDelta, Utc};
+use chrono::{DateTime, DurationRound as _, NaiveDate, TimeDelta, Utc};
+use datafusion::common::ScalarValue;
 use datafusion::datasource::MemTable;
 use datafusion::execution::context::SessionContext;
 use tollbook_lake::Lake;
@@ -52,9 +53,31 @@ pub(crate) async fn hours_of_rows(
     Ok(hours)
 }
 
-fn hours_at(batch: &RecordBatch, column: usize) -> Result<Vec<Hour>, PeriodError> {
+/// Hours of a column.
+pub(crate) fn hours_at(batch: &RecordBatch, column: usize) -> Result<Vec<Hour>, PeriodError> {
     let micros = batch.column(column).as_primitive::<TimestampMicrosecondType>();
     micros.values().iter().map(|at| DateTime::from_timestamp_micros(*at).ok_or(PeriodError::OutOfRange)).collect()
+}
+
+/// The days of some hours, as values of a partition column.
+pub(crate) fn days_of<'a>(hours: impl IntoIterator<Item = &'a Hour>) -> Vec<ScalarValue> {
+    let days: BTreeSet<NaiveDate> = hours.into_iter().map(DateTime::date_naive).collect();
+    let epoch = DateTime::UNIX_EPOCH.date_naive();
+    let date = |day: NaiveDate| i32::try_from(day.signed_duration_since(epoch).num_days()).ok();
+    days.into_iter().map(|day| ScalarValue::Date32(date(day))).collect()
+}
+
+/// The hours of some ranges.
+pub(crate) fn hours_of(ranges: &[Period]) -> Vec<Hour> {
+    let mut hours = Vec::new();
+    for range in ranges {
+        let mut hour = range.start;
+        while hour < range.end {
+            hours.push(hour);
+            hour += AN_HOUR;
+        }
+    }
+    hours
 }
 
 /// Ranges of consecutive hours.
@@ -69,6 +92,10 @@ pub(crate) fn ranges(hours: impl IntoIterator<Item = Hour>) -> Vec<Period> {
     ranges
 }
 
+fn in_span(column: &str, span: Period) -> String {
+    format!("({column} >= {} and {column} < {})", instant_sql(span.start), instant_sql(span.end))
+}
+
 /// Ranges that are told one by one; more are told as a list of hours.
 const RANGES_MAX: usize = 8;
 
@@ -77,21 +104,12 @@ const RANGES_MAX: usize = 8;
 /// more stack than there is.
 pub(crate) fn in_ranges(column: &str, ranges: &[Period]) -> String {
     let (Some(first), Some(last)) = (ranges.first(), ranges.last()) else { return "false".to_owned() };
-    let between = |from: DateTime<Utc>, to: DateTime<Utc>| {
-        format!("({column} >= {} and {column} < {})", instant_sql(from), instant_sql(to))
-    };
+    let between = |start: DateTime<Utc>, end: DateTime<Utc>| in_span(column, Period { start, end });
     if ranges.len() <= RANGES_MAX {
         let each: Vec<String> = ranges.iter().map(|range| between(range.start, range.end)).collect();
         return format!("({})", each.join(" or "));
     }
-    let mut hours = Vec::new();
-    for range in ranges {
-        let mut hour = range.start;
-        while hour < range.end {
-            hours.push(hour.timestamp_micros().to_string());
-            hour += AN_HOUR;
-        }
-    }
+    let hours: Vec<String> = hours_of(ranges).iter().map(|hour| hour.timestamp_micros().to_string()).collect();
     format!(
         "({} and arrow_cast(date_trunc('hour', {column}), 'Int64') in ({}))",
         between(first.start, last.end),
@@ -165,9 +183,11 @@ pub(crate) async fn hours_of_links(
         (LinkSystem::Consumer, "consumer"),
     ] {
         let changed: Vec<&ChangedLink> = changed.iter().filter(|link| link.system == system).collect();
-        if changed.is_empty() {
+        let (Some(start), Some(end)) =
+            (changed.iter().map(|link| link.span.start).min(), changed.iter().map(|link| link.span.end).max())
+        else {
             continue;
-        }
+        };
         let schema = Arc::new(Schema::new(vec![
             Field::new("external_id", DataType::Utf8, false),
             instant_field("span_start"),
@@ -185,7 +205,9 @@ pub(crate) async fn hours_of_links(
         let sql = format!(
             "select distinct date_trunc('hour', occurred_at) from access_log
              join changed_link on external_id = {identity} and occurred_at >= span_start and occurred_at < span_end
-             where {condition}"
+             where {condition} and {}",
+            // Known without the join: files from before the first change are not opened.
+            in_span("occurred_at", Period { start, end })
         );
         for batch in lake.query(context, &sql).await? {
             hours.extend(hours_at(&batch, 0)?);

@@ -17,11 +17,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::array::{AsArray as _, RecordBatch};
 use arrow::datatypes::Int64Type;
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use datafusion::common::ScalarValue;
 use datafusion::datasource::MemTable;
 use datafusion::execution::context::SessionContext;
-use tollbook_lake::{Lake, Outcome, TxnStep, pin_condition};
+use tollbook_lake::{Lake, Outcome, TxnStep, pin_condition, since_condition};
 use tollbook_schemas::catalog::Catalog;
 use tollbook_schemas::id::MeterId;
 use tollbook_schemas::period::Period;
@@ -37,14 +37,16 @@ use crate::contested::{RequestId, Verdict, decide_candidates, rows_of_verdict};
 use crate::error::AggregateError;
 use crate::exact::{exact_decimal, text_at};
 use crate::frontier::{declared, frontier, steps};
-use crate::id_index::{candidates, fill_index, row_hash};
+use crate::id_index::{Candidates, candidates, fill_index, row_hash};
 use crate::meters::check_meters;
 use crate::product::UNMAPPED;
 use crate::registry::read_registry;
 pub(crate) use metered::counted_sql;
 use metered::{base_sql, meter_sql, rows_of_meter};
 
-use crate::touched::{AN_HOUR, Hour, changed_links, hours_of_links, hours_of_rows, in_ranges, ranges, recut_hours};
+use crate::touched::{
+    AN_HOUR, Hour, changed_links, days_of, hours_of, hours_of_links, hours_of_rows, in_ranges, ranges, recut_hours,
+};
 
 /// Rows of one pass: hours are taken together up to this many, which bounds memory.
 const PASS_ROWS_MAX: i64 = 2_000_000;
@@ -183,8 +185,8 @@ async fn refresh_once(
     if commit_steps.is_empty() {
         return Ok(Some(report));
     }
-    let Some(contested) = refresh_contested(lake, &pin, &known).await? else { return Ok(None) };
-    report.contested_total = contested.arrived.len();
+    let Some(arrived) = refresh_contested(lake, &pin, &known).await? else { return Ok(None) };
+    report.contested_total = arrived.len();
 
     let context = lake.empty_session()?;
     lake.register(&context, &access_log::TABLE, None).await?;
@@ -195,37 +197,41 @@ async fn refresh_once(
     let before = before.filter(|before| before.meters == catalog.meters && is_same(before));
     let whole = before.is_none();
     let hours = if let Some(catalog_before) = before {
-        let new_rows = format!("{all_rows} and not {}", pin_condition(&known));
-        let mut touched: BTreeSet<Hour> = hours_of_rows(lake, &context, &new_rows).await?.into_keys().collect();
-        touched.extend(contested.arrived.values().flat_map(|verdict| &verdict.hours));
+        let mut touched: BTreeSet<Hour> =
+            hours_of_rows(lake, &context, &since_condition(&known, &pin)).await?.into_keys().collect();
+        touched.extend(arrived.values().flat_map(|verdict| &verdict.hours));
         if events_known != *events_pin || catalog_before.sha256 != catalog.sha256 {
             let registry_before = read_registry(lake, &events_known, None).await?;
             let links = changed_links(&registry_before, registry);
             touched.extend(hours_of_links(lake, &context, &links, &all_rows).await?);
-            if let Some(range) = range_of_rows(lake, &context, &all_rows).await? {
+            if let Some(range) = range_of_days(lake).await? {
                 touched.extend(recut_hours((&registry_before, &catalog_before), (registry, catalog), range)?);
             }
         }
         // How many rows there are decides how many hours fit into a pass.
+        let of_days = lake.empty_session()?;
+        lake.register(&of_days, &access_log::TABLE, Some(&days_of(&touched))).await?;
         let within = format!("{all_rows} and {}", in_ranges("occurred_at", &ranges(touched)));
-        hours_of_rows(lake, &context, &within).await?
+        hours_of_rows(lake, &of_days, &within).await?
     } else {
         hours_of_rows(lake, &context, &all_rows).await?
     };
+    let Some(contested) = contested_of(lake, &pin, (!whole).then(|| days_of(hours.keys()))).await? else {
+        return Ok(None);
+    };
     let mut rows = Vec::new();
     for pass in passes(&hours) {
-        rows.extend(compute(lake, registry, catalog, &pin, &pass, &contested.rows, &mut report).await?);
+        rows.extend(compute(lake, registry, catalog, &pin, &pass, &contested, &mut report).await?);
     }
     report.hours_total = hours.len();
     report.usage_rows_total = rows.len();
     // Every refresh moves this one, so that of two at once the second always meets the first.
     commit_steps.push(TxnStep::counting(USAGE_REFRESH, txns.get(USAGE_REFRESH).copied()));
     let mut batches = if rows.is_empty() { Vec::new() } else { vec![batch_of(&USAGE, &rows)?] };
-    let days: BTreeSet<NaiveDate> = hours.keys().map(DateTime::date_naive).collect();
+    let values = texts_of_days(hours.keys());
     if !whole {
-        batches.extend(rows_that_stay(lake, &days, &ranges(hours.into_keys())).await?);
+        batches.extend(rows_that_stay(lake, &ranges(hours.into_keys())).await?);
     }
-    let values: Vec<String> = days.iter().map(NaiveDate::to_string).collect();
     let replaced = if whole { None } else { Some(values.as_slice()) };
     match lake.replace_batches(&USAGE, replaced, &batches, &commit_steps).await? {
         Outcome::Committed => Ok(Some(report)),
@@ -233,79 +239,96 @@ async fn refresh_once(
     }
 }
 
-/// Contested requests as of a pin.
-struct Contested {
-    /// Those among the deliveries that are new for usage.
-    arrived: BTreeMap<RequestId, Verdict>,
-    /// All rows of the table.
-    rows: Vec<Row>,
-}
-
-/// Brings the id index and `contested_request` up to a pin; `None` where another refresh is ahead or came between.
-async fn refresh_contested(lake: &Lake, pin: &Pin, usage_known: &Pin) -> Result<Option<Contested>, AggregateError> {
+/// Brings the id index and `contested_request` up to a pin; gives what is contested among the deliveries that are new for
+/// usage, `None` where another refresh is ahead or came between.
+async fn refresh_contested(
+    lake: &Lake,
+    pin: &Pin,
+    usage_known: &Pin,
+) -> Result<Option<BTreeMap<RequestId, Verdict>>, AggregateError> {
     fill_index(lake, pin).await?;
     let txns = lake.txns(&CONTESTED_REQUEST).await?;
     let known = frontier(lake, &CONTESTED_REQUEST, &access_log::TABLE).await?;
     if !pin.covers(&known) {
         return Ok(None);
     }
-    let mut rows = lake.rows(&CONTESTED_REQUEST, None).await?;
-    let context = lake.empty_session()?;
-    context.register_udf(row_hash());
-    lake.register(&context, &access_log::TABLE, None).await?;
-    let all_rows = pin_condition(pin);
-    let is_first = known.iter().next().is_none() || usage_known.iter().next().is_none();
-    let new_rows = format!("{all_rows} and not ({} and {})", pin_condition(usage_known), pin_condition(&known));
-    let found = candidates(lake, &context, (!is_first).then_some(&*new_rows)).await?;
-    let arrived = decide_candidates(lake, &context, found, &all_rows).await?;
-    let id_of = |row: &Row| Some((row.text("gateway")?.to_owned(), row.text("event_id")?.to_owned()));
-    rows.retain(|row| id_of(row).is_none_or(|id| !arrived.contains_key(&id)));
-    rows.extend(arrived.iter().flat_map(|(id, verdict)| rows_of_verdict(id, verdict)));
+    let found = search_index(lake, &usage_known.both(&known), pin).await?;
+    let arrived = decide_candidates(lake, found, pin).await?;
     let mut commit_steps = steps(&known, pin, &access_log::TABLE);
     if commit_steps.is_empty() {
         // The table knows these rows: what it says of them was decided before.
-        return Ok((lake.txns(&CONTESTED_REQUEST).await? == txns).then_some(Contested { arrived, rows }));
+        return Ok((lake.txns(&CONTESTED_REQUEST).await? == txns).then_some(arrived));
     }
     // Two at once that took other partitions would each miss pairs between them: the second meets this one.
     commit_steps.push(TxnStep::counting(USAGE_REFRESH, txns.get(USAGE_REFRESH).copied()));
-    let days: BTreeSet<NaiveDate> = arrived.values().flat_map(|verdict| &verdict.hours).map(Hour::date_naive).collect();
-    let values: Vec<String> = days.iter().map(NaiveDate::to_string).collect();
-    let of_days: Vec<Row> =
-        rows.iter().filter(|row| row.date("event_date").is_some_and(|day| days.contains(&day))).cloned().collect();
-    match lake.replace(&CONTESTED_REQUEST, Some(&values), &of_days, &commit_steps).await? {
-        Outcome::Committed => Ok(Some(Contested { arrived, rows })),
+    let hours: BTreeSet<Hour> = arrived.values().flat_map(|verdict| verdict.hours.iter().copied()).collect();
+    let mut rows = rows_of_days(lake, &CONTESTED_REQUEST, Some(&days_of(&hours))).await?;
+    let id_of = |row: &Row| Some((row.text("gateway")?.to_owned(), row.text("event_id")?.to_owned()));
+    rows.retain(|row| id_of(row).is_none_or(|id| !arrived.contains_key(&id)));
+    rows.extend(arrived.iter().flat_map(|(id, verdict)| rows_of_verdict(id, verdict)));
+    match lake.replace(&CONTESTED_REQUEST, Some(&texts_of_days(&hours)), &rows, &commit_steps).await? {
+        Outcome::Committed => Ok(Some(arrived)),
         Outcome::Already | Outcome::Fenced { .. } => Ok(None),
     }
 }
 
-/// From the first hour with a row to the end of the last one.
-async fn range_of_rows(
-    lake: &Lake,
-    context: &SessionContext,
-    condition: &str,
-) -> Result<Option<Period>, AggregateError> {
-    let hours = hours_of_rows(lake, context, condition).await?;
-    let (first, last) = (hours.keys().next(), hours.keys().next_back());
-    Ok(first.zip(last).map(|(first, last)| Period { start: *first, end: *last + AN_HOUR }))
+/// Searches the index for the ids of the rows since a pin.
+pub async fn search_index(lake: &Lake, known: &Pin, pin: &Pin) -> Result<Candidates, AggregateError> {
+    let context = lake.empty_session()?;
+    context.register_udf(row_hash());
+    lake.register(&context, &access_log::TABLE, None).await?;
+    let is_first = known.iter().next().is_none();
+    let new_rows = since_condition(known, pin);
+    candidates(lake, &context, (!is_first).then_some(&*new_rows)).await
 }
 
-/// Usage of some days outside the hours that are computed anew.
-async fn rows_that_stay(
+/// What is contested on some days (all, where it is `None`) as of a pin, to which the table was just brought; `None`
+/// where another refresh has moved it on.
+async fn contested_of(
     lake: &Lake,
-    days: &BTreeSet<NaiveDate>,
-    computed: &[Period],
-) -> Result<Vec<RecordBatch>, AggregateError> {
+    pin: &Pin,
+    days: Option<Vec<ScalarValue>>,
+) -> Result<Option<Vec<Row>>, AggregateError> {
+    let rows = rows_of_days(lake, &CONTESTED_REQUEST, days.as_deref()).await?;
+    // After the rows: the frontier never goes back, so they too are of this pin.
+    Ok((frontier(lake, &CONTESTED_REQUEST, &access_log::TABLE).await? == *pin).then_some(rows))
+}
+
+async fn rows_of_days(
+    lake: &Lake,
+    def: &'static Table,
+    days: Option<&[ScalarValue]>,
+) -> Result<Vec<Row>, AggregateError> {
     let context = lake.empty_session()?;
-    lake.register(&context, &USAGE, Some(&dates(days))).await?;
+    lake.register(&context, def, days).await?;
+    Ok(lake.rows_in(&context, def, None).await?)
+}
+
+/// The days that have rows, from the first to the last.
+async fn range_of_days(lake: &Lake) -> Result<Option<Period>, AggregateError> {
+    let days: Vec<i32> = lake
+        .partition_values(&access_log::TABLE)
+        .await?
+        .into_iter()
+        .filter_map(|day| if let ScalarValue::Date32(day) = day { day } else { None })
+        .collect();
+    let midnight = |day: i32| DateTime::UNIX_EPOCH + TimeDelta::days(i64::from(day));
+    let ends = days.first().zip(days.last());
+    Ok(ends.map(|(first, last)| Period { start: midnight(*first), end: midnight(*last) + TimeDelta::days(1) }))
+}
+
+/// The days of some hours, as the log writes them.
+fn texts_of_days<'a>(hours: impl IntoIterator<Item = &'a Hour>) -> Vec<String> {
+    let days: BTreeSet<NaiveDate> = hours.into_iter().map(DateTime::date_naive).collect();
+    days.iter().map(NaiveDate::to_string).collect()
+}
+
+/// Usage of the days of some hours outside those hours, which are computed anew.
+async fn rows_that_stay(lake: &Lake, computed: &[Period]) -> Result<Vec<RecordBatch>, AggregateError> {
+    let context = lake.empty_session()?;
+    lake.register(&context, &USAGE, Some(&days_of(&hours_of(computed)))).await?;
     let sql = format!("select * from usage where not {}", in_ranges("slice_start", computed));
     lake.query(&context, &sql).await?.iter().map(|batch| declared(&USAGE, batch)).collect()
-}
-
-/// Days as values of a partition column.
-fn dates(days: &BTreeSet<NaiveDate>) -> Vec<ScalarValue> {
-    let epoch = DateTime::UNIX_EPOCH.date_naive();
-    let date = |day: &NaiveDate| i32::try_from(day.signed_duration_since(epoch).num_days()).ok();
-    days.iter().map(|day| ScalarValue::Date32(date(day))).collect()
 }
 
 /// Hours grouped so that one pass holds a bounded number of rows.
@@ -338,16 +361,16 @@ async fn compute(
     let (Some(first), Some(last)) = (hours.first(), hours.last()) else { return Ok(Vec::new()) };
     let context = lake.empty_session()?;
     context.register_udf(exact_decimal());
-    let days = hours.iter().map(DateTime::date_naive).collect();
-    lake.register(&context, &access_log::TABLE, Some(&dates(&days))).await?;
+    lake.register(&context, &access_log::TABLE, Some(&days_of(hours))).await?;
     let range = Period::new(*first, *last + AN_HOUR)?;
-    let condition = format!("{} and {}", pin_condition(pin), in_ranges("occurred_at", &ranges(hours.iter().copied())));
+    let within = ranges(hours.iter().copied());
+    let condition = format!("{} and {}", pin_condition(pin), in_ranges("occurred_at", &within));
     let contested: Vec<Row> = contested
         .iter()
         .filter(|row| row.instant("hour").is_some_and(|hour| hours.binary_search(&hour).is_ok()))
         .cloned()
         .collect();
-    arrival::register(lake, &context, pin, &condition, Some(&dates(&days))).await?;
+    arrival::register(lake, &context, pin, &condition, Some(&within)).await?;
     attribution::register(&context, registry, catalog, range, &condition, &contested).await?;
     let base = lake.query(&context, &base_sql(catalog)).await?;
     let Some(schema) = base.first().map(RecordBatch::schema) else { return Ok(Vec::new()) };

@@ -2,6 +2,7 @@
 // A wrong cast or a panic here is a wrong invoice or lost offsets. Tests may.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::as_conversions))]
 
+mod bounds;
 mod checkpoint;
 mod commit;
 mod compact;
@@ -30,7 +31,7 @@ pub use lease::Lease;
 pub use lock::Lock;
 pub use open::Lake;
 pub use past::PinnedTables;
-pub use read::{as_table, as_text, pin_condition};
+pub use read::{as_table, as_text, pin_condition, since_condition};
 pub use txns::{FILE_WATERMARK, watermark_app_id};
 /// For `benches/`, which encode with the very properties that the lake writes with.
 #[doc(hidden)]

@@ -15,6 +15,7 @@ use tokio::sync::Mutex;
 use tollbook_schemas::tables::{Table, by_name};
 use url::Url;
 
+use crate::bounds::Scanned;
 use crate::error::LakeError;
 
 /// The tables under one root. Cheap to clone; clones share what they have read of the logs.
@@ -44,6 +45,8 @@ pub(crate) struct Handle {
     pub(crate) txns_version: Option<u64>,
     /// The newest checkpoint that is known; there may be newer ones.
     pub(crate) checkpoint_at: Option<u64>,
+    /// The live files of a version, as scans take them.
+    pub(crate) files: Option<(u64, Arc<Vec<Arc<Scanned>>>)>,
 }
 
 impl std::fmt::Debug for Lake {
@@ -101,7 +104,7 @@ impl Lake {
         }
         table.load().await.map_err(failed)?;
         check_schema(&table, def)?;
-        let handle = Handle { table, def, txns: BTreeMap::new(), txns_version: None, checkpoint_at: None };
+        let handle = Handle { table, def, txns: BTreeMap::new(), txns_version: None, checkpoint_at: None, files: None };
         let handle = Arc::new(Mutex::new(handle));
         handles.insert(def.name, handle.clone());
         Ok(handle)

@@ -68,7 +68,7 @@ impl Lake {
             let handle = self.handle(def).await?;
             let mut handle = handle.lock().await;
             handle.refresh().await?;
-            (handle.table.clone(), Scan::of(&handle)?)
+            (handle.table.clone(), Scan::of(&mut handle)?)
         };
         if let Some(last) = table.version().filter(|last| *last < version) {
             return Ok(Err(format!("its log ends at version {last}, so the lake is older than the run")));

@@ -110,13 +110,24 @@ impl Lake {
         let handle = self.handle(def).await?;
         let mut handle = handle.lock().await;
         handle.refresh().await?;
-        let scan = Scan::of(&handle)?;
+        let scan = Scan::of(&mut handle)?;
         let scan = match values {
             Some(values) => scan.only(values),
             None => scan,
         };
         context.register_table(def.name, Arc::new(scan))?;
         Ok(())
+    }
+
+    /// The values of a table's partition column that have rows now, in order; none where the table has no such column.
+    ///
+    /// # Errors
+    /// [`LakeError`].
+    pub async fn partition_values(&self, def: &'static Table) -> Result<Vec<ScalarValue>, LakeError> {
+        let handle = self.handle(def).await?;
+        let mut handle = handle.lock().await;
+        handle.refresh().await?;
+        Ok(Scan::of(&mut handle)?.values())
     }
 
     /// Registers one table with a session under its own name, with one column more: the data file that each row lies in
@@ -133,7 +144,7 @@ impl Lake {
         let handle = self.handle(def).await?;
         let mut handle = handle.lock().await;
         handle.refresh().await?;
-        context.register_table(def.name, Arc::new(Scan::of(&handle)?.with_locations(column)))?;
+        context.register_table(def.name, Arc::new(Scan::of(&mut handle)?.with_locations(column)))?;
         Ok(())
     }
 
@@ -229,6 +240,25 @@ pub fn pin_condition(pin: &Pin) -> String {
         })
         .collect();
     any_of(&known)
+}
+
+/// The SQL condition that a row was known at one pin and not yet at an earlier one. Partitions that did not move are not
+/// in it, so what it costs follows what came.
+#[must_use]
+pub fn since_condition(known: &Pin, pin: &Pin) -> String {
+    let came: Vec<String> = pin
+        .iter()
+        .filter_map(|(source, partition, next)| {
+            let passed = known.next_offset(source, partition);
+            if passed.is_some_and(|passed| passed >= next) {
+                return None;
+            }
+            let from = passed.map(|passed| format!(" and kafka_offset >= {passed}")).unwrap_or_default();
+            let source = as_text(source.as_str());
+            Some(format!("(source = {source} and kafka_partition = {partition}{from} and kafka_offset < {next})"))
+        })
+        .collect();
+    any_of(&came)
 }
 
 /// Conditions of which one must hold, as a tree of little depth: the planner walks a chain by recursion, and a lake of

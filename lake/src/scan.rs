@@ -24,6 +24,7 @@ use deltalake_core::DeltaTable;
 use object_store::ObjectMeta;
 use tollbook_schemas::tables::Table;
 
+use crate::bounds::{Scanned, bounds_of, that_may_meet};
 use crate::error::LakeError;
 use crate::open::Handle;
 
@@ -37,20 +38,27 @@ pub(crate) struct Scan {
     partition: Option<FieldRef>,
     /// A column that no file holds: where the row lies.
     location: Option<FieldRef>,
-    /// Position of the partition column in the declared order: Parquet scans put it last.
-    files: Vec<PartitionedFile>,
+    files: Vec<Arc<Scanned>>,
 }
 
 impl Scan {
-    /// The files of the handle's snapshot.
-    pub(crate) fn of(handle: &Handle) -> Result<Self, LakeError> {
-        Self::of_table(handle.def, &handle.table)
+    /// The files of the handle's snapshot. The log is gone through once for each version of the table, not for each
+    /// query.
+    pub(crate) fn of(handle: &mut Handle) -> Result<Self, LakeError> {
+        let version = handle.table.version();
+        if let Some((_, files)) = handle.files.as_ref().filter(|(of, _)| Some(*of) == version) {
+            return Ok(Self::with_files(handle.def, files.as_ref().clone()));
+        }
+        let scan = Self::of_table(handle.def, &handle.table)?;
+        handle.files = version.map(|version| (version, Arc::new(scan.files.clone())));
+        Ok(scan)
     }
 
     /// The files of a table's snapshot, at whatever version it was loaded.
     pub(crate) fn of_table(def: &'static Table, table: &DeltaTable) -> Result<Self, LakeError> {
         let failed = |source| LakeError::Open { table: def.name, source: Box::new(source) };
         let state = table.snapshot().map_err(failed)?;
+        let schema = def.arrow_schema();
         let mut files = Vec::new();
         for file in state.log_data().iter() {
             if file.deletion_vector_descriptor().is_some() {
@@ -58,9 +66,10 @@ impl Scan {
                 return Err(LakeError::Log { table: def.name, what });
             }
             let value = def.partition_by.and_then(|column| file.partition_values_map().remove(column).flatten());
-            files.push((file.path().into_owned(), file.size(), value));
+            let file_bounds = bounds_of(&file, &schema);
+            files.push(scanned(def, &file.path(), file.size(), value, file_bounds)?);
         }
-        Self::over(def, files)
+        Ok(Self::with_files(def, files))
     }
 
     /// Files of a table: path below the table's folder, size, value of the partition column.
@@ -68,6 +77,11 @@ impl Scan {
         def: &'static Table,
         given: impl IntoIterator<Item = (String, i64, Option<String>)>,
     ) -> Result<Self, LakeError> {
+        let files = given.into_iter().map(|(path, size, value)| scanned(def, &path, size, value, Vec::new()));
+        Ok(Self::with_files(def, files.collect::<Result<_, _>>()?))
+    }
+
+    fn with_files(def: &'static Table, files: Vec<Arc<Scanned>>) -> Self {
         let declared = def.arrow_schema();
         let is_partition = |name: &str| def.partition_by == Some(name);
         let file_fields: Vec<FieldRef> =
@@ -75,27 +89,13 @@ impl Scan {
         let partition = declared.fields().iter().find(|field| is_partition(field.name())).cloned();
         let mut all = file_fields.clone();
         all.extend(partition.clone());
-        let mut files = Vec::new();
-        for (path, size, value) in given {
-            let size = u64::try_from(size)
-                .map_err(|_| LakeError::Log { table: def.name, what: format!("file {path} has a negative size") })?;
-            let location = object_store::path::Path::parse(format!("{}/{path}", def.name))
-                .map_err(|error| LakeError::Log { table: def.name, what: error.to_string() })?;
-            let meta =
-                ObjectMeta { location, last_modified: chrono::DateTime::UNIX_EPOCH, size, e_tag: None, version: None };
-            let mut scanned = PartitionedFile::from(meta);
-            if let Some(field) = &partition {
-                scanned.partition_values = vec![partition_value(def, field, value)?];
-            }
-            files.push(scanned);
-        }
-        Ok(Self {
+        Self {
             schema: Arc::new(Schema::new(all)),
             file_schema: Arc::new(Schema::new(file_fields)),
             partition,
             location: None,
             files,
-        })
+        }
     }
 
     /// Adds a column with the file that each row lies in, as a path below the lake's root.
@@ -104,7 +104,8 @@ impl Scan {
         let fields: Vec<FieldRef> = self.schema.fields().iter().cloned().chain([field.clone()]).collect();
         self.schema = Arc::new(Schema::new(fields));
         self.location = Some(field);
-        for file in &mut self.files {
+        for scanned in &mut self.files {
+            let file = &mut Arc::make_mut(scanned).file;
             // To a scan it is one more value that all rows of a file have in common.
             file.partition_values.push(ScalarValue::Utf8(Some(file.object_meta.location.to_string())));
         }
@@ -113,17 +114,47 @@ impl Scan {
 
     /// Where its files are, below the lake's root.
     pub(crate) fn locations(&self) -> impl Iterator<Item = &object_store::path::Path> {
-        self.files.iter().map(|file| &file.object_meta.location)
+        self.files.iter().map(|scanned| &scanned.file.object_meta.location)
+    }
+
+    /// The values of the partition column, in order.
+    pub(crate) fn values(&self) -> Vec<ScalarValue> {
+        let mut values: Vec<ScalarValue> =
+            self.files.iter().filter_map(|scanned| scanned.file.partition_values.first().cloned()).collect();
+        values.sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
+        values.dedup();
+        values
     }
 
     /// Leaves only files whose partition value is one of these.
     pub(crate) fn only(mut self, values: &[ScalarValue]) -> Self {
-        self.files.retain(|file| file.partition_values.first().is_none_or(|value| values.contains(value)));
+        self.files.retain(|scanned| scanned.file.partition_values.first().is_none_or(|value| values.contains(value)));
         self
     }
 }
 
-fn partition_value(def: &Table, field: &FieldRef, value: Option<String>) -> Result<ScalarValue, LakeError> {
+/// A file of a table: path below the table's folder, size, value of the partition column, bounds of its columns.
+fn scanned(
+    def: &'static Table,
+    path: &str,
+    size: i64,
+    value: Option<String>,
+    bounds: Vec<(String, ScalarValue, ScalarValue)>,
+) -> Result<Arc<Scanned>, LakeError> {
+    let size = u64::try_from(size)
+        .map_err(|_| LakeError::Log { table: def.name, what: format!("file {path} has a negative size") })?;
+    let location = object_store::path::Path::parse(format!("{}/{path}", def.name))
+        .map_err(|error| LakeError::Log { table: def.name, what: error.to_string() })?;
+    let meta = ObjectMeta { location, last_modified: chrono::DateTime::UNIX_EPOCH, size, e_tag: None, version: None };
+    let mut file = PartitionedFile::from(meta);
+    let schema = def.arrow_schema();
+    if let Some(field) = def.partition_by.and_then(|column| schema.field_with_name(column).ok()) {
+        file.partition_values = vec![partition_value(def, field, value)?];
+    }
+    Ok(Arc::new(Scanned { file, bounds }))
+}
+
+fn partition_value(def: &Table, field: &Field, value: Option<String>) -> Result<ScalarValue, LakeError> {
     let damaged = |what: String| LakeError::Log { table: def.name, what };
     let text = value.ok_or_else(|| damaged(format!("a file has no value for {}", field.name())))?;
     match field.data_type() {
@@ -146,7 +177,7 @@ impl TableProvider for Scan {
         &self,
         filters: &[&Expr],
     ) -> Result<Vec<TableProviderFilterPushDown>, DataFusionError> {
-        // Row groups are skipped by their statistics; what remains is filtered again above.
+        // Files and row groups are skipped by their bounds; what remains is filtered again above.
         Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
     }
 
@@ -157,7 +188,12 @@ impl TableProvider for Scan {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
-        if self.files.is_empty() {
+        let condition = conjunction(filters.iter().cloned());
+        let files = match &condition {
+            Some(condition) => that_may_meet(&self.files, condition.clone(), &self.schema, state)?,
+            None => self.files.clone(),
+        };
+        if files.is_empty() {
             // A scan of no files has no partitions, and then no plan that sorts it can be made.
             return Ok(Arc::new(EmptyExec::new(project_schema(&self.schema, projection)?)));
         }
@@ -166,14 +202,14 @@ impl TableProvider for Scan {
             .build();
         let mut source =
             ParquetSource::new(table_schema).with_table_parquet_options(state.table_options().parquet.clone());
-        if let Some(condition) = conjunction(filters.iter().cloned()) {
+        if let Some(condition) = condition {
             let schema = datafusion::common::DFSchema::try_from(self.schema.as_ref().clone())?;
             source = source.with_predicate(state.create_physical_expr(condition, &schema)?);
         }
         let groups = state.config().target_partitions().max(1);
         let mut grouped = vec![Vec::new(); groups];
-        for (at, file) in self.files.iter().enumerate() {
-            grouped[at % groups].push(file.clone());
+        for (at, scanned) in files.iter().enumerate() {
+            grouped[at % groups].push(scanned.file.clone());
         }
         let grouped = grouped.into_iter().filter(|group| !group.is_empty()).map(FileGroup::new).collect();
         let config = FileScanConfigBuilder::new(ObjectStoreUrl::parse(STORE_URL)?, Arc::new(source))

@@ -49,6 +49,18 @@ impl Pin {
         other.iter().all(|(source, partition, next)| self.next_offset(source, partition).is_some_and(|end| end >= next))
     }
 
+    /// What was known at both pins.
+    #[must_use]
+    pub fn both(&self, other: &Self) -> Self {
+        let mut both = Self::new();
+        for (source, partition, next) in self.iter() {
+            if let Some(end) = other.next_offset(source, partition) {
+                both.set(source.clone(), partition, next.min(end));
+            }
+        }
+        both
+    }
+
     /// One line of canonical JSON: keys sorted, no spaces.
     #[must_use]
     pub fn to_json(&self) -> String {
@@ -77,6 +89,8 @@ mod tests {
         let mut more = pin.clone();
         more.set(source.clone(), 1, 0);
         assert!(more.covers(&pin) && !pin.covers(&more) && pin.covers(&pin) && pin.covers(&Pin::new()));
+        more.set(source.clone(), 0, 9);
+        assert_eq!((more.both(&pin), pin.both(&more), Pin::new().both(&pin)), (pin.clone(), pin.clone(), Pin::new()));
         assert_eq!(pin.to_json(), r#"{"demo/access/1":{"0":5}}"#);
         assert_eq!(Pin::from_json(&pin.to_json()).unwrap(), pin);
         assert_eq!(Source::split_app_id(&source.app_id(7)), Some((source, 7)));

@@ -17,8 +17,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arrow::array::{
-    Array as _, ArrayRef, AsArray as _, Date32Array, Int32Array, Int64Array, RecordBatch, StringArray,
-    TimestampMicrosecondArray, UInt32Array,
+    ArrayRef, AsArray as _, Date32Array, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+    UInt32Array,
 };
 use arrow::compute::{concat_batches, sort_to_indices, take_record_batch};
 use arrow::datatypes::{Date32Type, Int32Type, TimestampMicrosecondType};
@@ -98,7 +98,8 @@ impl Month {
         let rows = take_record_batch(&self.rows, &indices).unwrap();
         let later: Vec<i64> =
             chosen.iter().map(|(months, _)| i64::try_from(*months).unwrap() * DAYS * DAY_MICROS).collect();
-        let columns = rows.schema().fields().iter().zip(rows.columns()).map(|(field, column)| -> ArrayRef {
+        let schema = rows.schema();
+        let columns = schema.fields().iter().zip(rows.columns()).map(|(field, column)| -> ArrayRef {
             match field.name().as_str() {
                 "kafka_offset" => Arc::new(Int64Array::from_iter_values((from..).take(chosen.len()))),
                 "record_index" => Arc::new(Int32Array::from(vec![0; chosen.len()])),
@@ -122,7 +123,7 @@ impl Month {
                 _ => column.clone(),
             }
         });
-        RecordBatch::try_new(rows.schema(), columns.collect()).unwrap()
+        RecordBatch::try_new(schema.clone(), columns.collect()).unwrap()
     }
 }
 

@@ -5,6 +5,7 @@ come into the file this way and no other.
 """
 
 import json
+import math
 import os
 import pathlib
 import platform
@@ -131,6 +132,35 @@ def usage():
     return text
 
 
+def refresh():
+    about = read("refresh")
+    if not about:
+        return "Not run.\n"
+    rows = []
+    for at in about["lengths"]:
+        seconds, probe, full = at["refresh_seconds"], at["probe_seconds"], at["full_seconds"]
+        rows.append([f"{at['months']}", f"{at['rows']:,}", f"{at['files']:,}", f"{at['new_rows']:,} (1 % {at['share']})",
+                     f"{at['hours']} ({at['records']:,})", f"{seconds:.3f}", f"{probe:.3f}", f"{full:.2f}",
+                     f"{(seconds - probe) / full * 100:.1f} %", f"{seconds / full * 100:.1f} %"])
+    same = [at for at in about["lengths"] if at["share"] == "of a month"]
+    text = table(["months", "rows", "files", "new rows", "hours computed (rows in them)", "refresh, s", "its search of the id index, s",
+                  "everything anew, s", "refresh without the search", "with it"], rows)
+    text += (f"\nA month of the simulator's traffic again and again, a commit a day and four files a commit; new are the newest rows in time"
+             f"\norder and, of the 24 hours before them, one in a thousand that comes late. The middle of {about['rounds']} refreshes, each of a copy of the"
+             "\nlake by a process's first look at it; *everything anew* fills id index, `contested_request` and `usage` from the raw rows. The"
+             "\nsearch, which looks for the new ids among all that were ever seen, is measured once more by itself behind each refresh.\n")
+    if len(same) > 1:
+        first, last = same[0], same[-1]
+        rest = [at["refresh_seconds"] - at["probe_seconds"] for at in (first, last)]
+        text += (f"\nWith the same new rows the refresh without its search takes {rest[1] / rest[0]:.2f} times as long on {last['months']} months as on"
+                 f" {first['months']}; the search {last['probe_seconds'] / first['probe_seconds']:.1f} times.\n")
+        slope = math.log(last["full_seconds"] / first["full_seconds"]) / math.log(last["rows"] / first["rows"])
+        memory = ", ".join(f"{at['full_peak_bytes'] / 2**20:,.0f} MiB at {at['rows']:,} rows" for at in same)
+        text += (f"\nGrowth of *everything anew* from {first['rows']:,} to {last['rows']:,} rows: **slope {slope:.2f}** on log–log. Highest memory of the process"
+                 f"\nmeanwhile: {memory}. Sizes above these were not run.\n")
+    return text
+
+
 def commit():
     about = read("commit")
     if not about:
@@ -181,11 +211,13 @@ First figures, of one machine, to improve on. Written by `scripts/bench.sh`, whi
 | `ingest` | Kafka to committed tables, in CPU seconds, against its floors |
 | `commit` | what a commit costs as log and files grow, with checkpoints and without |
 | `usage` | hourly usage on the lake's files, against DuckDB |
+| `refresh` | usage after new rows, against everything anew, at several lengths of history |
 | `rating` | a line of each price model |
 
 `inputs` makes the data from the simulator, `raw` has the rivals' structs, `encoding` the floor of encoding, `figures`
 the clocks, `report.py` this page. They need the release profile, a second long compile; CI checks them and never builds
-them. Sizes are set by `TOLLBOOK_BENCH_EVENTS`, `_USAGE_ROWS`, `_ROUNDS`, `_LINES`, `_ROWS`, `_COMMITS`.
+them. Sizes are set by `TOLLBOOK_BENCH_EVENTS`, `_USAGE_ROWS`, `_ROUNDS`, `_LINES`, `_ROWS`, `_COMMITS`,
+`_REFRESH_ROWS` (a month), `_MONTHS_MAX`.
 
 {machine}
 Other programs may have run on the machine: CPU seconds and ratios are worth more than seconds.
@@ -205,6 +237,9 @@ Other programs may have run on the machine: CPU seconds and ratios are worth mor
 ## Hourly usage
 
 {usage()}
+## Refresh
+
+{refresh()}
 ## Rating
 
 {rating(groups)}""", end="")

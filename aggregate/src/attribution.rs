@@ -135,14 +135,17 @@ fn register_flags(context: &SessionContext, registry: &Registry) -> Result<(), A
     Ok(())
 }
 
+/// The small table stands left in every join: that side is held and looked up in, the other streams through. The engine
+/// does not turn a join whose sides it cannot weigh, and `access_log left join …` would hold every request in memory,
+/// six times.
 fn view(catalog: &Catalog, condition: &str) -> String {
     let product = product_case(&catalog.product_rules());
     format!(
         "create view attributed as
 with arrived as (
   select *, {REQUEST_ID_SQL} as request_id, coalesce(arrival_of_repeated, 1) as arrival
-  from access_log
-  left join (select ranked_source, ranked_partition, ranked_offset, ranked_index, arrival as arrival_of_repeated from ranked)
+  from (select ranked_source, ranked_partition, ranked_offset, ranked_index, arrival as arrival_of_repeated from ranked)
+  right join access_log
     on ranked_partition = kafka_partition and ranked_offset = kafka_offset and ranked_index = record_index
     and ranked_source = source
   where {condition}
@@ -151,8 +154,8 @@ judged as (
   select a.*, c.superseded, c.event_id is not null as is_contested,
     a.source = c.counted_source and a.kafka_partition = c.counted_partition
       and a.kafka_offset = c.counted_offset and a.record_index = c.counted_index as is_counted
-  from arrived a
-  left join contested c
+  from contested c
+  right join arrived a
     on c.gateway = a.gateway and c.event_id = a.request_id and c.hour = date_trunc('hour', a.occurred_at)
 ),
 delivered as (
@@ -166,14 +169,17 @@ delivered as (
 ),
 linked as (
   select d.*,
-    c.external_id is not null as by_credential, c.partner_id as credential_partner, c.environment as credential_environment,
     k.external_id is not null as by_consumer, k.partner_id as consumer_partner, k.environment as consumer_environment,
     {product} as product_id
-  from delivered d
-  left join credential_link c
-    on c.external_id = concat(d.credential_key_id, ':', d.credential_hash)
-    and d.occurred_at >= c.valid_from and d.occurred_at < c.valid_to
-  left join consumer_link k
+  from consumer_link k
+  right join (
+    select d.*, c.external_id is not null as by_credential, c.partner_id as credential_partner,
+      c.environment as credential_environment
+    from credential_link c
+    right join delivered d
+      on c.external_id = concat(d.credential_key_id, ':', d.credential_hash)
+      and d.occurred_at >= c.valid_from and d.occurred_at < c.valid_to
+  ) d
     on k.external_id = d.consumer and d.occurred_at >= k.valid_from and d.occurred_at < k.valid_to
 ),
 decided as (
@@ -199,12 +205,14 @@ owned as (
   from decided
 )
 select o.*,
-  coalesce(f.is_internal, false) as partner_is_internal, coalesce(f.is_test, false) as partner_is_test,
+  coalesce(o.is_internal, false) as partner_is_internal, coalesce(o.is_test, false) as partner_is_test,
   greatest(date_trunc('hour', o.occurred_at), coalesce(s.span_start, {long_ago})) as slice_start,
   least(date_trunc('hour', o.occurred_at) + interval '1 hour', coalesce(s.span_end, {far})) as slice_end
-from owned o
-left join partner_flag f on f.flagged_id = o.partner_id
-left join partner_span s
+from partner_span s
+right join (
+  select o.*, f.is_internal, f.is_test
+  from partner_flag f right join owned o on f.flagged_id = o.partner_id
+) o
   on s.partner_id = o.partner_id and o.occurred_at >= s.span_start and o.occurred_at < s.span_end",
         long_ago = instant_sql(LONG_AGO),
         far = instant_sql(FAR),

@@ -242,7 +242,7 @@ pub(crate) async fn contested_at(lake: &Lake, pin: &Pin) -> Result<Vec<Row>, Agg
     let sql = format!(
         "with listed as (select distinct gateway as listed_gateway, event_id as listed_id from contested)
          select {}
-         from access_log join listed on listed_gateway = gateway and listed_id = {REQUEST_ID_SQL}
+         from listed join access_log on listed_gateway = gateway and listed_id = {REQUEST_ID_SQL}
          where {}",
         delivery_sql(),
         pin_condition(pin)

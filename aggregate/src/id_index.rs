@@ -281,36 +281,34 @@ pub struct Candidates {
     pub hours: BTreeSet<Hour>,
 }
 
-/// The hashes among the rows of `new_rows` (an SQL condition over `access_log`, which the session has; all rows where
-/// it is `None`) under which the index knows more than one hour, more than one content, or a correction.
+/// The hashes among the rows of `access_log`, which the session has, between two pins (among all rows, where nothing is
+/// known at the first one) under which the index knows more than one hour, more than one content, or a correction.
 ///
 /// # Errors
 /// [`AggregateError`].
 pub(crate) async fn candidates(
     lake: &Lake,
     context: &SessionContext,
-    new_rows: Option<&str>,
+    known: &Pin,
+    pin: &Pin,
 ) -> Result<Candidates, AggregateError> {
     lake.register(context, &ID_INDEX, None).await?;
     let mut candidates = Candidates::default();
     let hash = request_hash_sql();
-    let spans = match new_rows {
-        None => spans_of(lake, context, "id_index", "true").await?,
-        Some(condition) => spans_of(lake, context, "access_log", condition).await?,
-    };
+    let is_first = known.iter().next().is_none();
+    let new_rows = since_condition(known, pin);
+    let rows = if is_first { rows_of_index(lake, context, "true").await? } else { offsets_between(known, pin) };
+    let spans = rows / SEARCH_ROWS_MAX + 1;
     for span in 0..spans {
         let within = within_span("request_hash", span, spans);
-        let asked = match new_rows {
-            None => {
-                let mut asked = repeated_of(hashes_of(lake, context, "request_hash", "id_index", &within).await?);
-                let corrected = format!("is_correction and {within}");
-                asked.extend(hashes_of(lake, context, "request_hash", "id_index", &corrected).await?);
-                asked
-            }
-            Some(condition) => {
-                let condition = format!("{condition} and {}", within_span(&hash, span, spans));
-                hashes_of(lake, context, &hash, "access_log", &condition).await?.into_iter().collect()
-            }
+        let asked: Hashes = if is_first {
+            let mut asked = repeated_of(hashes_of(lake, context, "request_hash", "id_index", &within).await?);
+            let corrected = format!("is_correction and {within}");
+            asked.extend(hashes_of(lake, context, "request_hash", "id_index", &corrected).await?);
+            asked
+        } else {
+            let condition = format!("{new_rows} and {}", within_span(&hash, span, spans));
+            hashes_of(lake, context, &hash, "access_log", &condition).await?.into_iter().collect()
         };
         if !asked.is_empty() {
             look_up(lake, context, asked, &within, &mut candidates).await?;
@@ -319,11 +317,17 @@ pub(crate) async fn candidates(
     Ok(candidates)
 }
 
-/// How many spans the hashes of a table's rows are searched in.
-async fn spans_of(lake: &Lake, context: &SessionContext, table: &str, condition: &str) -> Result<i64, AggregateError> {
-    let counted = lake.query(context, &format!("select count(*) from {table} where {condition}")).await?;
-    let rows = counted.first().map_or(0, |batch| batch.column(0).as_primitive::<Int64Type>().value(0));
-    Ok(rows / SEARCH_ROWS_MAX + 1)
+async fn rows_of_index(lake: &Lake, context: &SessionContext, condition: &str) -> Result<i64, AggregateError> {
+    let counted = lake.query(context, &format!("select count(*) from id_index where {condition}")).await?;
+    Ok(counted.first().map_or(0, |batch| batch.column(0).as_primitive::<Int64Type>().value(0)))
+}
+
+/// About how many rows came between two pins.
+fn offsets_between(known: &Pin, pin: &Pin) -> i64 {
+    let came = |(source, partition, next): (&Source, i32, i64)| {
+        next.saturating_sub(known.next_offset(source, partition).unwrap_or(0)).max(0)
+    };
+    pin.iter().map(came).fold(0, i64::saturating_add)
 }
 
 /// The condition that a hash lies in one of so many spans of equal width.
@@ -363,7 +367,7 @@ fn repeated_of(mut hashes: Vec<i64>) -> Hashes {
 /// # Errors
 /// [`AggregateError`].
 pub(crate) async fn repeated(lake: &Lake, context: &SessionContext, condition: &str) -> Result<Hashes, AggregateError> {
-    let spans = spans_of(lake, context, "id_index", condition).await?;
+    let spans = rows_of_index(lake, context, condition).await? / SEARCH_ROWS_MAX + 1;
     let mut found = Hashes::default();
     for span in 0..spans {
         let condition = format!("{condition} and {}", within_span("request_hash", span, spans));

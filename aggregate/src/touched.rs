@@ -203,8 +203,8 @@ pub(crate) async fn hours_of_links(
         )?;
         context.register_table("changed_link", Arc::new(MemTable::try_new(schema, vec![vec![batch]])?))?;
         let sql = format!(
-            "select distinct date_trunc('hour', occurred_at) from access_log
-             join changed_link on external_id = {identity} and occurred_at >= span_start and occurred_at < span_end
+            "select distinct date_trunc('hour', occurred_at) from changed_link
+             join access_log on external_id = {identity} and occurred_at >= span_start and occurred_at < span_end
              where {condition} and {}",
             // Known without the join: files from before the first change are not opened.
             in_span("occurred_at", Period { start, end })

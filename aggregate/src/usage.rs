@@ -262,7 +262,11 @@ async fn refresh_contested(
     // Two at once that took other partitions would each miss pairs between them: the second meets this one.
     commit_steps.push(TxnStep::counting(USAGE_REFRESH, txns.get(USAGE_REFRESH).copied()));
     let hours: BTreeSet<Hour> = arrived.values().flat_map(|verdict| verdict.hours.iter().copied()).collect();
-    let mut rows = rows_of_days(lake, &CONTESTED_REQUEST, Some(&days_of(&hours))).await?;
+    let mut rows = if hours.is_empty() {
+        Vec::new()
+    } else {
+        rows_of_days(lake, &CONTESTED_REQUEST, Some(&days_of(&hours))).await?
+    };
     let id_of = |row: &Row| Some((row.text("gateway")?.to_owned(), row.text("event_id")?.to_owned()));
     rows.retain(|row| id_of(row).is_none_or(|id| !arrived.contains_key(&id)));
     rows.extend(arrived.iter().flat_map(|(id, verdict)| rows_of_verdict(id, verdict)));
@@ -277,9 +281,7 @@ pub async fn search_index(lake: &Lake, known: &Pin, pin: &Pin) -> Result<Candida
     let context = lake.empty_session()?;
     context.register_udf(row_hash());
     lake.register(&context, &access_log::TABLE, None).await?;
-    let is_first = known.iter().next().is_none();
-    let new_rows = since_condition(known, pin);
-    candidates(lake, &context, (!is_first).then_some(&*new_rows)).await
+    candidates(lake, &context, known, pin).await
 }
 
 /// What is contested on some days (all, where it is `None`) as of a pin, to which the table was just brought; `None`

@@ -36,7 +36,7 @@ print(*polars.scan_delta(folder).select(polars.len(), polars.col(column).sum()).
 "#;
 
 /// A number without the zeros at its end: the tools print different scales.
-fn plain(number: &str) -> String {
+pub fn plain(number: &str) -> String {
     let digits = number.trim();
     if digits.contains('.') { digits.trim_end_matches('0').trim_end_matches('.').to_owned() } else { digits.to_owned() }
 }

@@ -7,6 +7,7 @@
 
 mod catch;
 mod duckdb;
+mod duckdb_meters;
 mod folder;
 mod kafka;
 mod kill;

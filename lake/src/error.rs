@@ -81,6 +81,17 @@ pub enum LakeError {
         /// Why.
         what: String,
     },
+    /// A data file cannot be read.
+    #[error("{path}, a data file of table {table}, cannot be read; put it back from a copy of the lake")]
+    File {
+        /// Table.
+        table: &'static str,
+        /// File.
+        path: String,
+        /// Cause.
+        #[source]
+        source: Box<parquet::errors::ParquetError>,
+    },
     /// An answer cannot be written as Parquet.
     #[error("the answer cannot be written as Parquet: {what}")]
     Export {
@@ -159,7 +170,7 @@ impl Classified for LakeError {
             Self::Open { .. } | Self::Write { .. } | Self::Commit { .. } => Kind::Retry,
             Self::Log { .. } | Self::Schema { .. } | Self::Compaction { .. } | Self::Past { .. } => Kind::Data,
             Self::Row(_) => Kind::Bug,
-            Self::Query(_) => Kind::Data,
+            Self::Query(_) | Self::File { .. } => Kind::Data,
             Self::LeaseHeld { .. } | Self::LeaseLost { .. } | Self::LockHeld { .. } | Self::Contention { .. } => {
                 Kind::Conflict
             }

@@ -16,6 +16,7 @@ mod past;
 mod question;
 mod read;
 mod scan;
+mod sift;
 mod txns;
 mod unpublished_store;
 mod write;
@@ -32,6 +33,7 @@ pub use lock::Lock;
 pub use open::Lake;
 pub use past::PinnedTables;
 pub use read::{as_table, as_text, pin_condition, since_condition};
+pub use sift::{Keep, Sieve, Sift};
 pub use txns::{FILE_WATERMARK, watermark_app_id};
 /// For `benches/`, which encode with the very properties that the lake writes with.
 #[doc(hidden)]

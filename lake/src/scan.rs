@@ -126,6 +126,12 @@ impl Scan {
         values
     }
 
+    /// Where its files are, below the lake's root, each with the value of the partition column.
+    pub(crate) fn partitioned(&self) -> impl Iterator<Item = (&object_store::path::Path, Option<ScalarValue>)> {
+        let value = |file: &PartitionedFile| self.partition.as_ref().and(file.partition_values.first().cloned());
+        self.files.iter().map(move |file| (&file.object_meta.location, value(file)))
+    }
+
     /// Leaves only files whose partition value is one of these.
     pub(crate) fn only(mut self, values: &[ScalarValue]) -> Self {
         self.files.retain(|scanned| scanned.file.partition_values.first().is_none_or(|value| values.contains(value)));

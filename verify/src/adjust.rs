@@ -1,7 +1,8 @@
 //! Lines that adjust an earlier month, once more: what the month comes to now, less what issued documents billed of it.
 //! Pure. From the form of `adjusts` in a document, and not from `billing`.
 //!
-//! A line of now and a billed one are the same where subscription, plan, price and first instant are. Lines of now come
+//! A line of now and a billed one are the same where subscription, plan, price and first instant are, and what was used while
+//! paused stands apart. Lines of now come
 //! first, in their order, then what is billed no more; what differs in neither amount nor quantity is left out.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,11 +12,12 @@ use serde_json::{Value, json};
 use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::period::parse_instant;
 
+use crate::month::PAUSED;
 use crate::number::Ratio;
 use crate::stored::Object;
 
 /// What makes two lines the same.
-type Key = (String, String, String, Option<DateTime<Utc>>);
+type Key = (String, String, String, Option<DateTime<Utc>>, bool);
 
 /// A document that was issued.
 pub(crate) struct Before<'a> {
@@ -37,7 +39,8 @@ fn text<'a>(line: &'a Object, key: &str) -> &'a str {
 fn key_of(line: &Object) -> Key {
     let part = |key| text(line, key).to_owned();
     let start = parse_instant(text(line, "span_start")).ok();
-    (part("subscription_id"), part("plan_id"), part("price_id"), start)
+    let is_paused = text(line, "price_model") == PAUSED;
+    (part("subscription_id"), part("plan_id"), part("price_id"), start, is_paused)
 }
 
 fn figures(line: &Object) -> Result<(i64, Ratio), String> {
@@ -46,8 +49,10 @@ fn figures(line: &Object) -> Result<(i64, Ratio), String> {
     Ok((amount, Ratio::decimal(quantity)))
 }
 
+/// The lines of a document that bill a month: what was made by hand is no part of what a month comes to.
 fn lines(body: &Object) -> impl Iterator<Item = &Object> {
-    body.get("lines").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_object)
+    let lines = body.get("lines").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_object);
+    lines.filter(|line| !line.contains_key("by_hand"))
 }
 
 /// The month that a line bills: the one that it adjusts, else its document's.

@@ -29,6 +29,8 @@ pub(crate) struct Verdicts<'a>(HashMap<&'a RequestId, Verdict<'a>>);
 struct Verdict<'a> {
     counted: Option<&'a Place>,
     is_corrected: bool,
+    /// How many there are of the id.
+    deliveries: usize,
 }
 
 impl<'a> Verdicts<'a> {
@@ -45,15 +47,20 @@ impl<'a> Verdicts<'a> {
     pub(crate) fn standing(&self, request: &Request) -> Standing {
         match self.0.get(&request.id) {
             Some(verdict) if verdict.counted == Some(&request.place) => Standing::Counted,
-            Some(verdict) if request.kind == "request" && !verdict.is_corrected => Standing::Repeated,
+            Some(verdict) if &*request.kind == "request" && !verdict.is_corrected => Standing::Repeated,
             _ => Standing::Absent,
         }
+    }
+
+    /// How many deliveries there are of an id.
+    pub(crate) fn delivery_count(&self, id: &RequestId) -> usize {
+        self.0.get(id).map_or(0, |verdict| verdict.deliveries)
     }
 }
 
 fn decide<'a>(deliveries: &[&'a Delivery]) -> Verdict<'a> {
     let (requests, corrections): (Vec<&Delivery>, Vec<&Delivery>) =
-        deliveries.iter().copied().partition(|delivery| delivery.kind == "request");
+        deliveries.iter().copied().partition(|delivery| &*delivery.kind == "request");
     let first = requests.into_iter().map(|request| &request.place).min();
     // A correction by its first delivery, by its own id.
     let mut own: BTreeMap<&str, &Delivery> = BTreeMap::new();
@@ -64,14 +71,12 @@ fn decide<'a>(deliveries: &[&'a Delivery]) -> Verdict<'a> {
         }
     }
     let last = own.into_values().max_by(|one, other| order_of(one).cmp(&order_of(other)));
-    match (first, last) {
-        (first, None) => Verdict { counted: first, is_corrected: false },
-        (None, Some(_)) => Verdict { counted: None, is_corrected: false },
-        (Some(_), Some(correction)) => {
-            let counted = (correction.kind == "amendment").then_some(&correction.place);
-            Verdict { counted, is_corrected: true }
-        }
-    }
+    let (counted, is_corrected) = match (first, last) {
+        (first, None) => (first, false),
+        (None, Some(_)) => (None, false),
+        (Some(_), Some(correction)) => ((&*correction.kind == "amendment").then_some(&correction.place), true),
+    };
+    Verdict { counted, is_corrected, deliveries: deliveries.len() }
 }
 
 fn order_of(correction: &Delivery) -> impl Ord + use<'_> {
@@ -117,7 +122,7 @@ mod tests {
             });
             let found: Vec<i64> = standings.clone().filter(|one| one.1 == Standing::Counted).map(|one| one.0).collect();
             assert_eq!(found, counted.into_iter().collect::<Vec<_>>(), "{deliveries:?}");
-            let is_corrected = deliveries.len() > 1 && deliveries.iter().any(|delivery| delivery.kind != "request");
+            let is_corrected = deliveries.len() > 1 && deliveries.iter().any(|delivery| &*delivery.kind != "request");
             let again = standings.filter(|one| one.1 == Standing::Repeated).count();
             assert_eq!(again, if is_corrected || counted.is_none() { 0 } else { deliveries.len() - 1 });
         }

@@ -8,6 +8,52 @@ use serde::Serialize;
 use crate::rating::Working;
 use crate::stored::Object;
 
+/// The form of a document that this program writes.
+pub(crate) const FORMAT: u32 = 1;
+/// The kind of a document that gives something back.
+pub(crate) const CREDIT_NOTE: &str = "credit_note";
+
+/// The keys of a document that this program knows.
+pub(crate) const KEYS: [&str; 16] = [
+    "catalog_sha256",
+    "credits",
+    "currency",
+    "format",
+    "issuer",
+    "kind",
+    "lines",
+    "month",
+    "partner_id",
+    "payment_terms_days",
+    "period_end",
+    "period_start",
+    "pin",
+    "profile_version_id",
+    "shadows",
+    "total_minor",
+];
+/// The keys of a line that it knows.
+pub(crate) const LINE_KEYS: [&str; 18] = [
+    "adjusts",
+    "amount_minor",
+    "by_hand",
+    "contract",
+    "description",
+    "line_number",
+    "meter_id",
+    "plan_id",
+    "plan_version",
+    "price_id",
+    "price_model",
+    "quantity",
+    "span_end",
+    "span_start",
+    "subscription_id",
+    "unit",
+    "usage",
+    "working",
+];
+
 /// What one line billed on one UTC day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct BilledDay {
@@ -18,10 +64,36 @@ pub(crate) struct BilledDay {
     pub(crate) usage_sha256: String,
 }
 
+/// The contract that priced a line.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(crate) struct LineContract {
+    pub(crate) contract_id: String,
+    pub(crate) version: u32,
+}
+
+/// Who made a line, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct ByHand {
+    pub(crate) actor: String,
+    pub(crate) adjustment_id: String,
+    pub(crate) billed_minor: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) for_invoice: Option<String>,
+    /// Told where it was taken back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) is_revoked: Option<bool>,
+    pub(crate) month: String,
+    pub(crate) reason: String,
+}
+
 /// One printed line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Line {
     pub(crate) amount_minor: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) by_hand: Option<ByHand>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) contract: Option<LineContract>,
     pub(crate) description: String,
     pub(crate) line_number: usize,
     pub(crate) meter_id: Option<String>,

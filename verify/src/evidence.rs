@@ -1,6 +1,7 @@
 //! What an invoice stands on, as the lake keeps it: the catalog by its hash, the registry at the pin, the billing profile.
 //! Hashes are computed anew; what is gone or damaged is told with how to mend it. Read once for all invoices that share it.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use tollbook_schemas::tables::{Row, Table};
 
 use crate::compare::Difference;
 use crate::error::VerifyError;
+use crate::stored::one_of;
 
 /// What was known when a document was drafted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,11 +51,13 @@ pub(crate) struct Evidence<'a> {
     pub(crate) lake: &'a Lake,
     catalogs: HashMap<String, Arc<Kept>>,
     registries: HashMap<String, Arc<Registry>>,
+    /// How far each ingested table was read.
+    read: HashMap<&'static str, Pin>,
 }
 
 impl<'a> Evidence<'a> {
     pub(crate) fn over(lake: &'a Lake) -> Self {
-        Self { lake, catalogs: HashMap::new(), registries: HashMap::new() }
+        Self { lake, catalogs: HashMap::new(), registries: HashMap::new(), read: HashMap::new() }
     }
 
     /// The catalog of a hash, whole and with the hash that its text really has.
@@ -111,15 +115,25 @@ impl<'a> Evidence<'a> {
         Ok(registry)
     }
 
-    /// The row of a version of a billing profile.
-    pub(crate) async fn profile(&self, id: &str) -> Result<Option<Row>, VerifyError> {
-        let condition = format!("profile_version_id = {}", as_text(id));
-        Ok(self.lake.rows(&BILLING_PROFILE, Some(&condition)).await?.into_iter().next())
+    /// The rows of some versions of billing profiles, by their ids.
+    pub(crate) async fn profiles(&self, ids: &BTreeSet<&str>) -> Result<HashMap<String, Row>, VerifyError> {
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let rows = self.lake.rows(&BILLING_PROFILE, Some(&one_of("profile_version_id", ids.iter().copied()))).await?;
+        let mut by_id = HashMap::new();
+        for row in rows {
+            by_id.entry(row.text("profile_version_id").unwrap_or_default().to_owned()).or_insert(row);
+        }
+        Ok(by_id)
     }
 
     /// What the lake cannot have of a pin: a partition that it has not read so far.
-    pub(crate) async fn beyond(&self, table: &'static Table, pin: &Pin) -> Result<Option<Difference>, VerifyError> {
-        let read = self.lake.pin(table).await?;
+    pub(crate) async fn beyond(&mut self, table: &'static Table, pin: &Pin) -> Result<Option<Difference>, VerifyError> {
+        let read = match self.read.entry(table.name) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => unknown.insert(self.lake.pin(table).await?),
+        };
         let beyond = pin.iter().find(|(source, partition, next)| read.next_offset(source, *partition) < Some(*next));
         Ok(beyond.map(|(source, partition, next)| {
             let to = read.next_offset(source, partition).map_or("never".to_owned(), |to| format!("to offset {to}"));

@@ -3,12 +3,16 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::as_conversions))]
 
 mod adjust;
+mod by_hand;
 mod compare;
 mod deliveries;
 mod document;
 mod error;
 mod evidence;
+mod ground;
+mod harvest;
 mod meter;
+mod month;
 pub mod number;
 mod owner;
 pub mod rating;
@@ -18,12 +22,15 @@ mod slices;
 mod spans;
 mod stored;
 mod usage;
+mod walk;
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::Serialize;
-use tollbook_lake::Lake;
-use tollbook_schemas::id::InvoiceId;
+use tollbook_lake::{Lake, LakeError};
+use tollbook_schemas::id::{InvoiceId, MeterId};
 use tollbook_schemas::money::{Currency, Money};
 use tollbook_schemas::period::Month;
 
@@ -31,8 +38,10 @@ pub use compare::{DayDifference, Difference};
 pub use error::VerifyError;
 
 use evidence::{Evidence, Pins};
-use rederive::{Rederived, Stopped, rederive};
-use stored::Stored;
+use ground::{Ground, Stopped};
+use harvest::{Harvest, Wanting};
+use rederive::{Beside, Rederived, rederive};
+use stored::{Issued, Stored};
 
 /// What to verify.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,41 +110,164 @@ impl fmt::Display for Verified {
 /// # Errors
 /// [`VerifyError`] where the lake cannot be read, or one invoice was asked for that nobody issued.
 pub async fn verify(lake: &Lake, wanted: &Wanted) -> Result<Vec<Verified>, VerifyError> {
-    let events = stored::issued_events(lake).await?;
+    let issued = Issued::read(lake).await?;
     let mut evidence = Evidence::over(lake);
+    let all = stored::read(lake, wanted, &issued).await?;
+    let (mut outcomes, mut wanting) = (Vec::new(), Vec::new());
+    for (at, stored) in all.iter().enumerate() {
+        let ground = match Ground::of(&mut evidence, stored).await {
+            Ok(ground) => ground.needs().map(|needs| Wanting { at, ground, needs }),
+            Err(stopped) => Err(stopped),
+        };
+        match ground {
+            Ok(one) => wanting.push(one),
+            Err(Stopped::Lake(error)) => return Err(error),
+            Err(Stopped::Here(difference)) => outcomes.push((at, Err(difference))),
+        }
+    }
+    for batch in harvest::batches(lake, wanting).await? {
+        // On the heap: the steps of a batch together are more than a small stack holds.
+        outcomes.extend(Box::pin(derive(&evidence, batch, &all, &issued)).await?);
+    }
+    outcomes.sort_by_key(|(at, _)| *at);
     let mut verified = Vec::new();
-    for stored in stored::read(lake, wanted, &events).await? {
-        // On the heap: the steps of one invoice together are more than a small stack holds.
-        verified.push(Box::pin(one(&mut evidence, &stored, &events)).await?);
+    for outcomes in outcomes.chunk_by(|(one, _), (other, _)| one / CHECKED_AT_ONCE == other / CHECKED_AT_ONCE) {
+        let ids = outcomes.iter().filter_map(|(at, _)| Some(all.get(*at)?.invoice_id.as_str())).collect();
+        let mut beside = stored::Beside::read(lake, &ids).await?;
+        for (at, outcome) in outcomes {
+            if let Some(stored) = all.get(*at) {
+                verified.push(one(&evidence, stored, &mut beside, &issued, outcome).await?);
+            }
+        }
     }
     Ok(verified)
 }
 
+/// Documents whose rows of lines and days are read together.
+const CHECKED_AT_ONCE: usize = 1_000;
+
+/// What became of deriving a document: how it compares, or why there is nothing to compare.
+type Outcome = Result<Derived, Box<Difference>>;
+
+struct Derived {
+    /// The first difference of the stored text and the derived one.
+    first: Option<Difference>,
+    found: Vec<Difference>,
+    rows_read: usize,
+}
+
+/// Derives the documents of a batch, each with its place among all.
+async fn derive(
+    evidence: &Evidence<'_>,
+    batch: Vec<Wanting>,
+    all: &[Stored],
+    issued: &Issued,
+) -> Result<Vec<(usize, Outcome)>, VerifyError> {
+    let stored_of = |one: &Wanting| all.get(one.at);
+    let adjusting = batch.iter().filter(|one| !one.ground.adjusted.is_empty() || by_hand::is_made_for(&one.ground));
+    let partner_ids: BTreeSet<&str> = adjusting.map(|one| one.ground.partner_id.as_str()).collect();
+    let before = stored::of_partners(evidence.lake, &partner_ids, issued).await?;
+    let profile_ids = batch.iter().filter_map(stored_of).map(|stored| stored.text_of("profile_version_id")).collect();
+    let profiles = evidence.profiles(&profile_ids).await?;
+    let mut outcomes = Vec::new();
+    for (part, rows, meters) in harvested(evidence.lake, &batch).await? {
+        let Some(harvest) = Harvest::of(part, &rows, &meters) else { continue };
+        let derived = |place: usize, one| -> Result<Outcome, VerifyError> {
+            let Some(stored) = stored_of(one) else { return Ok(Err(Box::default())) };
+            let beside = Beside {
+                of_partner: before.get(one.ground.partner_id.as_str()).map_or(&[][..], Vec::as_slice),
+                profile: profiles.get(stored.text_of("profile_version_id")),
+            };
+            match rederive(one, place, &harvest, stored, &beside) {
+                Err(Stopped::Lake(error)) => Err(error),
+                Err(Stopped::Here(difference)) => Ok(Err(difference)),
+                Ok(Rederived { body, found, rows_read }) => {
+                    let text = serde_json::to_string(&body).map_err(|error| VerifyError::Stored {
+                        table: "invoice",
+                        what: format!("the re-derived document has no JSON: {error}"),
+                    })?;
+                    let first = compare::first_difference(&stored.text, &text);
+                    Ok(Ok(Derived { first, found, rows_read }))
+                }
+            }
+        };
+        outcomes.extend(on_all_cores(part, derived)?.into_iter().zip(part).map(|(outcome, one)| (one.at, outcome)));
+    }
+    Ok(outcomes)
+}
+
+/// What a function makes of each thing, in their order, on as many threads as there are cores.
+fn on_all_cores<'a, T: Sync, R: Send, E: Send>(
+    things: &'a [T],
+    make: impl Fn(usize, &'a T) -> Result<R, E> + Sync,
+) -> Result<Vec<R>, E> {
+    let next = AtomicUsize::new(0);
+    let work = || -> Result<Vec<(usize, R)>, E> {
+        let mut made = Vec::new();
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            match things.get(at) {
+                Some(thing) => made.push((at, make(at, thing)?)),
+                None => return Ok(made),
+            }
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(things.len());
+    let mut made = Vec::new();
+    std::thread::scope(|scope| -> Result<(), E> {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        for worker in workers {
+            made.extend(worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
+        }
+        Ok(())
+    })?;
+    made.sort_by_key(|(at, _)| *at);
+    Ok(made.into_iter().map(|(_, one)| one).collect())
+}
+
+/// Reads a batch; each partner alone where SQL of a meter cannot be evaluated over the rows of all of them.
+async fn harvested<'a>(
+    lake: &Lake,
+    batch: &'a [Wanting],
+) -> Result<Vec<(&'a [Wanting], raw::RawRows, Vec<MeterId>)>, VerifyError> {
+    let whole = harvest::read(lake, batch).await;
+    let mut by_partner = batch.chunk_by(|one, other| one.ground.partner_id == other.ground.partner_id);
+    match whole {
+        Ok((rows, meters)) => Ok(vec![(batch, rows, meters)]),
+        Err(VerifyError::Lake(LakeError::Query(_))) if by_partner.clone().count() > 1 => {
+            let mut parts = Vec::new();
+            for part in by_partner.by_ref() {
+                let (rows, meters) = harvest::read(lake, part).await?;
+                parts.push((part, rows, meters));
+            }
+            Ok(parts)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Compares a document with what was derived, and with all that is kept beside it.
 async fn one(
-    evidence: &mut Evidence<'_>,
+    evidence: &Evidence<'_>,
     stored: &Stored,
-    events: &[tollbook_schemas::tables::Row],
+    beside: &mut stored::Beside,
+    issued: &Issued,
+    outcome: &Outcome,
 ) -> Result<Verified, VerifyError> {
     let mut differences = Vec::new();
     let mut rows_read = 0;
-    match rederive(evidence, stored, events).await {
-        Err(Stopped::Lake(error)) => return Err(error),
-        Err(Stopped::Here(difference)) => differences.push(*difference),
-        Ok(Rederived { body, found, rows_read: rows }) => {
-            let text = serde_json::to_string(&body).map_err(|error| VerifyError::Stored {
-                table: "invoice",
-                what: format!("the re-derived document has no JSON: {error}"),
-            })?;
-            rows_read = rows;
-            let first = compare::first_difference(&stored.text, &text);
+    match outcome {
+        Err(difference) => differences.push(difference.as_ref().clone()),
+        Ok(Derived { first, found, rows_read: rows }) => {
+            rows_read = *rows;
             if let (Some(first), Ok(pins)) = (first, Pins::read(stored.text_of("pin"))) {
-                differences.push(first);
+                differences.push(first.clone());
                 differences.extend(evidence.holes(&pins.access).await?);
             }
-            differences.extend(found);
+            differences.extend(found.iter().cloned());
         }
     }
-    differences.extend(stored::check(evidence.lake, stored, events).await?);
+    differences.extend(stored::check(stored, beside, issued));
     let derived = InvoiceId::derive([&stored.text]);
     if derived.as_str() != stored.invoice_id {
         let what = format!("it is {}, and the document has the hash {derived}", stored.invoice_id);

@@ -3,6 +3,7 @@
 //! request of its time.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
@@ -12,7 +13,7 @@ use tollbook_schemas::period::{Period, print_instant};
 use crate::number::Ratio;
 
 /// Source, partition, offset, index.
-pub(crate) type Place = (String, i32, i64, i32);
+pub(crate) type Place = (Arc<str>, i32, i64, i32);
 
 /// One value that counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +46,8 @@ fn sum(seen: &[&Seen]) -> Result<Ratio, String> {
 
 /// The level that holds behind these.
 pub(crate) fn level_after(seen: &[&Seen]) -> Ratio {
-    in_order(seen).last().map_or(Ratio::whole(0), |last| Ratio::unscaled(last.number))
+    let last = seen.iter().max_by(|one, other| (one.at, &one.place).cmp(&(other.at, &other.place)));
+    last.map_or(Ratio::whole(0), |last| Ratio::unscaled(last.number))
 }
 
 /// The quantity of a span of time: `events` requests, `seen` those of them that have a value, `before` the level that held
@@ -130,7 +132,7 @@ pub(crate) fn state_json(aggregation: Aggregation, seen: &[&Seen]) -> Result<Str
     let numbers = || seen.iter().map(|one| one.number);
     let level = |one: &&Seen| {
         let (source, partition, offset, index) = &one.place;
-        json!([print_instant(one.at), source, partition, offset, index, text(one.number)])
+        json!([print_instant(one.at), &**source, partition, offset, index, text(one.number)])
     };
     let state: Vec<(&str, Value)> = match aggregation {
         Aggregation::Count => Vec::new(),
@@ -176,7 +178,7 @@ mod tests {
             let (minute, value) = text.split_once(' ').unwrap();
             Seen {
                 at: start() + TimeDelta::minutes(minute.parse().unwrap()),
-                place: ("s".to_owned(), 0, i64::try_from(offset).unwrap(), 0),
+                place: ("s".into(), 0, i64::try_from(offset).unwrap(), 0),
                 text: value.to_owned(),
                 number: read_value(value).unwrap_or(0),
             }

@@ -78,32 +78,56 @@ fn precedence(rule: &Rule) -> impl Ord + use<> {
     (host, rule.route.as_ref().map_or(0, String::len), !rule.methods.is_empty(), rule.tags.len())
 }
 
-fn fits(rule: &Rule, request: &Request) -> bool {
-    let host = request.host.as_ref().map(|host| host.split(':').next().unwrap_or_default().to_lowercase());
+fn fits(rule: &Rule, request: &Request, host: Option<&str>, method: Option<&str>) -> bool {
     let host_fits = match &rule.host {
         None => true,
-        Some(Host::Exact(name)) => host.as_ref() == Some(name),
+        Some(Host::Exact(name)) => host == Some(name.as_str()),
         Some(Host::Ending(end)) => host.is_some_and(|host| host.ends_with(end.as_str())),
     };
     let path_fits = |route: &String| request.path.as_ref().is_some_and(|path| path.starts_with(route.as_str()));
-    let method = request.method.as_ref().map(|method| method.to_uppercase());
     host_fits
         && rule.route.as_ref().is_none_or(path_fits)
-        && (rule.methods.is_empty() || method.is_some_and(|method| rule.methods.contains(&method)))
+        && (rule.methods.is_empty() || method.is_some_and(|method| rule.methods.contains(method)))
         && rule.tags.iter().all(|(key, value)| request.tags.get(key) == Some(value))
 }
 
-/// The product of a delivery: the gateway's word where the catalog has it, else the most specific rule that fits, else
-/// `unmapped`.
-pub(crate) fn product_of<'a>(catalog: &'a Catalog, request: &Request) -> &'a str {
-    let hint = request.product_hint.as_deref();
-    if let Some(hinted) = catalog.products.keys().find(|id| Some(id.as_str()) == hint) {
-        return hinted.as_str();
+/// The products of a catalog and the rules by which they take requests.
+pub(crate) struct Products<'a> {
+    ids: BTreeSet<&'a str>,
+    rules: Vec<(&'a str, Rule)>,
+}
+
+impl<'a> Products<'a> {
+    pub(crate) fn of(catalog: &'a Catalog) -> Self {
+        let ids = catalog.products.keys().map(|id| id.as_str()).collect();
+        let rules = catalog.products.iter();
+        let rules = rules.flat_map(|(id, product)| product.all_rules().map(move |rule| (id.as_str(), rule)));
+        Self { ids, rules: rules.collect() }
     }
-    let rules = catalog.products.iter().flat_map(|(id, product)| product.all_rules().map(move |rule| (id, rule)));
-    let fitting = rules.filter(|(_, rule)| fits(rule, request));
-    let best = fitting.max_by(|(_, one), (_, other)| precedence(one).cmp(&precedence(other)));
-    best.map_or("unmapped", |(id, _)| id.as_str())
+
+    /// The product of a delivery: the gateway's word where the catalog has it, else the most specific rule that fits, else
+    /// `unmapped`.
+    pub(crate) fn product_of(&self, request: &Request) -> &'a str {
+        if let Some(hinted) = request.product_hint.as_deref().and_then(|hint| self.ids.get(hint)) {
+            return hinted;
+        }
+        let host = request.host.as_deref().map(|host| host.split(':').next().unwrap_or_default().to_lowercase());
+        let method = request.method.as_deref().map(str::to_uppercase);
+        let fitting = self.rules.iter().filter(|(_, rule)| fits(rule, request, host.as_deref(), method.as_deref()));
+        let best = fitting.max_by(|(_, one), (_, other)| precedence(one).cmp(&precedence(other)));
+        best.map_or("unmapped", |(id, _)| id)
+    }
+
+    /// The columns of `access_log` that its rules ask for, beside tags.
+    pub(crate) fn columns(&self) -> BTreeSet<&'static str> {
+        let mut columns = BTreeSet::new();
+        for (_, rule) in &self.rules {
+            columns.extend(rule.host.as_ref().map(|_| "host"));
+            columns.extend(rule.route.as_ref().map(|_| "path"));
+            columns.extend((!rule.methods.is_empty()).then_some("method"));
+        }
+        columns
+    }
 }
 
 #[cfg(test)]
@@ -164,10 +188,10 @@ mod tests {
             ("live", "cc", "", "", "2026-06-02T00:00:00Z", "-"),
             ("shop", "cc", "", "production", "2026-06-02T00:00:00Z", "acme sandbox"),
         ] {
-            let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+            let text = |text: &str| -> Option<std::sync::Arc<str>> { (!text.is_empty()).then(|| text.into()) };
             let request = Request {
                 consumer: text(consumer),
-                credential_key_id: text(hash).map(|_| "k1".to_owned()),
+                credential_key_id: text(hash).map(|_| "k1".into()),
                 credential_hash: text(hash),
                 environment_hint: text(hint),
                 environment_default: text(default),
@@ -197,8 +221,8 @@ mod tests {
             (Some("unknown"), Some("/maps/tile/1"), "tiles"),
         ] {
             let request =
-                Request { product_hint: hint.map(str::to_owned), path: path.map(str::to_owned), ..Request::default() };
-            assert_eq!(product_of(&catalog, &request), product, "{hint:?} {path:?}");
+                Request { product_hint: hint.map(Into::into), path: path.map(Into::into), ..Request::default() };
+            assert_eq!(Products::of(&catalog).product_of(&request), product, "{hint:?} {path:?}");
         }
         for (host, method, tier, product) in [
             ("API.eu.example.com:443", "post", "gold", "tiles"),
@@ -207,14 +231,15 @@ mod tests {
             ("api.eu.example.com", "POST", "silver", "maps"),
         ] {
             let request = Request {
-                host: Some(host.to_owned()),
-                method: Some(method.to_owned()),
-                path: Some("/maps/x".to_owned()),
+                host: Some(host.into()),
+                method: Some(method.into()),
+                path: Some("/maps/x".into()),
                 tags: BTreeMap::from([("tier".to_owned(), tier.to_owned())]),
                 ..Request::default()
             };
-            assert_eq!(product_of(&catalog, &request), product, "{host} {method} {tier}");
+            assert_eq!(Products::of(&catalog).product_of(&request), product, "{host} {method} {tier}");
         }
         assert_eq!(tags_of(&catalog), BTreeSet::from(["tier".to_owned()]));
+        assert_eq!(Products::of(&catalog).columns(), BTreeSet::from(["host", "method", "path"]));
     }
 }

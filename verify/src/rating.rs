@@ -29,7 +29,7 @@ pub struct Used {
     pub event_count: Option<i64>,
     /// The quantity by dimensions, of a meter that counts or sums.
     pub groups: Option<BTreeMap<Dimensions, Ratio>>,
-    /// How much of its month a line bills; none for all of it.
+    /// How much of its period a line bills; none for all of it, with one unit.
     pub served: Option<Served>,
 }
 
@@ -41,37 +41,90 @@ impl Used {
     }
 }
 
-/// What is billed of a month, and the whole month.
+/// How long something lasts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Served {
-    /// In microseconds.
-    pub time: (i64, i64),
-    /// In local days.
-    pub days: (i64, i64),
+pub struct Length {
+    /// Microseconds.
+    pub micros: i64,
+    /// Local days.
+    pub days: i64,
 }
 
-/// A part of a month that is not all of it.
+/// A stretch of a period with so many units.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stretch {
+    /// How long.
+    pub length: Length,
+    /// Units, such as seats; one where nobody counts them.
+    pub units: Ratio,
+}
+
+/// What is billed of a period: the stretches in which something was served, in order, and the whole period.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Served {
+    /// The whole period.
+    pub whole: Length,
+    /// Stretches; none of what was paused throughout.
+    pub stretches: Vec<Stretch>,
+}
+
+/// A part of a period that is not all of it.
 struct Share {
     exact: Ratio,
     label: String,
 }
 
+/// By what a part is measured.
+#[derive(Clone, Copy)]
+enum Measure {
+    Time,
+    Days,
+}
+
+impl Measure {
+    fn of_amount(proration: Proration) -> Option<Self> {
+        match proration {
+            Proration::None => None,
+            Proration::ByTime => Some(Self::Time),
+            Proration::ByDay => Some(Self::Days),
+        }
+    }
+
+    fn of_limits(limits: LimitsInPart) -> Option<Self> {
+        match limits {
+            LimitsInPart::Whole => None,
+            LimitsInPart::ByTime => Some(Self::Time),
+            LimitsInPart::ByDay => Some(Self::Days),
+        }
+    }
+
+    fn of(self, length: Length) -> i64 {
+        match self {
+            Self::Time => length.micros,
+            Self::Days => length.days,
+        }
+    }
+}
+
 impl Served {
-    fn by_time(self) -> Option<Share> {
-        let (part, whole) = self.time;
-        let units = [(3_600_000_000, "h"), (60_000_000, "min"), (1_000_000, "s"), (1, "\u{b5}s")];
-        let (unit, name) = units.into_iter().find(|(unit, _)| part % unit == 0 && whole % unit == 0)?;
-        Self::share(part, whole, format!("{} of {} {name}", part / unit, whole / unit))
-    }
-
-    fn by_day(self) -> Option<Share> {
-        let (part, whole) = self.days;
-        Self::share(part, whole, format!("{part} of {whole} days"))
-    }
-
-    fn share(part: i64, whole: i64, label: String) -> Option<Share> {
+    /// So much of the period; none where it is all of it.
+    fn share(&self, part: i64, measure: Measure) -> Option<Share> {
+        let whole = measure.of(self.whole);
         let exact = Ratio::whole(part).over(&Ratio::whole(whole)).filter(|share| *share < Ratio::whole(1))?;
+        let label = match measure {
+            Measure::Days => format!("{part} of {whole} days"),
+            Measure::Time => {
+                let units = [(3_600_000_000, "h"), (60_000_000, "min"), (1_000_000, "s"), (1, "\u{b5}s")];
+                let (unit, name) = units.into_iter().find(|(unit, _)| part % unit == 0 && whole % unit == 0)?;
+                format!("{} of {} {name}", part / unit, whole / unit)
+            }
+        };
         Some(Share { exact, label })
+    }
+
+    /// All that was served.
+    fn all(&self, measure: Measure) -> Option<Share> {
+        self.share(self.stretches.iter().map(|stretch| measure.of(stretch.length)).sum(), measure)
     }
 }
 
@@ -107,6 +160,13 @@ pub struct Working {
     tiers: Vec<TierWorking>,
     #[serde(skip_serializing_if = "Option::is_none")]
     unit_price: Option<String>,
+}
+
+impl Working {
+    /// Of what no price makes: the sum alone.
+    pub(crate) fn of_exact(exact: &Ratio) -> Self {
+        Self { exact: exact.text(), ..Self::default() }
+    }
 }
 
 /// One part of a sum.
@@ -229,7 +289,7 @@ fn of_model(tariff: &Tariff, used: &Used) -> Result<Priced, String> {
     }
     let pays_at_zero = tariff.settings.zero_usage_first_tier_flat == ZeroUsageFirstTierFlat::Charged;
     Ok(match &tariff.model {
-        PriceModel::Flat { amount } => flat(&Ratio::decimal(*amount), &units, used.served, tariff.settings),
+        PriceModel::Flat { amount } => flat(&Ratio::decimal(*amount), &units, used.served.as_ref(), tariff.settings),
         PriceModel::PerUnit { unit_price } => {
             let exact = &units * &Ratio::decimal(*unit_price);
             Priced::of(&units, vec![part("units", Some(units.clone()), exact)])
@@ -394,11 +454,8 @@ struct Limited {
 
 impl Limited {
     fn of(tariff: &Tariff, used: &Used) -> Self {
-        let share = match tariff.settings.limits_in_part {
-            LimitsInPart::Whole => None,
-            LimitsInPart::ByTime => used.served.and_then(Served::by_time),
-            LimitsInPart::ByDay => used.served.and_then(Served::by_day),
-        };
+        let measure = Measure::of_limits(tariff.settings.limits_in_part);
+        let share = used.served.as_ref().zip(measure).and_then(|(served, measure)| served.all(measure));
         let exact = share.as_ref().map_or(Ratio::whole(1), |share| share.exact.clone());
         let of = |limit: Option<Decimal>| limit.map(|limit| &Ratio::decimal(limit) * &exact);
         let Steps { included, minimum, maximum, .. } = tariff.steps;
@@ -417,25 +474,44 @@ impl Limited {
     }
 }
 
-/// The same for each month; for its part, and for each unit (there is one), where the price says so.
-fn flat(amount: &Ratio, units: &Ratio, served: Option<Served>, settings: Settings) -> Priced {
-    let share = match settings.proration {
-        Proration::None => None,
-        Proration::ByTime => served.and_then(Served::by_time),
-        Proration::ByDay => served.and_then(Served::by_day),
-    };
-    let is_per_unit = settings.per == Per::Unit && served.is_some();
-    if share.is_none() && !is_per_unit {
-        return Priced::of(units, vec![part("amount", None, amount.clone())]);
+/// The same for each period; for each of its parts, and for each unit, where the price says so.
+fn flat(amount: &Ratio, quantity: &Ratio, served: Option<&Served>, settings: Settings) -> Priced {
+    let once = || Priced::of(quantity, vec![part("amount", None, amount.clone())]);
+    let Some(served) = served else { return once() };
+    let is_per_unit = settings.per == Per::Unit;
+    let units_of = |stretch: &Stretch| if is_per_unit { stretch.units.clone() } else { Ratio::whole(1) };
+    // What is charged: units, and for which part of the period.
+    let mut charges: Vec<(Ratio, Option<Share>)> = Vec::new();
+    match Measure::of_amount(settings.proration) {
+        None => charges.extend(served.stretches.iter().map(units_of).max().map(|units| (units, None))),
+        Some(measure) => {
+            // Stretches that follow each other with the same units are told as one.
+            let mut joined: Vec<(Ratio, i64)> = Vec::new();
+            for stretch in &served.stretches {
+                let (units, length) = (units_of(stretch), measure.of(stretch.length));
+                match joined.last_mut() {
+                    Some((last, sum)) if *last == units => *sum += length,
+                    _ => joined.push((units, length)),
+                }
+            }
+            charges.extend(joined.into_iter().map(|(units, length)| (units, served.share(length, measure))));
+        }
     }
-    let exact = share.as_ref().map_or(Ratio::whole(1), |share| share.exact.clone());
-    let name = match (is_per_unit, share) {
-        (true, None) => "units".to_owned(),
-        (true, Some(share)) => format!("1 units, {}", share.label),
-        (false, share) => share.map(|share| share.label).unwrap_or_default(),
-    };
-    let parts = vec![part(name, Some(exact.clone()), &exact * amount)];
-    Priced { is_part: true, ..Priced::of(&exact, parts) }
+    if !is_per_unit && charges.iter().any(|(_, share)| share.is_none()) {
+        return once();
+    }
+    let mut priced = Priced { is_part: true, ..Priced::of(&Ratio::whole(0), Vec::new()) };
+    for (units, share) in charges {
+        let charged = share.as_ref().map_or(units.clone(), |share| &share.exact * &units);
+        let name = match (is_per_unit, share) {
+            (true, None) => "units".to_owned(),
+            (true, Some(share)) => format!("{} units, {}", units.text(), share.label),
+            (false, share) => share.map(|share| share.label).unwrap_or_default(),
+        };
+        priced.billable = &priced.billable + &charged;
+        priced.parts.push(part(name, Some(charged.clone()), &charged * amount));
+    }
+    priced
 }
 
 fn take_discount(steps: &Steps, priced: &mut Priced) {

@@ -1,5 +1,5 @@
-//! Where hours are cut: at the starts of a partner's months, each in its subscription's zone, and where a subscription
-//! begins or ends. Takes an instant, gives the slice that it lies in.
+//! Where hours are cut: at the starts of a partner's months, each in its subscription's zone, where one of its billing periods
+//! begins or ends, and where a pause does. Takes an instant, gives the slice that it lies in.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,6 +9,8 @@ use tollbook_schemas::catalog::Catalog;
 use tollbook_schemas::id::PartnerId;
 use tollbook_schemas::period::{Month, Period, hour_of};
 use tollbook_schemas::registry::{Registry, Subscription};
+
+use crate::walk::walk;
 
 /// The cuts of one partner.
 pub(crate) struct Cuts {
@@ -26,12 +28,19 @@ fn zone_of(subscription: &Subscription, catalog: &Catalog) -> Tz {
 }
 
 impl Cuts {
-    pub(crate) fn of(registry: &Registry, catalog: &Catalog, partner_id: &PartnerId) -> Self {
+    /// Those before an instant.
+    pub(crate) fn of(registry: &Registry, catalog: &Catalog, partner_id: &PartnerId, until: DateTime<Utc>) -> Self {
         let mut cuts = Self { zones: Vec::new(), edges: BTreeSet::new(), known: BTreeMap::new() };
         for subscription in registry.subscriptions.values().filter(|one| one.partner_id == *partner_id) {
-            cuts.zones.push(zone_of(subscription, catalog));
+            let zone = zone_of(subscription, catalog);
+            cuts.zones.push(zone);
             cuts.edges.insert(subscription.started_at);
             cuts.edges.extend(subscription.ended_at);
+            // One whose periods are beyond the calendar is billed for none of them, which is told there.
+            let walked = walk(catalog, subscription, zone, until).unwrap_or_default();
+            cuts.edges.extend(walked.iter().flat_map(|period| [period.billed.start, period.billed.end]));
+            let pauses = subscription.course.pauses.iter();
+            cuts.edges.extend(pauses.flat_map(|pause| [Some(pause.from), pause.until].into_iter().flatten()));
         }
         cuts.edges.extend(registry.going_live.get(partner_id).map(|live| live.billing_starts_at));
         cuts

@@ -1,37 +1,82 @@
-//! What one subscription bills of a month: its month in its own zone, cut to its own start and end, under the plan version
-//! in force when that begins. From `docs/money.md`, "Which price, which usage".
+//! What one subscription bills in the invoice run of a month: the billing periods that end in it, each cut to the time in
+//! which the subscription ran on its plan, with the plan version and the contract in force when it begins, and the stretches
+//! in which it was not paused. From `docs/money.md`, "Which price, which usage".
+
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use tollbook_schemas::catalog::{Catalog, PlanVersion};
-use tollbook_schemas::id::PartnerId;
+use tollbook_schemas::catalog::{Catalog, ContractVersion, PlanVersion, Price};
+use tollbook_schemas::id::{ContractId, MeterId, PartnerId};
 use tollbook_schemas::period::{Month, Period, Tz};
+use tollbook_schemas::price::setting::Per;
 use tollbook_schemas::registry::{Registry, Subscription};
 
-use crate::rating::Served;
+use crate::number::Ratio;
+use crate::rating::{Length, Served, Stretch};
+use crate::walk::{in_force, walk};
 
 /// What one subscription bills.
 pub(crate) struct Span<'a> {
     pub(crate) subscription: &'a Subscription,
     pub(crate) version: &'a PlanVersion,
-    /// The whole month.
+    /// The contract that prices it.
+    pub(crate) contract: Option<(&'a ContractId, &'a ContractVersion)>,
+    /// Those of the version, under the contract.
+    pub(crate) prices: Vec<Price>,
+    /// The month of the invoice run.
     pub(crate) month: Period,
+    /// The whole billing period.
+    pub(crate) whole: Period,
     /// The part of it that is billed.
     pub(crate) billed: Period,
+    /// The parts of that in which nothing changed and it was not paused, each with its units.
+    stretches: Vec<(Period, Ratio)>,
     zone: Tz,
 }
 
 impl Span<'_> {
-    /// How much of the month is billed, by time and by local days: the day in which it starts is one, the one in which it
-    /// ends is not.
+    /// How much of the period is billed, by time and by local days: the day in which a stretch starts is one, the one in
+    /// which it ends is not.
     pub(crate) fn served(&self) -> Served {
-        let micros = |period: Period| (period.end - period.start).num_microseconds().unwrap_or(i64::MAX);
         let day = |at: DateTime<Utc>| at.with_timezone(&self.zone).date_naive();
-        let days = |period: Period| (day(period.end) - day(period.start)).num_days();
-        Served { time: (micros(self.billed), micros(self.month)), days: (days(self.billed), days(self.month)) }
+        let length = |period: Period| Length {
+            micros: (period.end - period.start).num_microseconds().unwrap_or(i64::MAX),
+            days: (day(period.end) - day(period.start)).num_days(),
+        };
+        let stretch = |(time, units): &(Period, Ratio)| Stretch { length: length(*time), units: units.clone() };
+        Served { whole: length(self.whole), stretches: self.stretches.iter().map(stretch).collect() }
+    }
+
+    /// What a flat price is multiplied with: one, or the most units that were there.
+    pub(crate) fn units(&self, per: Per) -> Ratio {
+        match per {
+            Per::Subscription => Ratio::whole(1),
+            Per::Unit => self.stretches.iter().map(|(_, units)| units.clone()).max().unwrap_or(Ratio::whole(0)),
+        }
+    }
+
+    /// The times in which it was not paused, as few as they are.
+    pub(crate) fn running(&self) -> Vec<Period> {
+        let mut running: Vec<Period> = Vec::new();
+        for (time, _) in &self.stretches {
+            match running.last_mut() {
+                Some(last) if last.end == time.start => last.end = time.end,
+                _ => running.push(*time),
+            }
+        }
+        running
+    }
+
+    /// The times in which it was paused.
+    pub(crate) fn paused(&self) -> Vec<Period> {
+        let running = self.running();
+        let starts = [self.billed.start].into_iter().chain(running.iter().map(|time| time.end));
+        let ends = running.iter().map(|time| time.start).chain([self.billed.end]);
+        starts.zip(ends).map(|(start, end)| Period { start, end }).filter(|gap| gap.start < gap.end).collect()
     }
 }
 
-/// The spans of a partner in a month, in the order of subscriptions and of their plans.
+/// The spans of a partner in a month, in the order of subscriptions, of their plans and of time.
 ///
 /// # Errors
 /// Why nobody can say what is billed, in words.
@@ -52,13 +97,12 @@ pub(crate) fn spans_of<'a>(
     let is_billed_here = |span: &Span<'_>| live.is_none_or(|from| from < span.billed.end);
     let mut spans = Vec::new();
     for subscription in registry.subscriptions.values().filter(|one| one.partner_id == *partner_id) {
-        spans.extend(span_of(catalog, subscription, month)?.filter(is_billed_here));
+        spans.extend(spans_in(registry, catalog, subscription, month)?.into_iter().filter(is_billed_here));
     }
     for (at, one) in spans.iter().enumerate() {
-        let meters = |span: &Span<'a>| span.version.prices.iter().filter_map(|price| price.meter.as_ref());
         let overlap = |other: &&Span<'_>| one.billed.intersect(&other.billed).is_some();
         for other in spans[at + 1..].iter().filter(overlap) {
-            if let Some(meter_id) = meters(one).find(|meter_id| meters(other).any(|also| also == *meter_id)) {
+            if let Some(meter_id) = meters_of(one).find(|meter_id| meters_of(other).any(|also| also == *meter_id)) {
                 let [one, other] = [one, other].map(|span| &span.subscription.subscription_id);
                 return Err(format!("subscriptions {one} and {other} would both bill meter {meter_id}"));
             }
@@ -67,28 +111,134 @@ pub(crate) fn spans_of<'a>(
     Ok(spans)
 }
 
-fn span_of<'a>(catalog: &'a Catalog, subscription: &'a Subscription, month: Month) -> Result<Option<Span<'a>>, String> {
-    let id = &subscription.subscription_id;
-    let versions = catalog.plans.get(&subscription.plan_id).map(Vec::as_slice).unwrap_or_default();
-    let zone = match subscription.time_zone {
-        Some(zone) => zone,
-        None => {
-            let zones = versions.iter().filter_map(|version| Some(catalog.issuers.get(&version.issuer)?.time_zone));
-            let zones: Vec<_> = zones.collect();
-            if zones.iter().any(|zone| Some(zone) != zones.first()) {
-                return Err(format!("subscription {id} has no time zone, and those of its plan's issuers differ"));
-            }
-            zones.first().copied().unwrap_or(Tz::UTC)
-        }
-    };
-    let month = month.period(zone).map_err(|error| error.to_string())?;
-    let start = subscription.started_at.max(month.start);
-    let end = subscription.ended_at.map_or(month.end, |end| end.min(month.end));
-    if end <= start {
-        return Ok(None);
+fn meters_of<'s>(span: &'s Span<'_>) -> impl Iterator<Item = &'s MeterId> {
+    span.prices.iter().filter_map(|price| price.meter.as_ref())
+}
+
+fn zone_of(catalog: &Catalog, subscription: &Subscription) -> Result<Tz, String> {
+    if let Some(zone) = subscription.time_zone {
+        return Ok(zone);
     }
-    let in_force = versions.iter().filter(|version| version.effective_from <= start);
-    let version = in_force.max_by_key(|version| (version.effective_from, version.version));
-    let version = version.ok_or_else(|| format!("subscription {id}: no version of its plan is in force"))?;
-    Ok(Some(Span { subscription, version, month, billed: Period { start, end }, zone }))
+    let versions = catalog.plans.get(&subscription.plan_id).into_iter().flatten();
+    let zones: BTreeSet<&str> =
+        versions.filter_map(|version| Some(catalog.issuers.get(&version.issuer)?.time_zone.name())).collect();
+    match zones.len() {
+        0 => Ok(Tz::UTC),
+        1 => zones.first().and_then(|zone| zone.parse().ok()).ok_or_else(|| "a time zone that is none".to_owned()),
+        _ => {
+            let id = &subscription.subscription_id;
+            Err(format!("subscription {id} has no time zone, and those of its plan's issuers differ"))
+        }
+    }
+}
+
+fn spans_in<'a>(
+    registry: &'a Registry,
+    catalog: &'a Catalog,
+    subscription: &'a Subscription,
+    month: Month,
+) -> Result<Vec<Span<'a>>, String> {
+    let id = &subscription.subscription_id;
+    let zone = zone_of(catalog, subscription)?;
+    let month = month.period(zone).map_err(|error| error.to_string())?;
+    let mut spans = Vec::new();
+    for walked in walk(catalog, subscription, zone, month.end).map_err(|what| format!("subscription {id}: {what}"))? {
+        let billed = walked.billed;
+        if billed.end <= month.start || billed.end > month.end {
+            continue;
+        }
+        let version = in_force(catalog, &subscription.plan_id, billed.start);
+        let version = version.ok_or_else(|| format!("subscription {id}: no version of its plan is in force"))?;
+        let contract = contract_of(registry, catalog, subscription, billed.start)?;
+        let prices = version.prices.iter().map(|price| under(price, contract.map(|(_, terms)| terms))).collect();
+        let stretches = stretches_of(subscription, billed);
+        spans.push(Span {
+            subscription,
+            version,
+            contract,
+            prices,
+            month,
+            whole: walked.whole,
+            billed,
+            stretches,
+            zone,
+        });
+    }
+    Ok(spans)
+}
+
+/// A price of a plan as a contract has it: replaced where the contract has one of the same id, else with its discount.
+fn under(price: &Price, contract: Option<&ContractVersion>) -> Price {
+    let Some(contract) = contract else { return price.clone() };
+    if let Some(own) = contract.prices.iter().find(|own| own.price_id == price.price_id) {
+        return own.clone();
+    }
+    let mut price = price.clone();
+    if contract.discount_percent.is_some() {
+        price.tariff.steps.discount_percent = contract.discount_percent;
+    }
+    price
+}
+
+/// The contract that prices what begins at an instant: signed by then and not ended, of the plan, in its term; one that
+/// names the subscription goes before one that names none.
+fn contract_of<'a>(
+    registry: &'a Registry,
+    catalog: &'a Catalog,
+    subscription: &Subscription,
+    at: DateTime<Utc>,
+) -> Result<Option<(&'a ContractId, &'a ContractVersion)>, String> {
+    let id = &subscription.subscription_id;
+    for named in [true, false] {
+        let mut applies: Vec<(&ContractId, &ContractVersion)> = Vec::new();
+        for signed in &registry.contracts {
+            let is_meant = match &signed.subscription_id {
+                Some(own) => named && own == id,
+                None => !named,
+            };
+            let holds = signed.signed_at <= at && signed.ended_at.is_none_or(|ended| at < ended);
+            if !is_meant || !holds || signed.partner_id != subscription.partner_id {
+                continue;
+            }
+            let versions = catalog.contracts.get(&signed.contract_id);
+            let versions = versions.ok_or_else(|| format!("contract {} is not in the catalog", signed.contract_id))?;
+            let begun = versions.iter().filter(|version| version.starts <= at).max_by_key(|version| version.starts);
+            let begun = begun.filter(|version| version.ends.is_none_or(|ends| at < ends));
+            applies.extend(
+                begun.filter(|version| version.plan == subscription.plan_id).map(|begun| (&signed.contract_id, begun)),
+            );
+        }
+        let ids: BTreeSet<&ContractId> = applies.iter().map(|(id, _)| *id).collect();
+        if ids.len() > 1 {
+            return Err(format!("several contracts apply to subscription {id}"));
+        }
+        if let Some(first) = applies.first() {
+            return Ok(Some(*first));
+        }
+    }
+    Ok(None)
+}
+
+/// The parts of a time in which a subscription was not paused, each with its units: cut wherever either may change.
+fn stretches_of(subscription: &Subscription, time: Period) -> Vec<(Period, Ratio)> {
+    let course = &subscription.course;
+    let mut cuts = BTreeSet::from([time.start, time.end]);
+    let changes = course.quantities.keys().copied();
+    let pauses = course.pauses.iter().flat_map(|pause| [Some(pause.from), pause.until].into_iter().flatten());
+    cuts.extend(changes.chain(pauses).filter(|cut| time.start < *cut && *cut < time.end));
+    let cuts: Vec<DateTime<Utc>> = cuts.into_iter().collect();
+    let mut stretches = Vec::new();
+    for pair in cuts.windows(2) {
+        let [start, end] = [pair[0], pair[1]];
+        let is_paused = |pause: &tollbook_schemas::registry::Pause| {
+            pause.from <= start && pause.until.is_none_or(|until| start < until)
+        };
+        if course.pauses.iter().any(is_paused) {
+            continue;
+        }
+        let said = course.quantities.iter().filter(|(from, _)| **from <= start).max_by_key(|(from, _)| **from);
+        let units = said.map_or(Ratio::whole(1), |(_, units)| Ratio::decimal(*units));
+        stretches.push((Period { start, end }, units));
+    }
+    stretches
 }

@@ -1,7 +1,7 @@
 //! What was issued: the text of a document with the event that made it an invoice, and whether everything that the lake
 //! keeps beside the text says the same. Nothing stored is believed: ids are derived anew, rows are compared with the text.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::{Map, Value};
 use tollbook_lake::{Lake, as_text};
@@ -50,16 +50,66 @@ impl Stored {
     }
 }
 
-/// All `issued` events.
-pub(crate) async fn issued_events(lake: &Lake) -> Result<Vec<Row>, VerifyError> {
-    Ok(lake.rows(&INVOICE_EVENT, Some("kind = 'issued'")).await?)
+/// Everything that was issued, as its events tell it.
+pub(crate) struct Issued {
+    pub(crate) events: Vec<Row>,
+    slots: HashMap<String, usize>,
+    invoices: HashMap<String, usize>,
+    /// By issuer and place in its sequence.
+    numbers: HashMap<(String, Option<i64>), usize>,
+}
+
+impl Issued {
+    /// Reads all `issued` events.
+    pub(crate) async fn read(lake: &Lake) -> Result<Self, VerifyError> {
+        let events = lake.rows(&INVOICE_EVENT, Some("kind = 'issued'")).await?;
+        let mut issued =
+            Self { events: Vec::new(), slots: HashMap::new(), invoices: HashMap::new(), numbers: HashMap::new() };
+        for event in &events {
+            let text = |column: &str| event.text(column).unwrap_or_default().to_owned();
+            *issued.slots.entry(text("slot_id")).or_default() += 1;
+            *issued.invoices.entry(text("invoice_id")).or_default() += 1;
+            *issued.numbers.entry((text("issuer_id"), event.int("number_sequence"))).or_default() += 1;
+        }
+        Ok(Self { events, ..issued })
+    }
+}
+
+/// What the lake keeps beside the texts of some documents.
+#[derive(Default)]
+pub(crate) struct Beside {
+    lines: HashMap<String, Vec<Row>>,
+    days: HashMap<String, Vec<Row>>,
+}
+
+impl Beside {
+    /// Reads the rows of lines and days of some invoices.
+    pub(crate) async fn read(lake: &Lake, invoice_ids: &BTreeSet<&str>) -> Result<Self, VerifyError> {
+        let mut beside = Self::default();
+        if invoice_ids.is_empty() {
+            return Ok(beside);
+        }
+        let condition = one_of("invoice_id", invoice_ids.iter().copied());
+        for (table, by_invoice) in [(&INVOICE_LINE, &mut beside.lines), (&BILLED_USAGE, &mut beside.days)] {
+            for row in lake.rows(table, Some(&condition)).await? {
+                by_invoice.entry(row.text("invoice_id").unwrap_or_default().to_owned()).or_default().push(row);
+            }
+        }
+        Ok(beside)
+    }
+}
+
+/// The SQL condition that a column has one of some texts.
+pub(crate) fn one_of<'a>(column: &str, texts: impl Iterator<Item = &'a str>) -> String {
+    format!("{column} in ({})", texts.map(as_text).collect::<Vec<_>>().join(", "))
 }
 
 /// The issued invoices that are wanted, by issuer and number.
 ///
 /// # Errors
 /// [`VerifyError::NotIssued`] where none is; [`VerifyError::Stored`] for a row that cannot be read.
-pub(crate) async fn read(lake: &Lake, wanted: &Wanted, events: &[Row]) -> Result<Vec<Stored>, VerifyError> {
+pub(crate) async fn read(lake: &Lake, wanted: &Wanted, issued: &Issued) -> Result<Vec<Stored>, VerifyError> {
+    let events = issued.events.as_slice();
     let named = |event: &&Row| match wanted {
         Wanted::Month(_) => true,
         Wanted::Invoice(name) => [event.text("invoice_id"), event.text("number")].contains(&Some(name)),
@@ -73,10 +123,7 @@ pub(crate) async fn read(lake: &Lake, wanted: &Wanted, events: &[Row]) -> Result
     }
     let condition = match wanted {
         Wanted::Month(month) => format!("period = '{month}'"),
-        Wanted::Invoice(_) => {
-            let ids: Vec<String> = chosen.keys().map(|id| as_text(id)).collect();
-            format!("invoice_id in ({})", ids.join(", "))
-        }
+        Wanted::Invoice(_) => one_of("invoice_id", chosen.keys().copied()),
     };
     let found = stored_of(lake, &condition, &chosen).await?;
     if matches!(wanted, Wanted::Month(_)) {
@@ -107,11 +154,23 @@ async fn nothing_lost(lake: &Lake, events: &[Row]) -> Result<(), VerifyError> {
     Err(VerifyError::Stored { table: INVOICE.name, what })
 }
 
-/// Every issued document of a partner, by issuer and number.
-pub(crate) async fn of_partner(lake: &Lake, partner_id: &str, events: &[Row]) -> Result<Vec<Stored>, VerifyError> {
-    let theirs = events.iter().filter(|event| event.text("partner_id") == Some(partner_id));
+/// Every issued document of some partners, by issuer and number.
+pub(crate) async fn of_partners(
+    lake: &Lake,
+    partner_ids: &BTreeSet<&str>,
+    issued: &Issued,
+) -> Result<HashMap<String, Vec<Stored>>, VerifyError> {
+    let mut by_partner: HashMap<String, Vec<Stored>> = HashMap::new();
+    if partner_ids.is_empty() {
+        return Ok(by_partner);
+    }
+    let is_theirs = |event: &&Row| event.text("partner_id").is_some_and(|id| partner_ids.contains(id));
+    let theirs = issued.events.iter().filter(is_theirs);
     let theirs = theirs.map(|event| (event.text("invoice_id").unwrap_or_default(), event)).collect();
-    stored_of(lake, &format!("partner_id = {}", as_text(partner_id)), &theirs).await
+    for one in stored_of(lake, &one_of("partner_id", partner_ids.iter().copied()), &theirs).await? {
+        by_partner.entry(one.row.text("partner_id").unwrap_or_default().to_owned()).or_default().push(one);
+    }
+    Ok(by_partner)
 }
 
 /// The documents that meet a condition and were issued by some events, by issuer and number.
@@ -176,11 +235,17 @@ fn length(length: usize) -> Cell {
     i64::try_from(length).unwrap_or(i64::MAX).into()
 }
 
+/// How a line came about, as its row has it: with who made it, of a line by hand.
+fn working_of(line: &Object) -> Option<Value> {
+    let working = line.get("working")?;
+    let Some(by_hand) = line.get("by_hand") else { return Some(working.clone()) };
+    let mut working = working.as_object()?.clone();
+    working.insert("by_hand".to_owned(), by_hand.clone());
+    Some(Value::Object(working))
+}
+
 /// Everything that the lake keeps beside the text of one invoice, compared with it.
-///
-/// # Errors
-/// The lake's.
-pub(crate) async fn check(lake: &Lake, stored: &Stored, events: &[Row]) -> Result<Vec<Difference>, VerifyError> {
+pub(crate) fn check(stored: &Stored, beside: &mut Beside, issued: &Issued) -> Vec<Difference> {
     let mut found = Vec::new();
     let invoice_id = InvoiceId::derive([&stored.text]);
     let period = || text(&stored.body, "month");
@@ -196,9 +261,8 @@ pub(crate) async fn check(lake: &Lake, stored: &Stored, events: &[Row]) -> Resul
             SlotId::derive(slot.into_iter().chain([stored.text_of("kind"), credited]))
         }
     };
-    let of_rows = format!("invoice_id = {}", as_text(&stored.invoice_id));
-    let mut lines = by_key(lake, &INVOICE_LINE, &of_rows, &mut found).await?;
-    let mut days = by_key(lake, &BILLED_USAGE, &of_rows, &mut found).await?;
+    let mut lines = by_key(&INVOICE_LINE, beside.lines.remove(&stored.invoice_id), &mut found);
+    let mut days = by_key(&BILLED_USAGE, beside.days.remove(&stored.invoice_id), &mut found);
     for line in stored.lines() {
         let number = line.get("line_number").and_then(Value::as_u64).unwrap_or_default();
         let named = |found: Difference| found.of_line(number, line["description"].as_str().unwrap_or_default());
@@ -214,7 +278,7 @@ pub(crate) async fn check(lake: &Lake, stored: &Stored, events: &[Row]) -> Resul
             ("price_model", text(line, "price_model")),
             ("description", text(line, "description")),
             ("quantity", decimal(line, "quantity")),
-            ("working", line.get("working").map(Value::to_string).into()),
+            ("working", working_of(line).map(|working| working.to_string()).into()),
             ("amount_minor", int(line, "amount_minor")),
             ("currency", currency.into()),
             ("period_start", instant(line, "span_start")),
@@ -264,44 +328,38 @@ pub(crate) async fn check(lake: &Lake, stored: &Stored, events: &[Row]) -> Resul
         ("period", period()),
     ];
     found.extend(columns(&INVOICE, &stored.row, &expected));
-    found.extend(issuing(stored, events, &slot_id));
-    Ok(found)
+    found.extend(issuing(stored, issued, &slot_id));
+    found
 }
 
 /// The rows of a table by its key; one that is there twice is told.
-async fn by_key(
-    lake: &Lake,
-    table: &'static Table,
-    condition: &str,
-    found: &mut Vec<Difference>,
-) -> Result<BTreeMap<Vec<String>, Row>, VerifyError> {
+fn by_key(table: &'static Table, rows: Option<Vec<Row>>, found: &mut Vec<Difference>) -> BTreeMap<Vec<String>, Row> {
     let mut by_key = BTreeMap::new();
-    for row in lake.rows(table, Some(condition)).await? {
+    for row in rows.into_iter().flatten() {
         let key: Vec<String> = table.key.iter().map(|column| shown(row.get(column)).unwrap_or_default()).collect();
         if by_key.insert(key.clone(), row).is_some() {
             found.push(Difference::told(table.name, format!("row {} is there twice", key.join(", "))));
         }
     }
-    Ok(by_key)
+    by_key
 }
 
 /// What the event that made it an invoice must say: that slot, that partner, that issuer; and nothing else was issued in
 /// the slot, or under the number.
-fn issuing(stored: &Stored, events: &[Row], slot_id: &SlotId) -> Option<Difference> {
+fn issuing(stored: &Stored, issued: &Issued, slot_id: &SlotId) -> Option<Difference> {
     let expected = [
         ("slot_id", slot_id.as_str().into()),
         ("partner_id", stored.text_of("partner_id").into()),
         ("issuer_id", stored.issuer_id().into()),
     ];
     let wrong = columns(&INVOICE_EVENT, &stored.event, &expected);
-    let same = |column: &str| events.iter().filter(|event| event.get(column) == stored.event.get(column)).count() > 1;
-    let of_issuer = |event: &&Row| event.get("issuer_id") == stored.event.get("issuer_id");
-    let sequence = events.iter().filter(of_issuer);
-    let number = |event: &&Row| event.get("number_sequence") == stored.event.get("number_sequence");
+    let text = |column: &str| stored.event.text(column).unwrap_or_default().to_owned();
+    let is_twice = |count: Option<&usize>| count.is_some_and(|count| *count > 1);
+    let number = (text("issuer_id"), stored.event.int("number_sequence"));
     let twice = match () {
-        () if same("slot_id") => Some("two invoices were issued in its slot"),
-        () if same("invoice_id") => Some("it was issued twice"),
-        () if sequence.filter(number).count() > 1 => Some("two invoices have its number"),
+        () if is_twice(issued.slots.get(&text("slot_id"))) => Some("two invoices were issued in its slot"),
+        () if is_twice(issued.invoices.get(&text("invoice_id"))) => Some("it was issued twice"),
+        () if is_twice(issued.numbers.get(&number)) => Some("two invoices have its number"),
         () => None,
     };
     wrong.or_else(|| twice.map(|note| Difference::told(INVOICE_EVENT.name, note)))

@@ -18,9 +18,9 @@ use crate::deliveries::{Standing, Verdicts};
 use crate::document::BilledDay;
 use crate::meter::{Seen, level_after, quantity, state_json};
 use crate::number::{Ratio, read_value};
-use crate::owner::{Links, product_of};
+use crate::owner::{Links, Products};
 use crate::rating::{Dimensions, Used};
-use crate::raw::{RawRows, Request};
+use crate::raw::Request;
 use crate::slices::Cuts;
 
 /// A delivery of the partner in production that passed the meter's filter.
@@ -80,24 +80,33 @@ pub(crate) struct Origin<'a> {
     registry: &'a Registry,
     partner_id: &'a PartnerId,
     judged: Vec<Judged<'a>>,
+    /// Where time ends: behind the last request.
+    until: DateTime<Utc>,
+}
+
+/// By what deliveries are judged.
+pub(crate) struct Judge<'a> {
+    pub(crate) catalog: &'a Catalog,
+    pub(crate) registry: &'a Registry,
+    pub(crate) links: Links<'a>,
+    pub(crate) products: Products<'a>,
+    pub(crate) verdicts: Verdicts<'a>,
 }
 
 impl<'a> Origin<'a> {
-    pub(crate) fn of(
-        catalog: &'a Catalog,
-        registry: &'a Registry,
-        partner_id: &'a PartnerId,
-        rows: &'a RawRows,
-    ) -> Self {
-        let (links, verdicts) = (Links::of(registry), Verdicts::over(&rows.deliveries));
-        let judge = |request: &'a Request| {
+    /// Judges what may be a partner's.
+    pub(crate) fn of(judge: &Judge<'a>, partner_id: &'a PartnerId, claimed: &[&'a Request]) -> Self {
+        let Judge { catalog, registry, links, products, verdicts } = judge;
+        let judge = |request: &&'a Request| {
             let standing = verdicts.standing(request);
             let is_theirs = links.owner(request) == Some((partner_id, Environment::Production));
             let is_counted = standing == Standing::Counted;
-            let product = product_of(catalog, request);
+            let product = products.product_of(request);
             (is_theirs && standing != Standing::Absent).then_some(Judged { request, product, is_counted })
         };
-        Self { catalog, registry, partner_id, judged: rows.requests.iter().filter_map(judge).collect() }
+        let judged = claimed.iter().filter_map(judge).collect();
+        let last = claimed.iter().map(|request| request.at).max().unwrap_or_default();
+        Self { catalog, registry, partner_id, judged, until: hour_of(last) + TimeDelta::hours(1) }
     }
 }
 
@@ -123,13 +132,15 @@ impl<'a> Usage<'a> {
             passed.push(Passed {
                 request,
                 product,
-                dimensions: dimensions.filter_map(|(name, value)| Some((name.clone(), value.clone()?))).collect(),
+                dimensions: dimensions
+                    .filter_map(|(name, value)| Some((name.clone(), value.as_deref()?.to_owned())))
+                    .collect(),
                 value: metered.value.as_deref(),
                 is_counted: *is_counted,
             });
         }
         leave_out(&mut passed, meter, origin);
-        let mut cuts = Cuts::of(origin.registry, origin.catalog, origin.partner_id);
+        let mut cuts = Cuts::of(origin.registry, origin.catalog, origin.partner_id, origin.until);
         let mut slices: BTreeMap<SliceKey, Slice> = BTreeMap::new();
         for one in passed {
             let Period { start, end } = cuts.slice(one.request.at);
@@ -151,23 +162,27 @@ impl<'a> Usage<'a> {
         Self { meter_id, meter, partner_id, slices }
     }
 
-    /// What a span comes to, with its evidence by UTC day.
+    /// What some times come to together, with their evidence by UTC day.
     ///
     /// # Errors
     /// What cannot be said, in words.
-    pub(crate) fn measure(&self, span: Period) -> Result<Measured, String> {
-        let inside = |(key, slice): &(&SliceKey, &Slice)| key.2 < span.end && slice.end > span.start;
-        let slices: Vec<(&SliceKey, &Slice)> = self.slices.iter().filter(inside).collect();
-        if let Some((key, slice)) = slices.iter().find(|(key, slice)| key.2 < span.start || slice.end > span.end) {
-            let slice = Period { start: key.2, end: slice.end };
-            return Err(format!("usage of meter {} at {slice} lies across the edge of {span}", self.meter_id));
+    pub(crate) fn measure(&self, times: &[Period]) -> Result<Measured, String> {
+        let mut slices: Vec<(&SliceKey, &Slice)> = Vec::new();
+        for (key, slice) in &self.slices {
+            let own = Period { start: key.2, end: slice.end };
+            let Some(time) = times.iter().find(|time| time.intersect(&own).is_some()) else { continue };
+            if own.start < time.start || own.end > time.end {
+                return Err(format!("usage of meter {} at {own} lies across the edge of {time}", self.meter_id));
+            }
+            slices.push((key, slice));
         }
         let days: BTreeSet<_> = slices.iter().map(|(key, _)| key.2.date_naive()).collect();
         let mut billed = Vec::new();
         for event_date in days {
             let of_day: Vec<_> = slices.iter().filter(|(key, _)| key.2.date_naive() == event_date).copied().collect();
             let start = event_date.and_time(NaiveTime::MIN).and_utc();
-            let day = Period { start: start.max(span.start), end: (start + TimeDelta::days(1)).min(span.end) };
+            let day = Period { start, end: start + TimeDelta::days(1) };
+            let of_times: Vec<Period> = times.iter().filter_map(|time| time.intersect(&day)).collect();
             let mut parts = Vec::new();
             for (key, slice) in &of_day {
                 parts.extend(self.parts(key, slice)?);
@@ -175,12 +190,12 @@ impl<'a> Usage<'a> {
             billed.push(BilledDay {
                 event_count: of_day.iter().map(|(_, slice)| slice.events).sum(),
                 event_date,
-                quantity: self.fold(&of_day, day)?.text(),
+                quantity: self.fold(&of_day, &of_times)?.text(),
                 slice_count: of_day.len(),
                 usage_sha256: sha256_hex(&sha256_parts(parts)),
             });
         }
-        let whole = self.fold(&slices, span)?;
+        let whole = self.fold(&slices, times)?;
         let valued: usize = slices.iter().map(|(_, slice)| slice.seen.len()).sum();
         let events: i64 = slices.iter().map(|(_, slice)| slice.events).sum();
         let event_count = match self.meter.aggregation.takes_number() {
@@ -188,27 +203,43 @@ impl<'a> Usage<'a> {
             false => events,
         };
         let adds_up = matches!(self.meter.aggregation, Aggregation::Count | Aggregation::Sum);
-        let groups = (adds_up && !self.meter.group_by.is_empty()).then(|| self.groups(&slices, span)).transpose()?;
+        let groups = (adds_up && !self.meter.group_by.is_empty()).then(|| self.groups(&slices, times)).transpose()?;
         let used = Used { event_count: Some(event_count), groups, ..Used::of(whole) };
         Ok(Measured { used, days: billed })
     }
 
     /// The quantity by dimensions, of what has a value.
-    fn groups(&self, slices: &[(&SliceKey, &Slice)], span: Period) -> Result<BTreeMap<Dimensions, Ratio>, String> {
+    fn groups(&self, slices: &[(&SliceKey, &Slice)], times: &[Period]) -> Result<BTreeMap<Dimensions, Ratio>, String> {
         let takes_number = self.meter.aggregation.takes_number();
         let counts = |slice: &Slice| if takes_number { !slice.seen.is_empty() } else { slice.events > 0 };
         let valued: Vec<_> = slices.iter().filter(|(_, slice)| counts(slice)).copied().collect();
         let all: BTreeSet<&Dimensions> = valued.iter().map(|(key, _)| &key.1).collect();
         let group = |dimensions: &Dimensions| {
             let own: Vec<_> = valued.iter().filter(|(key, _)| key.1 == *dimensions).copied().collect();
-            Ok((dimensions.clone(), self.fold(&own, span)?))
+            Ok((dimensions.clone(), self.fold(&own, times)?))
         };
         all.into_iter().map(group).collect()
     }
 
-    /// The quantity of some slices over a span: of a level one for each combination of dimensions, added up; of anything
+    /// The quantity of some slices over some times. What a level comes to depends on how long it held, so that each time
+    /// counts by itself; of anything else all slices are one.
+    fn fold(&self, slices: &[(&SliceKey, &Slice)], times: &[Period]) -> Result<Ratio, String> {
+        let (Some(first), Some(last)) = (times.first(), times.last()) else { return Ok(Ratio::whole(0)) };
+        if self.meter.aggregation != Aggregation::TimeWeighted {
+            return self.fold_one(slices, Period { start: first.start, end: last.end });
+        }
+        let mut sum = Ratio::whole(0);
+        for time in times {
+            let inside = |(key, slice): &&(&SliceKey, &Slice)| key.2 < time.end && slice.end > time.start;
+            let inside: Vec<_> = slices.iter().filter(inside).copied().collect();
+            sum = &sum + &self.fold_one(&inside, *time)?;
+        }
+        Ok(sum)
+    }
+
+    /// The quantity of some slices over one time: of a level one for each combination of dimensions, added up; of anything
     /// else one over all.
-    fn fold(&self, slices: &[(&SliceKey, &Slice)], span: Period) -> Result<Ratio, String> {
+    fn fold_one(&self, slices: &[(&SliceKey, &Slice)], span: Period) -> Result<Ratio, String> {
         let is_level = matches!(self.meter.aggregation, Aggregation::Latest | Aggregation::TimeWeighted);
         let nothing = Dimensions::new();
         let series_of = |key: &'_ SliceKey| if is_level { key.1.clone() } else { nothing.clone() };

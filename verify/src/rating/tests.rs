@@ -334,17 +334,32 @@ fn usages() -> impl Strategy<Value = (Usage, Used)> {
     ]
 }
 
-fn theirs_of(Served { time, days }: Served) -> tollbook_rating::served::Served {
-    use tollbook_rating::served::{Length, Stretch};
-    let stretch = Stretch { length: Length { us: time.0, days: days.0 }, units: Decimal::whole(1) };
-    tollbook_rating::served::Served { whole: Length { us: time.1, days: days.1 }, stretches: vec![stretch] }
+fn theirs_of(ours: &Served) -> tollbook_rating::served::Served {
+    use tollbook_rating::served;
+    let length = |length: Length| served::Length { us: length.micros, days: length.days };
+    let stretch = |stretch: &Stretch| served::Stretch {
+        length: length(stretch.length),
+        units: stretch.units.text().parse().unwrap(),
+    };
+    served::Served { whole: length(ours.whole), stretches: ours.stretches.iter().map(stretch).collect() }
 }
 
-/// A part of a month in both measures, or all of it.
+/// Stretches of a month in both measures, which may come to all of it; none where it was paused throughout.
 fn parts() -> impl Strategy<Value = Served> {
     let micros = prop_oneof![Just(1_i64), Just(1_000_000), Just(60_000_000), Just(3_600_000_000)];
-    (micros, 0_i64..=720, 0_i64..=30)
-        .prop_map(|(unit, part, day)| Served { time: (part * unit, 720 * unit), days: (day, 30) })
+    let units = prop_oneof![Just("1"), Just("5"), Just("0"), Just("2.5")];
+    let stretch = (0_i64..=360, 0_i64..=15, units);
+    (micros, prop::collection::vec(stretch, 0..4)).prop_map(|(unit, stretches)| {
+        let (mut hours, mut days) = (720, 30);
+        let stretch = |(part, day, units): (i64, i64, &str)| {
+            // No more than there is.
+            let (part, day) = (part.min(hours), day.min(days));
+            (hours, days) = (hours - part, days - day);
+            Stretch { length: Length { micros: part * unit, days: day }, units: number(units) }
+        };
+        let stretches = stretches.into_iter().map(stretch).collect();
+        Served { whole: Length { micros: 720 * unit, days: 30 }, stretches }
+    })
 }
 
 proptest! {
@@ -359,7 +374,7 @@ proptest! {
         code in 0..4_usize,
         served in prop::option::of(parts()),
     ) {
-        let (theirs, ours) = (Usage { served: served.map(theirs_of), ..theirs }, Used { served, ..ours });
+        let (theirs, ours) = (Usage { served: served.as_ref().map(theirs_of), ..theirs }, Used { served, ..ours });
         let currency = Currency::parse(["EUR", "JPY", "ISK", "KWD"][code]).unwrap();
         match (rate(&tariff, &theirs, currency), price(&tariff, &ours, currency)) {
             (Ok(rated), Ok((minor, working))) => {

@@ -1,0 +1,129 @@
+//! The lines of a document that staff made by hand, once more: from the charges and credits of the registry at the pin, less
+//! what earlier documents billed of each. Pure. From the form of `by_hand` in a document, and not from `billing`.
+//!
+//! An invoice bears every charge or credit of its own month that is not given by a credit note. Which of earlier months it
+//! bears, and which a credit note does, was decided when it was drafted, and is taken from the document; what each comes to
+//! is derived.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use tollbook_schemas::catalog::Issuer;
+use tollbook_schemas::period::print_instant;
+use tollbook_schemas::registry::HandMade;
+
+use crate::adjust::Before;
+use crate::document::{ByHand, Line};
+use crate::ground::Ground;
+use crate::month::as_object;
+use crate::number::Ratio;
+use crate::rating::Working;
+use crate::stored::{Object, Stored};
+
+/// What lines by hand bear.
+#[derive(Default)]
+pub(crate) struct Borne {
+    /// Lines, without numbers.
+    pub(crate) lines: Vec<Object>,
+    /// Number of the invoice that they credit, of a credit note.
+    pub(crate) credits: Option<String>,
+}
+
+/// Whether anything was ever made by hand for the partner of a document.
+pub(crate) fn is_made_for(ground: &Ground) -> bool {
+    ground.registry.adjustments.values().any(|made| made.partner_id == ground.partner_id)
+}
+
+fn by_hand_of(line: &Object) -> Option<&Object> {
+    line.get("by_hand")?.as_object()
+}
+
+/// The lines by hand of a document. `before` was issued before it.
+///
+/// # Errors
+/// What does not fit or is not there, in words.
+pub(crate) fn borne(ground: &Ground, issuer: &Issuer, stored: &Stored, before: &[Before<'_>]) -> Result<Borne, String> {
+    let id_of = |line: &Object| Some(by_hand_of(line)?.get("adjustment_id")?.as_str()?.to_owned());
+    let mut named: BTreeSet<String> = stored.lines().filter_map(id_of).collect();
+    let theirs = ground.registry.adjustments.values().filter(|made| {
+        made.partner_id == ground.partner_id
+            && made.issuer_id == ground.issuer_id
+            && made.amount.currency == ground.currency
+            && made.month <= ground.month
+    });
+    let mut all: Vec<(&HandMade, i64, i64)> = Vec::new();
+    for made in theirs {
+        let billed = billed_of(made.adjustment_id.as_str(), before)?;
+        let wanted = if made.is_revoked { 0 } else { made.amount.minor };
+        let difference = wanted.checked_sub(billed).ok_or("a line by hand does not fit 63 bits")?;
+        let of_credit_note = made.for_invoice.is_some() && difference < 0;
+        let is_named = named.remove(made.adjustment_id.as_str());
+        let is_own = !ground.is_credit_note && !of_credit_note && made.month == ground.month && difference != 0;
+        if is_own || (is_named && of_credit_note == ground.is_credit_note && difference != 0) {
+            all.push((made, billed, difference));
+        }
+    }
+    if let Some(unknown) = named.first() {
+        return Err(format!("it has a line by hand {unknown}, which nobody made for it by the pin"));
+    }
+    all.sort_by_key(|(made, ..)| (made.month, made.adjustment_id.clone()));
+    let mut borne = Borne::default();
+    for (made, billed, difference) in all {
+        if ground.is_credit_note {
+            borne.credits.clone_from(&made.for_invoice);
+        }
+        borne.lines.push(as_object(&line_of(made, issuer, billed, difference)?)?);
+    }
+    Ok(borne)
+}
+
+/// What documents billed of one, in minor units.
+fn billed_of(id: &str, before: &[Before<'_>]) -> Result<i64, String> {
+    let lines = before.iter().filter_map(|one| one.body.get("lines")?.as_array()).flatten();
+    let of_it = lines
+        .filter_map(Value::as_object)
+        .filter(|line| by_hand_of(line).and_then(|by_hand| by_hand.get("adjustment_id")?.as_str()) == Some(id));
+    let mut billed = 0_i64;
+    for line in of_it {
+        let amount = line.get("amount_minor").and_then(Value::as_i64).ok_or("a line by hand has no amount")?;
+        billed = billed.checked_add(amount).ok_or("lines by hand do not fit 63 bits")?;
+    }
+    Ok(billed)
+}
+
+fn line_of(made: &HandMade, issuer: &Issuer, billed_minor: i64, difference: i64) -> Result<Line, String> {
+    let month = made.month.period(issuer.time_zone).map_err(|error| error.to_string())?;
+    let mut exact = Ratio::whole(difference);
+    for _ in 0..made.amount.currency.exponent() {
+        exact = exact.part_of(10);
+    }
+    let id = made.adjustment_id.to_string();
+    let taken_back = if made.is_revoked { " (taken back)" } else { "" };
+    Ok(Line {
+        amount_minor: difference,
+        by_hand: Some(ByHand {
+            actor: made.actor.to_string(),
+            adjustment_id: id.clone(),
+            billed_minor,
+            for_invoice: made.for_invoice.clone(),
+            is_revoked: made.is_revoked.then_some(true),
+            month: made.month.to_string(),
+            reason: made.reason.clone(),
+        }),
+        contract: None,
+        description: format!("{}{taken_back}", made.description),
+        line_number: 0,
+        meter_id: None,
+        plan_id: "by-hand".to_owned(),
+        plan_version: 0,
+        price_id: "by-hand".to_owned(),
+        price_model: "by_hand".to_owned(),
+        quantity: "1".to_owned(),
+        span_end: print_instant(month.end),
+        span_start: print_instant(month.start),
+        subscription_id: id,
+        unit: None,
+        usage: Vec::new(),
+        working: Working::of_exact(&exact),
+    })
+}

@@ -1,0 +1,191 @@
+//! What a document stands on, and what must be read for it. Of the stored document it takes only what says which document
+//! it is and what it stands on: issuer, partner, currency, month, pin, catalog, billing profile.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde_json::Value;
+use tollbook_schemas::catalog::{Catalog, Issuer};
+use tollbook_schemas::id::{IssuerId, MeterId, PartnerId};
+use tollbook_schemas::meter::Aggregation;
+use tollbook_schemas::money::Currency;
+use tollbook_schemas::period::{Month, Period};
+use tollbook_schemas::registry::{LinkSystem, Registry};
+use tollbook_schemas::tables::access_log::TABLE as ACCESS_LOG;
+use tollbook_schemas::tables::partner_event::TABLE as PARTNER_EVENT;
+
+use crate::compare::Difference;
+use crate::document::{CREDIT_NOTE, KEYS, LINE_KEYS};
+use crate::error::VerifyError;
+use crate::evidence::{Evidence, Kept, Pins};
+use crate::month::{own_spans, shadow_plan};
+use crate::owner::Links;
+use crate::raw::{Names, Times};
+use crate::spans::Span;
+use crate::stored::Stored;
+
+/// What a document cannot be re-derived for.
+pub(crate) enum Stopped {
+    /// The lake cannot be read.
+    Lake(VerifyError),
+    /// What is missing or wrong, in words.
+    Here(Box<Difference>),
+}
+
+impl From<VerifyError> for Stopped {
+    fn from(error: VerifyError) -> Self {
+        Self::Lake(error)
+    }
+}
+
+impl From<Difference> for Stopped {
+    fn from(difference: Difference) -> Self {
+        Self::Here(Box::new(difference))
+    }
+}
+
+impl From<Box<Difference>> for Stopped {
+    fn from(difference: Box<Difference>) -> Self {
+        Self::Here(difference)
+    }
+}
+
+/// A difference of the whole document, in words.
+pub(crate) fn wrong(what: impl Into<String>) -> Stopped {
+    Difference::told("document", what).into()
+}
+
+/// What a document stands on.
+pub(crate) struct Ground {
+    pub(crate) partner_id: PartnerId,
+    pub(crate) currency: Currency,
+    pub(crate) month: Month,
+    pub(crate) issuer_id: IssuerId,
+    pub(crate) is_credit_note: bool,
+    /// The earlier months that it says it adjusts. That it adjusts them, and no others, was decided when it was drafted;
+    /// by how much is derived.
+    pub(crate) adjusted: BTreeSet<Month>,
+    pub(crate) pins: Pins,
+    pub(crate) kept: Arc<Kept>,
+    pub(crate) registry: Arc<Registry>,
+}
+
+/// The raw rows that a document is derived from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Needs {
+    pub(crate) names: Names,
+    /// None where nothing of it is metered.
+    pub(crate) times: Option<Times>,
+    pub(crate) meters: BTreeSet<MeterId>,
+}
+
+impl Ground {
+    /// Reads what a document stands on.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub(crate) async fn of(evidence: &mut Evidence<'_>, stored: &Stored) -> Result<Self, Stopped> {
+        let unreadable = |key: &str| Box::new(Difference::told(key, "it cannot be read"));
+        let pins = Pins::read(stored.text_of("pin"))?;
+        let partner_id = PartnerId::parse(stored.text_of("partner_id")).map_err(|_| unreadable("partner_id"))?;
+        let currency = Currency::parse(stored.text_of("currency")).map_err(|_| unreadable("currency"))?;
+        let month: Month = stored.text_of("month").parse().map_err(|_| unreadable("month"))?;
+        for (table, pin) in [(&ACCESS_LOG, &pins.access), (&PARTNER_EVENT, &pins.events)] {
+            if let Some(beyond) = evidence.beyond(table, pin).await? {
+                return Err(beyond.into());
+            }
+        }
+        let kept = evidence.catalog(stored.text_of("catalog_sha256")).await??;
+        let registry = evidence.registry(&pins.events).await?;
+        if let Some(what) = not_known_yet(stored, &kept.catalog) {
+            let told = format!(
+                "not re-derived: the document has {what}, which this program does not know and does not compute"
+            );
+            return Err(Difference::told("document", told).into());
+        }
+        let issuer_id = stored.issuer_id();
+        let issuer_id = kept.catalog.issuers.keys().find(|id| id.as_str() == issuer_id).cloned();
+        let none = || Difference::told("issuer", format!("the catalog has none {}", stored.issuer_id()));
+        Ok(Self {
+            partner_id,
+            currency,
+            month,
+            issuer_id: issuer_id.ok_or_else(none)?,
+            is_credit_note: stored.text_of("kind") == CREDIT_NOTE,
+            adjusted: adjusted_months(stored)?,
+            pins,
+            kept,
+            registry,
+        })
+    }
+
+    pub(crate) fn catalog(&self) -> &Catalog {
+        &self.kept.catalog
+    }
+
+    pub(crate) fn issuer(&self) -> Result<&Issuer, Stopped> {
+        self.catalog().issuers.get(&self.issuer_id).ok_or_else(|| wrong("the catalog has no such issuer"))
+    }
+
+    /// The months whose usage it bills: its own, unless it is a credit note, and those that it adjusts.
+    pub(crate) fn months(&self) -> BTreeSet<Month> {
+        let own = (!self.is_credit_note).then_some(self.month);
+        self.adjusted.iter().copied().chain(own).collect()
+    }
+
+    /// The raw rows that it is derived from.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub(crate) fn needs(&self) -> Result<Needs, Stopped> {
+        let catalog = self.catalog();
+        let mut needs = Needs::default();
+        for month in self.months() {
+            let spans = own_spans(self, month)?;
+            let meters = |span: &Span<'_>| -> BTreeSet<MeterId> {
+                let shadow = shadow_plan(catalog, span).map(|(_, version)| &version.prices);
+                let prices = span.prices.iter().chain(shadow.into_iter().flatten());
+                prices.filter_map(|price| price.meter.clone()).collect()
+            };
+            let meters: BTreeSet<MeterId> = spans.iter().flat_map(meters).collect();
+            let start = spans.iter().map(|span| span.billed.start).min();
+            let end = spans.iter().map(|span| span.billed.end).max();
+            let (Some(start), Some(end), false) = (start, end, meters.is_empty()) else { continue };
+            let mut with_all_before = false;
+            for id in &meters {
+                let none = || Difference::told("meter_id", format!("the catalog has no meter {id}"));
+                let meter = catalog.meters.get(id).ok_or_else(none)?;
+                with_all_before |= meter.aggregation == Aggregation::TimeWeighted;
+            }
+            let times = Times::of(Period { start, end }, with_all_before);
+            needs.times = Some(needs.times.map_or(times, |others| others.and(times)));
+            needs.meters.extend(meters);
+        }
+        if needs.times.is_some() {
+            let links = Links::of(&self.registry);
+            let names = |system| links.names(system, &self.partner_id).into_iter().map(str::to_owned).collect();
+            needs.names = Names { consumers: names(LinkSystem::Consumer), credentials: names(LinkSystem::Credential) };
+        }
+        Ok(needs)
+    }
+}
+
+/// What of a document this program has never heard of: it says so, and calls nothing right or wrong that it cannot judge.
+fn not_known_yet(stored: &Stored, catalog: &Catalog) -> Option<String> {
+    // Lines of tax, or none where there should be some.
+    if catalog.tax_rates.values().flatten().any(|rate| rate.issuer.as_str() == stored.issuer_id()) {
+        return Some("an issuer that taxes".to_owned());
+    }
+    let lines = || stored.lines().flat_map(|line| line.keys());
+    let line = lines().find(|key| !LINE_KEYS.contains(&key.as_str())).map(|key| format!("lines with {key}"));
+    let body = || stored.body.keys().find(|key| !KEYS.contains(&key.as_str())).map(|key| format!("a part {key}"));
+    line.or_else(body)
+}
+
+fn adjusted_months(stored: &Stored) -> Result<BTreeSet<Month>, Box<Difference>> {
+    let adjusts = stored.lines().filter_map(|line| line.get("adjusts")?.get("month"));
+    let unreadable = || Box::new(Difference::told("adjusts", "a month cannot be read"));
+    let month = |month: &Value| month.as_str().and_then(|month| month.parse().ok());
+    let months = adjusts.map(|one| month(one).ok_or_else(unreadable));
+    months.collect()
+}

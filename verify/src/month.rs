@@ -1,0 +1,261 @@
+//! What a month bills of itself: the lines of one document, and what the same spans would have cost on other plans. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use tollbook_schemas::catalog::{Catalog, PlanVersion, Price};
+use tollbook_schemas::id::{MeterId, PlanId};
+use tollbook_schemas::money::Currency;
+use tollbook_schemas::period::{Month, Period, print_instant};
+
+use crate::compare::Difference;
+use crate::document::{Line, LineContract, Shadow};
+use crate::ground::{Ground, Stopped, wrong};
+use crate::harvest::Harvest;
+use crate::number::Ratio;
+use crate::rating::{Used, Working, price};
+use crate::spans::{Span, spans_of};
+use crate::stored::Object;
+use crate::usage::{Origin, Usage};
+
+/// The word in the place of a model on a line of what was used while paused.
+pub(crate) const PAUSED: &str = "paused";
+
+/// What a month bills of itself: lines of one issuer and currency, without numbers.
+#[derive(Default)]
+pub(crate) struct Rated {
+    pub(crate) lines: Vec<Object>,
+    /// What the same spans would have cost on other plans, numbered.
+    pub(crate) shadows: Vec<Shadow>,
+    /// The months of all subscriptions together; none where none is billed.
+    pub(crate) whole: Option<Period>,
+}
+
+/// The spans that a document bills of a month: those of its issuer and currency.
+pub(crate) fn own_spans(ground: &Ground, month: Month) -> Result<Vec<Span<'_>>, Stopped> {
+    let mut spans = spans_of(&ground.registry, ground.catalog(), &ground.partner_id, month).map_err(wrong)?;
+    spans.retain(|span| span.version.issuer == ground.issuer_id && span.version.currency == ground.currency);
+    Ok(spans)
+}
+
+/// The plan that a span's own names for its shadow bill, with the version in force when the span begins.
+pub(crate) fn shadow_plan<'a>(catalog: &'a Catalog, span: &Span<'a>) -> Option<(&'a PlanId, &'a PlanVersion)> {
+    let plan_id = span.version.shadow_of.as_ref()?;
+    let versions = catalog.plans.get(plan_id)?;
+    let in_force = versions.iter().filter(|version| version.effective_from <= span.billed.start);
+    Some((plan_id, in_force.max_by_key(|version| version.effective_from)?))
+}
+
+/// The usage of the partner of a document, of every meter that was asked for, each computed once.
+pub(crate) struct Metering<'a> {
+    usage: BTreeMap<&'a MeterId, Usage<'a>>,
+}
+
+impl<'a> Metering<'a> {
+    /// Counts what a document needs of a harvest; `claimed` are the places of the requests that may be its partner's.
+    pub(crate) fn of(
+        ground: &'a Ground,
+        meters: &BTreeSet<MeterId>,
+        harvest: &Harvest<'a>,
+        origin: &Origin<'_>,
+    ) -> Self {
+        let wanted = ground.catalog().meters.iter().filter(|(id, _)| meters.contains(*id));
+        let usage = wanted.filter_map(|(id, meter)| {
+            let at = harvest.place_of(id)?;
+            Some((id, Usage::of(origin, &ground.partner_id, at, id, meter)))
+        });
+        Self { usage: usage.collect() }
+    }
+}
+
+/// Rates a month of a document.
+///
+/// # Errors
+/// [`Stopped`].
+pub(crate) fn rate(ground: &Ground, metering: &Metering<'_>, month: Month) -> Result<Rated, Stopped> {
+    let catalog = ground.catalog();
+    let spans = own_spans(ground, month)?;
+    // The months of the run, and periods that began before them.
+    let start = spans.iter().map(|span| span.month.start.min(span.whole.start)).min();
+    let end = spans.iter().map(|span| span.month.end).max();
+    let mut lines: Vec<Line> = Vec::new();
+    for span in &spans {
+        for price in &span.prices {
+            let plan = (&span.subscription.plan_id, span.version);
+            let number = number_of(lines.len() + 1);
+            let told = |what| Difference::told("line", what).of_line(number, &price.description);
+            let line = line_of(catalog, &metering.usage, span, plan, price).map_err(told)?;
+            lines.push(Line { contract: contract_of(span), ..line });
+            let paused = paused_line(catalog, &metering.usage, span, price).map_err(told)?;
+            lines.extend(paused.map(|line| Line { contract: contract_of(span), ..line }));
+        }
+    }
+    lines.extend(minimums(&spans, &lines, ground.currency).map_err(wrong)?);
+    let whole = start.zip(end).map(|(start, end)| Period { start, end });
+    let shadows = shadows_of(catalog, &metering.usage, &spans).map_err(wrong)?;
+    let lines = lines.into_iter().map(|line| as_object(&line)).collect::<Result<_, _>>().map_err(wrong)?;
+    Ok(Rated { lines, shadows, whole })
+}
+
+/// A line as the object of its JSON.
+pub(crate) fn as_object(line: &Line) -> Result<Object, String> {
+    match serde_json::to_value(line) {
+        Ok(Value::Object(line)) => Ok(line),
+        _ => Err("the line has no JSON".to_owned()),
+    }
+}
+
+fn contract_of(span: &Span<'_>) -> Option<LineContract> {
+    let (id, terms) = span.contract?;
+    Some(LineContract { contract_id: id.to_string(), version: terms.version })
+}
+
+/// What is missing to the minimum of each contract: one line for all that the contract priced, at 0 too.
+fn minimums(spans: &[Span<'_>], lines: &[Line], currency: Currency) -> Result<Vec<Line>, String> {
+    let mut of_contracts: BTreeMap<LineContract, &Span<'_>> = BTreeMap::new();
+    for span in spans {
+        if let Some(contract) = contract_of(span) {
+            of_contracts.entry(contract).or_insert(span);
+        }
+    }
+    let mut missing = Vec::new();
+    for (contract, span) in of_contracts {
+        let Some(minimum) = span.contract.and_then(|(_, terms)| terms.minimum.as_ref()) else { continue };
+        let priced = lines.iter().filter(|line| line.contract.as_ref() == Some(&contract));
+        let priced: i128 = priced.map(|line| i128::from(line.amount_minor)).sum();
+        let least = Ratio::decimal(minimum.amount).to_minor(currency.exponent(), currency.step_minor());
+        let least = least.ok_or("the minimum of a contract does not fit 63 bits")?;
+        let amount = (i128::from(least) - priced).max(0);
+        let amount = i64::try_from(amount).map_err(|_| "what is missing to a minimum does not fit 63 bits")?;
+        let mut exact = Ratio::whole(amount);
+        for _ in 0..currency.exponent() {
+            exact = exact.part_of(10);
+        }
+        missing.push(Line {
+            amount_minor: amount,
+            by_hand: None,
+            contract: Some(contract),
+            description: minimum.description.clone(),
+            line_number: 0,
+            meter_id: None,
+            plan_id: span.subscription.plan_id.to_string(),
+            plan_version: span.version.version,
+            price_id: "contract-minimum".to_owned(),
+            price_model: "minimum".to_owned(),
+            quantity: "1".to_owned(),
+            span_end: print_instant(span.billed.end),
+            span_start: print_instant(span.billed.start),
+            subscription_id: span.subscription.subscription_id.to_string(),
+            unit: None,
+            usage: Vec::new(),
+            working: Working::of_exact(&exact),
+        });
+    }
+    Ok(missing)
+}
+
+/// What was used while the subscription was paused: a line of 0 for each meter of the plan of which something was, behind the
+/// first of its prices.
+fn paused_line(
+    catalog: &Catalog,
+    usage: &BTreeMap<&MeterId, Usage<'_>>,
+    span: &Span<'_>,
+    price: &Price,
+) -> Result<Option<Line>, String> {
+    let paused = span.paused();
+    let (Some(id), Some(first), Some(last)) = (&price.meter, paused.first(), paused.last()) else { return Ok(None) };
+    let of_plan = span.version.prices.iter().find(|other| other.meter.as_ref() == Some(id));
+    if of_plan.is_none_or(|of_plan| of_plan.price_id != price.price_id) {
+        return Ok(None);
+    }
+    let measured = usage.get(id).ok_or_else(|| format!("no usage of meter {id}"))?.measure(&paused)?;
+    if measured.days.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Line {
+        amount_minor: 0,
+        by_hand: None,
+        contract: None,
+        description: format!("{}: used while paused, not charged", price.description),
+        line_number: 0,
+        meter_id: Some(id.to_string()),
+        plan_id: span.subscription.plan_id.to_string(),
+        plan_version: span.version.version,
+        price_id: price.price_id.to_string(),
+        price_model: PAUSED.to_owned(),
+        quantity: measured.used.quantity.text(),
+        span_end: print_instant(last.end),
+        span_start: print_instant(first.start),
+        subscription_id: span.subscription.subscription_id.to_string(),
+        unit: catalog.meters.get(id).map(|meter| meter.unit.clone()),
+        usage: measured.days,
+        working: Working::of_exact(&Ratio::whole(0)),
+    }))
+}
+
+/// The shadow bills of some spans, one for each other plan and currency.
+fn shadows_of(
+    catalog: &Catalog,
+    usage: &BTreeMap<&MeterId, Usage<'_>>,
+    spans: &[Span<'_>],
+) -> Result<Vec<Shadow>, String> {
+    let mut shadows: Vec<Shadow> = Vec::new();
+    for span in spans {
+        let Some((plan_id, version)) = shadow_plan(catalog, span) else { continue };
+        let (plan, currency) = (plan_id.to_string(), version.currency.code().to_owned());
+        let known = shadows.iter().position(|shadow| shadow.plan_id == plan && shadow.currency == currency);
+        let at = known.unwrap_or(shadows.len());
+        if known.is_none() {
+            shadows.push(Shadow { currency, lines: Vec::new(), plan_id: plan, total_minor: 0 });
+        }
+        for price in &version.prices {
+            let line = line_of(catalog, usage, span, (plan_id, version), price)?;
+            let shadow = &mut shadows[at];
+            let sum = shadow.total_minor.checked_add(line.amount_minor);
+            shadow.total_minor = sum.ok_or("the shadow bill does not add up in 63 bits")?;
+            shadow.lines.push(Line { line_number: shadow.lines.len() + 1, ..line });
+        }
+    }
+    Ok(shadows)
+}
+
+fn number_of(place: usize) -> u64 {
+    u64::try_from(place).unwrap_or(u64::MAX)
+}
+
+fn line_of(
+    catalog: &Catalog,
+    usage: &BTreeMap<&MeterId, Usage<'_>>,
+    span: &Span<'_>,
+    (plan_id, version): (&PlanId, &PlanVersion),
+    priced: &Price,
+) -> Result<Line, String> {
+    let (used, days, unit) = match &priced.meter {
+        None => (Used::of(span.units(priced.tariff.settings.per)), Vec::new(), None),
+        Some(id) => {
+            let measured = usage.get(id).ok_or_else(|| format!("no usage of meter {id}"))?.measure(&span.running())?;
+            (measured.used, measured.days, catalog.meters.get(id).map(|meter| meter.unit.clone()))
+        }
+    };
+    let used = Used { served: Some(span.served()), ..used };
+    let (amount_minor, working) = price(&priced.tariff, &used, version.currency)?;
+    Ok(Line {
+        amount_minor,
+        by_hand: None,
+        contract: None,
+        description: priced.description.clone(),
+        line_number: 0,
+        meter_id: priced.meter.as_ref().map(ToString::to_string),
+        plan_id: plan_id.to_string(),
+        plan_version: version.version,
+        price_id: priced.price_id.to_string(),
+        price_model: priced.tariff.model.as_str().to_owned(),
+        quantity: used.quantity.text(),
+        span_end: print_instant(span.billed.end),
+        span_start: print_instant(span.billed.start),
+        subscription_id: span.subscription.subscription_id.to_string(),
+        unit,
+        usage: days,
+        working,
+    })
+}

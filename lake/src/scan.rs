@@ -129,7 +129,7 @@ impl Scan {
     /// Where its files are, below the lake's root, each with the value of the partition column.
     pub(crate) fn partitioned(&self) -> impl Iterator<Item = (&object_store::path::Path, Option<ScalarValue>)> {
         let value = |file: &PartitionedFile| self.partition.as_ref().and(file.partition_values.first().cloned());
-        self.files.iter().map(move |file| (&file.object_meta.location, value(file)))
+        self.files.iter().map(move |scanned| (&scanned.file.object_meta.location, value(&scanned.file)))
     }
 
     /// Leaves only files whose partition value is one of these.

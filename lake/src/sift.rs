@@ -119,7 +119,7 @@ impl Lake {
         let handle = self.handle(sift.table).await?;
         let mut handle = handle.lock().await;
         handle.refresh().await?;
-        let scan = Scan::of(&handle)?;
+        let scan = Scan::of(&mut handle)?;
         let files = scan.partitioned().filter(|(_, value)| sift.wants(value.as_ref()));
         Ok(files
             .map(|(location, partition)| LiveFile {

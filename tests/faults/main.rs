@@ -10,6 +10,7 @@ mod billing;
 mod broker;
 mod catalog;
 mod codes;
+mod courses;
 mod files;
 mod folder;
 mod hold;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::tree_node::{TreeNode as _, TreeNodeRecursion};
 use datafusion::common::{DataFusionError, ScalarValue, project_schema};
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
@@ -169,6 +170,21 @@ fn partition_value(def: &Table, field: &Field, value: Option<String>) -> Result<
     }
 }
 
+/// Parts of a condition that a file's row groups are asked for.
+const PARTS_MAX: usize = 32;
+
+/// Whether a condition is worth asking each file's row groups for: it is taken apart anew for every file, and a pin of
+/// many partitions, or the hours of a year, take longer than the rows that they would skip. Files are chosen by all
+/// conditions, once.
+fn is_short(condition: &Expr) -> bool {
+    let mut parts = 0;
+    let counted = condition.apply(|_| {
+        parts += 1;
+        Ok(if parts > PARTS_MAX { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    });
+    counted.is_ok() && parts <= PARTS_MAX
+}
+
 #[async_trait]
 impl TableProvider for Scan {
     fn schema(&self) -> SchemaRef {
@@ -208,7 +224,7 @@ impl TableProvider for Scan {
             .build();
         let mut source =
             ParquetSource::new(table_schema).with_table_parquet_options(state.table_options().parquet.clone());
-        if let Some(condition) = condition {
+        if let Some(condition) = conjunction(filters.iter().filter(|filter| is_short(filter)).cloned()) {
             let schema = datafusion::common::DFSchema::try_from(self.schema.as_ref().clone())?;
             source = source.with_predicate(state.create_physical_expr(condition, &schema)?);
         }

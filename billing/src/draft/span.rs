@@ -193,7 +193,8 @@ pub(super) fn check_openings(input: &DraftInput<'_>, partner_id: &PartnerId) -> 
         }
         if !is_inside {
             return Err(format!(
-                "an opening says what was billed elsewhere of subscription {id}, and no period of it runs on through {}                  (billing_starts_at); record it again with quantity 0, or billing.started with another instant",
+                "an opening says what was billed elsewhere of subscription {id}, and no period of it runs \
+                 on through {} (billing_starts_at); record it again with quantity 0, or billing.started with another instant",
                 print_instant(at)
             ));
         }

@@ -184,17 +184,13 @@ pub async fn draft_of(
     // Documents that are there have their lines and evidence: these are written before them.
     let new: Vec<&Document> =
         open.iter().copied().filter(|document| !months_documents.contains_key(&document.invoice_id)).collect();
-    // All of it is of the month, and so are the keys.
+    // All of it is of the month.
     let of_month = format!("period = '{}'", drafted.month);
-    let mut lines = Vec::new();
-    for document in &new {
-        lines.extend(document.line_rows()?);
-    }
-    lake.append_missing_where(&INVOICE_LINE, &of_month, &lines).await?;
-    drop(lines);
-    let billed: Vec<Row> = new.iter().flat_map(|document| document.billed_usage_rows()).collect();
-    lake.append_missing_where(&BILLED_USAGE, &of_month, &billed).await?;
-    drop(billed);
+    let ids: Vec<&str> = new.iter().map(|document| document.invoice_id.as_str()).collect();
+    let by_document = ("invoice_id", of_month.as_str());
+    lake.append_missing_groups(&INVOICE_LINE, by_document, &ids, |at| new[at].line_rows()).await?;
+    let evidence = |at: usize| Ok::<_, BillingError>(new[at].billed_usage_rows());
+    lake.append_missing_groups(&BILLED_USAGE, by_document, &ids, evidence).await?;
     let invoices: Vec<Row> = new.iter().map(|document| document.invoice_row()).collect();
     lake.append_missing_where(&INVOICE, &of_month, &invoices).await?;
     drop(invoices);

@@ -194,6 +194,13 @@ pub struct Folded {
     pub slice_count: i64,
 }
 
+/// The values of the dimensions of one level; none where a meter has no levels, and all its rows are one series.
+type Series<'a> = Option<&'a BTreeMap<String, String>>;
+
+fn series_of(slice: &UsageSlice, is_level: bool) -> Series<'_> {
+    is_level.then_some(&slice.dimensions)
+}
+
 /// Folds rows of one meter and partner over a span of time. `earlier` are the rows before the span: what they hold at
 /// its begin goes on into it, where the meter's aggregation carries over.
 ///
@@ -206,31 +213,29 @@ pub fn fold(
     span: Period,
     earlier: &[&UsageSlice],
 ) -> Result<Folded, UsageError> {
-    let slices = in_order(slices);
     let overflow = |error| UsageError::Overflow(meter_id.clone(), error);
     let too_many = || overflow(DecimalError::Overflow("counting"));
     let wrong = |span, source| UsageError::State { meter_id: meter_id.clone(), span, source };
     let state_of = |slice: &UsageSlice| {
         MeterState::from_json(aggregation, &slice.state).map_err(|error| wrong(slice.slice, error))
     };
-    let nothing = BTreeMap::new();
     let is_level = matches!(aggregation, Aggregation::Latest | Aggregation::TimeWeighted);
-    let series_of = |slice: &UsageSlice| if is_level { slice.dimensions.clone() } else { nothing.clone() };
-    let mut series: BTreeMap<BTreeMap<String, String>, (MeterState, i64)> = BTreeMap::new();
+    let mut series: BTreeMap<Series<'_>, (MeterState, i64)> = BTreeMap::new();
     let mut event_count = 0_i64;
-    for slice in &slices {
+    for slice in slices {
         event_count = event_count.checked_add(slice.event_count).ok_or_else(too_many)?;
-        let (state, events) = series.entry(series_of(slice)).or_insert_with(|| (MeterState::empty(aggregation), 0));
+        let (state, events) =
+            series.entry(series_of(slice, is_level)).or_insert_with(|| (MeterState::empty(aggregation), 0));
         state.merge(state_of(slice)?).map_err(|error| wrong(slice.slice, error))?;
         *events = events.checked_add(slice.event_count).ok_or_else(too_many)?;
     }
     // What held before, by series; a series that is not heard of in the span still holds its level.
-    let mut before: BTreeMap<BTreeMap<String, String>, MeterState> = BTreeMap::new();
+    let mut before: BTreeMap<Series<'_>, MeterState> = BTreeMap::new();
     if aggregation.carries_over() {
         for slice in earlier {
-            let held = before.entry(series_of(slice)).or_insert_with(|| MeterState::empty(aggregation));
+            let held = before.entry(series_of(slice, is_level)).or_insert_with(|| MeterState::empty(aggregation));
             held.merge(state_of(slice)?).map_err(|error| wrong(slice.slice, error))?;
-            series.entry(series_of(slice)).or_insert_with(|| (MeterState::empty(aggregation), 0));
+            series.entry(series_of(slice, is_level)).or_insert_with(|| (MeterState::empty(aggregation), 0));
         }
     }
     let mut sum = Decimal::ZERO;

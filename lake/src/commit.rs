@@ -6,14 +6,12 @@
 //! the answer is to look into the log: the commit may have landed all the same (a lost answer, a failed hook). Only
 //! an attempt that is not there is made again, and only if every transaction still is where it was expected.
 
-use std::collections::HashSet;
-
 use arrow::record_batch::RecordBatch;
 use deltalake_core::DeltaTableError;
 use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties, TransactionError};
 use deltalake_core::kernel::{Action, Add, Remove, Transaction};
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
-use tollbook_schemas::tables::{Row, Table, Value, batch_of, rows_of};
+use tollbook_schemas::tables::{Row, Table, batch_of};
 
 use crate::error::LakeError;
 use crate::open::{Handle, Lake};
@@ -90,13 +88,6 @@ fn stand(step: &TxnStep, found: Option<i64>) -> Outcome {
     Outcome::Fenced { app_id: step.app_id.clone(), found }
 }
 
-/// App id of the counter that [`Lake::append_missing`] moves: whoever must see every such row of a table before it
-/// decides compares and swaps it too.
-#[must_use]
-pub fn rows_app_id(def: &Table) -> String {
-    format!("rows/{}", def.name)
-}
-
 /// The transaction of everything that takes files out of a table: [`Lake::replace`] and [`Lake::compact`] move it.
 ///
 /// deltalake 1.1.3 lets a commit that removes files land behind one that rewrote those very files: its checks pass over
@@ -164,57 +155,6 @@ impl Lake {
         steps: &[TxnStep],
     ) -> Result<Outcome, LakeError> {
         self.change(def, Operation::Append, batches, steps, |_| Ok(Vec::new())).await
-    }
-
-    /// Adds the rows whose key the table does not have yet, in one commit; gives how many were added. Safe under
-    /// concurrency: a counter of the table is compared and swapped, so two writers cannot both add one key.
-    ///
-    /// # Errors
-    /// [`LakeError`]; [`LakeError::Contention`] when other writers kept winning.
-    pub async fn append_missing(&self, def: &'static Table, rows: &[Row]) -> Result<usize, LakeError> {
-        self.append_missing_where(def, "true", rows).await
-    }
-
-    /// The same, where rows of these keys could only be among those that meet a condition, such as a month's: the others
-    /// are not looked through.
-    ///
-    /// # Errors
-    /// As [`Lake::append_missing`].
-    pub async fn append_missing_where(
-        &self,
-        def: &'static Table,
-        condition: &str,
-        rows: &[Row],
-    ) -> Result<usize, LakeError> {
-        let app_id = rows_app_id(def);
-        for attempt in 0..ATTEMPTS_MAX {
-            pause(attempt).await;
-            let expected = self.txn(def, &app_id).await?;
-            let mut seen = self.keys(def, condition).await?;
-            let missing: Vec<&Row> = rows.iter().filter(|row| seen.insert(key_of(def, row))).collect();
-            if missing.is_empty() {
-                return Ok(0);
-            }
-            let step = TxnStep::counting(&app_id, expected);
-            match self.append_batches(def, &[batch_of(def, &missing)?], &[step]).await? {
-                Outcome::Committed => return Ok(missing.len()),
-                Outcome::Already | Outcome::Fenced { .. } => {}
-            }
-        }
-        Err(LakeError::Contention { table: def.name, app_id })
-    }
-
-    /// The keys of the rows that meet a condition.
-    async fn keys(&self, def: &'static Table, condition: &str) -> Result<HashSet<String>, LakeError> {
-        let context = self.empty_session()?;
-        self.register(&context, def, None).await?;
-        let columns: Vec<String> = def.key.iter().map(|column| format!("\"{column}\"")).collect();
-        let sql = format!("select {} from {} where {condition}", columns.join(", "), def.name);
-        let mut keys = HashSet::new();
-        for batch in self.query(&context, &sql).await? {
-            keys.extend(rows_of(def, &batch)?.iter().map(|row| key_of(def, row)));
-        }
-        Ok(keys)
     }
 
     /// Replaces the files of whole partition values (or of the whole table, where `values` is `None`) by rows, in one
@@ -303,18 +243,6 @@ pub(crate) async fn pause(attempt: usize) {
     if attempt > 0 {
         tokio::time::sleep(std::time::Duration::from_millis(5 << attempt)).await;
     }
-}
-
-fn key_of(def: &Table, row: &Row) -> String {
-    let parts: Vec<String> = def
-        .key
-        .iter()
-        .map(|column| match row.get(column) {
-            Value::Text(text) => format!("{}:{text}", text.len()),
-            other => format!("{other:?}"),
-        })
-        .collect();
-    parts.join("|")
 }
 
 impl Handle {

@@ -100,6 +100,37 @@ fn of_key(key: &str, stored: &Map<String, Value>, rederived: &Map<String, Value>
     })
 }
 
+/// The same, down to the first part that differs: a shadow bill is long, and a person wants the one figure.
+fn of_part(key: &str, stored: &Map<String, Value>, rederived: &Map<String, Value>) -> Option<Difference> {
+    let whole = of_key(key, stored, rederived)?;
+    let (mut path, mut pair) = (key.to_owned(), (stored.get(key)?, rederived.get(key)?));
+    loop {
+        let (step, one, other) = match pair {
+            (Value::Object(one), Value::Object(other)) => {
+                let key = keys(&[], one, other).into_iter().find(|key| one.get(*key) != other.get(*key))?;
+                (format!(".{key}"), one.get(key), other.get(key))
+            }
+            (Value::Array(one), Value::Array(other)) => {
+                let at = (0..one.len().max(other.len())).find(|at| one.get(*at) != other.get(*at))?;
+                (format!("[{at}]"), one.get(at), other.get(at))
+            }
+            (one, other) => {
+                return Some(Difference {
+                    field: path,
+                    stored: Some(shown(one)),
+                    rederived: Some(shown(other)),
+                    ..Difference::default()
+                });
+            }
+        };
+        path += &step;
+        let (Some(one), Some(other)) = (one, other) else {
+            return Some(Difference { field: path, stored: one.map(shown), rederived: other.map(shown), ..whole });
+        };
+        pair = (one, other);
+    }
+}
+
 /// The keys of both, those that are named first in their order, then the rest.
 fn keys<'a>(first: &[&'a str], one: &'a Map<String, Value>, other: &'a Map<String, Value>) -> Vec<&'a str> {
     let all: BTreeSet<&str> = one.keys().chain(other.keys()).map(String::as_str).collect();
@@ -118,7 +149,10 @@ pub fn first_difference(stored: &str, rederived: &str) -> Option<Difference> {
         _ => return Some(Difference::told("document", "the stored text is no JSON object")),
     };
     let is_first = |key: &&str| *key != "lines" && !LAST.contains(key);
-    let before = keys(&[], &one, &other).into_iter().filter(is_first).find_map(|key| of_key(key, &one, &other));
+    let before = keys(&[], &one, &other)
+        .into_iter()
+        .filter(is_first)
+        .find_map(|key| of_part(key, &one, &other).or_else(|| of_key(key, &one, &other)));
     let found = before.or_else(|| lines(&one, &other));
     let found = found.or_else(|| LAST.iter().find_map(|key| of_key(key, &one, &other)));
     found.or_else(|| {
@@ -244,6 +278,16 @@ mod tests {
                 (Some(found), Some(told)) if found.starts_with(told) => {}
                 (found, told) => panic!("{found:?} is not {told:?}"),
             }
+        }
+        let shadow = |amount: i64, days: &str| {
+            format!(r#"{{"shadows":[{{"lines":[{{"amount_minor":{amount},"usage":{days}}}]}}]}}"#)
+        };
+        for (one, other, told) in [
+            ((5, "[]"), (6, "[]"), "shadows[0].lines[0].amount_minor is 5, and re-derived 6"),
+            ((5, "[1]"), (5, "[1,2]"), "shadows[0].lines[0].usage[1] is not there, and re-derived 2"),
+        ] {
+            let found = first_difference(&shadow(one.0, one.1), &shadow(other.0, other.1)).unwrap();
+            assert_eq!(found.to_string(), told);
         }
         let fewer = r#"{"lines":[],"month":"2026-06"}"#;
         let more = r#"{"lines":[{"description":"Base"}],"month":"2026-06"}"#;

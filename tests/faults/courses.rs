@@ -102,7 +102,7 @@ fn books() -> &'static Folder {
             let of = ["--partner", partner, "--type", event_type, "--at", at, "--actor", "staff:ann", "--data", data];
             folder.run(&[&["partner", "record"][..], &of].concat()).done();
         }
-        let workshop = ["--partner", "acme", "--period", "2026-06", "--amount", "250.5", "--currency", "EUR"];
+        let workshop = ["--partner", "acme", "--period", "2026-06", "--amount", "20.5", "--currency", "EUR"];
         let workshop =
             by_hand(&folder, &[&workshop[..], &["--description", "Workshop", "--reason", "order 17"]].concat());
         let goodwill = ["--partner", "ella", "--period", "2026-06", "--amount=-1.34", "--currency", "EUR"];

@@ -377,6 +377,9 @@ enum BillStep {
     /// The printed lines of issued invoices and credit notes, as table, CSV, JSON or Parquet: for ledgers and finance.
     #[command(after_help = examples::LINES)]
     Lines(commands::bill::lines::Given),
+    /// Prepaid credits: what was granted, used and is left.
+    #[command(after_help = examples::CREDITS)]
+    Credits(commands::bill::credits::Given),
     /// One invoice or draft: its lines, how each came about, its total, its life.
     #[command(after_help = examples::SHOW)]
     Show {

@@ -120,8 +120,9 @@ impl<'a> Billed<'a> {
         documents.sort_by_key(|issued| (issued.document.body.month, &issued.document.invoice_id));
         for IssuedDocument { document, number, is_voided } in documents {
             let invoice_id = &document.invoice_id;
-            // What was made by hand is no part of what a month comes to: `draft/by_hand` keeps its account.
-            for line in document.body.lines.iter().filter(|line| line.by_hand.is_none()) {
+            // What was made by hand, or paid with a credit, is no part of what a month comes to: `draft/by_hand` and
+            // `draft/credit` keep the accounts.
+            for line in document.body.lines.iter().filter(|line| is_of_month(line)) {
                 let slot_id = match &line.adjusts {
                     None => document.slot_id.clone(),
                     Some(adjusts) if from.is_some_and(|from| adjusts.month < from) => continue,
@@ -201,10 +202,15 @@ impl<'a> BilledLine<'a> {
     }
 }
 
+/// Whether a line is part of what its month comes to.
+fn is_of_month(line: &Line) -> bool {
+    line.by_hand.is_none() && line.credit.is_none()
+}
+
 /// Lines with those of one key as one, in the order in which the keys come first; none where a sum does not fit.
 fn one_a_key(lines: &[Line]) -> Option<Vec<(LineKey<'_>, BilledLine<'_>)>> {
     let mut keyed: Vec<(LineKey<'_>, BilledLine<'_>)> = Vec::new();
-    for line in lines.iter().filter(|line| line.by_hand.is_none()) {
+    for line in lines.iter().filter(|line| is_of_month(line)) {
         match keyed.iter_mut().find(|(key, _)| *key == key_of(line)) {
             Some((_, sum)) => sum.add(line)?,
             None => keyed.push((key_of(line), BilledLine::of(line))),

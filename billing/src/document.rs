@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use tollbook_schemas::catalog::Issuer;
 use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::id::{
-    AdjustmentId, ContractId, InvoiceId, IssuerId, LineId, MeterId, PartnerId, PlanId, PriceId, ProfileVersionId,
-    SlotId, SubscriptionId, TaxRateId,
+    AdjustmentId, ContractId, CouponId, CreditId, InvoiceId, IssuerId, LineId, MeterId, PartnerId, PlanId, PriceId,
+    ProfileVersionId, SlotId, SubscriptionId, TaxRateId,
 };
 use tollbook_schemas::invariant::Invariant;
 use tollbook_schemas::money::{Currency, Money};
@@ -81,6 +81,30 @@ pub struct LineContract {
     pub contract_id: ContractId,
     /// Version of it.
     pub version: u32,
+}
+
+/// The coupon that a line takes off by; its plan is no catalog's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LineCoupon {
+    /// Coupon of the catalog.
+    pub coupon_id: CouponId,
+    /// When the partner redeemed it.
+    pub redeemed_at: DateTime<Utc>,
+}
+
+/// The prepaid credit that a line pays with: amounts in minor units. It is no part of what the month comes to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LineCredit {
+    /// What is left of it after the line.
+    pub after_minor: i64,
+    /// What was left of it before: what was granted less what issued documents had used.
+    pub before_minor: i64,
+    /// The credit.
+    pub credit_id: CreditId,
+    /// The first month whose documents may have used it.
+    pub first_month: Month,
+    /// What was granted.
+    pub granted_minor: i64,
 }
 
 /// What a tax line is computed by. Its quantity is what it is computed of, in major units; its plan is no catalog's.
@@ -150,6 +174,13 @@ pub struct Line {
     /// Contract that priced it, where one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contract: Option<LineContract>,
+    /// Coupon that it takes off by, where it does: its subscription is then the one that the coupon is for, else the slot of its
+    /// month.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coupon: Option<LineCoupon>,
+    /// Prepaid credit that it pays with, where it does: its subscription is then the credit's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credit: Option<LineCredit>,
     /// What the customer reads.
     pub description: String,
     /// Place on the document, from 1.
@@ -389,11 +420,12 @@ impl Document {
         Money { minor: self.body.total_minor, currency: self.body.currency }
     }
 
-    /// What of the total is no tax, in minor units; none where it does not fit.
+    /// What it comes to before tax, and before prepaid credits pay it, in minor units; none where it does not fit.
     #[must_use]
     pub fn net_minor(&self) -> Option<i64> {
-        let mut taxes = self.body.lines.iter().map(Line::tax_minor);
-        taxes.try_fold(self.body.total_minor, i64::checked_sub)
+        let paid = self.body.lines.iter().filter(|line| line.credit.is_some()).map(|line| line.amount_minor);
+        let mut neither = self.body.lines.iter().map(Line::tax_minor).chain(paid);
+        neither.try_fold(self.body.total_minor, i64::checked_sub)
     }
 
     /// The id of a line.

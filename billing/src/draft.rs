@@ -17,7 +17,10 @@
 
 mod adjust;
 mod by_hand;
+mod commitment;
 mod contract;
+mod coupon;
+mod credit;
 mod going_live;
 mod index;
 mod line;
@@ -35,7 +38,7 @@ use tollbook_schemas::money::Currency;
 use tollbook_schemas::period::{Month, print_instant};
 use tollbook_schemas::registry::{Finding, Registry};
 
-use crate::document::{Body, Document, DocumentKind, FORMAT, IssuedBy, sum_of};
+use crate::document::{Body, Document, DocumentKind, FORMAT, IssuedBy, Line, sum_of};
 use crate::profile::{Profile, Profiles, TERMS_DAYS_MAX};
 use crate::usage::UsageSlice;
 
@@ -45,6 +48,7 @@ use span::Span;
 
 pub use adjust::{Unadjusted, draft_adjusting};
 pub use by_hand::is_current_by_hand;
+pub use credit::{Used, is_current_credit, used_credits};
 
 /// Everything a draft is made from.
 #[derive(Debug, Clone, Copy)]
@@ -224,6 +228,7 @@ fn documents_of(
     }
     span::check_openings(input, partner_id)?;
     span::check_overlaps(&spans)?;
+    commitment::check_billed(input, partner_id, &spans)?;
     if spans.is_empty() {
         return Ok(Vec::new());
     }
@@ -290,23 +295,21 @@ fn document_of(
         return Err("a document has no subscription".to_owned());
     };
     let issuer = issuer_of(input, issuer_id, period_end)?;
-    let mut lines = Vec::new();
-    // For tax, the code of each line.
-    let mut tax_codes: Vec<Option<&str>> = Vec::new();
-    for span in spans {
-        for price in &span.prices {
-            let number = u32::try_from(lines.len() + 1).map_err(|_| "the document has too many lines".to_owned())?;
-            lines.push(line::line_of(input.catalog, usage, span, price, number)?);
-            lines.extend(line::paused_line_of(input.catalog, usage, span, price, number)?);
-            tax_codes.resize(lines.len(), price.tax_code.as_deref());
-        }
-    }
-    for (line, tax_code) in contract::minimums(spans, &lines, currency)? {
+    // With each line, for tax, its code.
+    let (mut lines, mut tax_codes): (Vec<Line>, Vec<Option<&str>>) =
+        priced_lines(input, usage, spans, currency)?.into_iter().unzip();
+    let of = (issuer_id, currency);
+    for (line, tax_code) in commitment::lines_of(input, usage, &profile.partner_id, of, spans, &lines)? {
         lines.push(line);
         tax_codes.push(tax_code);
     }
     let taxing = tax::Taxing { input, issuer_id, issuer, partner_id: &profile.partner_id, currency };
-    lines.extend(taxing.lines_of(&lines, &tax_codes)?);
+    let coupons = coupon::coupons(&taxing, &lines)?;
+    let tax = taxing.lines_of(&lines, &tax_codes, &coupons.left_minor)?;
+    lines.extend(coupons.lines.into_iter().chain(tax));
+    for (number, line) in (1_u32..).zip(&mut lines) {
+        line.line_number = number;
+    }
     let total_minor =
         sum_of(&lines).ok_or("the total does not fit 63 bits of minor units; look at the prices of the plan")?;
     let body = Body {
@@ -328,6 +331,30 @@ fn document_of(
         total_minor,
     };
     Document::close(body).map_err(|error| error.to_string())
+}
+
+/// The lines of prices, and what is missing to minimums of contracts, each with its tax code.
+fn priced_lines<'s>(
+    input: &DraftInput<'_>,
+    usage: &UsageIndex<'_>,
+    spans: &[&'s Span<'_>],
+    currency: Currency,
+) -> Result<Vec<(Line, Option<&'s str>)>, String> {
+    let mut lines = Vec::new();
+    let mut tax_codes: Vec<Option<&'s str>> = Vec::new();
+    for span in spans {
+        for price in &span.prices {
+            let number = u32::try_from(lines.len() + 1).map_err(|_| "the document has too many lines".to_owned())?;
+            lines.push(line::line_of(input.catalog, usage, span, price, number)?);
+            lines.extend(line::paused_line_of(input.catalog, usage, span, price, number)?);
+            tax_codes.resize(lines.len(), price.tax_code.as_deref());
+        }
+    }
+    for (line, tax_code) in contract::minimums(spans, &lines, currency)? {
+        lines.push(line);
+        tax_codes.push(tax_code);
+    }
+    Ok(lines.into_iter().zip(tax_codes).collect())
 }
 
 /// Nothing is dropped in silence (I9): a partner without a subscription may still have traffic.

@@ -184,8 +184,10 @@ fn is_comparable(
 /// The lines that bill a subscription while it is on this plan.
 fn lines_of<'a>(drafted: &'a Drafted, subscription: &Subscription) -> Vec<(&'a Body, &'a Line)> {
     let is_own = |line: &Line| {
-        // What a plan costs is told before tax.
+        // What a plan costs is told before coupons and tax.
         line.tax.is_none()
+            && line.coupon.is_none()
+            && line.credit.is_none()
             && line.subscription_id == subscription.subscription_id
             && line.span_start >= subscription.started_at
             && subscription.ended_at.is_none_or(|ended_at| line.span_start < ended_at)

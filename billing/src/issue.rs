@@ -25,7 +25,7 @@ use tollbook_schemas::tables::{Cells, Row};
 
 use crate::billed::{Billed, IssuedDocument};
 use crate::document::{Document, Line, count_of};
-use crate::draft::{Drafted, is_current_by_hand};
+use crate::draft::{Drafted, is_current_by_hand, is_current_credit};
 use crate::error::BillingError;
 use crate::event::{EventKind, InvoiceEvent, events_of};
 use crate::hold::{self, HeldDraft, Holds};
@@ -429,6 +429,7 @@ impl Known<'_> {
             || usage.overtaken.contains(&body.partner_id)
             || !self.billed_before.is_current(document)
             || !is_current_by_hand(document, self.before)
+            || !is_current_credit(document, self.before)
         {
             issued.stale.push(named());
             return None;
@@ -483,7 +484,10 @@ async fn issuers_and_ranges(
 /// The months that a document adjusts, as late usage or by hand.
 fn adjusted_months(document: &Document) -> impl Iterator<Item = Month> {
     let by_hand = |line: &Line| line.by_hand.as_ref().map(|by_hand| by_hand.month);
-    document.body.lines.iter().filter_map(move |line| line.adjusts.as_ref().map(|a| a.month).or_else(|| by_hand(line)))
+    document.body.lines.iter().filter_map(move |line| {
+        let credit = || line.credit.as_ref().map(|credit| credit.first_month);
+        line.adjusts.as_ref().map(|a| a.month).or_else(|| by_hand(line)).or_else(credit)
+    })
 }
 
 /// Which invoice of the month has billed each subscription.

@@ -3,6 +3,7 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::as_conversions))]
 
 pub mod alert;
+pub mod balance;
 pub mod billed;
 pub mod compare;
 pub mod document;

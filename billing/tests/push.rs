@@ -60,6 +60,8 @@ fn document(partner: &str, currency: &str, line_count: u32) -> Document {
         by_hand: None,
         amount_minor: if line_count == 0 { 0 } else { i64::from(number) * 100 },
         contract: None,
+        coupon: None,
+        credit: None,
         description: format!("Price {number}"),
         line_number: number,
         meter_id: None,

@@ -1,4 +1,4 @@
-//! The catalog: issuers, products, meters, plans and prices, contracts, tax rates. Text in, checked types or problems with places out.
+//! The catalog: issuers, products, meters, plans and prices, contracts, coupons, tax rates. Text in, checked types or problems with places out.
 //!
 //! A catalog is a folder of TOML files; all files together form one catalog. Nothing here knows whether a meter's
 //! SQL can be planned: `aggregate` checks that against the schema of `access_log`. What is loaded is whole: every
@@ -6,6 +6,7 @@
 
 mod check;
 pub mod contract;
+pub mod coupon;
 pub mod diff;
 mod file;
 mod issuer;
@@ -23,13 +24,14 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
 use crate::digest::{sha256_hex, sha256_parts};
-use crate::id::{ContractId, IssuerId, MeterId, PlanId, PriceId, ProductId, TaxRateId};
+use crate::id::{ContractId, CouponId, IssuerId, MeterId, PlanId, PriceId, ProductId, TaxRateId};
 use crate::money::Currency;
 use crate::period::cadence::Cadence;
 
 pub use crate::meter::{Aggregation, Exclusion};
 pub use crate::price::{PriceModel, Tariff, Tier};
 pub use contract::ContractVersion;
+pub use coupon::Coupon;
 pub use file::CatalogFile;
 pub use kept::KeptError;
 pub use problem::Problem;
@@ -160,6 +162,8 @@ pub struct Catalog {
     pub plans: BTreeMap<PlanId, Vec<PlanVersion>>,
     /// Contracts: their versions, oldest first.
     pub contracts: BTreeMap<ContractId, Vec<ContractVersion>>,
+    /// Coupons.
+    pub coupons: BTreeMap<CouponId, Coupon>,
     /// Tax rates: their versions, oldest first.
     pub tax_rates: BTreeMap<TaxRateId, Vec<TaxRateVersion>>,
     /// SHA-256 over the files, in name order: part of every pin.

@@ -105,6 +105,10 @@ id!(/// A price of a plan, unique within the plan version.
     PriceId, "");
 id!(/// A contract of the catalog.
     ContractId, "");
+id!(/// A coupon of the catalog.
+    CouponId, "");
+id!(/// A prepaid credit of a partner.
+    CreditId, "");
 id!(/// A tax rate of the catalog.
     TaxRateId, "");
 id!(/// The legal entity that issues invoices.

@@ -17,7 +17,9 @@
 mod adjustments;
 mod claims;
 mod contracts;
+mod coupons;
 mod course;
+mod credits;
 mod cut;
 mod going_live;
 mod offboarding;
@@ -30,7 +32,7 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde_json::Value;
 
-use crate::id::{AdjustmentId, PartnerId, PlanId, SubscriptionId};
+use crate::id::{AdjustmentId, CreditId, PartnerId, PlanId, SubscriptionId};
 use crate::lifecycle::{LifecycleEvent, WrongField};
 use crate::period::parse_instant;
 use crate::source::Source;
@@ -39,14 +41,18 @@ use crate::tables::Row;
 use adjustments::Adjustments;
 use claims::{Claim, resolve};
 use contracts::Signatures;
+use coupons::Redemptions;
+use credits::Credits;
 use going_live::Beside;
 use offboarding::Offboarding;
 use subscriptions::Terms;
 
 pub use adjustments::HandMade;
 pub use contracts::{ContractError, InForce, SignedContract, contract_in_force};
+pub use coupons::RedeemedCoupon;
 pub use course::{Course, Ending, EndsWith, Pause, Renewal, Term};
 pub(crate) use course::{RENEWAL, TERM_MONTHS_MAX, WHEN};
+pub use credits::Grant;
 pub use going_live::{GoingLive, Opening, OpeningOf};
 pub use said::{RECORD, is_said};
 
@@ -199,7 +205,8 @@ pub enum Concern {
     Subscription,
     /// A start or change that could not be used, and that was put right: the registry's `settle` has the rules.
     SettledSubscription,
-    /// A line by hand that cannot be read or contradicts another: what the partner owes is not known until it is revoked.
+    /// A line by hand, or a prepaid credit, that cannot be read or contradicts another: what the partner owes is not known until it is
+    /// revoked or voided.
     Adjustment,
     /// A cancellation, or the end of a contract, that ends nothing; a pause, resumption or renewal that changes nothing. What
     /// runs is known, so it is billed; whoever meant something else must say so.
@@ -246,6 +253,10 @@ pub struct Registry {
     pub contracts: Vec<SignedContract>,
     /// Partners that another system billed before, from when on they are billed here, and what it billed of that period.
     pub going_live: BTreeMap<PartnerId, GoingLive>,
+    /// Coupons by partner, first instant, id and subscription.
+    pub coupons: Vec<RedeemedCoupon>,
+    /// Prepaid credits that were granted, those that were voided too.
+    pub credits: BTreeMap<CreditId, Grant>,
     /// Contradictions.
     pub findings: Vec<Finding>,
     /// Deliveries of events already seen.
@@ -286,6 +297,8 @@ struct Folding {
     adjustments: Adjustments,
     signatures: Signatures,
     beside: Beside,
+    redemptions: Redemptions,
+    credits: Credits,
     offboardings: BTreeMap<PartnerId, Vec<Offboarding>>,
 }
 
@@ -325,6 +338,9 @@ impl Folding {
             "contract.signed" | "contract.ended" => self.sign(position, event, partner_id),
             "billing.started" => self.start_billing(position, event, partner_id),
             "opening.recorded" => self.open(position, event, partner_id),
+            "coupon.redeemed" | "coupon.withdrawn" => self.redeem(position, event, partner_id),
+            "credit.granted" => self.grant(position, event, partner_id),
+            "credit.voided" => self.void_credit(position, event, partner_id),
             "adjustment.made" => self.make_adjustment(position, event, partner_id),
             "adjustment.revoked" => self.revoke_adjustment(position, event, partner_id),
             _ => {}
@@ -370,6 +386,8 @@ impl Folding {
         self.conclude_adjustments();
         self.conclude_contracts();
         self.conclude_going_live();
+        self.conclude_coupons();
+        self.conclude_credits();
         for ((system, external_id), claims) in self.claims {
             self.registry.links.extend(resolve(system, &external_id, &claims));
         }

@@ -117,6 +117,11 @@ Examples:
   tollbook bill lines --period 2026-01..2026-06 --format parquet --out lines.parquet
   tollbook bill lines --period 2026-06 --partner acme";
 
+pub(super) const CREDITS: &str = "\
+Examples:
+  tollbook bill credits
+  tollbook bill credits --partner acme --as-of 2026-07-01T00:00:00Z --json";
+
 pub(super) const SHOW: &str = "\
 Examples:
   tollbook bill show AC-000001

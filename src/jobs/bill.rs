@@ -6,6 +6,7 @@
 pub mod adjust;
 pub mod alert;
 pub mod compare;
+pub mod credits;
 mod due;
 pub mod fit;
 pub mod hold;

@@ -97,7 +97,7 @@ impl Ground {
         }
         let kept = evidence.catalog(stored.text_of("catalog_sha256")).await??;
         let registry = evidence.registry(&pins.events).await?;
-        if let Some(what) = not_known_yet(stored, &kept.catalog) {
+        if let Some(what) = not_known_yet(stored, &kept.catalog, &registry, &partner_id) {
             let told = format!(
                 "not re-derived: the document has {what}, which this program does not know and does not compute"
             );
@@ -171,7 +171,17 @@ impl Ground {
 }
 
 /// What of a document this program has never heard of: it says so, and calls nothing right or wrong that it cannot judge.
-fn not_known_yet(stored: &Stored, catalog: &Catalog) -> Option<String> {
+fn not_known_yet(stored: &Stored, catalog: &Catalog, registry: &Registry, partner_id: &PartnerId) -> Option<String> {
+    // What months come to with them cannot be told, whether or not this document has a line of them.
+    if registry.coupons.iter().any(|coupon| coupon.partner_id == *partner_id) {
+        return Some("a customer with a coupon".to_owned());
+    }
+    let mut signed = registry.contracts.iter().filter(|contract| contract.partner_id == *partner_id);
+    let has_commitment =
+        |id| catalog.contracts.get(id).is_some_and(|all| all.iter().any(|one| one.commitment.is_some()));
+    if signed.any(|contract| has_commitment(&contract.contract_id)) {
+        return Some("a customer with a commitment".to_owned());
+    }
     // Lines of tax, or none where there should be some.
     if catalog.tax_rates.values().flatten().any(|rate| rate.issuer.as_str() == stored.issuer_id()) {
         return Some("an issuer that taxes".to_owned());

@@ -85,6 +85,8 @@ fn of_partners(
         }
     }
     super::by_hand::add(input, issued, &mut documents, &mut drafted);
+    // Last: they pay what everything else comes to.
+    super::credit::add(input, issued, &mut documents, &mut drafted);
     drafted.documents = documents.all;
     drafted.documents.sort_by(|a, b| order_of(a).cmp(&order_of(b)));
     let with_documents: BTreeSet<&PartnerId> = drafted.documents.iter().map(|one| &one.body.partner_id).collect();
@@ -117,6 +119,10 @@ impl Documents {
     pub(super) fn push(&mut self, document: Document) {
         self.places.insert(document.slot_id.clone(), self.all.len());
         self.all.push(document);
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Document> {
+        self.all.iter_mut()
     }
 
     /// Takes out what a partner has.

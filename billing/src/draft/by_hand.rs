@@ -204,6 +204,8 @@ fn line_of(issuer: &Issuer, made: &HandMade, billed_minor: i64, difference: i64)
             reason: made.reason.clone(),
         }),
         contract: None,
+        coupon: None,
+        credit: None,
         description,
         // Given when the document is closed.
         line_number: 0,

@@ -46,6 +46,8 @@ pub(super) fn minimums<'a>(
             amount_minor: amount.minor,
             by_hand: None,
             contract: Some(contract.clone()),
+            coupon: None,
+            credit: None,
             description: minimum.description.clone(),
             line_number: u32::try_from(lines.len() + missing.len() + 1)
                 .map_err(|_| "the document has too many lines".to_owned())?,

@@ -55,16 +55,21 @@ pub(super) struct TaxedByHand {
 }
 
 impl<'a> Taxing<'a> {
-    /// The tax lines of lines and their tax codes, numbered behind them.
-    pub(super) fn lines_of(&self, lines: &[Line], tax_codes: &[Option<&str>]) -> Result<Vec<Line>, String> {
+    /// The tax lines of lines, their tax codes and what each is worth after coupons; without numbers.
+    pub(super) fn lines_of(
+        &self,
+        lines: &[Line],
+        tax_codes: &[Option<&str>],
+        left_minor: &[i64],
+    ) -> Result<Vec<Line>, String> {
         let mut by_rate: BTreeMap<(&TaxRateId, u32), (TaxInForce<'_>, Vec<Taxed<'_>>)> = BTreeMap::new();
-        for (line, tax_code) in lines.iter().zip(tax_codes) {
+        for ((line, tax_code), left_minor) in lines.iter().zip(tax_codes).zip(left_minor) {
             let place = || format!("price {} of subscription {}", line.price_id, line.subscription_id);
             let found = self.rate_of(*tax_code, line.span_end).map_err(|error| format!("{}: {error}", place()))?;
             let Some((rate, profile)) = found else { continue };
             let (_, taxed) =
                 by_rate.entry((rate.tax_rate_id, rate.version.version)).or_insert_with(|| (rate, Vec::new()));
-            taxed.push(Taxed { line, amount_minor: line.amount_minor, profile });
+            taxed.push(Taxed { line, amount_minor: *left_minor, profile });
         }
         if by_rate.is_empty() {
             return Ok(Vec::new());
@@ -80,10 +85,6 @@ impl<'a> Taxing<'a> {
                     }
                 }
             }
-        }
-        for (at, line) in found.iter_mut().enumerate() {
-            line.line_number =
-                u32::try_from(lines.len() + at + 1).map_err(|_| "the document has too many lines".to_owned())?;
         }
         Ok(found)
     }
@@ -167,6 +168,8 @@ impl<'a> Taxing<'a> {
             amount_minor: if is_inclusive { 0 } else { tax.tax.minor },
             by_hand: None,
             contract: None,
+            coupon: None,
+            credit: None,
             description: match (version.lines, taxed) {
                 (TaxPerLine::PerLine, [Taxed { line, .. }]) => format!("{}: {}", version.description, line.description),
                 _ => version.description.clone(),

@@ -72,7 +72,8 @@ pub fn changed_since_issue(drafted: &Drafted, billed: &Billed<'_>) -> Vec<Change
         }
         // What the month bills of itself: today's document may adjust earlier months beside it.
         let lines = today.get(slot_id).map_or(&[][..], |document| &document.body.lines);
-        let lines: Vec<Line> = lines.iter().filter(|line| line.adjusts.is_none()).cloned().collect();
+        let lines: Vec<Line> =
+            lines.iter().filter(|line| line.adjusts.is_none() && line.credit.is_none()).cloned().collect();
         let Ok(differences) = slot.differences(&lines) else { continue };
         let today_minor = lines.iter().map(|line| line.amount_minor).fold(0, i64::saturating_add);
         if !differences.is_empty() {

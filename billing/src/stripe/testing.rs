@@ -20,6 +20,8 @@ pub(crate) fn document(line_count: u32) -> Document {
         by_hand: None,
         amount_minor: i64::from(number) * 100,
         contract: None,
+        coupon: None,
+        credit: None,
         description: format!("Line {number}: 100 % of a+b & c=d; ü"),
         line_number: number,
         meter_id: None,

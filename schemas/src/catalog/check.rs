@@ -4,6 +4,7 @@
 //! be read, nothing is said about names that may stand in it.
 
 mod contract;
+mod coupon;
 mod entry;
 mod meter;
 mod plan;
@@ -24,7 +25,7 @@ use crate::price::node::{Node, Value};
 use crate::price::read::{Reading, Table};
 
 /// What entries there are: the word in the file.
-const SECTIONS: [&str; 6] = ["issuer", "product", "meter", "plan", "contract", "tax_rate"];
+const SECTIONS: [&str; 7] = ["issuer", "product", "meter", "plan", "contract", "coupon", "tax_rate"];
 
 pub(super) fn check(files: &[&CatalogFile], sha256: String) -> (Catalog, Vec<Problem>) {
     let mut checking = Checking::new(sha256);
@@ -60,6 +61,7 @@ pub(super) fn check(files: &[&CatalogFile], sha256: String) -> (Catalog, Vec<Pro
                     "meter" => checking.meter(file, table, reading),
                     "plan" => checking.plan(table, reading),
                     "contract" => checking.contract(table, reading),
+                    "coupon" => checking.coupon(table, reading),
                     _ => checking.tax_rate(table, reading),
                 };
             });
@@ -103,6 +105,7 @@ impl Checking {
             meters: BTreeMap::new(),
             plans: BTreeMap::new(),
             contracts: BTreeMap::new(),
+            coupons: BTreeMap::new(),
             tax_rates: BTreeMap::new(),
             sha256,
             files: Vec::new(),

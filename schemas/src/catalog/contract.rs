@@ -11,6 +11,9 @@ use crate::decimal::Decimal;
 use crate::id::{ContractId, PlanId};
 use crate::money::Currency;
 
+/// Id of the price that what is missing to a contract's commitment is printed as.
+pub const COMMITMENT_PRICE: &str = "contract-commitment";
+
 /// Id of the price that a contract's minimum is printed as.
 pub const MINIMUM_PRICE: &str = "contract-minimum";
 
@@ -35,9 +38,11 @@ pub struct ContractVersion {
     pub discount_percent: Option<Decimal>,
     /// What a billing period costs at least.
     pub minimum: Option<ContractMinimum>,
+    /// What the whole term of this version costs at least; it has an end then.
+    pub commitment: Option<ContractMinimum>,
 }
 
-/// What a billing period costs at least: what is missing to it is one line.
+/// What a billing period, or a term, costs at least: what is missing to it is one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContractMinimum {
     /// What the customer reads.

@@ -1,7 +1,7 @@
 //! What is different between two catalogs, for whom, and what may not be: two checked catalogs in, plain data out. Pure.
 //!
 //! [`diff`] compares them entry by entry and key by key. [`affected`] tells whose bill comes out otherwise, and from
-//! which billing period on. [`broken`], [`broken_contract`] and [`broken_tax_rate`] compare what an issued invoice was rated with: a version of a
+//! which billing period on. [`broken`], [`broken_contract`], [`broken_coupon`] and [`broken_tax_rate`] compare what an issued invoice was rated with: a version of a
 //! plan or contract that was used once is a promise, and so is what its meters count.
 
 mod fields;
@@ -15,7 +15,7 @@ use std::fmt;
 use super::{Catalog, ContractVersion, PlanVersion, TaxRateVersion};
 use fields::Fields;
 
-pub use frozen::{broken, broken_contract, broken_tax_rate};
+pub use frozen::{broken, broken_contract, broken_coupon, broken_tax_rate};
 pub use impact::{Affected, Subscribers, affected};
 
 /// A kind of entry, in the order in which they are told.
@@ -31,6 +31,8 @@ pub enum Section {
     Plan,
     /// What was agreed beside it: one version of a contract.
     Contract,
+    /// What is taken off for a while.
+    Coupon,
     /// What is taxed how: one version of a tax rate.
     TaxRate,
 }
@@ -45,6 +47,7 @@ impl Section {
             Self::Meter => "meter",
             Self::Plan => "plan",
             Self::Contract => "contract",
+            Self::Coupon => "coupon",
             Self::TaxRate => "tax_rate",
         }
     }
@@ -132,6 +135,7 @@ pub fn diff(old: &Catalog, new: &Catalog) -> Vec<EntryChange> {
     let number = |contract: &ContractVersion| contract.version;
     let contracts = (versions(&old.contracts, number), versions(&new.contracts, number));
     compare_versions(&mut changes, Section::Contract, contracts, fields::contract);
+    compare(&mut changes, Section::Coupon, &old.coupons, &new.coupons, fields::coupon);
     let number = |rate: &TaxRateVersion| rate.version;
     let tax_rates = (versions(&old.tax_rates, number), versions(&new.tax_rates, number));
     compare_versions(&mut changes, Section::TaxRate, tax_rates, fields::tax_rate);

@@ -294,6 +294,12 @@ fn every_key_of_a_table_is_known_to_both() {
             format!("{BASE}price = []\n[[contract]]\nid = \"c\"\nminimum = {{ zz = 1 }}"),
             definition("contract")["properties"]["minimum"].clone(),
         ),
+        (
+            "commitment of a contract",
+            format!("{BASE}price = []\n[[contract]]\nid = \"c\"\ncommitment = {{ zz = 1 }}"),
+            definition("contract")["properties"]["commitment"].clone(),
+        ),
+        ("coupon", format!("{BASE}price = []\n[[coupon]]\nid = \"c\"\nzz = 1"), definition("coupon")),
         ("tax rate", format!("{BASE}price = []\n[[tax_rate]]\nid = \"vat\"\nzz = 1"), definition("tax_rate")),
         ("meter", entry("meter"), definition("meter")),
         (
@@ -425,6 +431,9 @@ fn contracts_are_taken_by_both_or_by_none() {
         ("discount_percent = \"12.5\"".to_owned(), true),
         ("discount_percent = 0".to_owned(), false),
         ("minimum = { description = \"M\", amount = 500 }".to_owned(), true),
+        ("commitment = { description = \"M\", amount = 500 }\nterm_months = 12".to_owned(), true),
+        ("commitment = { description = \"M\", amount = 500 }".to_owned(), false),
+        ("commitment = { amount = 500 }\nterm_months = 12".to_owned(), false),
         ("minimum = { description = \"M\" }".to_owned(), false),
         ("minimum = { description = \"M\", amount = 0 }".to_owned(), false),
         (String::new(), false),
@@ -439,6 +448,37 @@ fn contracts_are_taken_by_both_or_by_none() {
     ] {
         let head = "[[contract]]\nid = \"c\"\nversion = 1\nname = \"C\"\nplan = \"maps-free\"\ncurrency = \"EUR\"\n\
                     starts = \"2026-05-31T22:00:00Z\"\n";
+        let text = format!("{SAMPLE}\n{head}{rest}\n");
+        let (read, judged) = (read(&text), judged(&text));
+        assert_eq!((read.is_ok(), judged.is_ok()), (is_taken, is_taken), "{rest}: {read:?} {judged:?}");
+    }
+}
+
+/// Each row is the rest of a coupon: both refuse it, or both take it.
+#[test]
+fn coupons_are_taken_by_both_or_by_none() {
+    for (rest, is_taken) in [
+        ("percent = \"12.5\"", true),
+        ("percent = 0", false),
+        ("amount = 10\ncurrency = \"EUR\"", true),
+        ("amount = 10", false),
+        ("currency = \"EUR\"", false),
+        ("amount = 10\ncurrency = \"EUR\"\npercent = 5", false),
+        ("percent = 5\ncurrency = \"EUR\"", false),
+        ("", false),
+        ("percent = 5\nmonths = 1", true),
+        ("percent = 5\nmonths = \"12\"", true),
+        ("percent = 5\nmonths = 0", false),
+        ("percent = 5\nmonths = 1201", false),
+        ("percent = 5\nuntil = \"2027-01-01T00:00:00Z\"", true),
+        ("percent = 5\nuntil = 2027", false),
+        ("percent = 5\nplans = [\"maps-pro\"]\nprices = [\"base\"]\nproducts = [\"maps\"]", true),
+        ("percent = 5\nplans = []", false),
+        ("percent = 5\nprices = [\"base\", \"base\"]", false),
+        ("percent = 5\nprices = [\"a b\"]", false),
+        ("percent = 5\ncolour = 1", false),
+    ] {
+        let head = "[[coupon]]\nid = \"c\"\nissuer = \"acme-eu\"\ndescription = \"C\"\n";
         let text = format!("{SAMPLE}\n{head}{rest}\n");
         let (read, judged) = (read(&text), judged(&text));
         assert_eq!((read.is_ok(), judged.is_ok()), (is_taken, is_taken), "{rest}: {read:?} {judged:?}");

@@ -31,6 +31,8 @@ enum Form {
     NamedTexts,
     /// Units: text, which the fold reads, or a whole number from 0 on.
     Quantity,
+    /// A whole number.
+    Whole,
     /// A whole number of months.
     TermMonths,
     /// What follows a term.
@@ -125,6 +127,22 @@ const TYPES: &[(&str, &[Field])] = &[
             ("event_count", Form::Count, MAY),
         ],
     ),
+    ("coupon.redeemed", COUPON),
+    ("coupon.withdrawn", COUPON),
+    (
+        "credit.granted",
+        &[
+            ("credit_id", Form::Text, MUST),
+            ("amount", Form::Text, MUST),
+            ("currency", Form::Text, MUST),
+            ("issuer_id", Form::Text, MUST),
+            ("description", Form::Text, MUST),
+            ("priority", Form::Whole, MAY),
+            ("expires_at", Form::Instant, MAY),
+            ("effective_at", Form::Instant, MAY),
+        ],
+    ),
+    ("credit.voided", &[("credit_id", Form::Text, MUST), ("effective_at", Form::Instant, MAY)]),
     ("cost.recorded", &[("amount", Form::Text, MUST), ("currency", Form::Text, MUST), ("period", Form::Text, MAY)]),
     (
         "adjustment.made",
@@ -155,6 +173,10 @@ const CREDENTIAL: &[Field] = &[
 /// Without a subscription it is of every one of the partner to the contract's plan.
 const CONTRACT: &[Field] =
     &[("contract_id", Form::Text, MUST), ("subscription_id", Form::Text, MAY), ("effective_at", Form::Instant, MAY)];
+
+/// Without a subscription it is of all of the partner.
+const COUPON: &[Field] =
+    &[("coupon_id", Form::Text, MUST), ("subscription_id", Form::Text, MAY), ("effective_at", Form::Instant, MAY)];
 
 /// What is wrong with a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -210,6 +232,7 @@ impl Form {
             Self::Count => value.as_u64().is_some_and(|count| u32::try_from(count).is_ok()),
             Self::NamedTexts => value.as_object().is_some_and(|values| values.values().all(Value::is_string)),
             Self::Quantity => text.is_some() || value.as_u64().is_some(),
+            Self::Whole => value.as_i64().is_some(),
             Self::TermMonths => value.as_u64().is_some_and(|months| (1..=TERM_MONTHS_MAX).contains(&months)),
             Self::Renewal => text.is_some_and(|text| RENEWAL.contains(&text)),
             Self::When => text.is_some_and(|text| WHEN.contains(&text)),
@@ -235,13 +258,16 @@ fn expected(field: &str, form: Form) -> &'static str {
         (Form::Count, _) => "a whole number from 0 on; or leave it out",
         (Form::NamedTexts, _) => "an object of texts, such as {\"region\":\"eu\"}; or leave it out",
         (Form::Quantity, _) => "a decimal in text, such as \"5\"; or leave it out",
+        (Form::Whole, _) => "a whole number, such as 1; or leave it out",
         (Form::TermMonths, _) => "a whole number of months, 1 to 120; or leave it out",
         (Form::Renewal, _) => "\"automatic\" or \"none\"; or leave it out",
         (Form::When, _) => "\"now\", \"end_of_period\" or \"end_of_term\"; or leave it out",
         (Form::Texts, _) => "a list of texts, key id and hash of each key",
-        (Form::Text, "subscription_id" | "plan_id" | "contract_id" | "issuer_id" | "meter_id" | "price_id") => {
-            "an id in text"
-        }
+        (
+            Form::Text,
+            "subscription_id" | "plan_id" | "contract_id" | "coupon_id" | "credit_id" | "issuer_id" | "meter_id"
+            | "price_id",
+        ) => "an id in text",
         (Form::Text, "adjustment_id") => "an id in text that begins with adj_",
         (Form::Text, "month") => "a month in text, such as \"2026-06\"",
         (Form::Text, "description" | "reason") => "a text that is not empty",

@@ -16,6 +16,8 @@ impl Registry {
             adjustments,
             contracts,
             going_live,
+            coupons,
+            credits,
             findings,
             duplicate_count: _,
         } = self;
@@ -39,6 +41,12 @@ impl Registry {
         }
         for (id, live) in going_live {
             share(&mut shares, id, &|own| drop(own.going_live.insert(id.clone(), live.clone())));
+        }
+        for coupon in coupons {
+            share(&mut shares, &coupon.partner_id, &|own| own.coupons.push(coupon.clone()));
+        }
+        for (id, grant) in credits {
+            share(&mut shares, &grant.partner_id, &|own| drop(own.credits.insert(id.clone(), grant.clone())));
         }
         for finding in findings {
             if let Some(id) = &finding.partner_id {

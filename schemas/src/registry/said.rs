@@ -51,6 +51,7 @@ enum Matter {
     Contract { contract_id: String, subscription_id: String },
     BillingStart,
     Opening { subscription_id: String, of: String, dimensions: String },
+    Coupon { coupon_id: String, subscription_id: String },
 }
 
 /// What the event changes; nothing where the fold only counts it.
@@ -79,6 +80,9 @@ fn matters(event: &LifecycleEvent) -> Vec<Matter> {
             let of = format!("{} {}", text("meter_id"), text("price_id"));
             let dimensions = event.data.get("dimensions").map(ToString::to_string).unwrap_or_default();
             vec![Matter::Opening { subscription_id: text("subscription_id"), of, dimensions }]
+        }
+        "coupon.redeemed" | "coupon.withdrawn" => {
+            vec![Matter::Coupon { coupon_id: text("coupon_id"), subscription_id: text("subscription_id") }]
         }
         _ => Vec::new(),
     }

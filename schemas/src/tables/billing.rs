@@ -68,16 +68,24 @@ pub const INVOICE_LINE: Table = Table {
         must(
             "subscription_id",
             Kind::Text,
-            "Subscription that it bills; of a tax line the slot of its month, or that of the line it taxes",
+            "Subscription that it bills; of a tax line the slot of its month, or that of the line it taxes; of a coupon the slot, or the one it is for; of a credit its id",
         ),
-        must("plan_id", Kind::Text, "Plan of the catalog; tax for a tax line"),
+        must(
+            "plan_id",
+            Kind::Text,
+            "Plan of the catalog; tax for a tax line, coupon for a coupon, credit for a prepaid credit",
+        ),
         must("plan_version", Kind::Int32, "Version of the plan whose prices applied"),
-        must("price_id", Kind::Text, "Price of the plan; of a tax line its tax rate, or the price that it taxes"),
+        must(
+            "price_id",
+            Kind::Text,
+            "Price of the plan; of a tax line its tax rate, or the price that it taxes; of a coupon or prepaid credit its id",
+        ),
         may("meter_id", Kind::Text, "Meter; null for a flat price"),
         must(
             "price_model",
             Kind::Text,
-            "Model of the price, such as graduated; paused for what was used in a pause, tax for tax",
+            "Model of the price, such as graduated; paused for what was used in a pause, tax for tax, coupon for a coupon, credit for a prepaid credit",
         ),
         must("description", Kind::Text, "What the customer reads"),
         must("quantity", Kind::Decimal, "Quantity that was priced"),

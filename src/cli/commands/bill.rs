@@ -2,6 +2,7 @@
 //! has a file of its own beside this one.
 
 pub(in crate::cli) mod compare;
+pub(in crate::cli) mod credits;
 mod explain;
 pub(in crate::cli) mod fit;
 mod hold;
@@ -57,6 +58,7 @@ pub(in crate::cli) async fn run_bill(context: &JobContext, step: BillStep, json:
         }
         BillStep::List(given) => list::run(context, given, json).await?,
         BillStep::Lines(given) => Box::pin(lines::run(context, given, json)).await?,
+        BillStep::Credits(given) => credits::run(context, given, json).await?,
         BillStep::Show { name } => show::run(context, &name, json).await?,
         BillStep::Preview(given) => preview::run(context, given, json).await?,
         BillStep::Reprice(given) => reprice::run(context, given, json).await?,

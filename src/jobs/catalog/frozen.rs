@@ -9,21 +9,22 @@ use arrow::datatypes::{Int32Type, Int64Type};
 use tollbook_billing::document::Body;
 use tollbook_lake::as_text;
 use tollbook_schemas::catalog::diff::{
-    Change, EntryChange, FieldChange, Section, broken, broken_contract, broken_tax_rate,
+    Change, EntryChange, FieldChange, Section, broken, broken_contract, broken_coupon, broken_tax_rate,
 };
 use tollbook_schemas::catalog::{Catalog, KeptError, Problem, problem};
-use tollbook_schemas::id::{ContractId, PlanId, TaxRateId};
+use tollbook_schemas::id::{ContractId, CouponId, PlanId, TaxRateId};
 use tollbook_schemas::tables::billing::{INVOICE, INVOICE_EVENT, INVOICE_LINE};
 
 use super::read_kept_partly;
 use crate::context::{CatalogProblems, JobContext};
 
-/// What issued invoices were rated by: a version of a plan, of a contract or of a tax rate.
+/// What issued invoices were rated by: a version of a plan, of a contract or of a tax rate, a coupon.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Sold {
     Plan(PlanId, u32),
     Contract(ContractId, u32),
     TaxRate(TaxRateId, u32),
+    Coupon(CouponId),
 }
 
 /// A version on issued invoices that were rated with another catalog than the present one.
@@ -49,8 +50,9 @@ struct Frozen {
 /// # Errors
 /// [`CatalogProblems`]; the lake's; kept catalogs that are damaged.
 pub async fn refuse_changes(context: &JobContext, catalog: &Catalog) -> anyhow::Result<()> {
-    let is_promised =
-        |section| matches!(section, Section::Plan | Section::Contract | Section::TaxRate | Section::Meter);
+    let is_promised = |section| {
+        matches!(section, Section::Plan | Section::Contract | Section::TaxRate | Section::Coupon | Section::Meter)
+    };
     // On the heap: the jobs around it are nested deeply already, and a thread's stack is small.
     let found = Box::pin(changes(context, catalog, is_promised)).await?;
     refuse(context, found).map(|_| ())
@@ -110,6 +112,7 @@ async fn changes(
                 Sold::Plan(plan, version) => broken(&then, catalog, plan, *version),
                 Sold::Contract(contract, version) => broken_contract(&then, catalog, contract, *version),
                 Sold::TaxRate(rate, version) => broken_tax_rate(&then, catalog, rate, *version),
+                Sold::Coupon(coupon) => broken_coupon(&then, catalog, coupon),
             };
             entries.retain(|entry| is_looked_for(entry.section));
             if !entries.is_empty() {
@@ -138,7 +141,7 @@ async fn changes(
     Ok(found)
 }
 
-/// Every version of a plan, contract or tax rate in a catalog.
+/// Every version of a plan, contract or tax rate in a catalog, and every coupon.
 fn sold_in(catalog: &Catalog) -> Vec<Sold> {
     let plans = catalog.plans.iter();
     let plans = plans.flat_map(|(id, own)| own.iter().map(move |plan| Sold::Plan(id.clone(), plan.version)));
@@ -148,7 +151,8 @@ fn sold_in(catalog: &Catalog) -> Vec<Sold> {
         .flat_map(|(id, own)| own.iter().map(move |contract| Sold::Contract(id.clone(), contract.version)));
     let rates = catalog.tax_rates.iter();
     let rates = rates.flat_map(|(id, own)| own.iter().map(move |rate| Sold::TaxRate(id.clone(), rate.version)));
-    plans.chain(contracts).chain(rates).collect()
+    let coupons = catalog.coupons.keys().map(|id| Sold::Coupon(id.clone()));
+    plans.chain(contracts).chain(rates).chain(coupons).collect()
 }
 
 /// The fields that are told one by one; none for an entry that is gone, which is told once.
@@ -175,6 +179,7 @@ impl Frozen {
                 let numbers = catalog.tax_rates.get(id).into_iter().flatten().map(|rate| rate.version);
                 ("tax rate", id.as_str(), *version, numbers.max())
             }
+            Sold::Coupon(id) => ("coupon", id.as_str(), 0, None),
         };
         let billed = match invoices {
             1 => format!("is on invoice {invoice}"),
@@ -201,6 +206,10 @@ impl Frozen {
             Section::TaxRate => (
                 format!("tax rate {id} version {version} {billed} and {what}"),
                 format!("{back}, and add version {next} with a later effective_from"),
+            ),
+            Section::Coupon => (
+                format!("coupon {id} {billed} and {what}"),
+                format!("{back}, and offer the other terms as a coupon under another id"),
             ),
             Section::Meter => (
                 format!("meter {} of {kind} {id} version {version}, which {billed}, {what}", entry.id),
@@ -271,7 +280,7 @@ async fn used_of(context: &JobContext, sha256: &str) -> anyhow::Result<Vec<Used>
     Ok(used)
 }
 
-/// The contracts and tax rates of issued invoices that a catalog rated: their documents say them.
+/// The contracts, tax rates and coupons of issued invoices that a catalog rated: their documents say them.
 async fn told_by_documents(context: &JobContext, sha256: &str) -> anyhow::Result<Vec<Used>> {
     let lake = &context.lake;
     let session = lake.empty_session()?;
@@ -295,7 +304,8 @@ async fn told_by_documents(context: &JobContext, sha256: &str) -> anyhow::Result
                 .flat_map(|line| {
                     let contract = line.contract.map(|one| Sold::Contract(one.contract_id, one.version));
                     let tax = line.tax.map(|tax| Sold::TaxRate(tax.tax_rate_id, tax.version));
-                    contract.into_iter().chain(tax)
+                    let coupon = line.coupon.map(|coupon| Sold::Coupon(coupon.coupon_id));
+                    contract.into_iter().chain(tax).chain(coupon)
                 })
                 .collect();
             for sold in sold {

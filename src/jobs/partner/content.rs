@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 use tollbook_schemas::catalog::Catalog;
 use tollbook_schemas::decimal::Decimal;
-use tollbook_schemas::id::{ContractId, MeterId, PlanId, SubscriptionId};
+use tollbook_schemas::id::{ContractId, CouponId, CreditId, IssuerId, MeterId, PlanId, SubscriptionId};
 use tollbook_schemas::lifecycle::KNOWN_TYPES;
-use tollbook_schemas::money::Currency;
+use tollbook_schemas::money::{Currency, Money};
 use tollbook_schemas::period::{Month, parse_instant, parse_zone};
 use tollbook_schemas::registry::Environment;
 
@@ -33,6 +33,7 @@ pub(super) fn check_type(event_type: &str) -> Result<(), String> {
 const DATED_BY: &[(&str, &[&str])] = &[
     ("valid_from", &["identity.linked"]),
     ("valid_to", &["identity.unlinked"]),
+    ("expires_at", &["credit.granted"]),
     (
         "effective_at",
         &[
@@ -43,6 +44,10 @@ const DATED_BY: &[(&str, &[&str])] = &[
             "subscription.renewed",
             "contract.signed",
             "contract.ended",
+            "coupon.redeemed",
+            "coupon.withdrawn",
+            "credit.granted",
+            "credit.voided",
             "offboarded",
             "reactivated",
         ],
@@ -80,6 +85,16 @@ pub(super) fn check_data(event_type: &str, data: &Map<String, Value>, catalog: &
     if event_type == "opening.recorded" {
         check(data, "meter_id", |text| meter(text, catalog)).map_err(said)?;
         check(data, "price_id", |text| price(text, catalog)).map_err(said)?;
+    }
+    if ["coupon.redeemed", "coupon.withdrawn"].contains(&event_type) {
+        check(data, "coupon_id", |text| coupon(text, event_type, catalog)).map_err(said)?;
+    }
+    if ["credit.granted", "credit.voided"].contains(&event_type) {
+        check(data, "credit_id", |text| CreditId::parse(text).map(|_| ()).map_err(|e| shown(&e))).map_err(said)?;
+    }
+    if event_type == "credit.granted" {
+        check(data, "issuer_id", |text| issuer(text, catalog)).map_err(said)?;
+        credit_amount(data).map_err(said)?;
     }
     if event_type == "cost.recorded" {
         check(data, "amount", |text| text.parse::<Decimal>().map(|_| ()).map_err(|e| shown(&e))).map_err(said)?;
@@ -135,6 +150,38 @@ fn contract(text: &str, event_type: &str, catalog: &Catalog) -> Result<(), Strin
     }
     let contracts: Vec<&str> = catalog.contracts.keys().map(ContractId::as_str).collect();
     Err(format!("the catalog has no contract {id}; its contracts: {}", contracts.join(", ")))
+}
+
+/// Whether the catalog has the coupon; one that it has no more can still be withdrawn.
+fn coupon(text: &str, event_type: &str, catalog: &Catalog) -> Result<(), String> {
+    let id = CouponId::parse(text).map_err(|error| error.to_string())?;
+    if catalog.coupons.contains_key(&id) || event_type == "coupon.withdrawn" {
+        return Ok(());
+    }
+    let coupons: Vec<&str> = catalog.coupons.keys().map(CouponId::as_str).collect();
+    Err(format!("the catalog has no coupon {id}; its coupons: {}", coupons.join(", ")))
+}
+
+/// Whether the catalog has the issuer.
+fn issuer(text: &str, catalog: &Catalog) -> Result<(), String> {
+    let id = IssuerId::parse(text).map_err(|error| error.to_string())?;
+    if catalog.issuers.contains_key(&id) {
+        return Ok(());
+    }
+    let issuers: Vec<&str> = catalog.issuers.keys().map(IssuerId::as_str).collect();
+    Err(format!("the catalog has no issuer {id}; its issuers: {}", issuers.join(", ")))
+}
+
+/// Whether amount and currency of a credit are money above 0; that they are there was asked before.
+fn credit_amount(data: &Map<String, Value>) -> Result<(), String> {
+    let text = |field: &str| data.get(field).and_then(Value::as_str).unwrap_or_default();
+    let currency = Currency::parse(text("currency")).map_err(|error| format!("currency: {error}"))?;
+    let amount: Decimal = text("amount").parse().map_err(|error| format!("amount: {error}"))?;
+    let money = Money::exact(amount, currency).map_err(|error| format!("amount: {error}"))?;
+    if money.minor <= 0 {
+        return Err("amount: a credit is above 0".to_owned());
+    }
+    Ok(())
 }
 
 fn check(data: &Map<String, Value>, field: &str, usable: impl Fn(&str) -> Result<(), String>) -> Result<(), String> {

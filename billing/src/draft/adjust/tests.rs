@@ -2,9 +2,10 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use tollbook_schemas::period::Month;
+use tollbook_schemas::registry::Registry;
 
 use super::*;
-use crate::draft::tax::tests::catalog as taxed;
+use crate::draft::coupon::tests::{catalog as couponed, redeemed};
 use crate::draft::tests::{at, profiles, registry, usage};
 use crate::draft::{Otherwise, otherwise};
 
@@ -16,6 +17,8 @@ struct Program {
     otherwise: Otherwise,
     /// Tax rates.
     rates: &'static str,
+    /// Terms of coupons, and who redeemed them.
+    coupons: (&'static str, &'static str),
 }
 
 impl Program {
@@ -26,7 +29,9 @@ impl Program {
     }
 
     fn draft_as_of(&self, as_of: &str, month: &str, registry_text: &str, usage_text: &str) -> Drafted {
-        let (registry, mut catalog) = (registry(registry_text), taxed(self.rates));
+        let (terms, coupons) = self.coupons;
+        let registry = Registry { coupons: redeemed(coupons), ..registry(registry_text) };
+        let mut catalog = couponed(terms, self.rates);
         let (usage, profiles) = (usage(usage_text), profiles());
         catalog.issuers.values_mut().for_each(|issuer| issuer.adjust_months_max = self.adjust_months_max);
         let input = DraftInput {
@@ -274,6 +279,59 @@ fn tax_is_adjusted_with_what_it_is_of() {
     }
 }
 
+/// A coupon is computed again with its month: what it takes off more or less is adjusted, and its tax with it.
+#[test]
+fn a_coupon_is_adjusted_with_its_lines() {
+    let pro = "acme pro 2026-01-01.. UTC";
+    let calls = |count: u32| format!("acme calls production 2026-04-02T00:00 {count}");
+    for (coupons, rates, then, now, expected) in [
+        (
+            ("half percent=50", "acme half 2026-04-10.."),
+            "",
+            10,
+            30,
+            "acme invoice 25.50 EUR: base 1 4900, calls 0 0, half 1 -2450, calls@2026-04 20 200, half@2026-04 0 -100",
+        ),
+        // 24.50 × 0.19 = 4.655 was billed as 4.66; 25.50 × 0.19 = 4.845 is 4.85.
+        (
+            ("half percent=50", "acme half 2026-04-10.."),
+            "vat 19",
+            10,
+            30,
+            "acme invoice 30.35 EUR: base 1 4900, calls 0 0, half 1 -2450, vat 24.5 466, calls@2026-04 20 200, \
+             half@2026-04 0 -100, vat@2026-04 1 19",
+        ),
+        // An amount takes off what is there: 2.00 of the calls of April, and of what came late the rest.
+        (
+            (r#"five amount=5 currency="EUR" prices=["calls"]"#, "acme five 2026-04-10.."),
+            "",
+            30,
+            100,
+            "acme invoice 53.00 EUR: base 1 4900, calls 0 0, calls@2026-04 70 700, five@2026-04 0 -300",
+        ),
+        // Fewer calls: a credit note of what they cost after the coupon.
+        (
+            ("half percent=50", "acme half 2026-04-10.."),
+            "",
+            30,
+            10,
+            "acme invoice 24.50 EUR: base 1 4900, calls 0 0, half 1 -2450 | \
+             acme credit_note of N1 -1.00 EUR: calls@2026-04 -20 -200, half@2026-04 0 100",
+        ),
+    ] {
+        let mut program = Program { rates, coupons, ..Program::default() };
+        program.close("2026-04", pro, &calls(then));
+        assert_eq!(program.close("2026-05", pro, &calls(now)), expected, "{coupons:?}");
+    }
+    // Redeemed for a month that was billed: it is given back.
+    let mut program = Program { coupons: ("half percent=50 months=1", ""), ..Program::default() };
+    program.close("2026-04", pro, "");
+    program.coupons.1 = "acme half 2026-04-10..";
+    let expected =
+        "acme invoice 49.00 EUR: base 1 4900, calls 0 0 | acme credit_note of N1 -24.50 EUR: half@2026-04 1 -2450";
+    assert_eq!(program.close("2026-05", pro, ""), expected);
+}
+
 /// Rates of a month that was billed are not changed by an edit of the catalog: what it would make is told, and billed by nothing.
 #[test]
 fn a_change_of_tax_rates_bills_no_past_month() {
@@ -301,7 +359,7 @@ fn a_change_of_tax_rates_bills_no_past_month() {
         program.close("2026-04", pro, "");
         program.rates = now;
         // The sample's hash is that of its text.
-        program.otherwise = otherwise(&taxed(then), &taxed(now));
+        program.otherwise = otherwise(&couponed("", then), &couponed("", now));
         let may = told(&program.draft("2026-05", pro, late));
         assert!(may.contains(words), "{then} to {now}: {may}");
     }
@@ -442,7 +500,7 @@ fn what_moved_to_an_invoice_that_is_there_is_not_billed_twice() {
 /// What a catalog makes otherwise of the past is told, and billed by nothing.
 #[test]
 fn a_change_of_the_catalog_bills_no_past_month() {
-    let then = taxed("");
+    let then = couponed("", "");
     let mut now = then.clone();
     assert!(otherwise(&then, &now).is_empty());
     let berlin = IssuerId::parse("berlin").unwrap();
@@ -507,9 +565,14 @@ proptest! {
             r#"vat 7.7 lines="per_line""#,
             r#"vat 19; vat 16.5 version=2 effective_from="2026-03-17T00:00:00Z""#,
         ]),
+        coupons in prop::sample::select(vec![
+            ("", ""),
+            ("third percent=33.3", "acme third 2026-02-10.."),
+            (r#"few amount=1.01 currency="EUR" prices=["calls"]; rest percent=10"#, "acme few 2026-01-01..; acme rest/s9 2026-02-01..2026-05-01"),
+        ]),
     ) {
         let months = ["2026-01", "2026-02", "2026-03", "2026-04", "2026-05", "2026-06"];
-        let mut program = Program { rates, ..Program::default() };
+        let mut program = Program { rates, coupons, ..Program::default() };
         let known = |until: usize| {
             let rows = rows.iter().filter(|row| row.3 <= until);
             let rows: Vec<String> = rows
@@ -531,7 +594,7 @@ proptest! {
         let mut expected: BTreeMap<(Month, String, String), (i64, String)> = BTreeMap::new();
         let mut tax = 0;
         for month in months {
-            for document in (Program { rates, ..Program::default() }).draft(month, &registry_text, &usage_text).documents {
+            for document in (Program { rates, coupons, ..Program::default() }).draft(month, &registry_text, &usage_text).documents {
                 for line in &document.body.lines {
                     let key = (document.body.month, line.subscription_id.to_string(), format!("{} {}", line.plan_id, line.price_id));
                     expected.insert(key, (line.amount_minor, line.quantity.to_string()));

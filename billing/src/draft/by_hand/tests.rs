@@ -6,7 +6,8 @@ use tollbook_schemas::period::Month;
 use super::*;
 use crate::billed::Billed;
 use crate::draft::draft_adjusting;
-use crate::draft::tests::{at, catalog, profiles, registry, usage};
+use crate::draft::tax::tests::catalog as taxed;
+use crate::draft::tests::{at, profiles, registry, usage};
 use crate::issue::changed_since_issue;
 
 /// Reads `name partner month amount_minor [currency] [for NUMBER] [revoked]`, several, separated by `;`.
@@ -37,11 +38,13 @@ fn made(text: &str) -> BTreeMap<AdjustmentId, HandMade> {
 #[derive(Default)]
 struct Program {
     issued: Vec<IssuedDocument>,
+    /// Tax rates.
+    rates: &'static str,
 }
 
 impl Program {
     fn draft(&self, month: &str, as_of: &str, registry_text: &str, made_text: &str) -> Drafted {
-        let (mut registry, catalog, profiles) = (registry(registry_text), catalog(), profiles());
+        let (mut registry, catalog, profiles) = (registry(registry_text), taxed(self.rates), profiles());
         registry.adjustments = made(made_text);
         for one in registry.adjustments.values() {
             registry.partners.entry(one.partner_id.clone()).or_default();
@@ -94,6 +97,72 @@ fn told(drafted: &Drafted) -> String {
 
 const ACME: &str = "acme pro 2026-01-01..2026-07-31T22:00";
 const JUNE: &str = "base 4900, calls 20";
+
+/// One row: tax rates, what was made when a month was closed, month by month, and what each month comes to. A line by hand is
+/// taxed at the rate for prices without a tax code, in a line of its own, and what is taken back gives its tax back.
+#[test]
+fn each_line_by_hand_is_taxed_once() {
+    for (rates, months) in [
+        (
+            "vat 19",
+            vec![
+                (
+                    "2026-06",
+                    "a acme 2026-06 505",
+                    "acme invoice 64.56 EUR: base 4900, calls 20, vat 935, a 505, vat 19 %: a 96",
+                ),
+                ("2026-07", "a acme 2026-06 505", "acme invoice 70.21 EUR: base 5900, vat 1121"),
+            ],
+        ),
+        (
+            "vat 19",
+            vec![
+                ("2026-06", "", "acme invoice 58.55 EUR: base 4900, calls 20, vat 935"),
+                (
+                    "2026-07",
+                    "a acme 2026-06 -1000 for N1",
+                    "acme invoice 70.21 EUR: base 5900, vat 1121 | acme credit_note -11.90 EUR: a -1000, vat 19 %: a -190",
+                ),
+                (
+                    "2026-08",
+                    "a acme 2026-06 -1000 for N1 revoked",
+                    "acme invoice 11.90 EUR: a (taken back) 1000, vat 19 %: a (taken back) 190",
+                ),
+            ],
+        ),
+        (
+            r#"vat 19 mode="inclusive""#,
+            vec![(
+                "2026-06",
+                "a acme 2026-06 119",
+                "acme invoice 50.39 EUR: base 4900, calls 20, vat 0, a 119, vat 19 %: a 0",
+            )],
+        ),
+        // The rate of its month; no rate for prices without a code is no 0.
+        (
+            r#"vat 19; vat 25 version=2 effective_from="2026-07-01T00:00:00Z""#,
+            vec![
+                ("2026-06", "", "acme invoice 58.55 EUR: base 4900, calls 20, vat 935"),
+                (
+                    "2026-07",
+                    "a acme 2026-06 1000",
+                    "acme invoice 85.65 EUR: base 5900, vat 1475, a 1000, vat 19 %: a 190",
+                ),
+            ],
+        ),
+    ] {
+        let mut program = Program { rates, ..Program::default() };
+        for (month, made, expected) in months {
+            assert_eq!(program.close(month, ACME, made), expected, "{rates} {month}");
+        }
+    }
+    let mut program = Program { rates: r#"vat 19 tax_codes=["api"]"#, ..Program::default() };
+    let told = program.close("2026-06", "acme cents 2026-01-01..", "a acme 2026-06 100");
+    assert!(
+        told.starts_with("acme! adj_") && told.contains("is for prices without a tax code of a customer in DE"),
+        "{told}"
+    );
+}
 
 /// One row: what was made when a month was closed, month by month, and what each month comes to.
 #[test]

@@ -5,7 +5,7 @@ use chrono::{DateTime, Months, Utc};
 
 use super::plan::tax_code;
 use super::{Checking, listing};
-use crate::catalog::contract::{ContractMinimum, ContractVersion, MINIMUM_PRICE};
+use crate::catalog::contract::{COMMITMENT_PRICE, ContractMinimum, ContractVersion, MINIMUM_PRICE};
 use crate::catalog::{PlanVersion, Price};
 use crate::decimal::Decimal;
 use crate::exact::Exact;
@@ -54,6 +54,8 @@ impl Checking {
         let discount_percent = table.optional(reading, "discount_percent", percent);
         let minimum_at = table.place_or_table("minimum");
         let minimum = table.optional(reading, "minimum", minimum);
+        let commitment_at = table.place_or_table("commitment");
+        let commitment = table.optional(reading, "commitment", self::minimum);
         let nodes = match table.take("price").map(|node| (node, &node.value)) {
             Some((_, Value::List(nodes))) => nodes.as_slice(),
             Some((node, _)) => {
@@ -71,9 +73,9 @@ impl Checking {
         table.finish(reading);
         let (id, version, name, plan, starts) = (id?, version?, name?, plan?, starts?);
         let (mut ends, term_months, currency) = (ends?, term_months?, currency?);
-        let (discount_percent, minimum) = (discount_percent?, minimum?);
-        if nodes.is_empty() && discount_percent.is_none() && minimum.is_none() {
-            let mend = "add [[contract.price]], discount_percent or minimum";
+        let (discount_percent, minimum, commitment) = (discount_percent?, minimum?, commitment?);
+        if nodes.is_empty() && discount_percent.is_none() && minimum.is_none() && commitment.is_none() {
+            let mend = "add [[contract.price]], discount_percent, minimum or commitment";
             reading.flaw(table_at, "contract", "a contract that changes nothing of its plan", mend);
         }
         // A plan that is wrong itself was told.
@@ -97,13 +99,37 @@ impl Checking {
             reading.flaw(ends_at, "contract.ends", "it ends before it starts", "write a later instant");
             return None;
         }
-        let new = ContractVersion { version, name, starts, ends, plan, currency, prices, discount_percent, minimum };
+        if commitment.is_some() && ends.is_none() {
+            let mend = "write ends or term_months: what is missing is billed at the end of the term";
+            reading.flaw(commitment_at.clone(), "contract.commitment", "a commitment needs an end of the term", mend);
+        }
+        let new = ContractVersion {
+            version,
+            name,
+            starts,
+            ends,
+            plan,
+            currency,
+            prices,
+            discount_percent,
+            minimum,
+            commitment,
+        };
         let mut fits = Fits { contract: &new, nodes, reading: &mut *reading };
-        fits.with(&versions, [plan_at, currency_at, discount_at, minimum_at]);
+        fits.with(&versions, [plan_at, currency_at, discount_at, minimum_at, commitment_at]);
         if reading.flaws.len() > flaws_before {
             return None;
         }
         let own = self.catalog.contracts.entry(id.clone()).or_default();
+        // What was committed for a term would be asked for in part of it by nobody.
+        let cuts = |one: &ContractVersion, later: &ContractVersion| {
+            one.commitment.is_some() && one.starts < later.starts && one.ends.is_none_or(|ends| later.starts < ends)
+        };
+        if let Some(old) = own.iter().find(|old| cuts(old, &new) || cuts(&new, old)) {
+            let what = format!("version {} begins within a term that has a commitment", version.max(old.version));
+            reading.flaw(starts_at, "contract.starts", what, "let it begin where that term ends");
+            return None;
+        }
         let clash = own.iter().find(|old| old.version == version || (old.version < version) != (old.starts < starts));
         if let Some(old) = clash {
             let what = format!("contract {id} version {version} does not follow version {}", old.version);
@@ -128,8 +154,12 @@ struct Fits<'a, 'r> {
 }
 
 impl Fits<'_, '_> {
-    fn with(&mut self, versions: &[PlanVersion], [plan_at, currency_at, discount_at, minimum_at]: [Place; 4]) {
-        let ContractVersion { starts, ends, plan, currency, minimum, discount_percent, .. } = self.contract;
+    fn with(
+        &mut self,
+        versions: &[PlanVersion],
+        [plan_at, currency_at, discount_at, minimum_at, commitment_at]: [Place; 5],
+    ) {
+        let ContractVersion { starts, ends, plan, currency, minimum, commitment, discount_percent, .. } = self.contract;
         // Each version holds until the next one begins.
         let until = versions.iter().skip(1).map(|next| Some(next.effective_from)).chain([None]);
         let in_term: Vec<&PlanVersion> = versions
@@ -150,14 +180,19 @@ impl Fits<'_, '_> {
             let what = format!("plan {plan} version {} is in {}, not in {currency}", other.version, other.currency);
             self.reading.flaw(currency_at, "contract.currency", what, "use the currency of the plan");
         }
-        if minimum.is_some() && in_term.iter().any(|version| version.issuer != in_term[0].issuer) {
-            let what = format!("versions of plan {plan} in its term have different issuers: the minimum is of no one");
-            let mend = "end the term where the issuer changes, and begin another version of the contract there";
-            self.reading.flaw(minimum_at.clone(), "contract.minimum", what, mend);
-        }
-        if let Some(ContractMinimum { amount, .. }) = minimum.as_ref().filter(|m| !is_printable(m.amount, *currency)) {
-            let what = format!("a minimum of {amount} has parts of the smallest unit of {currency}");
-            self.reading.flaw(minimum_at, "contract.minimum", what, "write it as it can be paid");
+        for (key, least, at) in [("minimum", minimum, &minimum_at), ("commitment", commitment, &commitment_at)] {
+            let Some(ContractMinimum { amount, .. }) = least else { continue };
+            let path = format!("contract.{key}");
+            if in_term.iter().any(|version| version.issuer != in_term[0].issuer) {
+                let what =
+                    format!("versions of plan {plan} in its term have different issuers: the {key} is of no one");
+                let mend = "end the term where the issuer changes, and begin another version of the contract there";
+                self.reading.flaw(at.clone(), &path, what, mend);
+            }
+            if !is_printable(*amount, *currency) {
+                let what = format!("a {key} of {amount} has parts of the smallest unit of {currency}");
+                self.reading.flaw(at.clone(), &path, what, "write it as it can be paid");
+            }
         }
         for (node, price) in self.nodes.iter().zip(&self.contract.prices) {
             let ids = |version: &PlanVersion| version.prices.iter().any(|other| other.price_id == price.price_id);
@@ -173,11 +208,15 @@ impl Fits<'_, '_> {
         }
         for version in &in_term {
             for price in &version.prices {
-                if minimum.is_some() && price.price_id.as_str() == MINIMUM_PRICE {
-                    let what = format!("plan {plan} version {} has a price {MINIMUM_PRICE} itself", version.version);
-                    let mend =
-                        "a contract's minimum is printed under this id; give the price of a next version another";
-                    self.reading.flaw(plan_at.clone(), "contract.minimum", what, mend);
+                let taken = [("minimum", minimum, MINIMUM_PRICE), ("commitment", commitment, COMMITMENT_PRICE)];
+                for (key, _, id) in
+                    taken.iter().filter(|(_, least, id)| least.is_some() && price.price_id.as_str() == *id)
+                {
+                    let what = format!("plan {plan} version {} has a price {id} itself", version.version);
+                    let mend = format!(
+                        "a contract's {key} is printed under this id; give the price of a next version another"
+                    );
+                    self.reading.flaw(plan_at.clone(), &format!("contract.{key}"), what, mend);
                 }
                 let is_replaced = self.contract.prices.iter().any(|own| own.price_id == price.price_id);
                 if discount_percent.is_some() && !is_replaced && price.tariff.steps.discount_percent.is_some() {

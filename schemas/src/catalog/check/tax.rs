@@ -114,7 +114,7 @@ fn percent(node: &Node, path: &str, reading: &mut Reading) -> Option<Decimal> {
 }
 
 /// A list that is not empty, of which each fits and none is there twice.
-fn some_of(
+pub(super) fn some_of(
     node: &Node,
     path: &str,
     fits: impl Fn(&String) -> bool,

@@ -5,12 +5,14 @@
 //! out. Tiers and cells count from 1.
 
 use crate::catalog::contract::ContractMinimum;
+use crate::catalog::coupon::{Coupon, CouponOff};
 use crate::catalog::tax::{TaxMode, TaxPerLine};
 use crate::catalog::{
     Aggregation, ContractVersion, Exclusion, Issuer, Meter, PlanVersion, Price, Product, Quota, RateLimit, Rule,
     Sandbox, TaxRateVersion,
 };
 use crate::exact::Direction;
+use crate::id::{PlanId, PriceId, ProductId};
 use crate::period::cadence::{Anchor, Cadence, Length};
 use crate::period::print_instant;
 use crate::price::setting::{
@@ -201,8 +203,18 @@ pub(super) fn version(plan: &PlanVersion) -> Fields {
 
 pub(super) fn contract(contract: &ContractVersion) -> Fields {
     // The number tells which one it is, and is no field of it.
-    let ContractVersion { version: _, name, starts, ends, plan, currency, prices, discount_percent, minimum } =
-        contract;
+    let ContractVersion {
+        version: _,
+        name,
+        starts,
+        ends,
+        plan,
+        currency,
+        prices,
+        discount_percent,
+        minimum,
+        commitment,
+    } = contract;
     let mut fields = Fields::default();
     fields.put(&["name"], name);
     fields.put(&["plan"], plan);
@@ -210,14 +222,41 @@ pub(super) fn contract(contract: &ContractVersion) -> Fields {
     fields.put(&["starts"], print_instant(*starts));
     fields.put_some(&["ends"], ends.map(print_instant));
     fields.put_some(&["discount_percent"], discount_percent.as_ref());
-    if let Some(ContractMinimum { description, amount, tax_code }) = minimum {
-        fields.put(&["minimum", "description"], description);
-        fields.put(&["minimum", "amount"], amount);
-        fields.put_some(&["minimum", "tax_code"], tax_code.as_ref());
+    for (key, least) in [("minimum", minimum), ("commitment", commitment)] {
+        if let Some(ContractMinimum { description, amount, tax_code }) = least {
+            fields.put(&[key, "description"], description);
+            fields.put(&[key, "amount"], amount);
+            fields.put_some(&[key, "tax_code"], tax_code.as_ref());
+        }
     }
     for price in prices {
         fields.put_all(&["price", price.price_id.as_str()], price_fields(price));
     }
+    fields
+}
+
+pub(super) fn coupon(coupon: &Coupon) -> Fields {
+    let Coupon { issuer, description, off, plans, prices, products, months, until } = coupon;
+    let mut fields = Fields::default();
+    fields.put(&["issuer"], issuer);
+    fields.put(&["description"], description);
+    match off {
+        CouponOff::Percent(percent) => fields.put(&["percent"], percent),
+        CouponOff::Amount(amount) => {
+            fields.put(&["amount"], amount.amount_text());
+            fields.put(&["currency"], amount.currency);
+        }
+    }
+    let mut put_ids = |key: &str, ids: Vec<&str>| {
+        if !ids.is_empty() {
+            fields.put(&[key], ids.join(", "));
+        }
+    };
+    put_ids("plans", plans.iter().map(PlanId::as_str).collect());
+    put_ids("prices", prices.iter().map(PriceId::as_str).collect());
+    put_ids("products", products.iter().map(ProductId::as_str).collect());
+    fields.put_some(&["months"], months.as_ref());
+    fields.put_some(&["until"], until.map(print_instant));
     fields
 }
 

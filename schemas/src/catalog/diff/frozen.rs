@@ -1,9 +1,9 @@
-//! What may not change: a version of a plan, of a contract, or of a tax rate, that an issued invoice was rated with.
+//! What may not change: a version of a plan, of a contract, or of a tax rate, or a coupon, that an issued invoice was rated with.
 //!
 //! - Its prices (all of them, their words and order too, because an invoice prints them), `effective_from`, issuer and
 //!   currency. Its name is printed nowhere and may change. Of a contract
 //!   version it is the same: all but its name.
-//! - All of a version of a tax rate.
+//! - All of a version of a tax rate, and of a coupon.
 //! - What its meters count: everything of a meter but its name. A meter has no versions, so a changed filter would be a
 //!   changed price of every version that uses it, in the past too: usage of old periods is computed anew with it, and
 //!   late usage is billed as a difference to that. So it is an error, like a changed price.
@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 
 use super::{Change, EntryChange, Section, entry, fields};
 use crate::catalog::{Catalog, ContractVersion, Meter, PlanVersion, Price, TaxRateVersion};
-use crate::id::{ContractId, MeterId, PlanId, ProductId, TaxRateId};
+use crate::id::{ContractId, CouponId, MeterId, PlanId, ProductId, TaxRateId};
 
 /// What is different between a plan version as it was billed and as it is now: the version, its meters, the products of
 /// these. Nothing where `then` does not have the version.
@@ -38,6 +38,13 @@ pub fn broken_contract(then: &Catalog, now: &Catalog, contract: &ContractId, ver
     let Some(billed) = of(then) else { return Vec::new() };
     let changed = entry(Section::Contract, contract, (Some(&billed), of(now).as_ref()), fields::contract);
     with_meters((then, now), changed, version, &billed.prices)
+}
+
+/// As [`broken`], of a coupon, which has no versions.
+#[must_use]
+pub fn broken_coupon(then: &Catalog, now: &Catalog, coupon: &CouponId) -> Vec<EntryChange> {
+    let Some(billed) = then.coupons.get(coupon) else { return Vec::new() };
+    entry(Section::Coupon, coupon, (Some(billed), now.coupons.get(coupon)), fields::coupon).into_iter().collect()
 }
 
 /// As [`broken`], of a version of a tax rate.

@@ -1,0 +1,193 @@
+//! Commitments: what the whole term of a contract costs at least. A line for what is missing, at the end of the term.
+//!
+//! The document of the month that holds the last instant of the term has the line: what was committed less what the
+//! lines of the contract come to in all months of the term, before coupons and tax, never below 0. They are computed from what
+//! is known now, so late usage of an earlier month makes the line smaller by what it is billed: the two adjustments are the
+//! difference of what the term comes to. Usage is drawn from the commitment without a rule of its own.
+//!
+//! A commitment is asked for once, whatever spans its contract prices. Whose term ends while no subscription is billed by the
+//! contract is told and blocked: a person decides what is owed.
+
+use tollbook_schemas::catalog::ContractVersion;
+use tollbook_schemas::catalog::contract::{COMMITMENT_PRICE, ContractMinimum};
+use tollbook_schemas::decimal::Decimal;
+use tollbook_schemas::exact::Exact;
+use tollbook_schemas::id::{ContractId, IssuerId, PartnerId, PriceId};
+use tollbook_schemas::money::{Currency, Money};
+use tollbook_schemas::period::{Month, Period};
+
+use super::span::{Span, spans_of};
+use super::{DraftInput, UsageIndex, priced_lines};
+use crate::document::{Line, LineContract};
+use crate::rating::Working;
+use crate::rating::commitment::true_up;
+use crate::rating::prorate::Share;
+use crate::rating::working::ComponentWorking;
+
+/// A commitment whose term ends in the month.
+struct Due<'a> {
+    contract_id: &'a ContractId,
+    version: &'a ContractVersion,
+    commitment: &'a ContractMinimum,
+    issuer_id: &'a IssuerId,
+}
+
+/// Those of a partner.
+fn due<'a>(input: &DraftInput<'a>, partner_id: &PartnerId) -> Result<Vec<Due<'a>>, String> {
+    let mut found: Vec<Due<'a>> = Vec::new();
+    for signed in input.registry.contracts.iter().filter(|signed| signed.partner_id == *partner_id) {
+        let Some((contract_id, versions)) = input.catalog.contracts.get_key_value(&signed.contract_id) else {
+            continue;
+        };
+        for version in versions {
+            let (Some(commitment), Some(ends)) = (&version.commitment, version.ends) else { continue };
+            let Some(plan) = input.catalog.plan_at(&version.plan, version.starts) else { continue };
+            let Some(issuer) = input.catalog.issuers.get(&plan.issuer) else { continue };
+            let month = input.month.period(issuer.time_zone).map_err(|error| error.to_string())?;
+            let is_signed = signed.signed_at < ends && signed.ended_at.is_none_or(|ended| ends <= ended);
+            let ends_now = month.start < ends && ends <= month.end;
+            if is_signed && ends_now && !found.iter().any(|other| other.contract_id == contract_id) {
+                found.push(Due { contract_id, version, commitment, issuer_id: &plan.issuer });
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Refuses a month in which a term ends and nothing of its contract is billed.
+pub(super) fn check_billed(input: &DraftInput<'_>, partner_id: &PartnerId, spans: &[Span<'_>]) -> Result<(), String> {
+    for due in due(input, partner_id)? {
+        let is_billed = |span: &Span<'_>| span.contract.is_some_and(|own| own.contract_id == due.contract_id);
+        if !spans.iter().any(is_billed) {
+            return Err(format!(
+                "the term of contract {} ends in {}, and no subscription is billed by it then: what is missing to its \
+                 commitment is of no line; record contract.ended of it at the instant at which it was ended, and bill what is owed \
+                 with `tollbook bill adjust`",
+                due.contract_id, input.month
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The lines of a document, each with its tax code.
+pub(super) fn lines_of<'a>(
+    input: &DraftInput<'a>,
+    usage: &UsageIndex<'_>,
+    partner_id: &PartnerId,
+    (issuer_id, currency): (&IssuerId, Currency),
+    spans: &[&Span<'a>],
+    lines: &[Line],
+) -> Result<Vec<(Line, Option<&'a str>)>, String> {
+    let mut missing = Vec::new();
+    for due in due(input, partner_id)? {
+        if (due.issuer_id, due.version.currency) != (issuer_id, currency) {
+            continue;
+        }
+        let of_contract = |span: &&&Span<'a>| span.contract.is_some_and(|own| own.contract_id == due.contract_id);
+        // Told where there is none.
+        let Some(first) = spans.iter().find(of_contract) else { continue };
+        let (line, tax_code) =
+            (line_of(input, usage, partner_id, &due, first, lines)?, due.commitment.tax_code.as_deref());
+        missing.push((line, tax_code));
+    }
+    Ok(missing)
+}
+
+fn line_of(
+    input: &DraftInput<'_>,
+    usage: &UsageIndex<'_>,
+    partner_id: &PartnerId,
+    due: &Due<'_>,
+    first: &Span<'_>,
+    lines: &[Line],
+) -> Result<Line, String> {
+    let place = || format!("the commitment of contract {}", due.contract_id);
+    let currency = due.version.currency;
+    let zone = input.catalog.issuers.get(due.issuer_id).map(|issuer| issuer.time_zone);
+    let zone = zone.ok_or_else(|| format!("the catalog has no issuer {}", due.issuer_id))?;
+    let mut month = Month::of(due.version.starts, zone);
+    let mut billed = 0_i64;
+    let mut components = Vec::new();
+    while month <= input.month {
+        let minor = match month == input.month {
+            true => sum_of(due, lines),
+            false => {
+                let earlier = DraftInput { month, ..*input };
+                let lines = lines_of_month(&earlier, usage, partner_id, due);
+                sum_of(due, &lines.map_err(|what| format!("{}: {month}: {what}", place()))?)
+            }
+        };
+        let too_big = || format!("{}: its lines do not fit 63 bits", place());
+        let minor = minor.ok_or_else(too_big)?;
+        billed = billed.checked_add(minor).ok_or_else(too_big)?;
+        let exact = Exact::scaled(minor.checked_neg().ok_or_else(too_big)?, currency.exponent());
+        components.push(ComponentWorking {
+            exact: exact.to_string(),
+            name: format!("billed in {month}"),
+            quantity: None,
+        });
+        month = month.next();
+    }
+    let amount = true_up(due.commitment.amount, Share::WHOLE, Money { minor: billed, currency }, currency)
+        .map_err(|error| format!("{}: {error}", place()))?;
+    let committed =
+        ComponentWorking { exact: due.commitment.amount.to_string(), name: "committed".to_owned(), quantity: None };
+    components.insert(0, committed);
+    let term = Period { start: due.version.starts, end: due.version.ends.unwrap_or(first.billed.end) };
+    Ok(Line {
+        adjusts: None,
+        amount_minor: amount.minor,
+        by_hand: None,
+        contract: Some(LineContract { contract_id: due.contract_id.clone(), version: due.version.version }),
+        coupon: None,
+        credit: None,
+        description: due.commitment.description.clone(),
+        line_number: u32::try_from(lines.len() + 1).map_err(|_| "the document has too many lines".to_owned())?,
+        meter_id: None,
+        plan_id: first.subscription.plan_id.clone(),
+        plan_version: first.version.version,
+        price_id: PriceId::parse(COMMITMENT_PRICE).map_err(|error| error.to_string())?,
+        price_model: "commitment".to_owned(),
+        quantity: Decimal::whole(1),
+        span_end: term.end,
+        span_start: term.start,
+        subscription_id: first.subscription.subscription_id.clone(),
+        tax: None,
+        unit: None,
+        usage: Vec::new(),
+        working: Working {
+            exact: Exact::scaled(amount.minor, currency.exponent()).to_string(),
+            components,
+            ..Working::default()
+        },
+    })
+}
+
+/// What the lines that count come to, in minor units: those that a version priced which has this commitment.
+fn sum_of(due: &Due<'_>, lines: &[Line]) -> Option<i64> {
+    let counts = |line: &&Line| {
+        let own = line.contract.as_ref();
+        own.is_some_and(|own| own.contract_id == *due.contract_id && own.version == due.version.version)
+    };
+    lines.iter().filter(counts).try_fold(0_i64, |sum, line| sum.checked_add(line.amount_minor))
+}
+
+/// The lines that the contract prices in an earlier month, as they come to now.
+fn lines_of_month(
+    input: &DraftInput<'_>,
+    usage: &UsageIndex<'_>,
+    partner_id: &PartnerId,
+    due: &Due<'_>,
+) -> Result<Vec<Line>, String> {
+    let mut spans = Vec::new();
+    for subscription in input.registry.subscriptions.values().filter(|one| one.partner_id == *partner_id) {
+        spans.extend(spans_of(input, subscription)?);
+    }
+    let of_contract = |span: &&Span<'_>| span.contract.is_some_and(|own| own.contract_id == due.contract_id);
+    let spans: Vec<&Span<'_>> = spans.iter().filter(of_contract).collect();
+    Ok(priced_lines(input, usage, &spans, due.version.currency)?.into_iter().map(|(line, _)| line).collect())
+}
+
+#[cfg(test)]
+mod tests;

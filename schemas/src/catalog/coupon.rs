@@ -102,4 +102,72 @@ mod tests {
             assert_eq!(found.join(" "), expected, "{months:?} {until:?}");
         }
     }
+
+    const BASE: &str = r#"
+[[issuer]]
+id = "acme"
+legal_name = "Acme"
+address = []
+number_prefix = "A-"
+time_zone = "UTC"
+payment_terms_days = 14
+[[plan]]
+id = "pro"
+version = 1
+effective_from = "2026-01-01T00:00:00Z"
+name = "Pro"
+issuer = "acme"
+currency = "EUR"
+price = [{ id = "base", description = "Base", model = "flat", amount = "49" }]
+"#;
+
+    fn parsed(rest: &str) -> Result<Catalog, Vec<crate::catalog::Problem>> {
+        let head = "[[coupon]]\nid = \"c\"\nissuer = \"acme\"\ndescription = \"C\"\n";
+        let text = format!("{BASE}{head}{rest}\n");
+        Catalog::parse(&[crate::catalog::CatalogFile { path: "c.toml".into(), text }])
+    }
+
+    /// One row: the rest of a coupon, and what is told of it.
+    #[test]
+    fn what_a_coupon_cannot_be_is_told() {
+        for (rest, expected) in [
+            ("percent = 5", ""),
+            ("", "a coupon takes off either per cent or an amount"),
+            ("percent = 5\namount = 5\ncurrency = \"EUR\"", "a coupon takes off either per cent or an amount"),
+            ("percent = \"100.5\"", "a coupon of 100.5 per cent is more than everything"),
+            ("amount = \"0.005\"\ncurrency = \"EUR\"", "0.005 EUR cannot be taken off"),
+            ("percent = 5\nplans = [\"por\"]", "no plan por"),
+            ("percent = 5\nproducts = [\"maps\"]", "no product maps"),
+            ("percent = 5\nprices = [\"bas\"]", "no plan has a price bas"),
+            ("percent = 5\nmonths = 0", "months must be 1 to 1200"),
+        ] {
+            let found = parsed(rest);
+            match expected {
+                "" => assert!(found.is_ok(), "{rest}: {found:?}"),
+                words => assert!(format!("{:?}", found.as_ref().unwrap_err()).contains(words), "{rest}: {found:?}"),
+            }
+        }
+    }
+
+    /// Once an invoice was issued by it, every change of a coupon is one of what was billed, and so is that it is gone.
+    #[test]
+    fn a_change_of_a_coupon_is_a_change_of_what_was_billed() {
+        use crate::catalog::diff::broken_coupon;
+        let then = parsed("percent = 5").unwrap();
+        let id = crate::id::CouponId::parse("c").unwrap();
+        for (now, expected) in [
+            ("percent = 5", 0),
+            ("percent = 6", 1),
+            ("amount = 5\ncurrency = \"EUR\"", 3),
+            ("percent = 5\nmonths = 2", 1),
+            ("percent = 5\nuntil = \"2027-01-01T00:00:00Z\"", 1),
+            ("percent = 5\nplans = [\"pro\"]", 1),
+            ("percent = 5\nprices = [\"base\"]", 1),
+        ] {
+            let changes = broken_coupon(&then, &parsed(now).unwrap(), &id);
+            assert_eq!(changes.iter().map(|change| change.fields.len()).sum::<usize>(), expected, "{now}");
+        }
+        let gone = Catalog::parse(&[crate::catalog::CatalogFile { path: "c.toml".into(), text: BASE.into() }]).unwrap();
+        assert_eq!(broken_coupon(&then, &gone, &id).len(), 1);
+    }
 }

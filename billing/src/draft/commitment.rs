@@ -145,6 +145,7 @@ fn line_of(
         description: due.commitment.description.clone(),
         line_number: u32::try_from(lines.len() + 1).map_err(|_| "the document has too many lines".to_owned())?,
         meter_id: None,
+        opening: None,
         plan_id: first.subscription.plan_id.clone(),
         plan_version: first.version.version,
         price_id: PriceId::parse(COMMITMENT_PRICE).map_err(|error| error.to_string())?,

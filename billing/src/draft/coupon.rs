@@ -114,6 +114,7 @@ fn line_of(
         description: description.unwrap_or_default(),
         line_number: 0,
         meter_id: None,
+        opening: None,
         plan_id: PlanId::parse(COUPON_PLAN).map_err(bad)?,
         plan_version: 0,
         price_id: PriceId::parse(redeemed.coupon_id.as_str()).map_err(bad)?,

@@ -381,7 +381,7 @@ pub(crate) fn drafted_after(
 
 /// Documents as `partner issuer total: price quantity amount, …`; then blocked and without as `partner! reason`.
 pub(crate) fn told(drafted: &Drafted) -> String {
-    let line = |line: &crate::document::Line| format!("{} {} {}", line.price_id, line.quantity, line.amount_minor);
+    let line = |line: &Line| format!("{} {} {}", line.price_id, line.quantity, line.amount_minor);
     let documents = drafted.documents.iter().map(|document| {
         let lines: Vec<String> = document.body.lines.iter().map(line).collect();
         let body = &document.body;
@@ -695,7 +695,7 @@ fn a_shadow_bill_stands_beside_the_lines_and_in_no_total() {
         let drafted = drafted(registry, usage);
         assert_eq!(told(&drafted), format!("acme berlin {total}"), "{registry}");
         let document = &drafted.documents[0];
-        let line = |line: &crate::document::Line| format!("{} {} {}", line.price_id, line.quantity, line.amount_minor);
+        let line = |line: &Line| format!("{} {} {}", line.price_id, line.quantity, line.amount_minor);
         let shadow = |shadow: &crate::document::Shadow| {
             assert!(shadow.lines.iter().all(|line| line.plan_id == shadow.plan_id));
             let lines: Vec<String> = shadow.lines.iter().map(line).collect();

@@ -404,6 +404,11 @@ enum BillStep {
     /// for a meter that the chosen plan charges for, and that was used, is no candidate.
     #[command(after_help = examples::FIT)]
     Fit(commands::bill::fit::Given),
+    /// Who used more of a meter in a month than its plan's quota says; nothing is written, and nothing enforced.
+    ///
+    /// A quota is of a calendar month in the subscription's time zone, of production usage as it is known now.
+    #[command(after_help = examples::QUOTA)]
+    Quota(commands::bill::quota::Given),
     /// A parallel run: differences to what another system billed, by partner and line; nothing is written or sent.
     ///
     /// Compared are issued invoices, and for the rest what would be drafted today. Ends with 10 where a line differs.

@@ -78,7 +78,8 @@ pub fn own_lines(drafted: &Drafted, stored: &BTreeMap<InvoiceId, Document>, slot
 fn lines_of(document: &Document) -> Vec<OwnLine> {
     let body = &document.body;
     let line = |line: &Line| OwnLine {
-        partner_id: body.partner_id.clone(),
+        // The other system knows who used it.
+        partner_id: line.for_partner.as_ref().unwrap_or(&body.partner_id).clone(),
         month: body.month,
         price_id: line.price_id.clone(),
         description: line.description.clone(),

@@ -74,6 +74,24 @@ pub struct LineOpening {
     pub whole_amount_minor: i64,
 }
 
+/// Included units that earlier periods left to the line's, which were taken off before any price.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rollover {
+    /// Of which periods, oldest first.
+    pub from: Vec<CarriedOver>,
+    /// Their sum, in the unit that is priced.
+    pub units: String,
+}
+
+/// What one period left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CarriedOver {
+    /// First instant of that period.
+    pub span_start: DateTime<Utc>,
+    /// What was left of it, in the unit that is priced.
+    pub units: String,
+}
+
 /// The contract that priced a line.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct LineContract {
@@ -183,6 +201,12 @@ pub struct Line {
     pub credit: Option<LineCredit>,
     /// What the customer reads.
     pub description: String,
+    /// The setting by which the line is billed before its period is over, or once: `in_advance`, `once`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due: Option<String>,
+    /// The partner whose subscription it is, where the document's pays for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub for_partner: Option<PartnerId>,
     /// Place on the document, from 1.
     pub line_number: u32,
     /// Meter; none for a flat price.
@@ -200,6 +224,9 @@ pub struct Line {
     pub price_model: String,
     /// Quantity that was priced.
     pub quantity: Decimal,
+    /// What earlier periods left to it, of a price whose included units carry over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollover: Option<Rollover>,
     /// First instant after what is billed.
     pub span_end: DateTime<Utc>,
     /// First instant that is billed.

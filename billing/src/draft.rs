@@ -16,6 +16,7 @@
 //! - a partner that cannot be billed is blocked with a reason that says how to mend it; the others go on.
 
 mod adjust;
+mod advance;
 mod by_hand;
 mod commitment;
 mod contract;
@@ -25,6 +26,8 @@ mod going_live;
 mod index;
 mod line;
 mod parts;
+mod payer;
+mod rollover;
 mod shadow;
 mod span;
 mod tax;
@@ -213,6 +216,35 @@ fn documents_of(
     usage: &UsageIndex<'_>,
     partner_id: &PartnerId,
 ) -> Result<Vec<Document>, String> {
+    let own = spans_of_partner(input, partner_id)?;
+    let (paid, mut spans): (Vec<Span<'_>>, Vec<Span<'_>>) = own.into_iter().partition(|span| span.payer.is_some());
+    // What another pays for is on its invoice, and what is wrong with it is told here: it blocks nobody else.
+    payer::check(input, usage, &paid)?;
+    for child in payer::children(input, partner_id) {
+        let Ok(of_child) = spans_of_partner(input, child) else { continue };
+        let of_child = of_child.into_iter().filter(|span| span.payer == Some(partner_id)).collect::<Vec<_>>();
+        if payer::check(input, usage, &of_child).is_ok() {
+            spans.extend(of_child);
+        }
+    }
+    if spans.is_empty() {
+        return Ok(Vec::new());
+    }
+    let profile = profile_of(input, partner_id)?;
+    let mut by_document: BTreeMap<(&IssuerId, Currency), Vec<&Span<'_>>> = BTreeMap::new();
+    for span in &spans {
+        by_document.entry((&span.version.issuer, span.version.currency)).or_default().push(span);
+    }
+    by_document
+        .into_iter()
+        .filter_map(|((issuer, currency), spans)| {
+            document_of(input, usage, profile, issuer, currency, &spans).transpose()
+        })
+        .collect()
+}
+
+/// What the month bills of a partner's subscriptions, whoever pays.
+fn spans_of_partner<'a>(input: &DraftInput<'a>, partner_id: &PartnerId) -> Result<Vec<Span<'a>>, String> {
     // A subscription that could not be read would otherwise look like none: unbilled, and nobody told.
     let contradiction =
         |finding: &&Finding| finding.partner_id.as_ref() == Some(partner_id) && finding.blocks_billing();
@@ -229,18 +261,7 @@ fn documents_of(
     span::check_openings(input, partner_id)?;
     span::check_overlaps(&spans)?;
     commitment::check_billed(input, partner_id, &spans)?;
-    if spans.is_empty() {
-        return Ok(Vec::new());
-    }
-    let profile = profile_of(input, partner_id)?;
-    let mut by_document: BTreeMap<(&IssuerId, Currency), Vec<&Span<'_>>> = BTreeMap::new();
-    for span in &spans {
-        by_document.entry((&span.version.issuer, span.version.currency)).or_default().push(span);
-    }
-    by_document
-        .into_iter()
-        .map(|((issuer, currency), spans)| document_of(input, usage, profile, issuer, currency, &spans))
-        .collect()
+    Ok(spans)
 }
 
 /// The billing profile in force.
@@ -280,6 +301,7 @@ fn issuer_of<'a>(
     })
 }
 
+/// None where nothing of the spans is due in this run: all of it was billed before.
 fn document_of(
     input: &DraftInput<'_>,
     usage: &UsageIndex<'_>,
@@ -287,7 +309,7 @@ fn document_of(
     issuer_id: &IssuerId,
     currency: Currency,
     spans: &[&Span<'_>],
-) -> Result<Document, String> {
+) -> Result<Option<Document>, String> {
     // Zones may differ between subscriptions: the document's period covers each one's month.
     let period_start = spans.iter().map(|span| span.month.start.min(span.period.start)).min();
     let period_end = spans.iter().map(|span| span.month.end).max();
@@ -295,13 +317,17 @@ fn document_of(
         return Err("a document has no subscription".to_owned());
     };
     let issuer = issuer_of(input, issuer_id, period_end)?;
+    let over: Vec<&Span<'_>> = spans.iter().copied().filter(|span| span.bills.usage).collect();
     // With each line, for tax, its code.
     let (mut lines, mut tax_codes): (Vec<Line>, Vec<Option<&str>>) =
         priced_lines(input, usage, spans, currency)?.into_iter().unzip();
     let of = (issuer_id, currency);
-    for (line, tax_code) in commitment::lines_of(input, usage, &profile.partner_id, of, spans, &lines)? {
+    for (line, tax_code) in commitment::lines_of(input, usage, &profile.partner_id, of, &over, &lines)? {
         lines.push(line);
         tax_codes.push(tax_code);
+    }
+    if lines.is_empty() {
+        return Ok(None);
     }
     let taxing = tax::Taxing { input, issuer_id, issuer, partner_id: &profile.partner_id, currency };
     let coupons = coupon::coupons(&taxing, &lines)?;
@@ -327,10 +353,10 @@ fn document_of(
         period_start,
         pin: input.pin_json.to_owned(),
         profile_version_id: profile.profile_version_id.clone(),
-        shadows: shadow::shadows_of(input, usage, spans)?,
+        shadows: shadow::shadows_of(input, usage, &over)?,
         total_minor,
     };
-    Document::close(body).map_err(|error| error.to_string())
+    Document::close(body).map(Some).map_err(|error| error.to_string())
 }
 
 /// The lines of prices, and what is missing to minimums of contracts, each with its tax code.
@@ -343,14 +369,15 @@ fn priced_lines<'s>(
     let mut lines = Vec::new();
     let mut tax_codes: Vec<Option<&'s str>> = Vec::new();
     for span in spans {
-        for price in &span.prices {
+        for price in span.prices.iter().filter(|price| span.bills.price(price)) {
             let number = u32::try_from(lines.len() + 1).map_err(|_| "the document has too many lines".to_owned())?;
             lines.push(line::line_of(input.catalog, usage, span, price, number)?);
             lines.extend(line::paused_line_of(input.catalog, usage, span, price, number)?);
             tax_codes.resize(lines.len(), price.tax_code.as_deref());
         }
     }
-    for (line, tax_code) in contract::minimums(spans, &lines, currency)? {
+    let over: Vec<&'s Span<'_>> = spans.iter().copied().filter(|span| span.bills.usage).collect();
+    for (line, tax_code) in contract::minimums(input, usage, &over, &lines, currency)? {
         lines.push(line);
         tax_codes.push(tax_code);
     }
@@ -367,6 +394,9 @@ fn why_nothing(input: &DraftInput<'_>, usage: &UsageIndex<'_>, partner_id: &Part
         return used.map_or_else(|| reason.clone(), |used| format!("{reason}; {used}"));
     }
     let own = || input.registry.subscriptions.values().filter(|subscription| subscription.partner_id == *partner_id);
+    if let Some(payers) = payer::billed_under(input, partner_id) {
+        return format!("billed under {payers}");
+    }
     if let Some((id, period)) = own().find_map(|subscription| span::next_bill(input, subscription)) {
         return format!(
             "no period of subscription {id} ends in {month}; its period {} is billed in {}",

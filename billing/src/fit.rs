@@ -114,6 +114,12 @@ impl Alone {
                 .filter(|(_, subscription)| is_own(subscription))
                 .map(|(key, subscription)| (key.clone(), subscription.clone()))
                 .collect(),
+            going_live: all
+                .going_live
+                .iter()
+                .filter(|(id, _)| *id == partner_id)
+                .map(|(id, live)| (id.clone(), live.clone()))
+                .collect(),
             ..Registry::default()
         };
         let usage = input.usage.iter().filter(|slice| slice.partner_id.as_ref() == Some(partner_id)).cloned().collect();

@@ -17,6 +17,7 @@ pub mod list;
 pub mod policy;
 pub mod preview;
 pub mod profile;
+pub mod quota;
 pub mod range;
 pub mod register;
 pub mod reprice;

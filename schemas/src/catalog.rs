@@ -131,6 +131,8 @@ pub struct PlanVersion {
     pub effective_from: DateTime<Utc>,
     /// How long a billing period is, and where it begins.
     pub cadence: Cadence,
+    /// Local days from the start of the subscription in which its flat prices of each period cost nothing.
+    pub trial_days: Option<u32>,
     /// The plan that a shadow bill beside each document tells the cost of: what the same usage would have cost on it.
     pub shadow_of: Option<PlanId>,
     /// Name, as printed.

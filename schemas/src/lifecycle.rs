@@ -130,6 +130,8 @@ pub const KNOWN_TYPES: &[&str] = &[
     "subscription.renewed",
     "contract.signed",
     "contract.ended",
+    "payer.named",
+    "payer.ended",
     "billing.started",
     "opening.recorded",
     "coupon.redeemed",

@@ -179,6 +179,8 @@ pub struct Steps {
     pub round_quantity: Option<RoundQuantity>,
     /// Units taken off before any price: included units, a usage discount.
     pub included: Option<Decimal>,
+    /// For how many periods included units that were not used carry over; none where they are lost.
+    pub rollover_periods: Option<u32>,
     /// The line costs at least this, in major units.
     pub minimum: Option<Decimal>,
     /// The line costs at most this, in major units.

@@ -23,10 +23,11 @@ mod credits;
 mod cut;
 mod going_live;
 mod offboarding;
+mod payers;
 mod said;
 mod subscriptions;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -45,6 +46,7 @@ use coupons::Redemptions;
 use credits::Credits;
 use going_live::Beside;
 use offboarding::Offboarding;
+use payers::Named;
 use subscriptions::Terms;
 
 pub use adjustments::HandMade;
@@ -54,6 +56,7 @@ pub use course::{Course, Ending, EndsWith, Pause, Renewal, Term};
 pub(crate) use course::{RENEWAL, TERM_MONTHS_MAX, WHEN};
 pub use credits::Grant;
 pub use going_live::{GoingLive, Opening, OpeningOf};
+pub use payers::Payers;
 pub use said::{RECORD, is_said};
 
 /// Where an event was read: the tie-break of the fold, and its evidence.
@@ -257,6 +260,10 @@ pub struct Registry {
     pub coupons: Vec<RedeemedCoupon>,
     /// Prepaid credits that were granted, those that were voided too.
     pub credits: BTreeMap<CreditId, Grant>,
+    /// Partners for which another pays, or did.
+    pub payers: BTreeMap<PartnerId, Payers>,
+    /// The same by who pays: for whom, at whatever time.
+    pub pays_for: BTreeMap<PartnerId, BTreeSet<PartnerId>>,
     /// Contradictions.
     pub findings: Vec<Finding>,
     /// Deliveries of events already seen.
@@ -299,6 +306,7 @@ struct Folding {
     beside: Beside,
     redemptions: Redemptions,
     credits: Credits,
+    payers: Named,
     offboardings: BTreeMap<PartnerId, Vec<Offboarding>>,
 }
 
@@ -341,6 +349,7 @@ impl Folding {
             "coupon.redeemed" | "coupon.withdrawn" => self.redeem(position, event, partner_id),
             "credit.granted" => self.grant(position, event, partner_id),
             "credit.voided" => self.void_credit(position, event, partner_id),
+            "payer.named" | "payer.ended" => self.name_payer(position, event, partner_id),
             "adjustment.made" => self.make_adjustment(position, event, partner_id),
             "adjustment.revoked" => self.revoke_adjustment(position, event, partner_id),
             _ => {}
@@ -388,6 +397,7 @@ impl Folding {
         self.conclude_going_live();
         self.conclude_coupons();
         self.conclude_credits();
+        self.conclude_payers();
         for ((system, external_id), claims) in self.claims {
             self.registry.links.extend(resolve(system, &external_id, &claims));
         }

@@ -143,6 +143,11 @@ Examples:
   tollbook bill fit --period 2026-06
   tollbook bill fit --period 2026-06 --partner acme --json";
 
+pub(super) const QUOTA: &str = "\
+Examples:
+  tollbook bill quota --period 2026-06
+  tollbook bill quota --period 2026-06 --all --json";
+
 pub(super) const COMPARE: &str = "\
 The file, with a quantity where the other system tells one:
   partner_id,period,price_id,quantity,amount,currency

@@ -16,6 +16,7 @@ pub mod lines;
 pub mod list;
 mod periods;
 pub mod preview;
+pub mod quota;
 pub mod reprice;
 pub mod show;
 mod unseen;

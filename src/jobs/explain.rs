@@ -67,7 +67,7 @@ pub async fn explain(context: &JobContext, line_id: &str) -> anyhow::Result<Expl
     let evidence = match meter.transpose()? {
         None => Vec::new(),
         Some(meter) => {
-            let partner_id = &document.body.partner_id;
+            let partner_id = line.for_partner.as_ref().unwrap_or(&document.body.partner_id);
             let mut evidence =
                 evidence_of(&context.lake, &registry, &catalog, &access, meter, partner_id, span).await?;
             // What was used during a pause stands on a line of its own.

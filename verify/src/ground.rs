@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::Value;
-use tollbook_schemas::catalog::{Catalog, Issuer};
+use tollbook_schemas::catalog::{Catalog, Issuer, Price};
 use tollbook_schemas::id::{IssuerId, MeterId, PartnerId};
 use tollbook_schemas::meter::Aggregation;
 use tollbook_schemas::money::Currency;
 use tollbook_schemas::period::{Month, Period};
+use tollbook_schemas::price::setting::{Charged, Due};
 use tollbook_schemas::registry::{LinkSystem, Registry};
 use tollbook_schemas::tables::access_log::TABLE as ACCESS_LOG;
 use tollbook_schemas::tables::partner_event::TABLE as PARTNER_EVENT;
@@ -185,6 +186,23 @@ fn not_known_yet(stored: &Stored, catalog: &Catalog, registry: &Registry, partne
     // Lines of tax, or none where there should be some.
     if catalog.tax_rates.values().flatten().any(|rate| rate.issuer.as_str() == stored.issuer_id()) {
         return Some("an issuer that taxes".to_owned());
+    }
+    if registry.payers.contains_key(partner_id) || registry.pays_for.contains_key(partner_id) {
+        return Some("a partner that pays for another".to_owned());
+    }
+    let plans: BTreeSet<&str> = stored.lines().filter_map(|line| line.get("plan_id").and_then(Value::as_str)).collect();
+    let named = catalog.plans.iter().filter(|(id, _)| plans.contains(id.as_str()));
+    for version in named.flat_map(|(_, versions)| versions) {
+        let is_early = |price: &Price| {
+            price.tariff.settings.due != Due::InArrears || price.tariff.settings.charged != Charged::EachPeriod
+        };
+        if version.trial_days.is_some() {
+            return Some("a plan with a trial".to_owned());
+        } else if version.prices.iter().any(is_early) {
+            return Some("a plan with prices that are due in advance, or once".to_owned());
+        } else if version.prices.iter().any(|price| price.tariff.steps.rollover_periods.is_some()) {
+            return Some("a plan whose included units carry over".to_owned());
+        }
     }
     let lines = || stored.lines().flat_map(|line| line.keys());
     let line = lines().find(|key| !LINE_KEYS.contains(&key.as_str())).map(|key| format!("lines with {key}"));

@@ -21,7 +21,7 @@ pub mod prorate;
 mod prorated;
 pub mod served;
 pub mod split;
-mod steps;
+pub mod steps;
 pub mod tax;
 pub mod usage;
 mod volume;

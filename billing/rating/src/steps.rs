@@ -24,9 +24,28 @@ pub(super) fn billable(tariff: &Tariff, usage: &Usage) -> Result<Exact, RatingEr
         converted(tariff, usage.quantity)?
     };
     if let Some(included) = tariff.steps.included {
-        quantity = quantity.checked_sub(in_part(tariff, usage, included)?.0)?.most(Exact::ZERO)?;
+        let included = in_part(tariff, usage, included)?.0.checked_add(usage.carried.unwrap_or(Exact::ZERO))?;
+        quantity = quantity.checked_sub(included)?.most(Exact::ZERO)?;
     }
     Ok(quantity)
+}
+
+/// What a period includes, and what was used of it, both in the unit that is priced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Allowance {
+    /// Included units of the part of the period that was served.
+    pub included: Exact,
+    /// What was used, converted and rounded.
+    pub quantity: Exact,
+}
+
+/// What a price includes of a period's usage, without what earlier periods left.
+///
+/// # Errors
+/// [`RatingError`].
+pub fn allowance(tariff: &Tariff, usage: &Usage) -> Result<Allowance, RatingError> {
+    let included = in_part(tariff, usage, tariff.steps.included.unwrap_or(Decimal::ZERO))?.0;
+    Ok(Allowance { included, quantity: converted(tariff, usage.quantity)?.most(Exact::ZERO)? })
 }
 
 /// Included units or a limit, as much of it as the part of the period is worth; and which part that is, if it is one.
@@ -62,6 +81,9 @@ pub(super) fn limit_and_discount(
     {
         let name = format!("included units for {part}");
         priced.components.insert(0, Component::new(name, Some(included), Exact::ZERO));
+    }
+    if let Some(carried) = usage.carried.filter(|carried| !carried.is_zero()) {
+        priced.components.insert(0, Component::new("units carried over", Some(carried), Exact::ZERO));
     }
     match tariff.settings.limits {
         Limits::BeforeDiscount => {

@@ -45,6 +45,8 @@ pub struct Usage {
     pub groups: Option<Vec<Group>>,
     /// The time of the period that is billed; none for all of it, with one unit.
     pub served: Option<Served>,
+    /// Included units that earlier periods left; none where the price carries none over.
+    pub carried: Option<Exact>,
 }
 
 impl Usage {
@@ -120,7 +122,8 @@ impl Usage {
         };
         // Both are of one period, and the later one knows more of it.
         let served = more.served.clone().or_else(|| self.served.clone());
-        Ok(Self { quantity, prorated, pieces, event_count, events, groups, served })
+        let carried = more.carried.or(self.carried);
+        Ok(Self { quantity, prorated, pieces, event_count, events, groups, served, carried })
     }
 
     fn is_nothing(&self) -> bool {

@@ -181,6 +181,7 @@ fn steps() -> impl Strategy<Value = (Steps, Settings)> {
         // A division that does not end is cut by bigdecimal at 100 digits: rounding makes both sides end.
         let convert = convert.filter(|factor| *factor == 1_000 || *factor == 1 << 20);
         let steps = Steps {
+            rollover_periods: None,
             convert: convert.map(|by| Convert { divide_by: Decimal::whole(by), multiply_by: Decimal::whole(3) }),
             round_quantity: round
                 .map(|step| RoundQuantity { direction: Direction::Up, to_multiple_of: scaled(step, 2) }),

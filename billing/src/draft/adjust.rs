@@ -216,8 +216,10 @@ fn refusal(
         ));
     }
     // In both directions: what one invoice gives back another must be able to bill, and what one bills no other may have.
-    let others = now.documents.get(&invoice.body.partner_id).map_or(&[][..], Vec::as_slice);
-    let others = others.iter().filter(|document| document.slot_id != invoice.slot_id);
+    let partner_id = &invoice.body.partner_id;
+    let bearers = super::payer::bearers(input, partner_id, lines);
+    let others = bearers.into_iter().filter_map(|bearer| now.documents.get(bearer)).flatten();
+    let others = others.filter(|document| document.slot_id != invoice.slot_id);
     let others: BTreeSet<_> =
         others.flat_map(|document| &document.body.lines).map(|line| &line.subscription_id).collect();
     let moved = slot.subscriptions().find(|id| others.contains(id));
@@ -225,8 +227,8 @@ fn refusal(
     moved.or(came).map(|subscription_id| {
         let number = billed.elsewhere(slot_id, subscription_id).unwrap_or(number);
         format!(
-            "subscription {subscription_id} moved to another issuer or currency after invoice {number} billed it; credit \
-             the invoice and bill the rest by hand"
+            "subscription {subscription_id} moved to another issuer, currency or payer after invoice {number} billed it; \
+             credit the invoice and bill the rest by hand"
         )
     })
 }

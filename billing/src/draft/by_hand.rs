@@ -207,6 +207,8 @@ fn line_of(issuer: &Issuer, made: &HandMade, billed_minor: i64, difference: i64)
         coupon: None,
         credit: None,
         description,
+        due: None,
+        for_partner: None,
         // Given when the document is closed.
         line_number: 0,
         meter_id: None,
@@ -216,6 +218,7 @@ fn line_of(issuer: &Issuer, made: &HandMade, billed_minor: i64, difference: i64)
         price_id: PriceId::parse(BY_HAND).map_err(bad)?,
         price_model: MODEL.to_owned(),
         quantity: Decimal::whole(1),
+        rollover: None,
         span_end: month.end,
         span_start: month.start,
         subscription_id: SubscriptionId::parse(id.as_str()).map_err(bad)?,

@@ -6,12 +6,17 @@
 
 use std::collections::BTreeMap;
 
+use tollbook_schemas::catalog::Price;
 use tollbook_schemas::catalog::contract::MINIMUM_PRICE;
 use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::exact::Exact;
-use tollbook_schemas::id::PriceId;
+use tollbook_schemas::id::{PartnerId, PriceId};
 use tollbook_schemas::money::{Currency, Money};
+use tollbook_schemas::price::setting::{Charged, Due};
 
+use super::DraftInput;
+use super::index::UsageIndex;
+use super::line::line_of;
 use super::span::Span;
 use crate::document::{Line, LineContract, sum_of};
 use crate::rating::Working;
@@ -19,25 +24,43 @@ use crate::rating::commitment::true_up;
 use crate::rating::prorate::Share;
 
 /// The lines, numbered behind those that are there, each with its tax code.
+///
+/// What counts towards a minimum is what the period comes to: of what is billed in advance its own, though an earlier invoice
+/// bore it, and nothing of what is charged once.
 pub(super) fn minimums<'a>(
+    input: &DraftInput<'_>,
+    usage: &UsageIndex<'_>,
     spans: &[&Span<'a>],
     lines: &[Line],
     currency: Currency,
 ) -> Result<Vec<(Line, Option<&'a str>)>, String> {
-    let mut first: BTreeMap<LineContract, &Span<'a>> = BTreeMap::new();
+    // Of each partner its own: two may have signed the same.
+    let mut first: BTreeMap<(&PartnerId, LineContract), &Span<'a>> = BTreeMap::new();
     for span in spans {
         if let Some(contract) = span.line_contract() {
-            first.entry(contract).or_insert(span);
+            first.entry((&span.subscription.partner_id, contract)).or_insert(span);
         }
     }
     let mut missing = Vec::new();
-    for (contract, span) in first {
+    for ((partner_id, contract), span) in first {
         let Some(minimum) = span.contract.and_then(|contract| contract.version.minimum.as_ref()) else { continue };
         let place = || format!("the minimum of contract {}", contract.contract_id);
-        let own: Vec<Line> = lines.iter().filter(|line| line.contract.as_ref() == Some(&contract)).cloned().collect();
+        let of_partner = span.for_partner();
+        let is_own = |line: &&Line| {
+            line.contract.as_ref() == Some(&contract) && line.for_partner == of_partner && line.due.is_none()
+        };
+        let mut own: Vec<Line> = lines.iter().filter(is_own).cloned().collect();
+        let is_own_span = |span: &&&Span<'_>| {
+            span.subscription.partner_id == *partner_id && span.line_contract().as_ref() == Some(&contract)
+        };
+        for span in spans.iter().filter(is_own_span) {
+            for price in span.prices.iter().filter(|price| is_of_period_in_advance(price)) {
+                own.push(line_of(input.catalog, usage, span, price, 0)?);
+            }
+        }
         // What another system billed of the period counts too.
-        let before = own.iter().filter_map(|line| line.opening.as_ref()).map(|opening| opening.amount_minor);
-        let billed = sum_of(&own).and_then(|own| before.into_iter().try_fold(own, i64::checked_add));
+        let mut before = own.iter().filter_map(|line| line.opening.as_ref()).map(|opening| opening.amount_minor);
+        let billed = sum_of(&own).and_then(|own| before.try_fold(own, i64::checked_add));
         let billed = billed.ok_or_else(|| format!("{}: its lines do not fit 63 bits", place()))?;
         let amount = true_up(minimum.amount, Share::WHOLE, Money { minor: billed, currency }, currency)
             .map_err(|error| format!("{}: {error}", place()))?;
@@ -48,7 +71,9 @@ pub(super) fn minimums<'a>(
             contract: Some(contract.clone()),
             coupon: None,
             credit: None,
-            description: minimum.description.clone(),
+            description: span.described(&minimum.description),
+            due: None,
+            for_partner: span.for_partner(),
             line_number: u32::try_from(lines.len() + missing.len() + 1)
                 .map_err(|_| "the document has too many lines".to_owned())?,
             meter_id: None,
@@ -58,6 +83,7 @@ pub(super) fn minimums<'a>(
             price_id: PriceId::parse(MINIMUM_PRICE).map_err(|error| error.to_string())?,
             price_model: "minimum".to_owned(),
             quantity: Decimal::whole(1),
+            rollover: None,
             span_end: span.billed.end,
             span_start: span.billed.start,
             subscription_id: span.subscription.subscription_id.clone(),
@@ -72,6 +98,11 @@ pub(super) fn minimums<'a>(
         missing.push((line, minimum.tax_code.as_deref()));
     }
     Ok(missing)
+}
+
+fn is_of_period_in_advance(price: &Price) -> bool {
+    let settings = price.tariff.settings;
+    settings.due == Due::InAdvance && settings.charged == Charged::EachPeriod
 }
 
 #[cfg(test)]

@@ -157,7 +157,10 @@ fn line_of(document: &Document, grant: &Grant, before_minor: i64, used_minor: i6
         // Given when the document is closed.
         line_number: 0,
         meter_id: None,
+        due: None,
+        for_partner: None,
         opening: None,
+        rollover: None,
         plan_id: PlanId::parse(CREDIT).map_err(bad)?,
         plan_version: 0,
         price_id: PriceId::parse(id).map_err(bad)?,

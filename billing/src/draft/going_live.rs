@@ -14,7 +14,8 @@ use tollbook_schemas::id::{MeterId, PartnerId};
 use tollbook_schemas::period::{Period, print_instant};
 use tollbook_schemas::registry::{GoingLive, Opening, OpeningOf, Subscription};
 
-use super::{DraftInput, UsageIndex};
+use super::DraftInput;
+use super::index::UsageIndex;
 use crate::rating::Usage;
 use crate::rating::usage::Group;
 

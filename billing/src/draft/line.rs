@@ -9,10 +9,11 @@ use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::id::MeterId;
 use tollbook_schemas::invariant::Invariant;
 use tollbook_schemas::period::Period;
+use tollbook_schemas::price::setting::{Charged, Due};
 
-use super::going_live;
 use super::index::UsageIndex;
 use super::span::Span;
+use super::{going_live, rollover};
 use crate::document::{BilledDay, Line, LineOpening};
 use crate::rating::opening::rate_after;
 use crate::rating::usage::Group;
@@ -24,7 +25,7 @@ pub const PAUSED: &str = "paused";
 
 pub(super) fn line_of(
     catalog: &Catalog,
-    usage: &UsageIndex<'_>,
+    usage_index: &UsageIndex<'_>,
     span: &Span<'_>,
     price: &Price,
     line_number: u32,
@@ -37,11 +38,13 @@ pub(super) fn line_of(
         // A flat price is one period's worth, for each of its units.
         None => (Usage::of(span.units(price.tariff.settings.per)), None, Vec::new()),
         Some(meter_id) => {
-            let (meter, usage, days) = metered(catalog, usage, span, meter_id, &span.running(), &place)?;
+            let (meter, usage, days) = metered(catalog, usage_index, span, meter_id, &span.running(), &place)?;
             (usage, Some((meter_id, meter)), days)
         }
     };
-    let usage = Usage { served: Some(span.served()), ..usage };
+    let carried = rollover::carried_to(catalog, usage_index, span, price)?;
+    let (carried, rollover) = carried.map_or((None, None), |(carried, told)| (Some(carried), Some(told)));
+    let usage = Usage { served: Some(span.served(price)), carried, ..usage };
     let failed = |error: &dyn Error| format!("{}: {}", place(), told(error));
     let (rated, opening) = match &span.openings {
         None => (rate(&price.tariff, &usage, span.version.currency).map_err(|error| failed(&error))?, None),
@@ -64,7 +67,9 @@ pub(super) fn line_of(
         contract: span.line_contract(),
         coupon: None,
         credit: None,
-        description: price.description.clone(),
+        description: span.described(&price.description),
+        due: due_of(price),
+        for_partner: span.for_partner(),
         line_number,
         meter_id: price.meter.clone(),
         opening,
@@ -73,6 +78,7 @@ pub(super) fn line_of(
         price_id: price.price_id.clone(),
         price_model: price.tariff.model.as_str().to_owned(),
         quantity: usage.quantity,
+        rollover,
         span_end: span.billed.end,
         span_start: span.billed.start,
         subscription_id: span.subscription.subscription_id.clone(),
@@ -81,6 +87,34 @@ pub(super) fn line_of(
         usage: days,
         working: rated.working,
     })
+}
+
+/// What was used of a metered price in a span, with what another system billed of it.
+pub(super) fn used_of(
+    catalog: &Catalog,
+    usage: &UsageIndex<'_>,
+    span: &Span<'_>,
+    price: &Price,
+) -> Result<Usage, String> {
+    let id = &price.price_id;
+    let meter_id = price.meter.as_ref().ok_or_else(|| format!("price {id} has no meter"))?;
+    let place = || format!("price {id} of subscription {}", span.subscription.subscription_id);
+    let (meter, used, _) = metered(catalog, usage, span, meter_id, &span.running(), &place)?;
+    let before = match &span.openings {
+        None => Decimal::ZERO,
+        Some(openings) => going_live::usage_of(openings, price, Some((meter_id, meter)))?.quantity,
+    };
+    let quantity = used.quantity.checked_add(before).map_err(|error| format!("{}: {error}", place()))?;
+    Ok(Usage { served: Some(span.served(price)), ..Usage::of(quantity) })
+}
+
+/// The word of a line that is not billed when its period is over.
+fn due_of(price: &Price) -> Option<String> {
+    match (price.tariff.settings.charged, price.tariff.settings.due) {
+        (Charged::Once, _) => Some(Charged::Once.as_str().to_owned()),
+        (_, Due::InAdvance) => Some(Due::InAdvance.as_str().to_owned()),
+        _ => None,
+    }
 }
 
 /// What was used while the subscription was paused: a line of 0, so that nobody takes it for billed or lost. None where
@@ -110,7 +144,9 @@ pub(super) fn paused_line_of(
         contract: span.line_contract(),
         coupon: None,
         credit: None,
-        description: format!("{}: used while paused, not charged", price.description),
+        description: span.described(&format!("{}: used while paused, not charged", price.description)),
+        due: None,
+        for_partner: span.for_partner(),
         line_number,
         meter_id: price.meter.clone(),
         opening: None,
@@ -119,6 +155,7 @@ pub(super) fn paused_line_of(
         price_id: price.price_id.clone(),
         price_model: PAUSED.to_owned(),
         quantity: used.quantity,
+        rollover: None,
         span_end: last.end,
         span_start: first.start,
         subscription_id: span.subscription.subscription_id.clone(),

@@ -1,6 +1,7 @@
 //! Drafting many partners: the input cut into parts by partner, drafted beside each other, put together again. Pure.
 //!
-//! No document depends on another partner, so the parts do not either: whatever the cut, the result is the same. A part
+//! No document depends on another partner, so the parts do not either: whatever the cut, the result is the same. Where one
+//! partner pays for another a document does, and all are one part. A part
 //! also bounds what is looked through for each of its partners: subscriptions, profiles, findings, issued documents.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -67,7 +68,8 @@ pub(super) fn draft_parts<'a>(
     partners_max: usize,
     draft: impl Fn(&DraftInput<'_>, &Part<'a>) -> Result<Drafted, BillingError> + Sync,
 ) -> Result<Drafted, BillingError> {
-    let parts = parts_of(input, issued, partners_max);
+    let is_apart = input.registry.payers.is_empty();
+    let parts = parts_of(input, issued, if is_apart { partners_max } else { usize::MAX });
     let next = AtomicUsize::new(0);
     let drafted = Mutex::new(BTreeMap::new());
     let work = || {

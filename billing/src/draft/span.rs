@@ -2,15 +2,17 @@
 //! the subscription ran on its plan, with the version that prices it. A month's run bills what ends in it, so a plan that
 //! is billed by the week has several spans in a month, and one that is billed by the year one in twelve.
 
+use chrono::{DateTime, TimeDelta, Utc};
 use tollbook_schemas::catalog::{PlanVersion, Price};
 use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::id::{MeterId, PartnerId, SubscriptionId};
 use tollbook_schemas::period::{Month, Period, Tz, days_of, print_instant};
 use tollbook_schemas::price::setting::Per;
 use tollbook_schemas::registry::{GoingLive, InForce, Opening, Subscription, contract_in_force};
-use tollbook_schemas::schedule;
+use tollbook_schemas::schedule::{self, Scheduled};
 
 use super::DraftInput;
+use super::advance::{self, Bills};
 use super::going_live::{self, Part};
 use crate::document::LineContract;
 use crate::rating::served::{Length, Served, Stretch};
@@ -34,17 +36,30 @@ pub(super) struct Span<'a> {
     ran: Period,
     /// What another system billed of it, where it did.
     pub(super) openings: Option<Vec<&'a Opening>>,
+    /// The periods of the same plan before it, oldest first; only where a price carries units over.
+    pub(super) earlier: Vec<Span<'a>>,
+    /// Who pays for it, where the partner does not.
+    pub(super) payer: Option<&'a PartnerId>,
+    /// Which of its prices it bills.
+    pub(super) bills: Bills,
+    /// First instant after the trial, where the version has one.
+    trial_ends: Option<DateTime<Utc>>,
     /// The zone whose midnights the periods have.
     zone: Tz,
 }
 
 impl Span<'_> {
-    /// How much of the period is billed, and with how many units, for what is prorated.
-    pub(super) fn served(&self) -> Served {
+    /// How much of the period a price bills, and with how many units, for what is prorated. A trial takes its time off
+    /// what flat prices of each period bill.
+    pub(super) fn served(&self, price: &Price) -> Served {
         let length = |period: Period| Length::new(period, days_of(period, self.zone));
         let stretches = self.subscription.course.stretches(self.ran);
-        let stretch = |(time, units)| Stretch { length: length(time), units };
-        Served { whole: length(self.period), stretches: stretches.into_iter().map(stretch).collect() }
+        let trial = self.trial_ends.filter(|_| advance::is_free_in_trial(price));
+        let after_trial = |(time, units): (Period, Decimal)| {
+            let start = trial.map_or(time.start, |ends| time.start.max(ends));
+            (start < time.end).then(|| Stretch { length: length(Period { start, ..time }), units })
+        };
+        Served { whole: length(self.period), stretches: stretches.into_iter().filter_map(after_trial).collect() }
     }
 
     /// The units of a flat price: the most that there were at once, or the one subscription.
@@ -61,7 +76,16 @@ impl Span<'_> {
     /// The same span, priced by a version of another plan: what is billed here of it alone.
     pub(super) fn on<'b>(&'b self, version: &'b PlanVersion) -> Span<'b> {
         let prices = version.prices.clone();
-        Span { version, contract: None, prices, ran: self.billed, openings: None, ..*self }
+        Span {
+            version,
+            contract: None,
+            prices,
+            ran: self.billed,
+            openings: None,
+            trial_ends: None,
+            earlier: Vec::new(),
+            ..*self
+        }
     }
 
     /// The times of the span in which the subscription was not paused.
@@ -84,6 +108,19 @@ impl Span<'_> {
 }
 
 impl Span<'_> {
+    /// The partner whose it is, where another pays for it.
+    pub(super) fn for_partner(&self) -> Option<PartnerId> {
+        self.payer.map(|_| self.subscription.partner_id.clone())
+    }
+
+    /// A description, which names that partner.
+    pub(super) fn described(&self, description: &str) -> String {
+        match self.payer {
+            None => description.to_owned(),
+            Some(_) => format!("{description} ({})", self.subscription.partner_id),
+        }
+    }
+
     /// The contract as lines name it.
     pub(super) fn line_contract(&self) -> Option<LineContract> {
         let contract = self.contract?;
@@ -92,7 +129,7 @@ impl Span<'_> {
 }
 
 /// The zone of a subscription: its own, or its issuer's.
-fn zone_of(input: &DraftInput<'_>, subscription: &Subscription) -> Result<Tz, String> {
+pub(super) fn zone_of(input: &DraftInput<'_>, subscription: &Subscription) -> Result<Tz, String> {
     let id = &subscription.subscription_id;
     let versions = input.catalog.plans.get(&subscription.plan_id);
     // Without its own zone a subscription follows its issuer, whose months are needed to find the plan version that
@@ -122,59 +159,105 @@ fn zone_of(input: &DraftInput<'_>, subscription: &Subscription) -> Result<Tz, St
 /// The spans of a subscription that the month's run bills; none where none of its periods ends in it.
 pub(super) fn spans_of<'a>(input: &DraftInput<'a>, subscription: &'a Subscription) -> Result<Vec<Span<'a>>, String> {
     let id = &subscription.subscription_id;
-    let versions = input.catalog.plans.get(&subscription.plan_id);
     let calendar = |error: tollbook_schemas::period::PeriodError| format!("subscription {id}: {error}");
     let zone = zone_of(input, subscription)?;
     let month = input.month.period(zone).map_err(calendar)?;
     let live: Option<&GoingLive> = input.registry.going_live.get(&subscription.partner_id);
     let mut spans = Vec::new();
-    for scheduled in schedule::periods(input.catalog, subscription, zone, month.end).map_err(calendar)? {
+    // The period that begins where the month ends may be billed before it begins.
+    let until = month.end + TimeDelta::microseconds(1);
+    let periods = schedule::periods(input.catalog, subscription, zone, until).map_err(calendar)?;
+    for (index, scheduled) in periods.iter().enumerate() {
         let ran = scheduled.billed;
-        if ran.end <= month.start || month.end < ran.end {
+        let early = advance::early(input, subscription, (periods.as_slice(), index), live);
+        let bills = Bills {
+            usage: month.start < ran.end && ran.end <= month.end,
+            advance: early.is_some_and(|early| month.contains(early.at)),
+            once: early.is_some_and(|early| early.is_first && month.contains(early.at)),
+        };
+        if !(bills.usage || bills.advance || bills.once) {
             continue;
         }
-        let (billed, openings) = match going_live::part_of(live, subscription, ran) {
-            Part::Elsewhere => continue,
-            Part::Whole => (ran, None),
-            Part::Since { billed, openings } => (billed, Some(openings)),
-        };
-        if versions.is_none() {
-            return Err(format!(
-                "subscription {id} is to plan {}, which the catalog does not have; add the plan, or correct the \
-                 subscription",
-                subscription.plan_id
-            ));
+        let Some(mut span) = span_at(input, subscription, (zone, month), scheduled, bills)? else { continue };
+        if span.prices.iter().any(|price| price.tariff.steps.rollover_periods.is_some()) {
+            let earlier = periods.iter().take(index);
+            let earlier =
+                earlier.map(|earlier| span_at(input, subscription, (zone, month), earlier, bills).transpose());
+            span.earlier = earlier.flatten().collect::<Result<_, _>>()?;
         }
-        let version = scheduled.version.ok_or_else(|| {
-            format!(
-                "plan {} has no version in force at {}, when subscription {id} begins to be billed; give a version an \
-                 earlier effective_from",
-                subscription.plan_id, ran.start
-            )
-        })?;
-        let contract = contract_in_force(&input.registry.contracts, input.catalog, subscription, ran.start);
-        let contract = contract.map_err(|error| error.to_string())?;
-        let prices = contract.map_or_else(|| version.prices.clone(), |contract| contract.version.prices_of(version));
-        if let Some(openings) = &openings {
-            going_live::check(subscription, &prices, openings)?;
-        }
-        let period = scheduled.whole;
-        spans.push(Span { subscription, version, contract, prices, month, period, billed, ran, openings, zone });
+        spans.push(span);
     }
     Ok(spans)
+}
+
+/// One period as a span; none where another system bills it.
+fn span_at<'a>(
+    input: &DraftInput<'a>,
+    subscription: &'a Subscription,
+    (zone, month): (Tz, Period),
+    scheduled: &Scheduled<'a>,
+    bills: Bills,
+) -> Result<Option<Span<'a>>, String> {
+    let id = &subscription.subscription_id;
+    let ran = scheduled.billed;
+    let live: Option<&GoingLive> = input.registry.going_live.get(&subscription.partner_id);
+    let (billed, openings) = match going_live::part_of(live, subscription, ran) {
+        Part::Elsewhere => return Ok(None),
+        Part::Whole => (ran, None),
+        Part::Since { billed, openings } => (billed, Some(openings)),
+    };
+    if !input.catalog.plans.contains_key(&subscription.plan_id) {
+        return Err(format!(
+            "subscription {id} is to plan {}, which the catalog does not have; add the plan, or correct the \
+             subscription",
+            subscription.plan_id
+        ));
+    }
+    let version = scheduled.version.ok_or_else(|| {
+        format!(
+            "plan {} has no version in force at {}, when subscription {id} begins to be billed; give a version an \
+             earlier effective_from",
+            subscription.plan_id, ran.start
+        )
+    })?;
+    let contract = contract_in_force(&input.registry.contracts, input.catalog, subscription, ran.start);
+    let contract = contract.map_err(|error| error.to_string())?;
+    let prices = contract.map_or_else(|| version.prices.clone(), |contract| contract.version.prices_of(version));
+    if let Some(openings) = &openings {
+        going_live::check(subscription, &prices, openings)?;
+    }
+    let period = scheduled.whole;
+    let trial_ends =
+        advance::trial_ends(version, subscription, zone).map_err(|error| format!("subscription {id}: {error}"))?;
+    Ok(Some(Span {
+        subscription,
+        version,
+        contract,
+        prices,
+        month,
+        period,
+        billed,
+        ran,
+        openings,
+        payer: input.registry.payer_at(&subscription.partner_id, ran.start),
+        bills,
+        earlier: Vec::new(),
+        trial_ends,
+        zone,
+    }))
 }
 
 /// Whether a partner's subscriptions ran in the month, and another system bills all of that.
 pub(super) fn is_billed_elsewhere(input: &DraftInput<'_>, partner_id: &PartnerId) -> bool {
     let Some(live) = input.registry.going_live.get(partner_id) else { return false };
-    let own = input.registry.subscriptions.values().filter(|subscription| subscription.partner_id == *partner_id);
+    let mut own = input.registry.subscriptions.values().filter(|subscription| subscription.partner_id == *partner_id);
     let ran = |subscription: &Subscription| {
         let month = input.month.period(zone_of(input, subscription).ok()?).ok()?;
         let starts = subscription.started_at.max(month.start);
         let is_over = subscription.ended_at.is_some_and(|ended| ended <= starts);
         Some(starts < month.end.min(live.billing_starts_at) && !is_over)
     };
-    own.into_iter().any(|subscription| ran(subscription) == Some(true))
+    own.any(|subscription| ran(subscription) == Some(true))
 }
 
 /// An opening that says something of a partner's subscription must be of a period in which billing started.
@@ -242,5 +325,6 @@ pub(super) fn check_overlaps(spans: &[Span<'_>]) -> Result<(), String> {
 }
 
 fn meters<'a>(span: &'a Span<'_>) -> impl Iterator<Item = &'a MeterId> {
-    span.prices.iter().filter_map(|price| price.meter.as_ref())
+    let billed = span.prices.iter().filter(|price| span.bills.price(price));
+    billed.filter_map(|price| price.meter.as_ref())
 }

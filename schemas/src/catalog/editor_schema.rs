@@ -410,6 +410,8 @@ fn every_word_is_known_to_both() {
         ("proration", words::Proration::WORDS),
         ("per", words::Per::WORDS),
         ("limits_in_part", words::LimitsInPart::WORDS),
+        ("due", words::Due::WORDS),
+        ("charged", words::Charged::WORDS),
     ] {
         let listed = enumerated(&definition("settings")["properties"][key]);
         assert!(listed.is_subset(&set(words)), "{key}: {listed:?}");

@@ -114,6 +114,8 @@ const TYPES: &[(&str, &[Field])] = &[
     ("subscription.renewed", TURN),
     ("contract.signed", CONTRACT),
     ("contract.ended", CONTRACT),
+    ("payer.named", &[("payer_id", Form::Text, MUST), ("effective_at", Form::Instant, MAY)]),
+    ("payer.ended", &[("effective_at", Form::Instant, MAY)]),
     ("billing.started", &[("billing_starts_at", Form::Instant, MUST)]),
     (
         // One of `meter_id` and `price_id` must be there: [`wrong`] looks.
@@ -266,7 +268,7 @@ fn expected(field: &str, form: Form) -> &'static str {
         (
             Form::Text,
             "subscription_id" | "plan_id" | "contract_id" | "coupon_id" | "credit_id" | "issuer_id" | "meter_id"
-            | "price_id",
+            | "price_id" | "payer_id",
         ) => "an id in text",
         (Form::Text, "adjustment_id") => "an id in text that begins with adj_",
         (Form::Text, "month") => "a month in text, such as \"2026-06\"",

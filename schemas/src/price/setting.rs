@@ -94,6 +94,21 @@ LimitsInPart {
     ByDay = "by_day",
 });
 
+words!(/// When a flat price is billed.
+Due {
+    /// When its period is over, with its usage.
+    InArrears = "in_arrears",
+    /// Before its period begins, with the invoice of the month before; the first one with the first invoice.
+    InAdvance = "in_advance",
+});
+words!(/// For which periods a flat price is charged.
+Charged {
+    /// For each.
+    EachPeriod = "each_period",
+    /// Once, when the subscription begins to be on the plan: a setup fee. It is due with the first invoice, whole.
+    Once = "once",
+});
+
 /// All settings of a price.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Settings {
@@ -121,4 +136,8 @@ pub struct Settings {
     pub per: Per,
     /// `limits_in_part`.
     pub limits_in_part: LimitsInPart,
+    /// `due`, of a flat price.
+    pub due: Due,
+    /// `charged`, of a flat price.
+    pub charged: Charged,
 }

@@ -6,8 +6,8 @@ use std::ops::Range;
 use super::node::{Node, Value};
 use super::read::{Reading, Table};
 use super::setting::{
-    FixedFeeAtZeroTotal, Limits, LimitsInPart, NegativeTotal, PackageRemainder, Per, Proration, QuantityBasis,
-    Settings, SplitRounding, TierEdge, VolumeBeforeEnd, ZeroUsageFirstTierFlat,
+    Charged, Due, FixedFeeAtZeroTotal, Limits, LimitsInPart, NegativeTotal, PackageRemainder, Per, Proration,
+    QuantityBasis, Settings, SplitRounding, TierEdge, VolumeBeforeEnd, ZeroUsageFirstTierFlat,
 };
 use super::{Cell, Convert, Percentage, PriceModel, RoundQuantity, Steps, Tariff, named_conversions, tiers};
 use crate::decimal::Decimal;
@@ -17,6 +17,9 @@ use crate::nearest::nearest;
 /// The words of the models.
 pub(crate) const MODELS: &[&str] =
     &["flat", "per_unit", "graduated", "volume", "package", "percentage", "graduated_percentage", "matrix", "dynamic"];
+
+/// Periods for which included units carry over, at most: ten years of months.
+const ROLLOVER_PERIODS_MAX: u32 = 120;
 
 /// Reads a price from a table whose other keys (id, description, meter) are taken already.
 pub fn tariff(table: &mut Table<'_>, reading: &mut Reading) -> Option<Tariff> {
@@ -145,6 +148,24 @@ fn steps(table: &mut Table<'_>, reading: &mut Reading) -> Option<Steps> {
     let convert = table.optional(reading, "convert", convert);
     let round_quantity = table.optional(reading, "round_quantity", round_quantity);
     let included = table.optional(reading, "included", Table::amount);
+    let rollover_at = table.place_or_table("rollover_periods");
+    let rollover_periods = table.optional(reading, "rollover_periods", Table::count);
+    if let Some(Some(periods)) = rollover_periods {
+        let path = table.path_of("rollover_periods");
+        if !(1..=ROLLOVER_PERIODS_MAX).contains(&periods) {
+            let what = format!("rollover_periods must be 1 to {ROLLOVER_PERIODS_MAX}");
+            reading.flaw(
+                rollover_at.clone(),
+                &path,
+                what,
+                "write for how many periods unused units hold, or leave it out",
+            );
+        }
+        if included == Some(None) {
+            let what = "rollover_periods says nothing without included";
+            reading.flaw(rollover_at, &path, what, "add included: the units of each period");
+        }
+    }
     let maximum_at = table.place_or_table("maximum");
     let minimum = table.optional(reading, "minimum", Table::amount);
     let maximum = table.optional(reading, "maximum", Table::amount);
@@ -166,6 +187,7 @@ fn steps(table: &mut Table<'_>, reading: &mut Reading) -> Option<Steps> {
         convert: convert?,
         round_quantity: round_quantity?,
         included: included?,
+        rollover_periods: rollover_periods?,
         minimum: minimum?,
         maximum: maximum?,
         discount_percent: discount_percent?,
@@ -284,6 +306,8 @@ pub fn settings_node(node: &Node, path: &str, reading: &mut Reading) -> Option<S
         proration: word!("proration", Proration),
         per: word!("per", Per),
         limits_in_part: word!("limits_in_part", LimitsInPart),
+        due: word!("due", Due),
+        charged: word!("charged", Charged),
     };
     table.finish(reading);
     (reading.flaws.len() == flaws_before).then_some(settings)
@@ -319,6 +343,18 @@ fn steps_of_model(
         }
     }
     let is_flat = matches!(model, PriceModel::Flat { .. });
+    for (name, is_said) in
+        [("due", settings.due != Due::InArrears), ("charged", settings.charged != Charged::EachPeriod)]
+    {
+        if is_said && !is_flat {
+            let what = format!("a {word} price has no {name}: what was used is known when its period is over");
+            reading.flaw(at.clone(), &table.path_of("settings"), what, format!("remove {name}, or write a flat price"));
+        }
+    }
+    if settings.charged == Charged::Once && settings.proration != Proration::None {
+        let what = "a price that is charged once has no proration: it is of no period";
+        reading.flaw(at.clone(), &table.path_of("settings"), what, "remove proration");
+    }
     for (name, is_said) in
         [("proration", settings.proration != Proration::None), ("per", settings.per != Per::Subscription)]
     {

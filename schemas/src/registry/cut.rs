@@ -18,6 +18,8 @@ impl Registry {
             going_live,
             coupons,
             credits,
+            payers,
+            pays_for,
             findings,
             duplicate_count: _,
         } = self;
@@ -47,6 +49,13 @@ impl Registry {
         }
         for (id, grant) in credits {
             share(&mut shares, &grant.partner_id, &|own| drop(own.credits.insert(id.clone(), grant.clone())));
+        }
+        // Who pays must be in the share of whom it pays for: whoever cuts sees to that.
+        for (id, of_partner) in payers {
+            share(&mut shares, id, &|own| drop(own.payers.insert(id.clone(), of_partner.clone())));
+        }
+        for (id, children) in pays_for {
+            share(&mut shares, id, &|own| drop(own.pays_for.insert(id.clone(), children.clone())));
         }
         for finding in findings {
             if let Some(id) = &finding.partner_id {

@@ -50,6 +50,7 @@ enum Matter {
     Subscription(String),
     Contract { contract_id: String, subscription_id: String },
     BillingStart,
+    Payer,
     Opening { subscription_id: String, of: String, dimensions: String },
     Coupon { coupon_id: String, subscription_id: String },
 }
@@ -75,6 +76,7 @@ fn matters(event: &LifecycleEvent) -> Vec<Matter> {
         "contract.signed" | "contract.ended" => {
             vec![Matter::Contract { contract_id: text("contract_id"), subscription_id: text("subscription_id") }]
         }
+        "payer.named" | "payer.ended" => vec![Matter::Payer],
         "billing.started" => vec![Matter::BillingStart],
         "opening.recorded" => {
             let of = format!("{} {}", text("meter_id"), text("price_id"));

@@ -9,6 +9,7 @@ mod hold;
 pub(in crate::cli) mod lines;
 pub(in crate::cli) mod list;
 pub(in crate::cli) mod preview;
+pub(in crate::cli) mod quota;
 mod register;
 pub(in crate::cli) mod reprice;
 mod show;
@@ -63,6 +64,7 @@ pub(in crate::cli) async fn run_bill(context: &JobContext, step: BillStep, json:
         BillStep::Preview(given) => preview::run(context, given, json).await?,
         BillStep::Reprice(given) => reprice::run(context, given, json).await?,
         BillStep::Fit(given) => fit::run(context, given, json).await?,
+        BillStep::Quota(given) => quota::run(context, given, json).await?,
         BillStep::Compare(given) => return compare::run(context, given, json).await,
     }
     Ok(0)

@@ -13,7 +13,7 @@ use tollbook_schemas::catalog::Catalog;
 use tollbook_schemas::catalog::diff::{Affected, EntryChange, Subscribers, affected, diff};
 use tollbook_schemas::id::SubscriptionId;
 use tollbook_schemas::period::print_instant;
-use tollbook_schemas::tables::billing::{INVOICE_EVENT, INVOICE_LINE};
+use tollbook_schemas::tables::billing::{INVOICE, INVOICE_EVENT, INVOICE_LINE};
 
 use super::{kept_by_prefix, read_kept};
 use crate::context::{JobContext, read_catalog};
@@ -65,8 +65,10 @@ async fn billed_until(context: &JobContext) -> anyhow::Result<BTreeMap<Subscript
     let session = context.lake.empty_session()?;
     context.lake.register(&session, &INVOICE_EVENT, None).await?;
     context.lake.register(&session, &INVOICE_LINE, None).await?;
-    let sql = "select l.subscription_id, max(l.period_end) from invoice_line l join invoice_event e \
-               on e.invoice_id = l.invoice_id and e.kind = 'issued' where l.subscription_id is not null group by 1";
+    // What is billed in advance lies behind the document's period, and its usage is not billed yet.
+    context.lake.register(&session, &INVOICE, None).await?;
+    let sql = "select l.subscription_id, max(least(l.period_end, i.period_end)) from invoice_line l join invoice_event e \
+               on e.invoice_id = l.invoice_id and e.kind = 'issued' join invoice i on i.invoice_id = l.invoice_id where l.subscription_id is not null group by 1";
     let mut until = BTreeMap::new();
     for batch in context.lake.query(&session, sql).await? {
         let ids = batch.column(0).as_string::<i32>();

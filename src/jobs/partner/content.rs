@@ -48,6 +48,8 @@ const DATED_BY: &[(&str, &[&str])] = &[
             "coupon.withdrawn",
             "credit.granted",
             "credit.voided",
+            "payer.named",
+            "payer.ended",
             "offboarded",
             "reactivated",
         ],

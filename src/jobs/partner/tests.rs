@@ -267,7 +267,7 @@ async fn an_event_by_hand_that_is_none_is_refused() {
             start(r#"{"subscription_id":"s1","plan_id":"maps-pro","effective_at":"2026-06-01T00:00:00Z"}"#),
             "effective_at is read of subscription.changed, subscription.cancelled, subscription.paused, \
              subscription.resumed, subscription.renewed, contract.signed, contract.ended, coupon.redeemed, coupon.withdrawn, \
-             credit.granted, credit.voided, offboarded, reactivated alone",
+             credit.granted, credit.voided, payer.named, payer.ended, offboarded, reactivated alone",
         ),
         (event("offboarded", r#"{"effective_at":"June"}"#), "effective_at"),
         (event("registered", r#"{"is_internal":"true"}"#), "data.is_internal is missing or wrong"),

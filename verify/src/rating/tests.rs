@@ -261,6 +261,7 @@ fn around() -> impl Strategy<Value = Steps> {
         prop::option::of((0_i128..10_001).prop_map(|percent| decimal(percent, 2))),
     )
         .prop_map(|(convert, round, included, minimum, maximum, discount_percent)| Steps {
+            rollover_periods: None,
             convert: convert.map(|(divide_by, multiply_by)| Convert { divide_by, multiply_by }),
             round_quantity: round.map(|(direction, to_multiple_of)| RoundQuantity { direction, to_multiple_of }),
             included,

@@ -113,6 +113,7 @@ pub(super) fn usage(node: &Node, path: &str, reading: &mut Reading) -> Option<Us
     let events = table.optional(reading, "events", |node, path, reading| list(node, path, reading, event))?;
     let groups = table.optional(reading, "groups", |node, path, reading| list(node, path, reading, group))?;
     let served = table.optional(reading, "served", served)?;
+    let carried = table.optional(reading, "carried", Table::amount)?.map(Exact::from);
     table.finish(reading);
     let of_parts = match (&events, &groups) {
         (Some(events), _) => Usage::of_events(events.clone()),
@@ -125,7 +126,7 @@ pub(super) fn usage(node: &Node, path: &str, reading: &mut Reading) -> Option<Us
         return None;
     }
     let quantity = quantity.unwrap_or(summed.ok()?.quantity);
-    Some(Usage { quantity, prorated, pieces: Vec::new(), event_count, events, groups, served })
+    Some(Usage { quantity, prorated, pieces: Vec::new(), event_count, events, groups, served, carried })
 }
 
 pub(super) fn usages(node: &Node, path: &str, reading: &mut Reading) -> Option<Vec<Usage>> {

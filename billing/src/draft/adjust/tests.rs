@@ -192,7 +192,7 @@ fn what_comes_late_is_billed_by_the_next_documents() {
                 ("2026-04", "acme s1:pro 2026-01-01.. UTC", String::new()),
                 ("2026-05", "acme s1:jp 2026-01-01.. UTC", String::new()),
             ],
-            "acme invoice 1000 JPY: base 1 1000 | acme 2026-04! subscription s1 moved to another issuer or currency \
+            "acme invoice 1000 JPY: base 1 1000 | acme 2026-04! subscription s1 moved to another issuer, currency or payer \
              after invoice N1 billed it; credit the invoice and bill the rest by hand",
         ),
         (
@@ -489,7 +489,7 @@ fn what_moved_to_an_invoice_that_is_there_is_not_billed_twice() {
     let mut program = Program::default();
     program.close("2026-04", "acme s1:pro 2026-01-01.. UTC; acme s2:jp 2026-01-01.. UTC", "");
     let may = program.draft("2026-05", "acme s1:jp 2026-01-01.. UTC; acme s2:jp 2026-01-01.. UTC", "");
-    let moved = "subscription s1 moved to another issuer or currency after invoice N1 billed it; credit the invoice and \
+    let moved = "subscription s1 moved to another issuer, currency or payer after invoice N1 billed it; credit the invoice and \
                  bill the rest by hand";
     assert_eq!(
         told(&may),

@@ -195,6 +195,14 @@ impl Fits<'_, '_> {
             }
         }
         for (node, price) in self.nodes.iter().zip(&self.contract.prices) {
+            let due = |price: &Price| (price.tariff.settings.due, price.tariff.settings.charged);
+            let replaced =
+                in_term.iter().flat_map(|version| &version.prices).filter(|own| own.price_id == price.price_id);
+            if replaced.clone().any(|own| due(own) != due(price)) {
+                let what = format!("price {} of plan {plan} is due otherwise", price.price_id);
+                let mend = "give both the same due and charged: nobody could say what was billed in advance already";
+                self.reading.flaw(node.at.clone(), "contract.price.settings", what, mend);
+            }
             let ids = |version: &PlanVersion| version.prices.iter().any(|other| other.price_id == price.price_id);
             if let Some(without) = in_term.iter().find(|version| !ids(version)) {
                 let known: Vec<&str> = without.prices.iter().map(|other| other.price_id.as_str()).collect();

@@ -13,6 +13,9 @@ use crate::price::node::{Node, Value};
 use crate::price::read::{Reading, Table};
 use crate::price::tariff::{MODELS, tariff};
 
+/// Days of a trial at most.
+const TRIAL_DAYS_MAX: u32 = 366;
+
 /// One word of several; what it is without it where it is not there, or wrong.
 pub(super) fn word<T: Default>(
     table: &mut Table<'_>,
@@ -82,6 +85,17 @@ impl Checking {
             length: word(&mut table, "billing_period", Length::parse, Length::WORDS, reading),
             anchor: word(&mut table, "anchor", Anchor::parse, Anchor::WORDS, reading),
         };
+        let trial_days = table.optional(reading, "trial_days", |node, path, reading| {
+            let days = match node.value {
+                Value::Whole(days) => u32::try_from(days).ok().filter(|days| (1..=TRIAL_DAYS_MAX).contains(days)),
+                _ => None,
+            };
+            if days.is_none() {
+                let what = format!("trial_days must be 1 to {TRIAL_DAYS_MAX}, expected a whole number");
+                reading.flaw(node.at.clone(), path, what, "write the days of the trial, or leave it out");
+            }
+            days
+        });
         let shadow_at = table.place_or_table("shadow_of");
         let shadow_of = table.optional(reading, "shadow_of", Table::text).flatten();
         let shadow_of = shadow_of.and_then(|text| {
@@ -112,12 +126,13 @@ impl Checking {
             reading.flaw(version_at, "plan.version", what, mend);
             return None;
         }
-        let (rate_limit, quotas) = (rate_limit?, quotas?);
+        let (rate_limit, quotas, trial_days) = (rate_limit?, quotas?, trial_days?);
         let (name, issuer, currency) = (name?, issuer?, currency?);
         let new = PlanVersion {
             version,
             effective_from,
             cadence,
+            trial_days,
             shadow_of,
             name,
             issuer,

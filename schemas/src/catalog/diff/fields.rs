@@ -16,8 +16,8 @@ use crate::id::{PlanId, PriceId, ProductId};
 use crate::period::cadence::{Anchor, Cadence, Length};
 use crate::period::print_instant;
 use crate::price::setting::{
-    FixedFeeAtZeroTotal, Limits, LimitsInPart, NegativeTotal, PackageRemainder, Per, Proration, QuantityBasis,
-    SplitRounding, TierEdge, VolumeBeforeEnd, ZeroUsageFirstTierFlat,
+    Charged, Due, FixedFeeAtZeroTotal, Limits, LimitsInPart, NegativeTotal, PackageRemainder, Per, Proration,
+    QuantityBasis, SplitRounding, TierEdge, VolumeBeforeEnd, ZeroUsageFirstTierFlat,
 };
 use crate::price::{Cell, Convert, PercentTier, Percentage, PriceModel, RoundQuantity, Settings, Steps, Tariff, Tier};
 
@@ -162,6 +162,7 @@ pub(super) fn version(plan: &PlanVersion) -> Fields {
         version: _,
         effective_from,
         cadence,
+        trial_days,
         shadow_of,
         name,
         issuer,
@@ -182,6 +183,7 @@ pub(super) fn version(plan: &PlanVersion) -> Fields {
     if *anchor != Anchor::default() {
         fields.put(&["anchor"], anchor.as_str());
     }
+    fields.put_some(&["trial_days"], trial_days.as_ref());
     fields.put_some(&["shadow_of"], shadow_of.as_ref());
     // Their order is that of the printed lines.
     let ids: Vec<&str> = prices.iter().map(|price| price.price_id.as_str()).collect();
@@ -358,7 +360,7 @@ fn put_model(fields: &mut Fields, model: &PriceModel) {
 }
 
 fn put_steps(fields: &mut Fields, steps: &Steps) {
-    let Steps { convert, round_quantity, included, minimum, maximum, discount_percent } = steps;
+    let Steps { convert, round_quantity, included, rollover_periods, minimum, maximum, discount_percent } = steps;
     if let Some(Convert { divide_by, multiply_by }) = convert {
         fields.put(&["convert", "divide_by"], divide_by);
         fields.put(&["convert", "multiply_by"], multiply_by);
@@ -373,6 +375,7 @@ fn put_steps(fields: &mut Fields, steps: &Steps) {
         fields.put(&["round_quantity", "to_multiple_of"], to_multiple_of);
     }
     fields.put_some(&["included"], included.as_ref());
+    fields.put_some(&["rollover_periods"], rollover_periods.as_ref());
     fields.put_some(&["minimum"], minimum.as_ref());
     fields.put_some(&["maximum"], maximum.as_ref());
     fields.put_some(&["discount_percent"], discount_percent.as_ref());
@@ -392,6 +395,8 @@ fn put_settings(fields: &mut Fields, settings: Settings) {
         proration,
         per,
         limits_in_part,
+        due,
+        charged,
     } = settings;
     macro_rules! word {
         ($setting:ident: $kind:ident) => {
@@ -413,4 +418,6 @@ fn put_settings(fields: &mut Fields, settings: Settings) {
     word!(proration: Proration);
     word!(per: Per);
     word!(limits_in_part: LimitsInPart);
+    word!(due: Due);
+    word!(charged: Charged);
 }

@@ -38,7 +38,7 @@ fn who_pays_for_whom_from_when() {
         ("05 acme payer.named", "- - -", vec!["!acme payer.named: payer_id or effective_at is missing"]),
         (
             "05 acme payer.named\n06 acme payer.named payer_id=bolt",
-            "- bolt bolt",
+            "- - bolt",
             vec!["acme payer.named: payer_id or"],
         ),
     ] {

@@ -322,7 +322,7 @@ fn document_of(
     let (mut lines, mut tax_codes): (Vec<Line>, Vec<Option<&str>>) =
         priced_lines(input, usage, spans, currency)?.into_iter().unzip();
     let of = (issuer_id, currency);
-    for (line, tax_code) in commitment::lines_of(input, usage, &profile.partner_id, of, &over, &lines)? {
+    for (line, tax_code) in commitment::lines_of(input, usage, of, &over, lines.len())? {
         lines.push(line);
         tax_codes.push(tax_code);
     }

@@ -8,13 +8,16 @@
 //! A commitment is asked for once, whatever spans its contract prices. Whose term ends while no subscription is billed by the
 //! contract is told and blocked: a person decides what is owed.
 
-use tollbook_schemas::catalog::ContractVersion;
+use std::collections::BTreeSet;
+
 use tollbook_schemas::catalog::contract::{COMMITMENT_PRICE, ContractMinimum};
+use tollbook_schemas::catalog::{ContractVersion, Price};
 use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::exact::Exact;
 use tollbook_schemas::id::{ContractId, IssuerId, PartnerId, PriceId};
 use tollbook_schemas::money::{Currency, Money};
 use tollbook_schemas::period::{Month, Period};
+use tollbook_schemas::price::setting::Due as WhenDue;
 
 use super::span::{Span, spans_of};
 use super::{DraftInput, UsageIndex, priced_lines};
@@ -70,26 +73,32 @@ pub(super) fn check_billed(input: &DraftInput<'_>, partner_id: &PartnerId, spans
     Ok(())
 }
 
-/// The lines of a document, each with its tax code.
+/// The lines of a document, each with its tax code, numbered behind those that are there: those of its partner, and of the ones
+/// that it pays for.
 pub(super) fn lines_of<'a>(
     input: &DraftInput<'a>,
     usage: &UsageIndex<'_>,
-    partner_id: &PartnerId,
     (issuer_id, currency): (&IssuerId, Currency),
     spans: &[&Span<'a>],
-    lines: &[Line],
+    line_count: usize,
 ) -> Result<Vec<(Line, Option<&'a str>)>, String> {
+    let partners: BTreeSet<&PartnerId> = spans.iter().map(|span| &span.subscription.partner_id).collect();
     let mut missing = Vec::new();
-    for due in due(input, partner_id)? {
-        if (due.issuer_id, due.version.currency) != (issuer_id, currency) {
-            continue;
+    for partner_id in partners {
+        for due in due(input, partner_id)? {
+            if (due.issuer_id, due.version.currency) != (issuer_id, currency) {
+                continue;
+            }
+            let is_meant = |span: &&&Span<'a>| {
+                span.subscription.partner_id == *partner_id
+                    && span.contract.is_some_and(|own| own.contract_id == due.contract_id)
+            };
+            // Told where there is none.
+            let Some(first) = spans.iter().find(is_meant) else { continue };
+            let number = u32::try_from(line_count + missing.len() + 1);
+            let number = number.map_err(|_| "the document has too many lines".to_owned())?;
+            missing.push((line_of(input, usage, partner_id, &due, first, number)?, due.commitment.tax_code.as_deref()));
         }
-        let of_contract = |span: &&&Span<'a>| span.contract.is_some_and(|own| own.contract_id == due.contract_id);
-        // Told where there is none.
-        let Some(first) = spans.iter().find(of_contract) else { continue };
-        let (line, tax_code) =
-            (line_of(input, usage, partner_id, &due, first, lines)?, due.commitment.tax_code.as_deref());
-        missing.push((line, tax_code));
     }
     Ok(missing)
 }
@@ -100,33 +109,29 @@ fn line_of(
     partner_id: &PartnerId,
     due: &Due<'_>,
     first: &Span<'_>,
-    lines: &[Line],
+    line_number: u32,
 ) -> Result<Line, String> {
     let place = || format!("the commitment of contract {}", due.contract_id);
     let currency = due.version.currency;
     let zone = input.catalog.issuers.get(due.issuer_id).map(|issuer| issuer.time_zone);
     let zone = zone.ok_or_else(|| format!("the catalog has no issuer {}", due.issuer_id))?;
-    let mut month = Month::of(due.version.starts, zone);
+    let begins = Month::of(due.version.starts, zone);
+    // What is due in advance of the first period is billed in the month before it.
+    let is_early = |price: &Price| price.tariff.settings.due != WhenDue::InArrears;
+    let mut month = if first.prices.iter().any(is_early) { begins.previous() } else { begins };
     let mut billed = 0_i64;
     let mut components = Vec::new();
     while month <= input.month {
-        let minor = match month == input.month {
-            true => sum_of(due, lines),
-            false => {
-                let earlier = DraftInput { month, ..*input };
-                let lines = lines_of_month(&earlier, usage, partner_id, due);
-                sum_of(due, &lines.map_err(|what| format!("{}: {month}: {what}", place()))?)
-            }
-        };
+        let of_month = DraftInput { month, ..*input };
+        let lines = lines_of_month(&of_month, usage, partner_id, due);
         let too_big = || format!("{}: its lines do not fit 63 bits", place());
-        let minor = minor.ok_or_else(too_big)?;
+        let minor = sum_of(due, &lines.map_err(|what| format!("{}: {month}: {what}", place()))?).ok_or_else(too_big)?;
         billed = billed.checked_add(minor).ok_or_else(too_big)?;
-        let exact = Exact::scaled(minor.checked_neg().ok_or_else(too_big)?, currency.exponent());
-        components.push(ComponentWorking {
-            exact: exact.to_string(),
-            name: format!("billed in {month}"),
-            quantity: None,
-        });
+        if month >= begins || minor != 0 {
+            let exact = Exact::scaled(minor.checked_neg().ok_or_else(too_big)?, currency.exponent());
+            let name = format!("billed in {month}");
+            components.push(ComponentWorking { exact: exact.to_string(), name, quantity: None });
+        }
         month = month.next();
     }
     let amount = true_up(due.commitment.amount, Share::WHOLE, Money { minor: billed, currency }, currency)
@@ -142,11 +147,11 @@ fn line_of(
         contract: Some(LineContract { contract_id: due.contract_id.clone(), version: due.version.version }),
         coupon: None,
         credit: None,
-        description: due.commitment.description.clone(),
-        line_number: u32::try_from(lines.len() + 1).map_err(|_| "the document has too many lines".to_owned())?,
+        description: first.described(&due.commitment.description),
+        line_number,
         meter_id: None,
         due: None,
-        for_partner: None,
+        for_partner: first.for_partner(),
         opening: None,
         rollover: None,
         plan_id: first.subscription.plan_id.clone(),
@@ -174,7 +179,10 @@ fn sum_of(due: &Due<'_>, lines: &[Line]) -> Option<i64> {
         let own = line.contract.as_ref();
         own.is_some_and(|own| own.contract_id == *due.contract_id && own.version == due.version.version)
     };
-    lines.iter().filter(counts).try_fold(0_i64, |sum, line| sum.checked_add(line.amount_minor))
+    // What another system billed of a period counts too.
+    let before = |line: &Line| line.opening.as_ref().map_or(0, |opening| opening.amount_minor);
+    let mut own = lines.iter().filter(counts);
+    own.try_fold(0_i64, |sum, line| sum.checked_add(line.amount_minor)?.checked_add(before(line)))
 }
 
 /// The lines that the contract prices in an earlier month, as they come to now.

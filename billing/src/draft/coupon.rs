@@ -9,7 +9,7 @@ use tollbook_schemas::catalog::Catalog;
 use tollbook_schemas::catalog::coupon::{COUPON_PLAN, CouponOff};
 use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::exact::Exact;
-use tollbook_schemas::id::{IdError, PlanId, PriceId, SubscriptionId};
+use tollbook_schemas::id::{IdError, PartnerId, PlanId, PriceId, SubscriptionId};
 use tollbook_schemas::money::Money;
 use tollbook_schemas::period::Month;
 use tollbook_schemas::registry::RedeemedCoupon;
@@ -34,7 +34,11 @@ pub(super) fn coupons(place: &Taxing<'_>, lines: &[Line]) -> Result<Couponed, St
     let money = |minor| Money { minor, currency: place.currency };
     let mut left: Vec<Money> = lines.iter().map(|line| money(line.amount_minor)).collect();
     let mut found = Vec::new();
-    for redeemed in place.input.registry.coupons.iter().filter(|one| one.partner_id == *place.partner_id) {
+    let is_here = |one: &&RedeemedCoupon| {
+        let mut owners = lines.iter().map(|line| owner_of(place, line));
+        owners.any(|owner| *owner == one.partner_id)
+    };
+    for redeemed in place.input.registry.coupons.iter().filter(is_here) {
         let told = |what: String| format!("coupon {}: {what}", redeemed.coupon_id);
         let Some((off, mine)) = on(place, redeemed, lines)? else { continue };
         let coupon = Coupon { off, lines: Some(mine) };
@@ -86,12 +90,18 @@ fn on(place: &Taxing<'_>, redeemed: &RedeemedCoupon, lines: &[Line]) -> Result<O
         CouponOff::Amount(_) => return Ok(None),
     };
     let is_for = |line: &Line| {
-        redeemed.subscription_id.as_ref().is_none_or(|own| *own == line.subscription_id)
+        *owner_of(place, line) == redeemed.partner_id
+            && redeemed.subscription_id.as_ref().is_none_or(|own| *own == line.subscription_id)
             && line.price_model != PAUSED
             && coupon.is_for(catalog, &line.plan_id, &line.price_id, line.meter_id.as_ref())
     };
     let mine = lines.iter().enumerate().filter(|(_, line)| is_for(line)).map(|(at, _)| at).collect();
     Ok(Some((off, mine)))
+}
+
+/// Whose line it is: of the partner that pays, or of one that it pays for.
+fn owner_of<'a>(place: &'a Taxing<'_>, line: &'a Line) -> &'a PartnerId {
+    line.for_partner.as_ref().unwrap_or(place.partner_id)
 }
 
 fn line_of(
@@ -115,7 +125,7 @@ fn line_of(
         line_number: 0,
         meter_id: None,
         due: None,
-        for_partner: None,
+        for_partner: (redeemed.partner_id != *place.partner_id).then(|| redeemed.partner_id.clone()),
         opening: None,
         rollover: None,
         plan_id: PlanId::parse(COUPON_PLAN).map_err(bad)?,

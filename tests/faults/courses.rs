@@ -232,7 +232,7 @@ fn a_changed_course_turns_its_invoice_red_and_names_the_line() {
                 })
             }),
             &[
-                ("acme", "line 1 (Seats): amount_minor is "),
+                ("acme", "line 1 (Seats): quantity is 8, and re-derived 9"),
                 ("ella", "(Fee of the week): span_end is 2026-06-21T22:00:00Z, and re-derived 2026-06-17T10:00:00Z"),
             ],
         ),

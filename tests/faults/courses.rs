@@ -83,55 +83,101 @@ fn number_of(folder: &Folder, partner: &str) -> String {
     of_partner.unwrap().text("number").unwrap().to_owned()
 }
 
+/// Rates of every kind: two versions in one month, one for a country, one that amounts contain, for each line.
+const TAX: &str = r#"
+[[tax_rate]]
+id = "standard"
+version = 1
+effective_from = "2026-01-01T00:00:00Z"
+issuer = "acme-eu"
+description = "VAT 19 %"
+percent = "19"
+
+[[tax_rate]]
+id = "standard"
+version = 2
+effective_from = "2026-06-15T00:00:00Z"
+issuer = "acme-eu"
+description = "VAT 21 %"
+percent = "21"
+
+[[tax_rate]]
+id = "reverse"
+version = 1
+effective_from = "2026-01-01T00:00:00Z"
+issuer = "acme-eu"
+description = "Reverse charge"
+percent = "0"
+countries = ["FR"]
+customer_tax_id = true
+
+[[tax_rate]]
+id = "inside"
+version = 1
+effective_from = "2026-01-01T00:00:00Z"
+issuer = "acme-eu"
+description = "Contained VAT"
+percent = "7"
+countries = ["AT"]
+mode = "inclusive"
+lines = "per_line"
+"#;
+
 /// June and July, issued by the real jobs.
 fn books() -> &'static Folder {
     static BOOKS: OnceLock<Folder> = OnceLock::new();
-    BOOKS.get_or_init(|| {
-        let folder = Folder::new();
-        folder.write("catalog/catalog.toml", include_str!("verify/courses.toml"));
-        let row = |partner: &str| {
-            format!(
-                "{partner},{partner},,2026-03-01T00:00:00Z,{partner},2026-03-01T00:00:00Z,production,,,,,{partner} Ltd,\
-                 Street 1,DE,,billing@{partner}.example,,14\n"
-            )
+    BOOKS.get_or_init(|| issued(""))
+}
+
+/// With more in the catalog. Partners are in Germany, one in France with a tax id, one in Austria.
+fn issued(more: &str) -> Folder {
+    let folder = Folder::new();
+    folder.write("catalog/catalog.toml", format!("{}{more}", include_str!("verify/courses.toml")));
+    let row = |partner: &str| {
+        let place = match partner {
+            "bela" => "FR,FR00",
+            "cora" => "AT,",
+            _ => "DE,",
         };
-        let rows: String = ["acme", "bela", "cora", "dora", "ella"].map(row).concat();
-        folder.write("partners.csv", format!("{HEAD}{rows}"));
-        folder.run(&["partner", "import", "partners.csv", "--apply"]).done();
-        for (partner, event_type, at, data) in EVENTS {
-            let of = ["--partner", partner, "--type", event_type, "--at", at, "--actor", "staff:ann", "--data", data];
-            folder.run(&[&["partner", "record"][..], &of].concat()).done();
-        }
-        let workshop = ["--partner", "acme", "--period", "2026-06", "--amount", "20.5", "--currency", "EUR"];
-        let workshop =
-            by_hand(&folder, &[&workshop[..], &["--description", "Workshop", "--reason", "order 17"]].concat());
-        let goodwill = ["--partner", "ella", "--period", "2026-06", "--amount=-1.34", "--currency", "EUR"];
-        by_hand(&folder, &[&goodwill[..], &["--description", "Goodwill", "--reason", "outage"]].concat());
-        ingest(&folder, "june.log", &requests(60, 1_777_939_200), 1_783_036_800);
-        folder.run(&["aggregate", "--as-of", JUNE[3]]).done();
-        for step in ["draft", "issue"] {
-            folder.run(&[&["bill", step][..], &JUNE].concat()).done();
-        }
-        // Behind June: one line is taken back, one comes late, one credits June's invoice; and late rows.
-        let configured = std::fs::read_to_string(folder.path("tollbook.toml")).unwrap();
-        folder.write("tollbook.toml", configured.replace("2026-07-03T00:00:00Z", "2026-08-03T00:00:00Z"));
-        by_hand(&folder, &["--partner", "acme", "--revoke", &workshop, "--reason", "it never was"]);
-        let late = ["--partner", "cora", "--period", "2026-06", "--amount", "12", "--currency", "EUR"];
-        by_hand(&folder, &[&late[..], &["--description", "Late", "--reason", "forgotten"]].concat());
-        let number = number_of(&folder, "bela");
-        let credit = ["--partner", "bela", "--period", "2026-06", "--amount=-33.33", "--currency", "EUR"];
-        let credit =
-            [&credit[..], &["--for-invoice", &number, "--description", "Credit", "--reason", "dispute"]].concat();
-        by_hand(&folder, &credit);
-        ingest(&folder, "july.log", &requests(28, 1_783_123_200), 1_785_715_200);
-        // Of June, for everybody: an hour of acme's pause too.
-        ingest(&folder, "late.log", &requests(2, 1_781_827_300), 1_785_715_200);
-        folder.run(&["aggregate", "--as-of", JULY[3]]).done();
-        for step in ["draft", "issue"] {
-            folder.run(&[&["bill", step][..], &JULY].concat()).done();
-        }
-        folder
-    })
+        format!(
+            "{partner},{partner},,2026-03-01T00:00:00Z,{partner},2026-03-01T00:00:00Z,production,,,,,{partner} Ltd,\
+                 Street 1,{place},billing@{partner}.example,,14\n"
+        )
+    };
+    let rows: String = ["acme", "bela", "cora", "dora", "ella"].map(row).concat();
+    folder.write("partners.csv", format!("{HEAD}{rows}"));
+    folder.run(&["partner", "import", "partners.csv", "--apply"]).done();
+    for (partner, event_type, at, data) in EVENTS {
+        let of = ["--partner", partner, "--type", event_type, "--at", at, "--actor", "staff:ann", "--data", data];
+        folder.run(&[&["partner", "record"][..], &of].concat()).done();
+    }
+    let workshop = ["--partner", "acme", "--period", "2026-06", "--amount", "20.5", "--currency", "EUR"];
+    let workshop = by_hand(&folder, &[&workshop[..], &["--description", "Workshop", "--reason", "order 17"]].concat());
+    let goodwill = ["--partner", "ella", "--period", "2026-06", "--amount=-1.34", "--currency", "EUR"];
+    by_hand(&folder, &[&goodwill[..], &["--description", "Goodwill", "--reason", "outage"]].concat());
+    ingest(&folder, "june.log", &requests(60, 1_777_939_200), 1_783_036_800);
+    folder.run(&["aggregate", "--as-of", JUNE[3]]).done();
+    for step in ["draft", "issue"] {
+        folder.run(&[&["bill", step][..], &JUNE].concat()).done();
+    }
+    // Behind June: one line is taken back, one comes late, one credits June's invoice; and late rows.
+    let configured = std::fs::read_to_string(folder.path("tollbook.toml")).unwrap();
+    folder.write("tollbook.toml", configured.replace("2026-07-03T00:00:00Z", "2026-08-03T00:00:00Z"));
+    by_hand(&folder, &["--partner", "acme", "--revoke", &workshop, "--reason", "it never was"]);
+    let late = ["--partner", "cora", "--period", "2026-06", "--amount", "12", "--currency", "EUR"];
+    by_hand(&folder, &[&late[..], &["--description", "Late", "--reason", "forgotten"]].concat());
+    let number = number_of(&folder, "bela");
+    let credit = ["--partner", "bela", "--period", "2026-06", "--amount=-33.33", "--currency", "EUR"];
+    let credit = [&credit[..], &["--for-invoice", &number, "--description", "Credit", "--reason", "dispute"]].concat();
+    by_hand(&folder, &credit);
+    ingest(&folder, "july.log", &requests(28, 1_783_123_200), 1_785_715_200);
+    // Of June, for everybody: an hour of acme's pause too.
+    ingest(&folder, "late.log", &requests(2, 1_781_827_300), 1_785_715_200);
+    folder.run(&["aggregate", "--as-of", JULY[3]]).done();
+    for step in ["draft", "issue"] {
+        folder.run(&[&["bill", step][..], &JULY].concat()).done();
+    }
+    folder
 }
 
 /// The documents of a month by partner; a credit note behind `-`.
@@ -257,6 +303,58 @@ fn a_changed_course_turns_its_invoice_red_and_names_the_line() {
             ("acme", "catalog_sha256 is "),
             ("dora", "catalog_sha256 is "),
             ("ella", "catalog_sha256 is "),
+        ],
+    );
+}
+
+/// Tax of every kind: on lines, on lines by hand, on what is adjusted and given back.
+#[test]
+fn taxes_hold_and_a_changed_rate_is_told() {
+    let folder = issued(TAX);
+    let mut words = Vec::new();
+    for month in ["2026-06", "2026-07"] {
+        let documents = of_month(&folder, month);
+        for line in documents.iter().flat_map(|(_, body)| body["lines"].as_array().unwrap()) {
+            if line["tax"].is_null() {
+                continue;
+            }
+            let tax = &line["tax"];
+            let what = if tax["contained_minor"].is_null() { "on top" } else { "contained" };
+            let of = if !line["adjusts"].is_null() {
+                "adjusts"
+            } else if !line["by_hand"].is_null() {
+                "by hand"
+            } else {
+                "month"
+            };
+            words.push(format!("{} {} {what} {of}", tax["tax_rate_id"].as_str().unwrap(), tax["version"]));
+        }
+        let (verified, printed) = verified(&folder, month, 0);
+        assert_eq!(verified.len(), documents.len(), "{printed}");
+    }
+    for kind in [
+        "standard 1 on top month",
+        "standard 2 on top month",
+        "standard 2 on top by hand",
+        "standard 2 on top adjusts",
+        "reverse 1 on top month",
+        "inside 1 contained month",
+        "inside 1 contained by hand",
+    ] {
+        assert!(words.iter().any(|word| word == kind), "{kind}: {words:?}");
+    }
+    change(&folder, &CATALOG_FILE, |row| {
+        let changed = row.text("text").unwrap().replacen("percent = \"21\"", "percent = \"22\"", 1);
+        Some(row.with("text", changed.replacen("percent = \"7\"", "percent = \"8\"", 1)))
+    });
+    check(
+        &folder,
+        &[
+            ("acme", "(VAT 21 %): amount_minor is "),
+            ("bela", "catalog_sha256 is "),
+            ("cora", "(Contained VAT: Fee of the quarter): tax is "),
+            ("dora", "(VAT 21 %): amount_minor is "),
+            ("ella", "(VAT 21 %): amount_minor is "),
         ],
     );
 }

@@ -28,9 +28,11 @@ pub(crate) struct Before<'a> {
 /// Lines of one key: the last one, and the sums.
 struct Sum<'a> {
     line: &'a Object,
-    amount: i64,
-    quantity: Ratio,
+    figures: Figures,
 }
+
+/// Amount, tax that other lines contain, quantity.
+type Figures = (i64, i64, Ratio);
 
 fn text<'a>(line: &'a Object, key: &str) -> &'a str {
     line.get(key).and_then(Value::as_str).unwrap_or_default()
@@ -43,16 +45,17 @@ fn key_of(line: &Object) -> Key {
     (part("subscription_id"), part("plan_id"), part("price_id"), start, is_paused)
 }
 
-fn figures(line: &Object) -> Result<(i64, Ratio), String> {
+fn figures(line: &Object) -> Result<Figures, String> {
     let amount = line.get("amount_minor").and_then(Value::as_i64).ok_or("a billed line has no amount")?;
     let quantity: Decimal = text(line, "quantity").parse().map_err(|_| "a billed line has no quantity")?;
-    Ok((amount, Ratio::decimal(quantity)))
+    let contained = line.get("tax").and_then(|tax| tax.get("contained_minor")?.as_i64()).unwrap_or(0);
+    Ok((amount, contained, Ratio::decimal(quantity)))
 }
 
-/// The lines of a document that bill a month: what was made by hand is no part of what a month comes to.
+/// The lines of a document that bill a month: what was made by hand, or paid with a credit, is no part of what it comes to.
 fn lines(body: &Object) -> impl Iterator<Item = &Object> {
     let lines = body.get("lines").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_object);
-    lines.filter(|line| !line.contains_key("by_hand"))
+    lines.filter(|line| !line.contains_key("by_hand") && !line.contains_key("credit"))
 }
 
 /// The month that a line bills: the one that it adjusts, else its document's.
@@ -75,13 +78,15 @@ pub(crate) fn that_billed<'a, 'b>(month: &str, documents: &'b [Before<'a>]) -> V
 fn fold<'a>(lines: impl Iterator<Item = &'a Object>) -> Result<Vec<(Key, Sum<'a>)>, String> {
     let mut sums: Vec<(Key, Sum<'a>)> = Vec::new();
     for line in lines {
-        let (key, (amount, quantity)) = (key_of(line), figures(line)?);
+        let (key, own) = (key_of(line), figures(line)?);
         match sums.iter_mut().find(|(known, _)| *known == key) {
             Some((_, sum)) => {
-                sum.amount = sum.amount.checked_add(amount).ok_or("amounts do not fit 63 bits")?;
-                (sum.quantity, sum.line) = (&sum.quantity + &quantity, line);
+                let known = &sum.figures;
+                let add = |one: i64, other: i64| one.checked_add(other).ok_or("amounts do not fit 63 bits");
+                sum.figures = (add(known.0, own.0)?, add(known.1, own.1)?, &known.2 + &own.2);
+                sum.line = line;
             }
-            None => sums.push((key, Sum { line, amount, quantity })),
+            None => sums.push((key, Sum { line, figures: own })),
         }
     }
     Ok(sums)
@@ -99,18 +104,24 @@ pub(crate) fn differences(month: &str, billed_by: &[&Before<'_>], now: &[Object]
         .iter()
         .flat_map(|document| lines(document.body).filter(move |line| month_of(document.body, line) == month));
     let mut billed: BTreeMap<Key, Sum<'_>> = fold(of_month)?.into_iter().collect();
-    let nothing = || (0, Ratio::whole(0));
+    let nothing = || (0, 0, Ratio::whole(0));
     let mut found = Vec::new();
-    let mut between = |line: &Object, was: (i64, Ratio), is: (i64, Ratio), gone: bool| {
+    let mut between = |line: &Object, was: Figures, is: Figures, gone: bool| {
         let amount = is.0.checked_sub(was.0).ok_or("an adjustment does not fit 63 bits")?;
-        let quantity = &is.1 - &was.1;
-        if amount == 0 && quantity.is_zero() {
+        let contained = is.1.checked_sub(was.1).ok_or("an adjustment does not fit 63 bits")?;
+        let quantity = &is.2 - &was.2;
+        if amount == 0 && contained == 0 && quantity.is_zero() {
             return Ok::<(), String>(());
         }
         let suffix = format!(" (adjustment of {month})");
         let description = text(line, "description");
         let description = description.strip_suffix(&suffix).unwrap_or(description);
         let mut line = line.clone();
+        if let Some(tax) = line.get_mut("tax").and_then(Value::as_object_mut)
+            && tax.contains_key("contained_minor")
+        {
+            tax.insert("contained_minor".to_owned(), contained.into());
+        }
         let mut set = |key: &str, value: Value| line.insert(key.to_owned(), value);
         set("description", format!("{description}{suffix}").into());
         set("amount_minor", amount.into());
@@ -118,8 +129,8 @@ pub(crate) fn differences(month: &str, billed_by: &[&Before<'_>], now: &[Object]
         set(
             "adjusts",
             json!({
-                "billed_amount_minor": was.0, "billed_quantity": was.1.text(), "invoice_ids": invoice_ids, "month": month,
-                "now_amount_minor": is.0, "now_quantity": is.1.text(),
+                "billed_amount_minor": was.0, "billed_quantity": was.2.text(), "invoice_ids": invoice_ids, "month": month,
+                "now_amount_minor": is.0, "now_quantity": is.2.text(),
             }),
         );
         if gone {
@@ -130,11 +141,11 @@ pub(crate) fn differences(month: &str, billed_by: &[&Before<'_>], now: &[Object]
         Ok(())
     };
     for (key, now) in fold(now.iter())? {
-        let was = billed.remove(&key).map_or_else(nothing, |was| (was.amount, was.quantity));
-        between(now.line, was, (now.amount, now.quantity), false)?;
+        let was = billed.remove(&key).map_or_else(nothing, |was| was.figures);
+        between(now.line, was, now.figures, false)?;
     }
     for was in billed.into_values() {
-        between(was.line, (was.amount, was.quantity), nothing(), true)?;
+        between(was.line, was.figures, nothing(), true)?;
     }
     Ok(found)
 }

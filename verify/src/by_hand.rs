@@ -19,6 +19,7 @@ use crate::month::as_object;
 use crate::number::Ratio;
 use crate::rating::Working;
 use crate::stored::{Object, Stored};
+use crate::tax::Taxing;
 
 /// What lines by hand bear.
 #[derive(Default)]
@@ -42,7 +43,13 @@ fn by_hand_of(line: &Object) -> Option<&Object> {
 ///
 /// # Errors
 /// What does not fit or is not there, in words.
-pub(crate) fn borne(ground: &Ground, issuer: &Issuer, stored: &Stored, before: &[Before<'_>]) -> Result<Borne, String> {
+pub(crate) fn borne(
+    ground: &Ground,
+    issuer: &Issuer,
+    stored: &Stored,
+    before: &[Before<'_>],
+    taxing: &Taxing<'_>,
+) -> Result<Borne, String> {
     let id_of = |line: &Object| Some(by_hand_of(line)?.get("adjustment_id")?.as_str()?.to_owned());
     let mut named: BTreeSet<String> = stored.lines().filter_map(id_of).collect();
     let theirs = ground.registry.adjustments.values().filter(|made| {
@@ -53,7 +60,7 @@ pub(crate) fn borne(ground: &Ground, issuer: &Issuer, stored: &Stored, before: &
     });
     let mut all: Vec<(&HandMade, i64, i64)> = Vec::new();
     for made in theirs {
-        let billed = billed_of(made.adjustment_id.as_str(), before)?;
+        let billed = billed_of(made.adjustment_id.as_str(), before, false)?;
         let wanted = if made.is_revoked { 0 } else { made.amount.minor };
         let difference = wanted.checked_sub(billed).ok_or("a line by hand does not fit 63 bits")?;
         let of_credit_note = made.for_invoice.is_some() && difference < 0;
@@ -72,20 +79,31 @@ pub(crate) fn borne(ground: &Ground, issuer: &Issuer, stored: &Stored, before: &
         if ground.is_credit_note {
             borne.credits.clone_from(&made.for_invoice);
         }
-        borne.lines.push(as_object(&line_of(made, issuer, billed, difference)?)?);
+        let line = line_of(made, issuer, billed, difference)?;
+        borne.lines.push(as_object(&line)?);
+        let billed_tax = billed_of(made.adjustment_id.as_str(), before, true)?;
+        let wanted = billed.checked_add(difference).ok_or("a line by hand does not fit 63 bits")?;
+        if let Some(tax) = taxing.line_by_hand(&line, wanted, billed_tax, made.month)? {
+            borne.lines.push(as_object(&tax)?);
+        }
     }
     Ok(borne)
 }
 
-/// What documents billed of one, in minor units.
-fn billed_of(id: &str, before: &[Before<'_>]) -> Result<i64, String> {
+/// What documents billed of one, or of its tax, in minor units.
+fn billed_of(id: &str, before: &[Before<'_>], of_tax: bool) -> Result<i64, String> {
     let lines = before.iter().filter_map(|one| one.body.get("lines")?.as_array()).flatten();
     let of_it = lines
         .filter_map(Value::as_object)
         .filter(|line| by_hand_of(line).and_then(|by_hand| by_hand.get("adjustment_id")?.as_str()) == Some(id));
     let mut billed = 0_i64;
     for line in of_it {
-        let amount = line.get("amount_minor").and_then(Value::as_i64).ok_or("a line by hand has no amount")?;
+        if line.contains_key("tax") != of_tax {
+            continue;
+        }
+        let contained = line.get("tax").and_then(|tax| tax.get("contained_minor")?.as_i64());
+        let amount = contained.or_else(|| line.get("amount_minor").and_then(Value::as_i64));
+        let amount = amount.ok_or("a line by hand has no amount")?;
         billed = billed.checked_add(amount).ok_or("lines by hand do not fit 63 bits")?;
     }
     Ok(billed)
@@ -122,6 +140,7 @@ fn line_of(made: &HandMade, issuer: &Issuer, billed_minor: i64, difference: i64)
         span_end: print_instant(month.end),
         span_start: print_instant(month.start),
         subscription_id: id,
+        tax: None,
         unit: None,
         usage: Vec::new(),
         working: Working::of_exact(&exact),

@@ -33,7 +33,7 @@ pub(crate) const KEYS: [&str; 16] = [
     "total_minor",
 ];
 /// The keys of a line that it knows.
-pub(crate) const LINE_KEYS: [&str; 18] = [
+pub(crate) const LINE_KEYS: [&str; 19] = [
     "adjusts",
     "amount_minor",
     "by_hand",
@@ -49,6 +49,7 @@ pub(crate) const LINE_KEYS: [&str; 18] = [
     "span_end",
     "span_start",
     "subscription_id",
+    "tax",
     "unit",
     "usage",
     "working",
@@ -86,6 +87,18 @@ pub(crate) struct ByHand {
     pub(crate) reason: String,
 }
 
+/// What a tax line is computed by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct LineTax {
+    /// The tax that other lines contain, in minor units, where they do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) contained_minor: Option<i64>,
+    pub(crate) percent: String,
+    pub(crate) profile_version_id: String,
+    pub(crate) tax_rate_id: String,
+    pub(crate) version: u32,
+}
+
 /// One printed line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Line {
@@ -105,6 +118,8 @@ pub(crate) struct Line {
     pub(crate) span_end: String,
     pub(crate) span_start: String,
     pub(crate) subscription_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tax: Option<LineTax>,
     pub(crate) unit: Option<String>,
     pub(crate) usage: Vec<BilledDay>,
     pub(crate) working: Working,

@@ -177,15 +177,14 @@ fn not_known_yet(stored: &Stored, catalog: &Catalog, registry: &Registry, partne
     if registry.coupons.iter().any(|coupon| coupon.partner_id == *partner_id) {
         return Some("a customer with a coupon".to_owned());
     }
+    if registry.credits.values().any(|credit| credit.partner_id == *partner_id) {
+        return Some("a customer with a prepaid credit".to_owned());
+    }
     let mut signed = registry.contracts.iter().filter(|contract| contract.partner_id == *partner_id);
     let has_commitment =
         |id| catalog.contracts.get(id).is_some_and(|all| all.iter().any(|one| one.commitment.is_some()));
     if signed.any(|contract| has_commitment(&contract.contract_id)) {
         return Some("a customer with a commitment".to_owned());
-    }
-    // Lines of tax, or none where there should be some.
-    if catalog.tax_rates.values().flatten().any(|rate| rate.issuer.as_str() == stored.issuer_id()) {
-        return Some("an issuer that taxes".to_owned());
     }
     if registry.payers.contains_key(partner_id) || registry.pays_for.contains_key(partner_id) {
         return Some("a partner that pays for another".to_owned());

@@ -21,6 +21,7 @@ mod rederive;
 mod slices;
 mod spans;
 mod stored;
+mod tax;
 mod usage;
 mod walk;
 
@@ -167,7 +168,7 @@ async fn derive(
     let adjusting = batch.iter().filter(|one| !one.ground.adjusted.is_empty() || by_hand::is_made_for(&one.ground));
     let partner_ids: BTreeSet<&str> = adjusting.map(|one| one.ground.partner_id.as_str()).collect();
     let before = stored::of_partners(evidence.lake, &partner_ids, issued).await?;
-    let profile_ids = batch.iter().filter_map(stored_of).map(|stored| stored.text_of("profile_version_id")).collect();
+    let profile_ids = batch.iter().filter_map(stored_of).flat_map(Stored::profile_ids).collect();
     let profiles = evidence.profiles(&profile_ids).await?;
     let mut outcomes = Vec::new();
     for (part, rows, meters) in harvested(evidence.lake, &batch).await? {
@@ -176,7 +177,7 @@ async fn derive(
             let Some(stored) = stored_of(one) else { return Ok(Err(Box::default())) };
             let beside = Beside {
                 of_partner: before.get(one.ground.partner_id.as_str()).map_or(&[][..], Vec::as_slice),
-                profile: profiles.get(stored.text_of("profile_version_id")),
+                profiles: &profiles,
             };
             match rederive(one, place, &harvest, stored, &beside) {
                 Err(Stopped::Lake(error)) => Err(error),

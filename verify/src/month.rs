@@ -16,6 +16,7 @@ use crate::number::Ratio;
 use crate::rating::{Used, Working, price};
 use crate::spans::{Span, spans_of};
 use crate::stored::Object;
+use crate::tax::Taxing;
 use crate::usage::{Origin, Usage};
 
 /// The word in the place of a model on a line of what was used while paused.
@@ -72,28 +73,37 @@ impl<'a> Metering<'a> {
 ///
 /// # Errors
 /// [`Stopped`].
-pub(crate) fn rate(ground: &Ground, metering: &Metering<'_>, month: Month) -> Result<Rated, Stopped> {
+pub(crate) fn rate(
+    ground: &Ground,
+    metering: &Metering<'_>,
+    taxing: &Taxing<'_>,
+    month: Month,
+) -> Result<Rated, Stopped> {
     let catalog = ground.catalog();
     let spans = own_spans(ground, month)?;
     // The months of the run, and periods that began before them.
     let start = spans.iter().map(|span| span.month.start.min(span.whole.start)).min();
     let end = spans.iter().map(|span| span.month.end).max();
-    let mut lines: Vec<Line> = Vec::new();
+    // Each with its tax code.
+    let mut lines: Vec<(Line, Option<String>)> = Vec::new();
     for span in &spans {
         for price in &span.prices {
             let plan = (&span.subscription.plan_id, span.version);
             let number = number_of(lines.len() + 1);
             let told = |what| Difference::told("line", what).of_line(number, &price.description);
             let line = line_of(catalog, &metering.usage, span, plan, price).map_err(told)?;
-            lines.push(Line { contract: contract_of(span), ..line });
+            lines.push((Line { contract: contract_of(span), ..line }, price.tax_code.clone()));
             let paused = paused_line(catalog, &metering.usage, span, price).map_err(told)?;
-            lines.extend(paused.map(|line| Line { contract: contract_of(span), ..line }));
+            let paused = paused.map(|line| Line { contract: contract_of(span), ..line });
+            lines.extend(paused.map(|line| (line, price.tax_code.clone())));
         }
     }
     lines.extend(minimums(&spans, &lines, ground.currency).map_err(wrong)?);
     let whole = start.zip(end).map(|(start, end)| Period { start, end });
     let shadows = shadows_of(catalog, &metering.usage, &spans).map_err(wrong)?;
-    let lines = lines.into_iter().map(|line| as_object(&line)).collect::<Result<_, _>>().map_err(wrong)?;
+    let tax = taxing.lines_of(&lines, month).map_err(wrong)?;
+    let lines = lines.into_iter().map(|(line, _)| line).chain(tax);
+    let lines = lines.map(|line| as_object(&line)).collect::<Result<_, _>>().map_err(wrong)?;
     Ok(Rated { lines, shadows, whole })
 }
 
@@ -111,7 +121,11 @@ fn contract_of(span: &Span<'_>) -> Option<LineContract> {
 }
 
 /// What is missing to the minimum of each contract: one line for all that the contract priced, at 0 too.
-fn minimums(spans: &[Span<'_>], lines: &[Line], currency: Currency) -> Result<Vec<Line>, String> {
+fn minimums(
+    spans: &[Span<'_>],
+    lines: &[(Line, Option<String>)],
+    currency: Currency,
+) -> Result<Vec<(Line, Option<String>)>, String> {
     let mut of_contracts: BTreeMap<LineContract, &Span<'_>> = BTreeMap::new();
     for span in spans {
         if let Some(contract) = contract_of(span) {
@@ -121,7 +135,7 @@ fn minimums(spans: &[Span<'_>], lines: &[Line], currency: Currency) -> Result<Ve
     let mut missing = Vec::new();
     for (contract, span) in of_contracts {
         let Some(minimum) = span.contract.and_then(|(_, terms)| terms.minimum.as_ref()) else { continue };
-        let priced = lines.iter().filter(|line| line.contract.as_ref() == Some(&contract));
+        let priced = lines.iter().map(|(line, _)| line).filter(|line| line.contract.as_ref() == Some(&contract));
         let priced: i128 = priced.map(|line| i128::from(line.amount_minor)).sum();
         let least = Ratio::decimal(minimum.amount).to_minor(currency.exponent(), currency.step_minor());
         let least = least.ok_or("the minimum of a contract does not fit 63 bits")?;
@@ -131,7 +145,7 @@ fn minimums(spans: &[Span<'_>], lines: &[Line], currency: Currency) -> Result<Ve
         for _ in 0..currency.exponent() {
             exact = exact.part_of(10);
         }
-        missing.push(Line {
+        let line = Line {
             amount_minor: amount,
             by_hand: None,
             contract: Some(contract),
@@ -146,10 +160,12 @@ fn minimums(spans: &[Span<'_>], lines: &[Line], currency: Currency) -> Result<Ve
             span_end: print_instant(span.billed.end),
             span_start: print_instant(span.billed.start),
             subscription_id: span.subscription.subscription_id.to_string(),
+            tax: None,
             unit: None,
             usage: Vec::new(),
             working: Working::of_exact(&exact),
-        });
+        };
+        missing.push((line, minimum.tax_code.clone()));
     }
     Ok(missing)
 }
@@ -187,6 +203,7 @@ fn paused_line(
         span_end: print_instant(last.end),
         span_start: print_instant(first.start),
         subscription_id: span.subscription.subscription_id.to_string(),
+        tax: None,
         unit: catalog.meters.get(id).map(|meter| meter.unit.clone()),
         usage: measured.days,
         working: Working::of_exact(&Ratio::whole(0)),
@@ -254,6 +271,7 @@ fn line_of(
         span_end: print_instant(span.billed.end),
         span_start: print_instant(span.billed.start),
         subscription_id: span.subscription.subscription_id.to_string(),
+        tax: None,
         unit,
         usage: days,
         working,

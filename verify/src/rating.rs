@@ -167,6 +167,16 @@ impl Working {
     pub(crate) fn of_exact(exact: &Ratio) -> Self {
         Self { exact: exact.text(), ..Self::default() }
     }
+
+    /// Of parts with their quantities.
+    pub(crate) fn of_parts(exact: &Ratio, parts: Vec<(String, Ratio, Ratio)>) -> Self {
+        let part = |(name, quantity, exact): (String, Ratio, Ratio)| PartWorking {
+            exact: exact.text(),
+            name,
+            quantity: Some(quantity.text()),
+        };
+        Self { components: parts.into_iter().map(part).collect(), ..Self::of_exact(exact) }
+    }
 }
 
 /// One part of a sum.

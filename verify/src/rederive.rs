@@ -1,5 +1,7 @@
 //! One document once more, from what it stands on and what was harvested for it. Everything but what names it is derived.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 use tollbook_schemas::period::{Month, print_instant};
 use tollbook_schemas::tables::Row;
@@ -12,6 +14,7 @@ use crate::ground::{Stopped, wrong};
 use crate::harvest::{Harvest, Wanting};
 use crate::month::{Metering, Rated, rate};
 use crate::stored::{Object, Stored, check_number};
+use crate::tax::Taxing;
 
 /// A document as re-derived.
 pub(crate) struct Rederived {
@@ -26,8 +29,8 @@ pub(crate) struct Rederived {
 pub(crate) struct Beside<'a> {
     /// Everything that was issued to its partner, where it adjusts something.
     pub(crate) of_partner: &'a [Stored],
-    /// The row of its version of the billing profile.
-    pub(crate) profile: Option<&'a Row>,
+    /// The rows of versions of billing profiles that documents name.
+    pub(crate) profiles: &'a HashMap<String, Row>,
 }
 
 /// Re-derives a document; `place` is its place in the harvest.
@@ -47,10 +50,19 @@ pub(crate) fn rederive<'a>(
     let mut found: Vec<Difference> = damage.chain(check_number(stored, &issuer.number_prefix)).collect();
     let (origin, rows_read) = harvest.origin(ground, place);
     let metering = Metering::of(ground, &needs.meters, harvest, &origin);
+    let is_theirs = |row: &&Row| row.text("partner_id") == Some(ground.partner_id.as_str());
+    let taxing = Taxing {
+        catalog: ground.catalog(),
+        issuer_id: issuer_id.as_str(),
+        zone: issuer.time_zone,
+        partner_id: ground.partner_id.as_str(),
+        currency: ground.currency,
+        profiles: stored.profile_ids().filter_map(|id| beside.profiles.get(id)).filter(is_theirs).collect(),
+    };
     let adjusted = &ground.adjusted;
-    let mut own = if is_credit_note { Rated::default() } else { rate(ground, &metering, ground.month)? };
+    let mut own = if is_credit_note { Rated::default() } else { rate(ground, &metering, &taxing, ground.month)? };
     let before = issued_before(stored, beside.of_partner);
-    let by_hand = borne(ground, issuer, stored, &before).map_err(wrong)?;
+    let by_hand = borne(ground, issuer, stored, &before, &taxing).map_err(wrong)?;
     // A document that is nothing but adjustments and lines by hand has the month of its issuer.
     let whole = match own.whole {
         Some(whole) => whole,
@@ -63,7 +75,7 @@ pub(crate) fn rederive<'a>(
     if !adjusted.is_empty() {
         let all = beside.of_partner;
         for month in adjusted.iter().copied() {
-            let now = rate(ground, &metering, month)?;
+            let now = rate(ground, &metering, &taxing, month)?;
             let billed_by = that_billed(&month.to_string(), &before);
             let invoice = billed_by.iter().find(|one| !one.body.contains_key("kind") && month_is(one.body, month));
             let invoice =
@@ -100,7 +112,7 @@ pub(crate) fn rederive<'a>(
         total_minor = sum.ok_or_else(|| wrong("the lines do not add up in 63 bits"))?;
     }
     let profile_version_id = stored.text_of("profile_version_id");
-    let profile = beside.profile.filter(|row| row.text("partner_id") == Some(ground.partner_id.as_str()));
+    let profile = beside.profiles.get(profile_version_id).filter(is_theirs);
     let Some(profile) = profile else {
         let what = format!("the partner has no billing profile {profile_version_id}; import it again");
         return Err(Difference::told("profile_version_id", what).into());

@@ -45,6 +45,13 @@ impl Stored {
         self.body.get("lines").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_object)
     }
 
+    /// The versions of billing profiles that it names: the one that is billed, and those that chose a tax rate.
+    pub(crate) fn profile_ids(&self) -> impl Iterator<Item = &str> {
+        let of_tax = self.lines().filter_map(|line| line.get("tax")?.get("profile_version_id")?.as_str());
+        let all: BTreeSet<&str> = of_tax.chain([self.text_of("profile_version_id")]).collect();
+        all.into_iter()
+    }
+
     pub(crate) fn number(&self) -> &str {
         self.event.text("number").unwrap_or_default()
     }

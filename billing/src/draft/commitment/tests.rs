@@ -146,3 +146,18 @@ fn late_usage_draws_from_the_commitment() {
         assert_eq!(all - 5_900, term, "all of the term, without July");
     }
 }
+
+/// Of what is due in advance the lines of the term's own months count, whichever run billed them.
+#[test]
+fn a_price_in_advance_counts_for_its_own_month() {
+    let arrears = catalog(3, "");
+    let (from, to) = ("amount = \"49\" }", "amount = \"49\", settings = { due = \"in_advance\" } }");
+    let text = arrears.files()[0].text.replacen(from, to, 1);
+    let ahead = Catalog::parse(&[CatalogFile { path: "c.toml".into(), text }]).unwrap();
+    for catalog in [&arrears, &ahead] {
+        let june = drafted(catalog, "2026-06", ("acme pro 2026-01-01..", None), "", &[]);
+        let missing =
+            june.documents[0].body.lines.iter().find(|line| line.price_id.as_str() == super::COMMITMENT_PRICE);
+        assert_eq!(missing.map(|line| line.amount_minor), Some(300));
+    }
+}

@@ -215,10 +215,7 @@ pub(crate) fn rows_of_verdict((gateway, event_id): &RequestId, verdict: &Verdict
 }
 
 /// Makes rows of `contested_request` the table `contested` of a session.
-///
-/// # Errors
-/// [`AggregateError`].
-pub(crate) fn register(context: &SessionContext, rows: &[Row]) -> Result<(), AggregateError> {
+fn register(context: &SessionContext, rows: &[Row]) -> Result<(), AggregateError> {
     let schema = CONTESTED_REQUEST.arrow_schema();
     let batches = if rows.is_empty() { Vec::new() } else { vec![batch_of(&CONTESTED_REQUEST, rows)?] };
     context.register_table("contested", Arc::new(MemTable::try_new(schema, vec![batches])?))?;

@@ -106,11 +106,11 @@ pub async fn coverage(lake: &Lake, catalog: &Catalog, pin: &Pin, look: Look) -> 
         format!(" and occurred_at >= {start} and occurred_at < {end}")
     });
     let condition = format!("{}{within}", pin_condition(pin));
-    arrival::register(lake, &context, pin, &condition, None).await?;
     let contested = contested_at(lake, pin).await?;
+    arrival::register(lake, &context, pin, &condition, None, &contested).await?;
     // Whose a request is makes no difference to its product, so nobody is known here, and nothing is cut.
     let nowhen = Period { start: attribution::FAR, end: attribution::FAR };
-    attribution::register(&context, &Registry::default(), catalog, nowhen, &condition, &contested).await?;
+    attribution::register(&context, &Registry::default(), catalog, nowhen, &condition).await?;
     let mut coverage = Coverage::default();
     by_product(lake, &context, &catalog.product_rules(), &mut coverage).await?;
     by_group(lake, &context, look, &mut coverage).await?;

@@ -64,9 +64,9 @@ pub async fn explain(
         instant_sql(span.start),
         instant_sql(span.end)
     );
-    arrival::register(lake, &context, pin, &hours, None).await?;
     let contested = contested_at(lake, pin).await?;
-    attribution::register(&context, registry, catalog, span, &hours, &contested).await?;
+    arrival::register(lake, &context, pin, &hours, None, &contested).await?;
+    attribution::register(&context, registry, catalog, span, &hours).await?;
     let sql = format!(
         "select slice_start, slice_end, source, kafka_partition, data_file,
            min(kafka_offset), max(kafka_offset), count(*)

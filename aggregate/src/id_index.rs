@@ -58,6 +58,16 @@ pub(crate) fn request_hash_sql() -> String {
     format!("row_hash(gateway, {REQUEST_ID_SQL})")
 }
 
+/// What [`request_hash_sql`] gives for an id.
+pub(crate) fn hash_of_id(gateway: &str, request_id: &str) -> i64 {
+    let mut hash = XxHash64::with_seed(0);
+    for text in [gateway, request_id] {
+        hash.write(&[1]);
+        hash_text(text, &mut hash);
+    }
+    hash.finish().cast_signed()
+}
+
 /// `row_hash(column, …)`: 64 bits over the columns, each with its length, null apart from empty. Fixed for ever: the
 /// index is stored.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -297,7 +307,7 @@ pub(crate) async fn candidates(
     let hash = request_hash_sql();
     let is_first = known.iter().next().is_none();
     let new_rows = since_condition(known, pin);
-    let rows = if is_first { rows_of_index(lake, context, "true").await? } else { offsets_between(known, pin) };
+    let rows = if is_first { rows_of_index(lake, context).await? } else { offsets_between(known, pin) };
     let spans = rows / SEARCH_ROWS_MAX + 1;
     for span in 0..spans {
         let within = within_span("request_hash", span, spans);
@@ -317,8 +327,8 @@ pub(crate) async fn candidates(
     Ok(candidates)
 }
 
-async fn rows_of_index(lake: &Lake, context: &SessionContext, condition: &str) -> Result<i64, AggregateError> {
-    let counted = lake.query(context, &format!("select count(*) from id_index where {condition}")).await?;
+async fn rows_of_index(lake: &Lake, context: &SessionContext) -> Result<i64, AggregateError> {
+    let counted = lake.query(context, "select count(*) from id_index").await?;
     Ok(counted.first().map_or(0, |batch| batch.column(0).as_primitive::<Int64Type>().value(0)))
 }
 
@@ -362,12 +372,21 @@ fn repeated_of(mut hashes: Vec<i64>) -> Hashes {
     hashes.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect()
 }
 
-/// The hashes that the index of a session has more than once among its rows that meet a condition.
+/// The hashes that the index of a session has more than once among its rows that meet a condition, which one pass of a
+/// refresh holds; among all its rows where it is `None`.
 ///
 /// # Errors
 /// [`AggregateError`].
-pub(crate) async fn repeated(lake: &Lake, context: &SessionContext, condition: &str) -> Result<Hashes, AggregateError> {
-    let spans = rows_of_index(lake, context, condition).await? / SEARCH_ROWS_MAX + 1;
+pub(crate) async fn repeated(
+    lake: &Lake,
+    context: &SessionContext,
+    condition: Option<&str>,
+) -> Result<Hashes, AggregateError> {
+    let spans = match condition {
+        Some(_) => 1,
+        None => rows_of_index(lake, context).await? / SEARCH_ROWS_MAX + 1,
+    };
+    let condition = condition.unwrap_or("true");
     let mut found = Hashes::default();
     for span in 0..spans {
         let condition = format!("{condition} and {}", within_span("request_hash", span, spans));

@@ -34,5 +34,6 @@ pub use usage::{USAGE_REFRESH, UsageReport, refresh_usage, usage_is_of, usage_pi
 /// For `benches/`, which measure this part of a refresh apart.
 #[doc(hidden)]
 pub mod bench {
+    pub use crate::arrival::register as register_deliveries;
     pub use crate::usage::search_index;
 }

@@ -163,9 +163,9 @@ async fn activity(
     let condition = format!("{} and occurred_at <= {}", pin_condition(pin), instant_sql(as_of));
     // Spans do not matter here: an empty range cuts nothing.
     let nothing = Period { start: as_of, end: as_of };
-    arrival::register(lake, &context, pin, &condition, None).await?;
     let contested = contested_at(lake, pin).await?;
-    attribution::register(&context, registry, catalog, nothing, &condition, &contested).await?;
+    arrival::register(lake, &context, pin, &condition, None, &contested).await?;
+    attribution::register(&context, registry, catalog, nothing, &condition).await?;
     let since = |days: i64| format!("occurred_at > {}", instant_sql(as_of - Duration::days(days)));
     let success = "status between 200 and 299";
     let sql = format!(

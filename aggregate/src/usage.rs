@@ -372,8 +372,8 @@ async fn compute(
         .filter(|row| row.instant("hour").is_some_and(|hour| hours.binary_search(&hour).is_ok()))
         .cloned()
         .collect();
-    arrival::register(lake, &context, pin, &condition, Some(&within)).await?;
-    attribution::register(&context, registry, catalog, range, &condition, &contested).await?;
+    arrival::register(lake, &context, pin, &condition, Some(&within), &contested).await?;
+    attribution::register(&context, registry, catalog, range, &condition).await?;
     let base = lake.query(&context, &base_sql(catalog)).await?;
     let Some(schema) = base.first().map(RecordBatch::schema) else { return Ok(Vec::new()) };
     context.register_table("base", std::sync::Arc::new(MemTable::try_new(schema, vec![base])?))?;

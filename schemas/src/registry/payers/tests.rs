@@ -36,11 +36,7 @@ fn who_pays_for_whom_from_when() {
             vec![],
         ),
         ("05 acme payer.named", "- - -", vec!["!acme payer.named: payer_id or effective_at is missing"]),
-        (
-            "05 acme payer.named\n06 acme payer.named payer_id=bolt",
-            "- - bolt",
-            vec!["acme payer.named: payer_id or"],
-        ),
+        ("05 acme payer.named\n06 acme payer.named payer_id=bolt", "- - bolt", vec!["acme payer.named: payer_id or"]),
     ] {
         let registry = fold(events(&format!("{ALL}{table}")), None);
         let acme = crate::id::PartnerId::parse("acme").unwrap();

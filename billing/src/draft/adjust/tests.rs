@@ -567,8 +567,8 @@ proptest! {
         ]),
         coupons in prop::sample::select(vec![
             ("", ""),
-            ("third percent=33.3", "acme third 2026-02-10.."),
-            (r#"few amount=1.01 currency="EUR" prices=["calls"]; rest percent=10"#, "acme few 2026-01-01..; acme rest/s9 2026-02-01..2026-05-01"),
+            (r#"third percent="33.3""#, "acme third 2026-02-10.."),
+            (r#"few amount="1.01" currency="EUR" prices=["calls"]; rest percent="10""#, "acme few 2026-01-01..; acme rest/s9 2026-02-01..2026-05-01"),
         ]),
     ) {
         let months = ["2026-01", "2026-02", "2026-03", "2026-04", "2026-05", "2026-06"];

@@ -57,7 +57,8 @@ fn the_payer_bears_the_lines_of_those_it_pays_for() {
             "acme; corp pro 2026-01-01..",
             "corp>acme@2026-06-01",
             "corp! no billing profile is in force; import one with \
-            `tollbook partner import` and draft 2026-06 again | acme- never subscribed, so none runs in 2026-06",
+            `tollbook partner import` and draft 2026-06 again | acme- never subscribed, so none runs in 2026-06; its \
+             production usage of calls is not billed",
         ),
         (
             "acme; corp pro 2026-01-01..",
@@ -67,7 +68,8 @@ fn the_payer_bears_the_lines_of_those_it_pays_for() {
         (
             "acme; bolt pro 2026-01-01..",
             "bolt>acme@2026-01-01 bolt>@2026-05-31T22:00",
-            "bolt berlin 49.00 EUR: base 1 4900, calls 0 0 | acme- never subscribed, so none runs in 2026-06",
+            "bolt berlin 49.00 EUR: base 1 4900, calls 0 0 | acme- never subscribed, so none runs in 2026-06; its \
+             production usage of calls is not billed",
         ),
         // Another issuer, another document of the payer.
         (
@@ -120,13 +122,10 @@ fn what_comes_late_stays_with_the_payer() {
     let july = |payers: &str| drafted(&paid(registry(subscriptions), payers), "2026-07", late, &issued);
     assert_eq!(
         told(&july("bolt>acme@2026-01-01")),
-        "acme berlin 98.30 EUR: base 1 4900, calls 0 0, base 1 4900, calls 0 0, calls 3 30 | bolt- billed under acme"
+        "acme berlin 118.30 EUR: base 1 5900, base 1 5900, calls 3 30 | bolt- billed under acme"
     );
     let moved = july("");
-    assert_eq!(
-        told(&moved),
-        "acme berlin 49.00 EUR: base 1 4900, calls 0 0 | bolt berlin 49.00 EUR: base 1 4900, calls 0 0"
-    );
+    assert_eq!(told(&moved), "acme berlin 59.00 EUR: base 1 5900 | bolt berlin 59.00 EUR: base 1 5900");
     let unadjusted: Vec<&str> = moved.unadjusted.iter().map(|one| one.reason.as_str()).collect();
     assert_eq!(unadjusted.len(), 1);
     assert!(

@@ -208,7 +208,8 @@ async fn run() {
             if share == "of all" && length == 1 {
                 continue;
             }
-            let (mut history, mut news): (Vec<Vec<(usize, usize)>>, Vec<(usize, usize)>) = (Vec::new(), Vec::new());
+            let mut history: Vec<Vec<(usize, usize)>> = Vec::new();
+            let mut news: Vec<(usize, usize)> = Vec::new();
             for (months, days) in &rows {
                 history.extend(days.iter().map(|day| day.clone().map(|row| (*months, row)).collect()));
             }

@@ -138,7 +138,8 @@ fn delivery_of(ranks: Ranks) -> ScalarUDF {
             }
         };
         let deliveries: Int64Array = (0..offsets.len()).map(of_row).collect();
-        Ok(ColumnarValue::Array(Arc::new(deliveries) as ArrayRef))
+        let deliveries: ArrayRef = Arc::new(deliveries);
+        Ok(ColumnarValue::Array(deliveries))
     };
     let takes = vec![DataType::Utf8, DataType::Int32, DataType::Int64, DataType::Int32, DataType::Utf8];
     create_udf("delivery_of", takes, DataType::Int64, Volatility::Immutable, Arc::new(look))

@@ -165,10 +165,14 @@ impl Profiles {
     pub(crate) fn cut(&self, share_of: impl Fn(&PartnerId) -> Option<usize>, count: usize) -> Vec<Self> {
         let mut shares = vec![Self::default(); count];
         for one in &self.usable {
-            share_of(&one.partner_id).and_then(|at| shares.get_mut(at)).map(|share| share.usable.push(one.clone()));
+            if let Some(share) = share_of(&one.partner_id).and_then(|at| shares.get_mut(at)) {
+                share.usable.push(one.clone());
+            }
         }
         for one in &self.unusable {
-            share_of(&one.partner_id).and_then(|at| shares.get_mut(at)).map(|share| share.unusable.push(one.clone()));
+            if let Some(share) = share_of(&one.partner_id).and_then(|at| shares.get_mut(at)) {
+                share.unusable.push(one.clone());
+            }
         }
         shares
     }

@@ -36,16 +36,19 @@ impl Registry {
     }
 }
 
+/// Who is to pay from an instant on, none where nobody else does, and where it was said.
+type SaidOfOne = BTreeMap<DateTime<Utc>, (Position, Option<PartnerId>)>;
+
 /// What was said.
 #[derive(Debug, Default)]
 pub(super) struct Named {
-    payers: BTreeMap<PartnerId, BTreeMap<DateTime<Utc>, (Position, Option<PartnerId>)>>,
+    payers: BTreeMap<PartnerId, SaidOfOne>,
     /// Findings of what could not be read.
     unusable: BTreeMap<PartnerId, Vec<usize>>,
 }
 
 /// The spans of time in which somebody else pays.
-fn paid(payers: &BTreeMap<DateTime<Utc>, (Position, Option<PartnerId>)>) -> Vec<(Period, &Position, &PartnerId)> {
+fn paid(payers: &SaidOfOne) -> Vec<(Period, &Position, &PartnerId)> {
     let ends = payers.keys().skip(1).copied().chain([DateTime::<Utc>::MAX_UTC]);
     let spans = payers.iter().zip(ends).filter_map(|((start, (position, payer)), end)| {
         Some((Period { start: *start, end }, position, payer.as_ref()?))

@@ -228,7 +228,7 @@ fn whatever_a_subscription_goes_through_holds() {
     for (month, count) in [("2026-06", june.len()), ("2026-07", july.len())] {
         let (verified, printed) = verified(folder, month, 0);
         assert_eq!(verified.len(), count, "{printed}");
-        assert!(printed.lines().all(|line| line.starts_with("OK AC-00000")), "{printed}");
+        assert!(printed.lines().all(|line| line.starts_with("OK AC-0000")), "{printed}");
     }
 }
 
@@ -291,7 +291,11 @@ fn a_changed_course_turns_its_invoice_red_and_names_the_line() {
     let copy = books().copy();
     change(&copy, &CATALOG_FILE, |row| {
         let text = row.text("text").unwrap();
-        let changed = text.replacen("amount = \"500\"", "amount = \"501\"", 1).replacen("\"0.2\"", "\"0.3\"", 1);
+        let changed = text.replacen("amount = \"500\"", "amount = \"501\"", 1).replacen(
+            "{ unit_price = \"0.1\" }",
+            "{ unit_price = \"0.3\" }",
+            1,
+        );
         Some(row.with("text", changed))
     });
     check(

@@ -31,7 +31,10 @@ pub(super) async fn run(context: &JobContext, given: Given, json: bool) -> anyho
     let format = if json { Format::Json } else { given.format };
     let out = given.out.as_deref();
     if let Some(text) = lines::lines(context, given.period.as_ref(), given.partner.as_ref(), format, out).await? {
-        data(&text);
+        // Nothing in JSON or CSV is no line at all.
+        if !text.is_empty() {
+            data(&text);
+        }
     }
     Ok(())
 }

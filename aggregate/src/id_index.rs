@@ -307,7 +307,11 @@ pub(crate) async fn candidates(
     let hash = request_hash_sql();
     let is_first = known.iter().next().is_none();
     let new_rows = since_condition(known, pin);
-    let rows = if is_first { rows_of_index(lake, context).await? } else { offsets_between(known, pin) };
+    // Rows, not offsets: a source may begin at any of them, and a message may hold many records.
+    let rows = match is_first {
+        true => count_of(lake, context, "id_index", "true").await?,
+        false => count_of(lake, context, "access_log", &new_rows).await?,
+    };
     let spans = rows / SEARCH_ROWS_MAX + 1;
     for span in 0..spans {
         let within = within_span("request_hash", span, spans);
@@ -327,17 +331,9 @@ pub(crate) async fn candidates(
     Ok(candidates)
 }
 
-async fn rows_of_index(lake: &Lake, context: &SessionContext) -> Result<i64, AggregateError> {
-    let counted = lake.query(context, "select count(*) from id_index").await?;
+async fn count_of(lake: &Lake, context: &SessionContext, table: &str, condition: &str) -> Result<i64, AggregateError> {
+    let counted = lake.query(context, &format!("select count(*) from {table} where {condition}")).await?;
     Ok(counted.first().map_or(0, |batch| batch.column(0).as_primitive::<Int64Type>().value(0)))
-}
-
-/// About how many rows came between two pins.
-fn offsets_between(known: &Pin, pin: &Pin) -> i64 {
-    let came = |(source, partition, next): (&Source, i32, i64)| {
-        next.saturating_sub(known.next_offset(source, partition).unwrap_or(0)).max(0)
-    };
-    pin.iter().map(came).fold(0, i64::saturating_add)
 }
 
 /// The condition that a hash lies in one of so many spans of equal width.
@@ -384,7 +380,7 @@ pub(crate) async fn repeated(
 ) -> Result<Hashes, AggregateError> {
     let spans = match condition {
         Some(_) => 1,
-        None => rows_of_index(lake, context).await? / SEARCH_ROWS_MAX + 1,
+        None => count_of(lake, context, "id_index", "true").await? / SEARCH_ROWS_MAX + 1,
     };
     let condition = condition.unwrap_or("true");
     let mut found = Hashes::default();

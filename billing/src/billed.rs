@@ -239,7 +239,8 @@ impl<'a> BilledSlot<'a> {
     /// The version of the plan that a line was billed by, where a line of now has another one.
     #[must_use]
     pub fn other_version(&self, now: &[Line]) -> Option<(&'a Line, u32)> {
-        now.iter().find_map(|line| {
+        // Two versions of a tax rate may share a line's place, and a change of rates is told before.
+        now.iter().filter(|line| line.tax.is_none()).find_map(|line| {
             let billed = self.lines.get(&key_of(line))?.line;
             (billed.plan_version != line.plan_version).then_some((billed, line.plan_version))
         })

@@ -219,11 +219,14 @@ fn documents_of(
     let own = spans_of_partner(input, partner_id)?;
     let (paid, mut spans): (Vec<Span<'_>>, Vec<Span<'_>>) = own.into_iter().partition(|span| span.payer.is_some());
     // What another pays for is on its invoice, and what is wrong with it is told here: it blocks nobody else.
-    payer::check(input, usage, &paid)?;
+    for payer in paid.iter().filter_map(|span| span.payer).collect::<BTreeSet<_>>() {
+        let borne: Vec<&Span<'_>> = paid.iter().filter(|span| span.payer == Some(payer)).collect();
+        payer::check(input, usage, payer, &borne)?;
+    }
     for child in payer::children(input, partner_id) {
         let Ok(of_child) = spans_of_partner(input, child) else { continue };
         let of_child = of_child.into_iter().filter(|span| span.payer == Some(partner_id)).collect::<Vec<_>>();
-        if payer::check(input, usage, &of_child).is_ok() {
+        if payer::check(input, usage, partner_id, &of_child.iter().collect::<Vec<_>>()).is_ok() {
             spans.extend(of_child);
         }
     }
@@ -231,16 +234,21 @@ fn documents_of(
         return Ok(Vec::new());
     }
     let profile = profile_of(input, partner_id)?;
-    let mut by_document: BTreeMap<(&IssuerId, Currency), Vec<&Span<'_>>> = BTreeMap::new();
-    for span in &spans {
-        by_document.entry((&span.version.issuer, span.version.currency)).or_default().push(span);
-    }
-    by_document
+    by_document(&spans.iter().collect::<Vec<_>>())
         .into_iter()
         .filter_map(|((issuer, currency), spans)| {
             document_of(input, usage, profile, issuer, currency, &spans).transpose()
         })
         .collect()
+}
+
+/// Spans by the document that they are on.
+fn by_document<'s, 'a>(spans: &[&'s Span<'a>]) -> BTreeMap<(&'a IssuerId, Currency), Vec<&'s Span<'a>>> {
+    let mut by_document: BTreeMap<_, Vec<&Span<'_>>> = BTreeMap::new();
+    for span in spans {
+        by_document.entry((&span.version.issuer, span.version.currency)).or_default().push(*span);
+    }
+    by_document
 }
 
 /// What the month bills of a partner's subscriptions, whoever pays.
@@ -260,6 +268,7 @@ fn spans_of_partner<'a>(input: &DraftInput<'a>, partner_id: &PartnerId) -> Resul
     }
     span::check_openings(input, partner_id)?;
     span::check_overlaps(&spans)?;
+    payer::check_one(input, partner_id, &spans)?;
     commitment::check_billed(input, partner_id, &spans)?;
     Ok(spans)
 }

@@ -13,6 +13,7 @@ mod slots;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use arrow::array::AsArray as _;
 use chrono::{DateTime, Utc};
 use tollbook_lake::{Lake, Outcome, TxnStep, rows_app_id};
 use tollbook_schemas::actor::Actor;
@@ -427,6 +428,7 @@ impl Known<'_> {
         if body.pin != usage.pin_json
             || body.catalog_sha256 != self.catalog_sha256
             || usage.overtaken.contains(&body.partner_id)
+            || body.lines.iter().any(|line| line.for_partner.as_ref().is_some_and(|own| usage.overtaken.contains(own)))
             || !self.billed_before.is_current(document)
             || !is_current_by_hand(document, self.before)
             || !is_current_credit(document, self.before)
@@ -465,11 +467,17 @@ async fn issuers_and_ranges(
 ) -> Result<(BTreeSet<IssuerId>, Vec<PartnerRange>), BillingError> {
     let session = lake.empty_session()?;
     lake.register(&session, &INVOICE, None).await?;
-    let sql = format!("select issuer_id, partner_id, line_count from invoice where period = '{month}'");
+    // Canonical JSON: quotes inside of texts are escaped, so nothing else can look like this.
+    let pays = "strpos(document, '\"for_partner\":\"') > 0";
+    let sql = format!("select issuer_id, partner_id, line_count, {pays} as pays from invoice where period = '{month}'");
+    let mut is_whole = false;
     let (mut issuers, mut lines) = (BTreeSet::new(), BTreeMap::new());
     for batch in lake.query(&session, &sql).await? {
         let cells = |column| Cells::of(&INVOICE, &batch, column);
         let (issuer_id, partner_id, line_count) = (cells("issuer_id")?, cells("partner_id")?, cells("line_count")?);
+        // Who pays for others is looked at with them: a subscription must be seen wherever it was billed.
+        let pays = batch.column_by_name("pays").and_then(|pays| pays.as_boolean_opt());
+        is_whole |= pays.is_none_or(|pays| pays.true_count() > 0);
         for row in 0..batch.num_rows() {
             let wrong = |error: IdError| BillingError::stored(INVOICE.name, error.to_string());
             issuers.insert(IssuerId::parse(issuer_id.some_text(row)?).map_err(wrong)?);
@@ -478,7 +486,11 @@ async fn issuers_and_ranges(
         }
     }
     let lines: Vec<(PartnerId, i64)> = lines.into_iter().collect();
-    Ok((issuers, PartnerRange::cut(&lines, LINES_AT_ONCE_MAX, PARTNERS_MAX)))
+    let ranges = match is_whole {
+        true => vec![PartnerRange::ALL],
+        false => PartnerRange::cut(&lines, LINES_AT_ONCE_MAX, PARTNERS_MAX),
+    };
+    Ok((issuers, ranges))
 }
 
 /// The months that a document adjusts, as late usage or by hand.

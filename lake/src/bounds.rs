@@ -9,9 +9,11 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, BooleanArray};
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::catalog::Session;
+use datafusion::common::tree_node::TreeNode as _;
 use datafusion::common::{Column, DFSchema, DataFusionError, ScalarValue};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::utils::conjunction;
 use datafusion::physical_optimizer::pruning::{PruningPredicateBuilder, PruningStatistics};
 use delta_kernel::expressions::Scalar;
 use deltalake_core::kernel::LogicalFileView;
@@ -57,19 +59,24 @@ fn value_of(value: &Scalar, kind: &DataType) -> Option<ScalarValue> {
 }
 
 /// The files of which some row may meet all of these conditions; `schema` ends with `partition`, the columns whose
-/// values the files have in common.
+/// values the files have in common. Files are chosen by conditions over columns as they are: a cast may keep no order (a time
+/// of day does not), and then the bounds of a file say nothing of it. What cannot be asked is asked of every row.
 pub(crate) fn that_may_meet(
     files: &[Arc<Scanned>],
-    condition: Expr,
+    filters: &[Expr],
     schema: &SchemaRef,
     state: &dyn Session,
 ) -> Result<Vec<Arc<Scanned>>, DataFusionError> {
+    let has_cast = |filter: &Expr| filter.exists(|part| Ok(matches!(part, Expr::Cast(_) | Expr::TryCast(_))));
+    let plain = filters.iter().filter(|filter| !has_cast(filter).unwrap_or(true)).cloned();
+    let Some(condition) = conjunction(plain) else { return Ok(files.to_vec()) };
     let condition = state.create_physical_expr(condition, &DFSchema::try_from(schema.as_ref().clone())?)?;
-    let predicate = PruningPredicateBuilder::new().with_file_schema(schema.clone()).try_build(condition)?;
+    let predicate = PruningPredicateBuilder::new().with_file_schema(schema.clone()).try_build(condition);
+    let Ok(predicate) = predicate else { return Ok(files.to_vec()) };
     if predicate.always_true() {
         return Ok(files.to_vec());
     }
-    let kept = predicate.prune(&Known { files, schema })?;
+    let Ok(kept) = predicate.prune(&Known { files, schema }) else { return Ok(files.to_vec()) };
     Ok(files.iter().zip(kept).filter(|(_, kept)| *kept).map(|(file, _)| file.clone()).collect())
 }
 

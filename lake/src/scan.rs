@@ -210,11 +210,7 @@ impl TableProvider for Scan {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
-        let condition = conjunction(filters.iter().cloned());
-        let files = match &condition {
-            Some(condition) => that_may_meet(&self.files, condition.clone(), &self.schema, state)?,
-            None => self.files.clone(),
-        };
+        let files = that_may_meet(&self.files, filters, &self.schema, state)?;
         if files.is_empty() {
             // A scan of no files has no partitions, and then no plan that sorts it can be made.
             return Ok(Arc::new(EmptyExec::new(project_schema(&self.schema, projection)?)));

@@ -50,8 +50,11 @@ const METERS: [(&str, &str, &str); 9] = [
 
 /// Arguments: files. Expressions on stdin, as JSON. Prints consumer, day and each answer.
 const ASK: &str = r#"
-import json, sys
+import decimal, json, sys
 import duckdb
+def plain(cell):
+    # Not 0E-12.
+    return format(cell, "f") if isinstance(cell, decimal.Decimal) else str(cell)
 db = duckdb.connect()
 db.execute("set timezone = 'UTC'")
 names = ", ".join(f"'{name}'" for name in sys.argv[1:])
@@ -62,7 +65,7 @@ for row in db.execute(f"""
       from read_parquet([{names}]) where kind = 'request')
     select coalesce(consumer, '-'), strftime(occurred_at, '%Y-%m-%d'), {", ".join(json.load(sys.stdin))}
     from delivered where delivery = 1 group by 1, 2""").fetchall():
-    print(json.dumps([str(cell) for cell in row]))
+    print(json.dumps([plain(cell) for cell in row]))
 "#;
 
 /// (meter, consumer, day) → quantity.

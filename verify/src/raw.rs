@@ -232,8 +232,9 @@ fn text_at(column: Option<&ArrayRef>, row: usize) -> Option<&str> {
 
 /// The first look of the first pass: rows that bear a name.
 fn claimed(names: Names) -> Sieve {
+    // A key's id may have colons; the hash has none.
     let hashes: HashSet<String> =
-        names.credentials.iter().filter_map(|name| Some(name.split_once(':')?.1.to_owned())).collect();
+        names.credentials.iter().filter_map(|name| Some(name.rsplit_once(':')?.1.to_owned())).collect();
     let keep = move |batch: &RecordBatch| {
         let (rows, column) = (batch.num_rows(), |name| batch.column_by_name(name));
         let by_consumer =

@@ -169,12 +169,18 @@ impl MonthNow {
 /// The lines by which one slot's month differs from what was billed; none where it does not.
 fn differences(slot: &BilledSlot<'_>, now: &MonthNow, input: &DraftInput<'_>) -> Result<Option<Vec<Line>>, String> {
     let partner_id = &slot.invoice.document.body.partner_id;
+    // A month that nobody can compute is told while somebody may still have to pay for it.
+    let is_recent = !is_older(slot.invoice.document.body.month, input.month, TOLD_MONTHS);
+    let told = |what: String| if is_recent { Err(format!("it cannot be computed now: {what}")) } else { Ok(None) };
     if let Some(reason) = now.blocked.get(partner_id) {
-        // A month that nobody can compute is told while somebody may still have to pay for it.
-        let is_recent = !is_older(slot.invoice.document.body.month, input.month, TOLD_MONTHS);
-        return if is_recent { Err(format!("it cannot be computed now: {reason}")) } else { Ok(None) };
+        return told(reason.clone());
     }
     let differences = slot.differences(now.lines_of(slot))?;
+    // Whom it pays for may be blocked alone: what is not there of it is not known, and not given back.
+    let blocked = differences.iter().filter_map(|line| line.for_partner.as_ref());
+    if let Some((child, reason)) = blocked.filter_map(|child| now.blocked.get_key_value(child)).next() {
+        return told(format!("{child}, for whom it pays: {reason}"));
+    }
     Ok(Some(differences).filter(|lines| !lines.is_empty()))
 }
 

@@ -78,7 +78,12 @@ pub(super) fn early(
         None => version_before(input, subscription),
     };
     let same = |before: &PlanVersion| before.issuer == version.issuer && before.currency == version.currency;
-    let follows = before.is_some_and(same) && live.is_none_or(|live| live.billing_starts_at < starts);
+    // Another payer's invoice would have the same subscription in the same month: its first period waits for its own.
+    let payer_at = |at| input.registry.payer_at(&subscription.partner_id, at);
+    let before_starts = index.checked_sub(1).and_then(|before| periods.get(before));
+    let before_starts = before_starts.map_or(starts - TimeDelta::microseconds(1), |before| before.billed.start);
+    let same_payer = payer_at(before_starts) == payer_at(starts);
+    let follows = before.is_some_and(same) && same_payer && live.is_none_or(|live| live.billing_starts_at < starts);
     let at = if follows { starts - TimeDelta::microseconds(1) } else { starts_here };
     let was_on_it = || {
         let id = &subscription.subscription_id;

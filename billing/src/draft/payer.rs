@@ -10,7 +10,7 @@ use tollbook_schemas::id::PartnerId;
 
 use super::index::UsageIndex;
 use super::span::Span;
-use super::{DraftInput, line, spans_of_partner};
+use super::{DraftInput, by_document, document_of, profile_of, spans_of_partner};
 use crate::document::Line;
 
 /// Those for whom a partner pays, or did, in order.
@@ -18,21 +18,51 @@ pub(super) fn children<'a>(input: &DraftInput<'a>, payer: &PartnerId) -> impl It
     input.registry.pays_for.get(payer).into_iter().flatten()
 }
 
-/// Everybody who may bear what one invoice billed: its partner, those whose lines differ, and who pays for it.
+/// Everybody who may bear what one invoice billed: its partner, those whose lines differ, and whoever pays for any of them.
 pub(super) fn bearers<'a>(
     input: &DraftInput<'a>,
     partner_id: &'a PartnerId,
     lines: &'a [Line],
 ) -> BTreeSet<&'a PartnerId> {
-    let payers = input.registry.payers.get(partner_id).into_iter().flat_map(|payers| payers.values().flatten());
-    payers.chain(lines.iter().filter_map(|line| line.for_partner.as_ref())).chain([partner_id]).collect()
+    let own: BTreeSet<&PartnerId> =
+        lines.iter().filter_map(|line| line.for_partner.as_ref()).chain([partner_id]).collect();
+    let payers = own.iter().filter_map(|own| input.registry.payers.get(*own));
+    let payers: BTreeSet<&PartnerId> = payers.flat_map(|payers| payers.values().flatten()).collect();
+    own.into_iter().chain(payers).collect()
 }
 
-/// Whether the lines of some spans can be rated.
-pub(super) fn check(input: &DraftInput<'_>, usage: &UsageIndex<'_>, spans: &[Span<'_>]) -> Result<(), String> {
-    for span in spans {
-        for price in span.prices.iter().filter(|price| span.bills.price(price)) {
-            line::line_of(input.catalog, usage, span, price, 1)?;
+/// Whether a payer's invoice can have some spans of a partner that it pays for: as a trial, documents of these alone.
+pub(super) fn check(
+    input: &DraftInput<'_>,
+    usage: &UsageIndex<'_>,
+    payer: &PartnerId,
+    spans: &[&Span<'_>],
+) -> Result<(), String> {
+    // A payer without a profile is blocked itself, with that reason.
+    let Ok(profile) = profile_of(input, payer) else { return Ok(()) };
+    by_document(spans).into_iter().try_for_each(|((issuer_id, currency), spans)| {
+        document_of(input, usage, profile, issuer_id, currency, &spans).map(drop)
+    })
+}
+
+/// What is asked for once of a partner cannot be on the invoices of two payers: a subscription, what a contract asks for,
+/// coupons.
+pub(super) fn check_one(input: &DraftInput<'_>, partner_id: &PartnerId, spans: &[Span<'_>]) -> Result<(), String> {
+    let has_coupon = input.registry.coupons.iter().any(|coupon| coupon.partner_id == *partner_id);
+    for (index, one) in spans.iter().enumerate() {
+        let other = spans[index + 1..].iter().find(|other| other.payer != one.payer);
+        let Some(other) = other else { continue };
+        let same_subscription = one.subscription.subscription_id == other.subscription.subscription_id;
+        let contract = |span: &Span<'_>| span.contract.map(|own| own.contract_id.clone());
+        let same_contract = contract(one).is_some() && contract(one) == contract(other);
+        if same_subscription || same_contract || has_coupon {
+            let name = |span: &Span<'_>| span.payer.map_or_else(|| "itself".to_owned(), ToString::to_string);
+            return Err(format!(
+                "who pays for it changes from {} to {} within what the month bills; record payer.named or payer.ended at the \
+                 first instant of a month of its subscriptions",
+                name(one),
+                name(other)
+            ));
         }
     }
     Ok(())

@@ -69,6 +69,9 @@ async fn a_query_opens_only_files_in_which_its_condition_can_hold() {
         ("path is null".to_owned(), 12),
         ("user_agent is null".to_owned(), 12),
         ("kafka_offset % 10 = 3".to_owned(), 12),
+        // Of a time of day the bounds of a file say nothing.
+        ("cast(occurred_at as time) = '03:07:00'".to_owned(), 12),
+        ("cast(occurred_at as time) = '03:07:00' and event_date = date '2026-06-03'".to_owned(), 2),
     ] {
         let context = lake.empty_session().unwrap();
         lake.register(&context, &access_log::TABLE, None).await.unwrap();

@@ -42,6 +42,9 @@ struct Redemption {
 struct Unusable {
     finding: usize,
     partner_id: PartnerId,
+    /// The coupon, where that can be read.
+    coupon_id: Option<CouponId>,
+    is_end: bool,
     said_at: DateTime<Utc>,
     /// How many had been said before.
     place: usize,
@@ -85,6 +88,8 @@ impl Folding {
         self.redemptions.unusable.push(Unusable {
             finding: self.registry.findings.len() - 1,
             partner_id: partner_id.clone(),
+            coupon_id: event.text("coupon_id").and_then(|id| CouponId::parse(id).ok()),
+            is_end: event.event_type == "coupon.withdrawn",
             said_at: event.occurred_at,
             place: self.redemptions.said.len(),
         });
@@ -93,8 +98,13 @@ impl Folding {
     /// Gives the coupons to the registry.
     pub(super) fn conclude_coupons(&mut self) {
         let Redemptions { mut said, unusable } = std::mem::take(&mut self.redemptions);
-        for Unusable { finding, partner_id, said_at, place } in unusable {
-            let mends = |later: &Redemption| later.coupon.partner_id == partner_id && later.said_at >= said_at;
+        for Unusable { finding, partner_id, coupon_id, is_end, said_at, place } in unusable {
+            // The same of the same coupon: another one says nothing of it.
+            let mends = |later: &Redemption| {
+                later.coupon.partner_id == partner_id
+                    && later.said_at >= said_at
+                    && coupon_id.as_ref().is_none_or(|id| later.is_end == is_end && later.coupon.coupon_id == *id)
+            };
             let is_mended = said.iter().skip(place).any(mends);
             if let Some(finding) = self.registry.findings.get_mut(finding).filter(|_| is_mended) {
                 finding.concern = Concern::SettledSubscription;

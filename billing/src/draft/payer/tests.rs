@@ -97,6 +97,35 @@ fn the_payer_bears_the_lines_of_those_it_pays_for() {
     }
 }
 
+/// A partner that is paid for and cannot be computed now, or is said to be paid for by a third one since, gives its payer
+/// nothing back: that is told.
+#[test]
+fn what_is_not_known_of_who_is_paid_for_is_not_given_back() {
+    let subscriptions = "acme pro 2026-01-01..; bolt pro 2026-01-01..; corp pro 2026-01-01..";
+    let all = paid(registry(subscriptions), "corp>acme@2026-01-01");
+    let june = drafted(&all, "2026-06", "corp calls production 2026-06-02T00:00 12", &[]);
+    let issued: Vec<IssuedDocument> = june
+        .documents
+        .iter()
+        .enumerate()
+        .map(|(at, document)| IssuedDocument {
+            document: document.clone(),
+            number: format!("B-{at}"),
+            is_voided: false,
+        })
+        .collect();
+    let nosuch = paid(registry(&subscriptions.replace("corp pro", "corp nosuch")), "corp>acme@2026-01-01");
+    let moved = paid(registry(subscriptions), "corp>acme@2026-01-01 corp>bolt@2026-05-31");
+    for (registry, told) in
+        [(nosuch, "it cannot be computed now: corp, for whom it pays: "), (moved, "subscription s3 moved")]
+    {
+        let july = drafted(&registry, "2026-07", "corp calls production 2026-06-02T00:00 12", &issued);
+        assert_eq!(july.credit_note_count(), 0, "{told}");
+        let reasons: Vec<&str> = july.unadjusted.iter().map(|one| one.reason.as_str()).collect();
+        assert!(reasons.iter().any(|reason| reason.starts_with(told)), "{reasons:?}");
+    }
+}
+
 /// What comes late of the partner that is paid for is adjusted on the payer's next invoice; a payer that is said for a month
 /// that was billed is told, and bills and credits nothing.
 #[test]

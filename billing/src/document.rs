@@ -12,14 +12,14 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use tollbook_schemas::catalog::Issuer;
-use tollbook_schemas::decimal::Decimal;
+use tollbook_schemas::decimal::{Decimal, Exact};
 use tollbook_schemas::id::{
     AdjustmentId, ContractId, CouponId, CreditId, InvoiceId, IssuerId, LineId, MeterId, PartnerId, PlanId, PriceId,
     ProfileVersionId, SlotId, SubscriptionId, TaxRateId,
 };
 use tollbook_schemas::invariant::Invariant;
 use tollbook_schemas::money::{Currency, Money};
-use tollbook_schemas::period::Month;
+use tollbook_schemas::period::{Month, Period};
 use tollbook_schemas::tables::Row;
 use tollbook_schemas::tables::billing::INVOICE;
 
@@ -245,7 +245,51 @@ pub struct Line {
     pub working: Working,
 }
 
+/// What a line is of; where no price of a catalog makes it, ids that stand for them.
+pub(crate) struct LineOf {
+    pub(crate) subscription_id: SubscriptionId,
+    pub(crate) plan_id: PlanId,
+    pub(crate) plan_version: u32,
+    pub(crate) price_id: PriceId,
+    pub(crate) price_model: &'static str,
+}
+
 impl Line {
+    /// A line that no metered price makes (of a minimum, a tax, a coupon…), with only what every line has: one of it, not
+    /// numbered yet, and without a description.
+    pub(crate) fn beside(of: LineOf, span: Period, amount: Money) -> Self {
+        Self {
+            adjusts: None,
+            amount_minor: amount.minor,
+            by_hand: None,
+            contract: None,
+            coupon: None,
+            credit: None,
+            description: String::new(),
+            due: None,
+            for_partner: None,
+            line_number: 0,
+            meter_id: None,
+            opening: None,
+            plan_id: of.plan_id,
+            plan_version: of.plan_version,
+            price_id: of.price_id,
+            price_model: of.price_model.to_owned(),
+            quantity: Decimal::whole(1),
+            rollover: None,
+            span_end: span.end,
+            span_start: span.start,
+            subscription_id: of.subscription_id,
+            tax: None,
+            unit: None,
+            usage: Vec::new(),
+            working: Working {
+                exact: Exact::scaled(amount.minor, amount.currency.exponent()).to_string(),
+                ..Working::default()
+            },
+        }
+    }
+
     /// What it brings in that is tax, in minor units: its amount, or what other lines contain.
     #[must_use]
     pub fn tax_minor(&self) -> i64 {

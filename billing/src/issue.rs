@@ -241,11 +241,12 @@ pub async fn issue(
 ) -> Result<Issued, BillingError> {
     let mut issued = Issued::default();
     let mut failed = None;
-    let (issuers, _) = issuers_and_ranges(lake, month).await?;
+    // The ranges hold every partner there may be, so whoever drafts meanwhile is in one of them.
+    let (issuers, ranges) = issuers_and_ranges(lake, month).await?;
     for issuer_id in issuers {
         let mut won = None;
         for _ in 0..ATTEMPTS {
-            won = match issue_of(lake, catalog, &issuer_id, month, usage, at).await {
+            won = match issue_of(lake, catalog, (&issuer_id, &ranges), month, usage, at).await {
                 // What is wrong with one issuer's place in the catalog must not stop the others.
                 Err(error @ BillingError::Configuration { .. }) => {
                     failed.get_or_insert(error);
@@ -286,7 +287,7 @@ pub fn number_app_id(issuer_id: &IssuerId) -> String {
 async fn issue_of(
     lake: &Lake,
     catalog: &Catalog,
-    issuer_id: &IssuerId,
+    (issuer_id, ranges): (&IssuerId, &[PartnerRange]),
     month: Month,
     usage: UsageState<'_>,
     at: DateTime<Utc>,
@@ -298,7 +299,6 @@ async fn issue_of(
     let events_app_id = rows_app_id(&INVOICE_EVENT);
     let events_expected = lake.txn(&INVOICE_EVENT, &events_app_id).await?;
     let slots = read_slots(lake, &PartnerRange::ALL).await?;
-    let (_, ranges) = issuers_and_ranges(lake, month).await?;
     let holds = hold::read(lake, usage.policy).await?;
     let next_free = expected.unwrap_or(1);
     let given = slots.last_sequence(issuer_id);
@@ -312,7 +312,7 @@ async fn issue_of(
     }
     let mut issued = Issued::default();
     let mut due = Vec::new();
-    for range in &ranges {
+    for range in ranges {
         let documents = read_documents_of(lake, month, range).await?;
         let adjusted = documents.values().flat_map(adjusted_months).min();
         let before = match adjusted {

@@ -90,7 +90,7 @@ impl UsageSlice {
     /// month of many partners has millions of rows.
     ///
     /// # Errors
-    /// [`BillingError::Stored`], [`BillingError::Row`].
+    /// [`BillingError::Stored`].
     pub fn read(batches: &[RecordBatch]) -> Result<Vec<Self>, BillingError> {
         let mut slices = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
         let (mut meters, mut partners) = (HashMap::new(), HashMap::new());

@@ -61,9 +61,7 @@ use inputs::usage_pin_json;
 /// What drafting a month gave, and what was written of it. The documents are in the lake: of many partners they are not
 /// kept here.
 pub struct DraftResult {
-    /// Month.
-    pub month: Month,
-    /// Documents that it comes to.
+    /// Documents that the month comes to.
     pub document_count: usize,
     /// Those of them that give something back.
     pub credit_note_count: usize,
@@ -82,7 +80,6 @@ pub struct DraftResult {
 impl DraftResult {
     fn of(month: Month) -> Self {
         Self {
-            month,
             document_count: 0,
             credit_note_count: 0,
             adjustment_line_count: 0,
@@ -106,7 +103,7 @@ impl DraftResult {
     /// What a person must know of it, a line each.
     #[must_use]
     pub fn told(&self) -> Vec<String> {
-        let month = self.month;
+        let month = self.drafted.month;
         let blocked = self.drafted.blocked.iter().map(|one| format!("{} is blocked: {}", one.partner_id, one.reason));
         let withdrawn = self.counts.withdrawn.iter().map(|(partner_id, invoice_id)| {
             format!("{partner_id}: draft {invoice_id} is withdrawn: it is not what the month comes to now")
@@ -139,7 +136,7 @@ impl DraftResult {
     pub fn to_json(&self) -> Value {
         let (drafted, counts) = (&self.drafted, &self.counts);
         json!({
-            "month": self.month, "documents": self.document_count, "drafted": counts.drafted,
+            "month": drafted.month, "documents": self.document_count, "drafted": counts.drafted,
             "unchanged": counts.unchanged, "already_issued": counts.already_issued.len(),
             "withdrawn": counts.withdrawn.len(), "billed_elsewhere": counts.billed_elsewhere.len(),
             "changed_since_issue": counts.changed_since_issue.len(), "blocked": drafted.blocked.len(),

@@ -16,16 +16,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tollbook_schemas::catalog::Issuer;
-use tollbook_schemas::decimal::{Decimal, Exact};
 use tollbook_schemas::id::{AdjustmentId, IdError, PartnerId, PlanId, PriceId, SlotId, SubscriptionId};
+use tollbook_schemas::money::Money;
 use tollbook_schemas::registry::HandMade;
 
 use super::adjust::{Documents, adjusts_now, closed, document_beside};
 use super::tax::{TaxedByHand, Taxing};
 use super::{Blocked, DraftInput, Drafted};
 use crate::billed::IssuedDocument;
-use crate::document::{ByHand, Credits, Document, Line, slot_of};
-use crate::rating::Working;
+use crate::document::{ByHand, Credits, Document, Line, LineOf, slot_of};
 
 /// Plan and price of a line by hand, which no catalog has: the version is 0, and the subscription is the line's own id.
 const BY_HAND: &str = "by-hand";
@@ -191,9 +190,14 @@ fn line_of(issuer: &Issuer, made: &HandMade, billed_minor: i64, difference: i64)
         true => format!("{} (taken back)", made.description),
         false => made.description.clone(),
     };
+    let of = LineOf {
+        subscription_id: SubscriptionId::parse(id.as_str()).map_err(bad)?,
+        plan_id: PlanId::parse(BY_HAND).map_err(bad)?,
+        plan_version: 0,
+        price_id: PriceId::parse(BY_HAND).map_err(bad)?,
+        price_model: MODEL,
+    };
     Ok(Line {
-        adjusts: None,
-        amount_minor: difference,
         by_hand: Some(ByHand {
             actor: made.actor.to_string(),
             adjustment_id: id.clone(),
@@ -203,32 +207,8 @@ fn line_of(issuer: &Issuer, made: &HandMade, billed_minor: i64, difference: i64)
             month: made.month,
             reason: made.reason.clone(),
         }),
-        contract: None,
-        coupon: None,
-        credit: None,
         description,
-        due: None,
-        for_partner: None,
-        // Given when the document is closed.
-        line_number: 0,
-        meter_id: None,
-        opening: None,
-        plan_id: PlanId::parse(BY_HAND).map_err(bad)?,
-        plan_version: 0,
-        price_id: PriceId::parse(BY_HAND).map_err(bad)?,
-        price_model: MODEL.to_owned(),
-        quantity: Decimal::whole(1),
-        rollover: None,
-        span_end: month.end,
-        span_start: month.start,
-        subscription_id: SubscriptionId::parse(id.as_str()).map_err(bad)?,
-        tax: None,
-        unit: None,
-        usage: Vec::new(),
-        working: Working {
-            exact: Exact::scaled(difference, made.amount.currency.exponent()).to_string(),
-            ..Working::default()
-        },
+        ..Line::beside(of, month, Money { minor: difference, currency: made.amount.currency })
     })
 }
 

@@ -12,7 +12,6 @@ use std::collections::BTreeSet;
 
 use tollbook_schemas::catalog::contract::{COMMITMENT_PRICE, ContractMinimum};
 use tollbook_schemas::catalog::{ContractVersion, Price};
-use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::exact::Exact;
 use tollbook_schemas::id::{ContractId, IssuerId, PartnerId, PriceId};
 use tollbook_schemas::money::{Currency, Money};
@@ -21,7 +20,7 @@ use tollbook_schemas::price::setting::Due as WhenDue;
 
 use super::span::{Span, spans_of};
 use super::{DraftInput, UsageIndex, priced_lines};
-use crate::document::{Line, LineContract};
+use crate::document::{Line, LineContract, LineOf};
 use crate::rating::Working;
 use crate::rating::commitment::true_up;
 use crate::rating::prorate::Share;
@@ -140,36 +139,24 @@ fn line_of(
         ComponentWorking { exact: due.commitment.amount.to_string(), name: "committed".to_owned(), quantity: None };
     components.insert(0, committed);
     let term = Period { start: due.version.starts, end: due.version.ends.unwrap_or(first.billed.end) };
-    Ok(Line {
-        adjusts: None,
-        amount_minor: amount.minor,
-        by_hand: None,
-        contract: Some(LineContract { contract_id: due.contract_id.clone(), version: due.version.version }),
-        coupon: None,
-        credit: None,
-        description: first.described(&due.commitment.description),
-        line_number,
-        meter_id: None,
-        due: None,
-        for_partner: first.for_partner(),
-        opening: None,
-        rollover: None,
+    let of = LineOf {
+        subscription_id: first.subscription.subscription_id.clone(),
         plan_id: first.subscription.plan_id.clone(),
         plan_version: first.version.version,
         price_id: PriceId::parse(COMMITMENT_PRICE).map_err(|error| error.to_string())?,
-        price_model: "commitment".to_owned(),
-        quantity: Decimal::whole(1),
-        span_end: term.end,
-        span_start: term.start,
-        subscription_id: first.subscription.subscription_id.clone(),
-        tax: None,
-        unit: None,
-        usage: Vec::new(),
+        price_model: "commitment",
+    };
+    Ok(Line {
+        contract: Some(LineContract { contract_id: due.contract_id.clone(), version: due.version.version }),
+        description: first.described(&due.commitment.description),
+        line_number,
+        for_partner: first.for_partner(),
         working: Working {
             exact: Exact::scaled(amount.minor, currency.exponent()).to_string(),
             components,
             ..Working::default()
         },
+        ..Line::beside(of, term, amount)
     })
 }
 

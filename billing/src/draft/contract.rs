@@ -8,8 +8,6 @@ use std::collections::BTreeMap;
 
 use tollbook_schemas::catalog::Price;
 use tollbook_schemas::catalog::contract::MINIMUM_PRICE;
-use tollbook_schemas::decimal::Decimal;
-use tollbook_schemas::exact::Exact;
 use tollbook_schemas::id::{PartnerId, PriceId};
 use tollbook_schemas::money::{Currency, Money};
 use tollbook_schemas::price::setting::{Charged, Due};
@@ -18,8 +16,7 @@ use super::DraftInput;
 use super::index::UsageIndex;
 use super::line::line_of;
 use super::span::Span;
-use crate::document::{Line, LineContract, sum_of};
-use crate::rating::Working;
+use crate::document::{Line, LineContract, LineOf, sum_of};
 use crate::rating::commitment::true_up;
 use crate::rating::prorate::Share;
 
@@ -64,36 +61,20 @@ pub(super) fn minimums<'a>(
         let billed = billed.ok_or_else(|| format!("{}: its lines do not fit 63 bits", place()))?;
         let amount = true_up(minimum.amount, Share::WHOLE, Money { minor: billed, currency }, currency)
             .map_err(|error| format!("{}: {error}", place()))?;
-        let line = Line {
-            adjusts: None,
-            amount_minor: amount.minor,
-            by_hand: None,
-            contract: Some(contract.clone()),
-            coupon: None,
-            credit: None,
-            description: span.described(&minimum.description),
-            due: None,
-            for_partner: span.for_partner(),
-            line_number: u32::try_from(lines.len() + missing.len() + 1)
-                .map_err(|_| "the document has too many lines".to_owned())?,
-            meter_id: None,
-            opening: None,
+        let of = LineOf {
+            subscription_id: span.subscription.subscription_id.clone(),
             plan_id: span.subscription.plan_id.clone(),
             plan_version: span.version.version,
             price_id: PriceId::parse(MINIMUM_PRICE).map_err(|error| error.to_string())?,
-            price_model: "minimum".to_owned(),
-            quantity: Decimal::whole(1),
-            rollover: None,
-            span_end: span.billed.end,
-            span_start: span.billed.start,
-            subscription_id: span.subscription.subscription_id.clone(),
-            tax: None,
-            unit: None,
-            usage: Vec::new(),
-            working: Working {
-                exact: Exact::scaled(amount.minor, currency.exponent()).to_string(),
-                ..Working::default()
-            },
+            price_model: "minimum",
+        };
+        let line = Line {
+            contract: Some(contract.clone()),
+            description: span.described(&minimum.description),
+            for_partner: span.for_partner(),
+            line_number: u32::try_from(lines.len() + missing.len() + 1)
+                .map_err(|_| "the document has too many lines".to_owned())?,
+            ..Line::beside(of, span.billed, amount)
         };
         missing.push((line, minimum.tax_code.as_deref()));
     }

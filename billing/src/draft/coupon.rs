@@ -7,7 +7,6 @@
 
 use tollbook_schemas::catalog::Catalog;
 use tollbook_schemas::catalog::coupon::{COUPON_PLAN, CouponOff};
-use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::exact::Exact;
 use tollbook_schemas::id::{IdError, PartnerId, PlanId, PriceId, SubscriptionId};
 use tollbook_schemas::money::Money;
@@ -16,7 +15,7 @@ use tollbook_schemas::registry::RedeemedCoupon;
 
 use super::PAUSED;
 use super::tax::Taxing;
-use crate::document::{Line, LineCoupon, slot_of};
+use crate::document::{Line, LineCoupon, LineOf, slot_of};
 use crate::rating::Working;
 use crate::rating::coupon::{Coupon, Off, Split, reductions};
 use crate::rating::working::ComponentWorking;
@@ -114,39 +113,27 @@ fn line_of(
     let month = place.input.month.period(place.issuer.time_zone).map_err(|error| error.to_string())?;
     let slot = slot_of(place.issuer_id, place.partner_id, place.currency, place.input.month);
     let description = place.input.catalog.coupons.get(&redeemed.coupon_id).map(|coupon| coupon.description.clone());
-    Ok(Line {
-        adjusts: None,
-        amount_minor: -total_minor,
-        by_hand: None,
-        contract: None,
-        coupon: Some(LineCoupon { coupon_id: redeemed.coupon_id.clone(), redeemed_at: redeemed.redeemed_at }),
-        credit: None,
-        description: description.unwrap_or_default(),
-        line_number: 0,
-        meter_id: None,
-        due: None,
-        for_partner: (redeemed.partner_id != *place.partner_id).then(|| redeemed.partner_id.clone()),
-        opening: None,
-        rollover: None,
-        plan_id: PlanId::parse(COUPON_PLAN).map_err(bad)?,
-        plan_version: 0,
-        price_id: PriceId::parse(redeemed.coupon_id.as_str()).map_err(bad)?,
-        price_model: COUPON_PLAN.to_owned(),
-        quantity: Decimal::whole(1),
-        span_end: month.end,
-        span_start: month.start,
+    let of = LineOf {
         subscription_id: match &redeemed.subscription_id {
             Some(subscription_id) => subscription_id.clone(),
             None => SubscriptionId::parse(slot.as_str()).map_err(bad)?,
         },
-        tax: None,
-        unit: None,
-        usage: Vec::new(),
+        plan_id: PlanId::parse(COUPON_PLAN).map_err(bad)?,
+        plan_version: 0,
+        price_id: PriceId::parse(redeemed.coupon_id.as_str()).map_err(bad)?,
+        price_model: COUPON_PLAN,
+    };
+    let amount = Money { minor: -total_minor, currency: place.currency };
+    Ok(Line {
+        coupon: Some(LineCoupon { coupon_id: redeemed.coupon_id.clone(), redeemed_at: redeemed.redeemed_at }),
+        description: description.unwrap_or_default(),
+        for_partner: (redeemed.partner_id != *place.partner_id).then(|| redeemed.partner_id.clone()),
         working: Working {
             exact: Exact::scaled(-total_minor, place.currency.exponent()).to_string(),
             components,
             ..Working::default()
         },
+        ..Line::beside(of, month, amount)
     })
 }
 

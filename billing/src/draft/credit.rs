@@ -12,17 +12,15 @@
 
 use std::collections::BTreeMap;
 
-use tollbook_schemas::decimal::{Decimal, Exact};
 use tollbook_schemas::id::{CreditId, IdError, PlanId, PriceId, SubscriptionId};
 use tollbook_schemas::money::Money;
-use tollbook_schemas::period::{Month, Tz};
+use tollbook_schemas::period::{Month, Period, Tz};
 use tollbook_schemas::registry::Grant;
 
 use super::adjust::{Documents, closed};
 use super::{Blocked, DraftInput, Drafted};
 use crate::billed::IssuedDocument;
-use crate::document::{Document, Line, LineCredit};
-use crate::rating::Working;
+use crate::document::{Document, Line, LineCredit, LineOf};
 use crate::rating::credit::{Credit, draw};
 
 /// Plan of a line that uses a credit, which no catalog has; the word of its model, too.
@@ -139,12 +137,15 @@ fn line_of(document: &Document, grant: &Grant, before_minor: i64, used_minor: i6
     let body = &document.body;
     let bad = |error: IdError| error.to_string();
     let id = grant.credit_id.as_str();
+    let of = LineOf {
+        subscription_id: SubscriptionId::parse(id).map_err(bad)?,
+        plan_id: PlanId::parse(CREDIT).map_err(bad)?,
+        plan_version: 0,
+        price_id: PriceId::parse(id).map_err(bad)?,
+        price_model: CREDIT,
+    };
+    let span = Period { start: body.period_start, end: body.period_end };
     Ok(Line {
-        adjusts: None,
-        amount_minor: -used_minor,
-        by_hand: None,
-        contract: None,
-        coupon: None,
         credit: Some(LineCredit {
             after_minor: before_minor - used_minor,
             before_minor,
@@ -154,28 +155,7 @@ fn line_of(document: &Document, grant: &Grant, before_minor: i64, used_minor: i6
             granted_minor: grant.amount.minor,
         }),
         description: grant.description.clone(),
-        // Given when the document is closed.
-        line_number: 0,
-        meter_id: None,
-        due: None,
-        for_partner: None,
-        opening: None,
-        rollover: None,
-        plan_id: PlanId::parse(CREDIT).map_err(bad)?,
-        plan_version: 0,
-        price_id: PriceId::parse(id).map_err(bad)?,
-        price_model: CREDIT.to_owned(),
-        quantity: Decimal::whole(1),
-        span_end: body.period_end,
-        span_start: body.period_start,
-        subscription_id: SubscriptionId::parse(id).map_err(bad)?,
-        tax: None,
-        unit: None,
-        usage: Vec::new(),
-        working: Working {
-            exact: Exact::scaled(-used_minor, body.currency.exponent()).to_string(),
-            ..Working::default()
-        },
+        ..Line::beside(of, span, Money { minor: -used_minor, currency: body.currency })
     })
 }
 

@@ -15,11 +15,11 @@ use tollbook_schemas::catalog::Issuer;
 use tollbook_schemas::catalog::tax::{Customer, TAX_PLAN, TaxInForce, TaxMode, TaxPerLine};
 use tollbook_schemas::exact::Exact;
 use tollbook_schemas::id::{IdError, IssuerId, PartnerId, PlanId, PriceId, SubscriptionId, TaxRateId};
-use tollbook_schemas::money::Currency;
+use tollbook_schemas::money::{Currency, Money};
 use tollbook_schemas::period::Period;
 
 use super::DraftInput;
-use crate::document::{ByHand, Line, LineTax, slot_of};
+use crate::document::{ByHand, Line, LineOf, LineTax, slot_of};
 use crate::profile::Profile;
 use crate::rating::Working;
 use crate::rating::tax::{TaxLines, Taxable, exact_tax, tax_lines};
@@ -163,31 +163,20 @@ impl<'a> Taxing<'a> {
         };
         let profile = taxed.first().ok_or_else(too_big)?.profile;
         let is_inclusive = version.mode == TaxMode::Inclusive;
+        let of = LineOf {
+            subscription_id,
+            plan_id: PlanId::parse(TAX_PLAN).map_err(bad)?,
+            plan_version: version.version,
+            price_id,
+            price_model: MODEL,
+        };
+        let minor = if is_inclusive { 0 } else { tax.tax.minor };
         Ok(Line {
-            adjusts: None,
-            amount_minor: if is_inclusive { 0 } else { tax.tax.minor },
-            by_hand: None,
-            contract: None,
-            coupon: None,
-            credit: None,
             description: match (version.lines, taxed) {
                 (TaxPerLine::PerLine, [Taxed { line, .. }]) => format!("{}: {}", version.description, line.description),
                 _ => version.description.clone(),
             },
-            due: None,
-            for_partner: None,
-            line_number: 0,
-            meter_id: None,
-            opening: None,
-            plan_id: PlanId::parse(TAX_PLAN).map_err(bad)?,
-            plan_version: version.version,
-            price_id,
-            price_model: MODEL.to_owned(),
             quantity,
-            rollover: None,
-            span_end: span.end,
-            span_start: span.start,
-            subscription_id,
             tax: Some(LineTax {
                 contained_minor: is_inclusive.then_some(tax.tax.minor),
                 percent: version.percent,
@@ -196,8 +185,8 @@ impl<'a> Taxing<'a> {
                 version: version.version,
             }),
             unit: Some(self.currency.code().to_owned()),
-            usage: Vec::new(),
             working: self.working(rate, taxed).map_err(|what| format!("{}: {what}", place()))?,
+            ..Line::beside(of, span, Money { minor, currency: self.currency })
         })
     }
 

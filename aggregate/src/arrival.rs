@@ -74,6 +74,11 @@ pub async fn register(
     Ok(())
 }
 
+/// Registers `delivery_of` for rows of which each is known to be a request that was delivered once.
+pub(crate) fn register_single(context: &SessionContext) {
+    context.register_udf(delivery_of(Ranks::new()));
+}
+
 /// Ranks deliveries: those of one id in one hour in the order of their places.
 fn ranked(batches: &[RecordBatch], verdicts: &HashMap<(RequestId, Hour), &Row>) -> Result<Ranks, AggregateError> {
     let mut deliveries: BTreeMap<(RequestId, Hour), Vec<(Place, bool)>> = BTreeMap::new();

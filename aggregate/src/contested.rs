@@ -118,7 +118,7 @@ pub(crate) async fn decide_candidates(
     candidates: Candidates,
     pin: &Pin,
 ) -> Result<BTreeMap<RequestId, Verdict>, AggregateError> {
-    let Candidates { hashes, hours } = candidates;
+    let Candidates { hashes, hours, .. } = candidates;
     if hashes.is_empty() {
         return Ok(BTreeMap::new());
     }

@@ -289,6 +289,8 @@ pub struct Candidates {
     pub hashes: Hashes,
     /// The hours in which they were delivered.
     pub hours: BTreeSet<Hour>,
+    /// The hours of all that was searched and is there more than once, whether its deliveries agree or not.
+    pub hours_repeated: BTreeSet<Hour>,
 }
 
 /// The hashes among the rows of `access_log`, which the session has, between two pins (among all rows, where nothing is
@@ -421,6 +423,7 @@ async fn look_up(
                 }
                 Entry::Occupied(mut entry) => {
                     let first = entry.get_mut();
+                    candidates.hours_repeated.extend([first.hour, hour]);
                     if first.hour != hour {
                         candidates.hours.insert(hour);
                     }

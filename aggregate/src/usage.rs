@@ -1,5 +1,6 @@
 //! The refresh of `usage`: what arrived since the frontier → the UTC hours that it touches → exactly those hours
-//! computed anew from all their rows → one commit that replaces them and carries the new frontier.
+//! computed anew from all their rows, or, where new rows can only add to it, from these and what is stored
+//! ([`added`]) → one commit that replaces them and carries the new frontier.
 //!
 //! Cost follows what changed, not history; late rows, corrections and requests that come again in another hour need no
 //! special case; a crash leaves the old usage or the new one. A change of the registry touches the hours that it
@@ -11,6 +12,7 @@
 //! is yet: a run that dies between leaves them ahead, and the next one finds the same rows new for usage and decides
 //! the same.
 
+mod added;
 mod metered;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,6 +43,7 @@ use crate::id_index::{Candidates, candidates, fill_index, row_hash};
 use crate::meters::check_meters;
 use crate::product::UNMAPPED;
 use crate::registry::read_registry;
+use added::hours_of_retries;
 pub(crate) use metered::counted_sql;
 use metered::{base_sql, meter_sql, rows_of_meter};
 
@@ -55,11 +58,14 @@ const ATTEMPTS_MAX: usize = 5;
 /// What a refresh did, and what the days it touched hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UsageReport {
-    /// Hours computed anew.
+    /// Hours computed anew, or added to.
     pub hours_total: usize,
+    /// Those of them that were added to: their other rows were not read.
+    pub hours_added_total: usize,
     /// Usage rows written.
     pub usage_rows_total: usize,
-    /// Deliveries in those hours, but for corrections that do not count.
+    /// Deliveries that were read: all in hours that were computed anew, the new ones in hours that were added to; but for
+    /// corrections that do not count.
     pub records_total: i64,
     /// Deliveries of requests that had been delivered before (I2).
     pub duplicates_total: i64,
@@ -186,7 +192,7 @@ async fn refresh_once(
         return Ok(Some(report));
     }
     let Some(arrived) = refresh_contested(lake, &pin, &known).await? else { return Ok(None) };
-    report.contested_total = arrived.len();
+    report.contested_total = arrived.contested.len();
 
     let context = lake.empty_session()?;
     lake.register(&context, &access_log::TABLE, None).await?;
@@ -196,10 +202,14 @@ async fn refresh_once(
     let is_same = |before: &Catalog| before.product_rules() == catalog.product_rules();
     let before = before.filter(|before| before.meters == catalog.meters && is_same(before));
     let whole = before.is_none();
+    let mut added: BTreeMap<Hour, i64> = BTreeMap::new();
     let hours = if let Some(catalog_before) = before {
+        let new_rows = since_condition(&known, &pin);
+        added = hours_of_rows(lake, &context, &new_rows).await?;
         let mut touched: BTreeSet<Hour> =
-            hours_of_rows(lake, &context, &since_condition(&known, &pin)).await?.into_keys().collect();
-        touched.extend(arrived.values().flat_map(|verdict| &verdict.hours));
+            arrived.contested.values().flat_map(|verdict| &verdict.hours).copied().collect();
+        touched.extend(arrived.hours_repeated.into_iter().filter(|hour| added.contains_key(hour)));
+        touched.extend(hours_of_retries(lake, &context, catalog, &new_rows, &all_rows).await?);
         if events_known != *events_pin || catalog_before.sha256 != catalog.sha256 {
             let registry_before = read_registry(lake, &events_known, None).await?;
             let links = changed_links(&registry_before, registry);
@@ -208,6 +218,7 @@ async fn refresh_once(
                 touched.extend(recut_hours((&registry_before, &catalog_before), (registry, catalog), range)?);
             }
         }
+        added.retain(|hour, _| !touched.contains(hour));
         // How many rows there are decides how many hours fit into a pass.
         let of_days = lake.empty_session()?;
         lake.register(&of_days, &access_log::TABLE, Some(&days_of(&touched))).await?;
@@ -219,18 +230,25 @@ async fn refresh_once(
     let Some(contested) = contested_of(lake, &pin, (!whole).then(|| days_of(hours.keys()))).await? else {
         return Ok(None);
     };
+    let knowledge = Knowledge { lake, registry, catalog, pin: &pin };
     let mut rows = Vec::new();
-    for pass in passes(&hours) {
-        rows.extend(compute(lake, registry, catalog, &pin, &pass, &contested, &mut report).await?);
+    for pass in passes(&added) {
+        let new = knowledge.compute(&pass, Rows::Since(&known), &mut report).await?;
+        rows.extend(self::added::added(catalog, stored_of(lake, &pass).await?, new)?);
     }
-    report.hours_total = hours.len();
+    for pass in passes(&hours) {
+        rows.extend(knowledge.compute(&pass, Rows::All(&contested), &mut report).await?);
+    }
+    report.hours_total = hours.len() + added.len();
+    report.hours_added_total = added.len();
     report.usage_rows_total = rows.len();
     // Every refresh moves this one, so that of two at once the second always meets the first.
     commit_steps.push(TxnStep::counting(USAGE_REFRESH, txns.get(USAGE_REFRESH).copied()));
     let mut batches = if rows.is_empty() { Vec::new() } else { vec![batch_of(&USAGE, &rows)?] };
-    let values = texts_of_days(hours.keys());
+    let written: BTreeSet<Hour> = hours.into_keys().chain(added.into_keys()).collect();
+    let values = texts_of_days(&written);
     if !whole {
-        batches.extend(rows_that_stay(lake, &ranges(hours.into_keys())).await?);
+        batches.extend(rows_that_stay(lake, &ranges(written)).await?);
     }
     let replaced = if whole { None } else { Some(values.as_slice()) };
     match lake.replace_batches(&USAGE, replaced, &batches, &commit_steps).await? {
@@ -239,21 +257,27 @@ async fn refresh_once(
     }
 }
 
-/// Brings the id index and `contested_request` up to a pin; gives what is contested among the deliveries that are new for
-/// usage, `None` where another refresh is ahead or came between.
-async fn refresh_contested(
-    lake: &Lake,
-    pin: &Pin,
-    usage_known: &Pin,
-) -> Result<Option<BTreeMap<RequestId, Verdict>>, AggregateError> {
+/// What the id index knows of the deliveries that are new for usage.
+struct Arrived {
+    /// Ids whose deliveries contradict each other or were corrected.
+    contested: BTreeMap<RequestId, Verdict>,
+    /// Hours with an id that is there more than once; of others too, and of later rows, at worst.
+    hours_repeated: BTreeSet<Hour>,
+}
+
+/// Brings the id index and `contested_request` up to a pin; gives what is known of the deliveries that are new for usage,
+/// `None` where another refresh is ahead or came between.
+async fn refresh_contested(lake: &Lake, pin: &Pin, usage_known: &Pin) -> Result<Option<Arrived>, AggregateError> {
     fill_index(lake, pin).await?;
     let txns = lake.txns(&CONTESTED_REQUEST).await?;
     let known = frontier(lake, &CONTESTED_REQUEST, &access_log::TABLE).await?;
     if !pin.covers(&known) {
         return Ok(None);
     }
-    let found = search_index(lake, &usage_known.both(&known), pin).await?;
-    let arrived = decide_candidates(lake, found, pin).await?;
+    let mut found = search_index(lake, &usage_known.both(&known), pin).await?;
+    let hours_repeated = std::mem::take(&mut found.hours_repeated);
+    let contested = decide_candidates(lake, found, pin).await?;
+    let arrived = Arrived { contested, hours_repeated };
     let mut commit_steps = steps(&known, pin, &access_log::TABLE);
     if commit_steps.is_empty() {
         // The table knows these rows: what it says of them was decided before.
@@ -261,15 +285,15 @@ async fn refresh_contested(
     }
     // Two at once that took other partitions would each miss pairs between them: the second meets this one.
     commit_steps.push(TxnStep::counting(USAGE_REFRESH, txns.get(USAGE_REFRESH).copied()));
-    let hours: BTreeSet<Hour> = arrived.values().flat_map(|verdict| verdict.hours.iter().copied()).collect();
+    let hours: BTreeSet<Hour> = arrived.contested.values().flat_map(|verdict| verdict.hours.iter().copied()).collect();
     let mut rows = if hours.is_empty() {
         Vec::new()
     } else {
         rows_of_days(lake, &CONTESTED_REQUEST, Some(&days_of(&hours))).await?
     };
     let id_of = |row: &Row| Some((row.text("gateway")?.to_owned(), row.text("event_id")?.to_owned()));
-    rows.retain(|row| id_of(row).is_none_or(|id| !arrived.contains_key(&id)));
-    rows.extend(arrived.iter().flat_map(|(id, verdict)| rows_of_verdict(id, verdict)));
+    rows.retain(|row| id_of(row).is_none_or(|id| !arrived.contested.contains_key(&id)));
+    rows.extend(arrived.contested.iter().flat_map(|(id, verdict)| rows_of_verdict(id, verdict)));
     match lake.replace(&CONTESTED_REQUEST, Some(&texts_of_days(&hours)), &rows, &commit_steps).await? {
         Outcome::Committed => Ok(Some(arrived)),
         Outcome::Already | Outcome::Fenced { .. } => Ok(None),
@@ -325,6 +349,14 @@ fn texts_of_days<'a>(hours: impl IntoIterator<Item = &'a Hour>) -> Vec<String> {
     days.iter().map(NaiveDate::to_string).collect()
 }
 
+/// Usage of some hours, as it is stored.
+async fn stored_of(lake: &Lake, hours: &[Hour]) -> Result<Vec<Row>, AggregateError> {
+    let context = lake.empty_session()?;
+    lake.register(&context, &USAGE, Some(&days_of(hours))).await?;
+    let condition = in_ranges("slice_start", &ranges(hours.iter().copied()));
+    Ok(lake.rows_in(&context, &USAGE, Some(&condition)).await?)
+}
+
 /// Usage of the days of some hours outside those hours, which are computed anew.
 async fn rows_that_stay(lake: &Lake, computed: &[Period]) -> Result<Vec<RecordBatch>, AggregateError> {
     let context = lake.empty_session()?;
@@ -350,41 +382,63 @@ fn passes(hours: &BTreeMap<Hour, i64>) -> Vec<Vec<Hour>> {
     passes
 }
 
-/// Usage of some hours, from all their rows.
-async fn compute(
-    lake: &Lake,
-    registry: &Registry,
-    catalog: &Catalog,
-    pin: &Pin,
-    hours: &[Hour],
-    contested: &[Row],
-    report: &mut UsageReport,
-) -> Result<Vec<Row>, AggregateError> {
-    let (Some(first), Some(last)) = (hours.first(), hours.last()) else { return Ok(Vec::new()) };
-    let context = lake.empty_session()?;
-    context.register_udf(exact_decimal());
-    lake.register(&context, &access_log::TABLE, Some(&days_of(hours))).await?;
-    let range = Period::new(*first, *last + AN_HOUR)?;
-    let within = ranges(hours.iter().copied());
-    let condition = format!("{} and {}", pin_condition(pin), in_ranges("occurred_at", &within));
-    let contested: Vec<Row> = contested
-        .iter()
-        .filter(|row| row.instant("hour").is_some_and(|hour| hours.binary_search(&hour).is_ok()))
-        .cloned()
-        .collect();
-    arrival::register(lake, &context, pin, &condition, Some(&within), &contested).await?;
-    attribution::register(&context, registry, catalog, range, &condition).await?;
-    let base = lake.query(&context, &base_sql(catalog)).await?;
-    let Some(schema) = base.first().map(RecordBatch::schema) else { return Ok(Vec::new()) };
-    context.register_table("base", std::sync::Arc::new(MemTable::try_new(schema, vec![base])?))?;
-    count_base(lake, &context, report).await?;
-    let mut rows = Vec::new();
-    for (at, (id, meter)) in catalog.meters.iter().enumerate() {
-        for batch in lake.query(&context, &meter_sql(at, meter)).await? {
-            rows_of_meter(id, meter, &batch, &mut rows, report)?;
+/// Which rows of some hours usage is computed from.
+enum Rows<'a> {
+    /// All of them; with the rows of `contested_request`.
+    All(&'a [Row]),
+    /// Those that came since a pin, each a request that was delivered once.
+    Since(&'a Pin),
+}
+
+/// What usage is computed with.
+struct Knowledge<'a> {
+    lake: &'a Lake,
+    registry: &'a Registry,
+    catalog: &'a Catalog,
+    pin: &'a Pin,
+}
+
+impl Knowledge<'_> {
+    /// Usage of some hours, from these rows of them.
+    async fn compute(
+        &self,
+        hours: &[Hour],
+        rows_read: Rows<'_>,
+        report: &mut UsageReport,
+    ) -> Result<Vec<Row>, AggregateError> {
+        let Self { lake, registry, catalog, pin } = *self;
+        let (Some(first), Some(last)) = (hours.first(), hours.last()) else { return Ok(Vec::new()) };
+        let context = lake.empty_session()?;
+        context.register_udf(exact_decimal());
+        lake.register(&context, &access_log::TABLE, Some(&days_of(hours))).await?;
+        let range = Period::new(*first, *last + AN_HOUR)?;
+        let within = ranges(hours.iter().copied());
+        let of_pin = match rows_read {
+            Rows::All(_) => pin_condition(pin),
+            Rows::Since(known) => since_condition(known, pin),
+        };
+        let condition = format!("{of_pin} and {}", in_ranges("occurred_at", &within));
+        match rows_read {
+            Rows::All(contested) => {
+                let is_of = |row: &&Row| row.instant("hour").is_some_and(|hour| hours.binary_search(&hour).is_ok());
+                let contested: Vec<Row> = contested.iter().filter(is_of).cloned().collect();
+                arrival::register(lake, &context, pin, &condition, Some(&within), &contested).await?;
+            }
+            Rows::Since(_) => arrival::register_single(&context),
         }
+        attribution::register(&context, registry, catalog, range, &condition).await?;
+        let base = lake.query(&context, &base_sql(catalog)).await?;
+        let Some(schema) = base.first().map(RecordBatch::schema) else { return Ok(Vec::new()) };
+        context.register_table("base", std::sync::Arc::new(MemTable::try_new(schema, vec![base])?))?;
+        count_base(lake, &context, report).await?;
+        let mut rows = Vec::new();
+        for (at, (id, meter)) in catalog.meters.iter().enumerate() {
+            for batch in lake.query(&context, &meter_sql(at, meter)).await? {
+                rows_of_meter(id, meter, &batch, &mut rows, report)?;
+            }
+        }
+        Ok(rows)
     }
-    Ok(rows)
 }
 
 async fn count_base(lake: &Lake, context: &SessionContext, report: &mut UsageReport) -> Result<(), AggregateError> {

@@ -29,7 +29,7 @@ pub async fn usage(context: &JobContext) -> anyhow::Result<UsageReport> {
         refresh_registry(&context.lake, &registry, &catalog).await?;
         let report = refresh_usage(&context.lake, &registry, &events, &catalog, reach).await?;
         let counts = json!({
-            "hours": report.hours_total, "contested": report.contested_total, "corrected": report.corrected_total, "usage_rows": report.usage_rows_total, "records": report.records_total,
+            "hours": report.hours_total, "hours_added": report.hours_added_total, "contested": report.contested_total, "corrected": report.corrected_total, "usage_rows": report.usage_rows_total, "records": report.records_total,
             "duplicates": report.duplicates_total, "unmapped": report.unmapped_total, "unattributed": report.unattributed,
             "invalid_values": report.invalid_values, "registry_findings": registry.findings.len(),
             "pin": { "access_log": report.pin, "partner_event": events },

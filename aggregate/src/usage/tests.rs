@@ -331,6 +331,7 @@ async fn deliver(lake: &Lake, records: &[Record]) {
 #[tokio::test]
 async fn usage_is_a_naive_fold_however_the_history_came_in_pieces() {
     let catalog = catalog();
+    let (mut computed, mut added) = (0, 0);
     for seed in 1..=2 {
         let mut dice = Dice(seed);
         let records = history(&mut dice, 160);
@@ -352,6 +353,10 @@ async fn usage_is_a_naive_fold_however_the_history_came_in_pieces() {
             let report = refresh_usage(&lake, &whose, &Pin::new(), &catalog, None).await.unwrap();
             assert_eq!(folded(&lake, &whose).await, naive(&records[..end], &whose), "seed {seed}, {end} records");
             assert!(report.hours_total <= 3 * 24, "{report:?}");
+            if at > 0 {
+                added += report.hours_added_total;
+                computed += report.hours_total - report.hours_added_total;
+            }
             at = end;
         }
         // Nothing new: nothing is computed.
@@ -361,6 +366,8 @@ async fn usage_is_a_naive_fold_however_the_history_came_in_pieces() {
             assert_eq!(sorted(&lake, def).await, sorted(&whole, def).await, "seed {seed}: {}", def.name);
         }
     }
+    // Both ways were gone.
+    assert!(added > 30 && computed > 30, "{added} added to, {computed} computed anew");
 }
 
 /// What the partners' side may say, in whatever order it becomes known.

@@ -192,6 +192,8 @@ pub struct Folded {
     pub event_count: i64,
     /// Rows.
     pub slice_count: i64,
+    /// The value of each request in the order of time, of a meter that keeps them.
+    pub events: Option<Vec<Decimal>>,
 }
 
 /// The values of the dimensions of one level; none where a meter has no levels, and all its rows are one series.
@@ -238,11 +240,16 @@ pub fn fold(
             series.entry(series_of(slice, is_level)).or_insert_with(|| (MeterState::empty(aggregation), 0));
         }
     }
+    let events = match series.get(&None) {
+        Some((MeterState::Events(events), _)) => Some(events.values().copied().collect()),
+        _ => (aggregation == Aggregation::SumByEvent).then(Vec::new),
+    };
     let mut sum = Decimal::ZERO;
     for (key, (state, events)) in &series {
         let held = before.get(key).and_then(MeterState::last_level);
         let quantity = quantity(aggregation, state, *events, span, held).map_err(|error| wrong(span, error))?;
         sum = sum.checked_add(quantity).map_err(overflow)?;
     }
-    Ok(Folded { quantity: sum, event_count, slice_count: i64::try_from(slices.len()).map_err(|_| too_many())? })
+    let slice_count = i64::try_from(slices.len()).map_err(|_| too_many())?;
+    Ok(Folded { quantity: sum, event_count, slice_count, events })
 }

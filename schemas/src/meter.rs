@@ -20,6 +20,8 @@ pub enum Aggregation {
     Count,
     /// Sum of `value`.
     Sum,
+    /// Sum of `value`, with the value of each request kept: for prices that look at single ones.
+    SumByEvent,
     /// Least `value`.
     Min,
     /// Greatest `value`.
@@ -75,7 +77,7 @@ impl PercentileMethod {
 impl Aggregation {
     /// The words of the catalog, without those of a percentile.
     pub const WORDS: &[&str] =
-        &["count", "sum", "min", "max", "avg", "latest", "unique", "time_weighted", "percentile"];
+        &["count", "sum", "sum_by_event", "min", "max", "avg", "latest", "unique", "time_weighted", "percentile"];
 
     /// The word in the catalog.
     #[must_use]
@@ -83,6 +85,7 @@ impl Aggregation {
         match self {
             Self::Count => "count",
             Self::Sum => "sum",
+            Self::SumByEvent => "sum_by_event",
             Self::Min => "min",
             Self::Max => "max",
             Self::Avg => "avg",
@@ -97,6 +100,12 @@ impl Aggregation {
     #[must_use]
     pub fn takes_number(self) -> bool {
         !matches!(self, Self::Count | Self::Unique)
+    }
+
+    /// Whether its state tells instant and place of the requests whose values it keeps.
+    #[must_use]
+    pub fn keeps_places(self) -> bool {
+        matches!(self, Self::SumByEvent | Self::Latest | Self::TimeWeighted)
     }
 
     /// Whether what holds at the end of one slice goes on into the next.

@@ -89,7 +89,10 @@ fn a_broken_catalog_is_told_with_its_place() {
             "a price that no draft can rate",
             "model = \"graduated\"",
             "model = \"percentage\"\npercent = \"1\"\nfree_events = 3",
-            &["free_events needs each event of the usage, which is not metered yet", "help: leave it out"],
+            &[
+                "free_events needs each event of the usage, and map-calls, whose aggregation is count, keeps none",
+                "help: use a meter",
+            ],
         ),
     ] {
         assert!(CATALOG.contains(from), "{name}");

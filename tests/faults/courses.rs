@@ -215,6 +215,10 @@ fn whatever_a_subscription_goes_through_holds() {
     let span =
         |line: &Value| format!("{} {}", line["span_start"].as_str().unwrap(), line["span_end"].as_str().unwrap());
     assert_eq!(span(&cora[0]), "2026-03-15T15:15:15Z 2026-06-14T22:00:00Z");
+    let sales = cora.iter().find(|line| line["description"] == "Share of sales").unwrap();
+    let names = sales["working"]["components"].as_array().unwrap().iter().map(|part| part["name"].as_str().unwrap());
+    let names: Vec<&str> = names.collect();
+    assert_eq!(names, ["percentage", "fixed_fee", "event_minimum", "event_maximum"], "{sales}");
     let last = |lines: &[Value]| lines.iter().map(|line| line["span_end"].as_str().unwrap().to_owned()).max().unwrap();
     assert_eq!(last(&lines(&june, "dora")), "2026-06-16T18:15:00Z", "a month after the start, in Kathmandu");
     assert_eq!(last(&lines(&june, "ella")), "2026-06-30T22:00:00Z", "the line by hand has its month");

@@ -66,7 +66,7 @@ pub(crate) fn quantity(
     let or_nothing = |number: Option<i128>| number.map_or(Ratio::whole(0), Ratio::unscaled);
     Ok(match aggregation {
         Aggregation::Count => Ratio::whole(events),
-        Aggregation::Sum => sum(seen)?,
+        Aggregation::Sum | Aggregation::SumByEvent => sum(seen)?,
         Aggregation::Min => or_nothing(numbers().min()),
         Aggregation::Max => or_nothing(numbers().max()),
         Aggregation::Avg => match sum(seen)?.over(&Ratio::whole(count(seen.len())?)) {
@@ -137,6 +137,7 @@ pub(crate) fn state_json(aggregation: Aggregation, seen: &[&Seen]) -> Result<Str
     let state: Vec<(&str, Value)> = match aggregation {
         Aggregation::Count => Vec::new(),
         Aggregation::Sum => vec![("sum", json!(sum(seen)?.text()))],
+        Aggregation::SumByEvent => vec![("events", in_order(seen).iter().map(level).collect())],
         Aggregation::Min => numbers().min().map(|least| ("min", json!(text(least)))).into_iter().collect(),
         Aggregation::Max => numbers().max().map(|most| ("max", json!(text(most)))).into_iter().collect(),
         Aggregation::Avg => vec![("count", json!(seen.len())), ("sum", json!(sum(seen)?.text()))],
@@ -197,6 +198,14 @@ mod tests {
             (Aggregation::Count, four, "0", "4", "{}"),
             (Aggregation::Sum, &["0 1.5", "1 -0.25"], "0", "1.25", r#"{"sum":"1.25"}"#),
             (Aggregation::Sum, &[], "0", "0", r#"{"sum":"0"}"#),
+            (
+                Aggregation::SumByEvent,
+                &["1 1.5", "0 -0.25"],
+                "0",
+                "1.25",
+                r#"{"events":[["2026-06-01T00:00:00Z","s",0,1,0,"-0.25"],["2026-06-01T00:01:00Z","s",0,0,0,"1.5"]]}"#,
+            ),
+            (Aggregation::SumByEvent, &[], "0", "0", r#"{"events":[]}"#),
             (Aggregation::Min, four, "0", "1", r#"{"min":"1"}"#),
             (Aggregation::Min, &[], "0", "0", "{}"),
             (Aggregation::Max, four, "0", "4", r#"{"max":"4"}"#),

@@ -204,7 +204,12 @@ impl<'a> Usage<'a> {
         };
         let adds_up = matches!(self.meter.aggregation, Aggregation::Count | Aggregation::Sum);
         let groups = (adds_up && !self.meter.group_by.is_empty()).then(|| self.groups(&slices, times)).transpose()?;
-        let used = Used { event_count: Some(event_count), groups, ..Used::of(whole) };
+        let amounts = (self.meter.aggregation == Aggregation::SumByEvent).then(|| {
+            let mut seen: Vec<&Seen> = slices.iter().flat_map(|(_, slice)| &slice.seen).collect();
+            seen.sort_by(|one, other| (one.at, &one.place).cmp(&(other.at, &other.place)));
+            seen.into_iter().map(|one| Ratio::unscaled(one.number)).collect()
+        });
+        let used = Used { event_count: Some(event_count), amounts, groups, ..Used::of(whole) };
         Ok(Measured { used, days: billed })
     }
 

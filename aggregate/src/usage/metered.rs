@@ -75,10 +75,7 @@ pub(crate) fn counted_sql(meter: &Meter) -> String {
 /// One scan evaluates every expression of every meter: `m0_filter`, `m0_value`, `m0_excluded`, `m0_d0`…
 pub(super) fn base_sql(catalog: &Catalog) -> String {
     let mut columns = vec![format!("{KEYS}, delivery")];
-    let is_ordered = |meter: &Meter| {
-        matches!(meter.aggregation, Aggregation::Latest | Aggregation::TimeWeighted)
-            || meter.exclude.contains(&Exclusion::Retries)
-    };
+    let is_ordered = |meter: &Meter| meter.aggregation.keeps_places() || meter.exclude.contains(&Exclusion::Retries);
     if catalog.meters.values().any(is_ordered) {
         columns
             .push("occurred_at, source, kafka_partition, kafka_offset, record_index, idempotency_key_hash".to_owned());
@@ -118,7 +115,7 @@ pub(super) fn meter_sql(at: usize, meter: &Meter) -> String {
         Aggregation::Min => format!("min({value}) filter (where {counted})"),
         Aggregation::Max => format!("max({value}) filter (where {counted})"),
         Aggregation::Unique => format!("array_agg(distinct {value}) filter (where {counted})"),
-        Aggregation::Latest | Aggregation::TimeWeighted => format!(
+        Aggregation::SumByEvent | Aggregation::Latest | Aggregation::TimeWeighted => format!(
             "array_agg(concat_ws(' ', arrow_cast(occurred_at, 'Int64'), kafka_partition, kafka_offset, record_index, \
              arrow_cast({value}, 'Utf8'), source)) filter (where {counted} and {value} is not null)"
         ),
@@ -245,7 +242,7 @@ fn state_of(aggregation: Aggregation, made_of: &ArrayRef, row: usize, valid: i64
         Aggregation::Min => state = MeterState::Min(number()?),
         Aggregation::Max => state = MeterState::Max(number()?),
         Aggregation::Unique => state = MeterState::Unique(texts().into_iter().collect::<BTreeSet<_>>()),
-        Aggregation::Latest | Aggregation::TimeWeighted => {
+        Aggregation::SumByEvent | Aggregation::Latest | Aggregation::TimeWeighted => {
             for text in texts() {
                 state.observe(observation(&text).ok_or_else(damaged)?)?;
             }

@@ -24,6 +24,7 @@ use crate::touched::hour_of;
 const METERS: &[(&str, &str)] = &[
     ("calls", "aggregation = \"count\"\nfilter = \"status between 200 and 299\""),
     ("bytes", "aggregation = \"sum\"\nvalue = \"response_bytes\"\nproduct = \"maps\""),
+    ("each", "aggregation = \"sum_by_event\"\nvalue = \"response_bytes\""),
     ("users", "aggregation = \"unique\"\nvalue = \"attributes['user']\""),
     ("least", "aggregation = \"min\"\nvalue = \"response_bytes\""),
     ("most", "aggregation = \"max\"\nvalue = \"response_bytes\""),

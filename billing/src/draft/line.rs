@@ -17,7 +17,7 @@ use super::{going_live, rollover};
 use crate::document::{BilledDay, Line, LineOpening};
 use crate::rating::opening::rate_after;
 use crate::rating::usage::Group;
-use crate::rating::{Rated, Usage, Working, rate};
+use crate::rating::{Event, Rated, Usage, Working, rate};
 use crate::usage::{Folded, UsageError, UsageSlice, fold, usage_sha256};
 
 /// What stands for the price's model on a line of what was used while paused.
@@ -297,7 +297,9 @@ fn measure(
     // A fee for each event is due for what has a value.
     let invalid = slices.iter().try_fold(0_i64, |sum, slice| sum.checked_add(slice.invalid_count));
     let event_count = invalid.and_then(|invalid| u32::try_from(whole.event_count.checked_sub(invalid)?).ok());
-    Ok((Usage { event_count, groups, ..Usage::of(whole.quantity) }, days))
+    let event = |quantity: Decimal| Event { quantity, prorated: None, amount: None };
+    let events = whole.events.map(|events| events.into_iter().map(event).collect());
+    Ok((Usage { event_count, events, groups, ..Usage::of(whole.quantity) }, days))
 }
 
 /// An error and its causes in one sentence.

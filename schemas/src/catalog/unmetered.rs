@@ -1,7 +1,7 @@
 //! Prices that no draft can rate: they are refused when the catalog is loaded, instead of blocking every partner of
 //! their plan each month. Takes a price and its meter, gives flaws at the price's place. `billing/src/draft/line.rs`
-//! gives rating the quantity, the number of events, and for counts and sums the quantity by dimension; when it gives more,
-//! the rule that stands here for it is taken away.
+//! gives rating the quantity, the number of events, for counts and sums the quantity by dimension, and each event of a
+//! meter that keeps them; when it gives more, the rule that stands here for it is taken away.
 //!
 //! `tollbook bill estimate` knows no meters and takes every price.
 
@@ -22,7 +22,7 @@ pub(super) fn refuse(price: &Node, tariff: &Tariff, meter: Option<(&MeterId, &Me
             lacking_dimensions(price, dimensions, meter, reading);
             usage_by_dimension(price, meter, reading);
         }
-        PriceModel::Percentage(percentage) => single_events(price, percentage, reading),
+        PriceModel::Percentage(percentage) => single_events(price, percentage, meter, reading),
         _ => {}
     }
     prorated_units(price, tariff, reading);
@@ -54,8 +54,18 @@ fn usage_by_dimension(price: &Node, meter: Option<(&MeterId, &Meter)>, reading: 
     }
 }
 
-/// Limits and allowances of single events, and fees beside an allowance; a draft has the number of events alone.
-fn single_events(price: &Node, percentage: &Percentage, reading: &mut Reading) {
+/// Limits and allowances of single events, and fees beside an allowance: a draft has each event where the meter keeps them.
+fn single_events(price: &Node, percentage: &Percentage, meter: Option<(&MeterId, &Meter)>, reading: &mut Reading) {
+    let Some((id, meter)) = meter else { return };
+    if meter.aggregation == Aggregation::SumByEvent {
+        if meter.allow_negative && percentage.needs_events() {
+            let what =
+                format!("a percentage of single events needs amounts that are not below zero, and {id} allows them");
+            let mend = "use a meter without allow_negative";
+            reading.flaw(place(price, &["meter"]), "price.meter", what, mend);
+        }
+        return;
+    }
     for (key, is_used) in [
         ("fixed_fee", percentage.fixed_fee != Decimal::ZERO && percentage.free_total.is_some()),
         ("event_minimum", percentage.event_minimum.is_some()),
@@ -63,11 +73,17 @@ fn single_events(price: &Node, percentage: &Percentage, reading: &mut Reading) {
         ("free_events", percentage.free_events.is_some()),
     ] {
         if is_used {
+            let kind = meter.aggregation.as_str();
+            let what =
+                format!("{key} needs each event of the usage, and {id}, whose aggregation is {kind}, keeps none");
             let mend = match key {
-                "fixed_fee" => "leave out free_total, or write the fee as a per_unit price on a meter that counts",
-                _ => "leave it out; percent and free_total can be metered",
+                "fixed_fee" => {
+                    "use a meter with aggregation = \"sum_by_event\", or leave out free_total, or write the fee as a \
+                     per_unit price on a meter that counts"
+                }
+                _ => "use a meter with aggregation = \"sum_by_event\", or leave it out",
             };
-            not_metered(price, &[key], &format!("{key} needs each event of the usage"), mend, reading);
+            reading.flaw(place(price, &[key]), &format!("price.{key}"), what, mend);
         }
     }
 }

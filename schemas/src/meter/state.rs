@@ -4,6 +4,7 @@
 //! |---|---|
 //! | count | `{}`: the row's `event_count` |
 //! | sum, min, max | `{"sum":"1.5"}`, `{"min":"1"}`, `{"max":"2"}`; without the key where no request had a value |
+//! | sum_by_event | `{"events":[["2026-06-01T00:00:00Z","source",0,17,0,"2.5"]]}`: instant, place and value of each request that has one |
 //! | avg | `{"count":3,"sum":"4.5"}` |
 //! | unique | `{"values":["a","b"]}`, sorted |
 //! | latest, time_weighted | `{"levels":[["2026-06-01T00:00:00Z","source",0,17,0,"2.5"]]}`: instant, place, value; of latest only the last one, of time_weighted the last one of each instant |
@@ -60,6 +61,8 @@ pub enum MeterState {
     Count,
     /// Of sum.
     Sum(Decimal),
+    /// Of sum_by_event: by instant, then by place.
+    Events(BTreeMap<(DateTime<Utc>, Place), Decimal>),
     /// Of min.
     Min(Option<Decimal>),
     /// Of max.
@@ -87,6 +90,8 @@ struct Written {
     #[serde(skip_serializing_if = "Option::is_none")]
     counts: Option<BTreeMap<String, i64>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    events: Option<Vec<WrittenLevel>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     levels: Option<Vec<WrittenLevel>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max: Option<Decimal>,
@@ -105,6 +110,7 @@ impl MeterState {
         match aggregation {
             Aggregation::Count => Self::Count,
             Aggregation::Sum => Self::Sum(Decimal::ZERO),
+            Aggregation::SumByEvent => Self::Events(BTreeMap::new()),
             Aggregation::Min => Self::Min(None),
             Aggregation::Max => Self::Max(None),
             Aggregation::Avg => Self::Avg(Decimal::ZERO, 0),
@@ -123,6 +129,7 @@ impl MeterState {
         let one = match self {
             Self::Count => Self::Count,
             Self::Sum(_) => Self::Sum(seen.value),
+            Self::Events(_) => Self::Events(BTreeMap::from([((seen.at, seen.place), seen.value)])),
             Self::Min(_) => Self::Min(Some(seen.value)),
             Self::Max(_) => Self::Max(Some(seen.value)),
             Self::Avg(..) => Self::Avg(seen.value, 1),
@@ -143,6 +150,8 @@ impl MeterState {
         match (self, other) {
             (Self::Count, Self::Count) => {}
             (Self::Sum(sum), Self::Sum(other)) => *sum = sum.checked_add(other)?,
+            // One place is one request: what is there twice is the same.
+            (Self::Events(events), Self::Events(other)) => events.extend(other),
             (Self::Min(least), Self::Min(other)) => *least = least.iter().copied().chain(other).min(),
             (Self::Max(most), Self::Max(other)) => *most = (*most).max(other),
             (Self::Avg(sum, count), Self::Avg(other, others)) => {
@@ -196,6 +205,10 @@ impl MeterState {
         let written = match self {
             Self::Count => nothing,
             Self::Sum(sum) => Written { sum: Some(*sum), ..nothing },
+            Self::Events(events) => {
+                let events = events.iter().map(|((at, place), value)| level(*at, place, *value)).collect();
+                Written { events: Some(events), ..nothing }
+            }
             Self::Min(min) => Written { min: *min, ..nothing },
             Self::Max(max) => Written { max: *max, ..nothing },
             Self::Avg(sum, count) => Written { sum: Some(*sum), count: Some(*count), ..nothing },
@@ -238,6 +251,9 @@ impl MeterState {
         let state = match aggregation {
             Aggregation::Count => Self::Count,
             Aggregation::Sum => Self::Sum(written.sum.ok_or_else(damaged)?),
+            Aggregation::SumByEvent => Self::Events(
+                levels(written.events)?.into_iter().map(|seen| ((seen.at, seen.place), seen.value)).collect(),
+            ),
             Aggregation::Min => Self::Min(written.min),
             Aggregation::Max => Self::Max(written.max),
             Aggregation::Avg => Self::Avg(written.sum.ok_or_else(damaged)?, written.count.ok_or_else(damaged)?),
@@ -287,6 +303,9 @@ pub fn quantity(
     match (aggregation, state) {
         (Aggregation::Count, MeterState::Count) => Ok(Decimal::whole(events)),
         (Aggregation::Sum, MeterState::Sum(sum)) => Ok(*sum),
+        (Aggregation::SumByEvent, MeterState::Events(events)) => {
+            Ok(events.values().try_fold(Decimal::ZERO, |sum, value| sum.checked_add(*value))?)
+        }
         (Aggregation::Min, MeterState::Min(value)) | (Aggregation::Max, MeterState::Max(value)) => {
             Ok(value.unwrap_or(Decimal::ZERO))
         }

@@ -32,6 +32,7 @@ fn aggregation(words: &str) -> Aggregation {
         None => match words {
             "count" => Aggregation::Count,
             "sum" => Aggregation::Sum,
+            "sum_by_event" => Aggregation::SumByEvent,
             "min" => Aggregation::Min,
             "max" => Aggregation::Max,
             "avg" => Aggregation::Avg,
@@ -55,6 +56,8 @@ fn quantities_are_exact() {
         ("count", "1 1 1", "", "3"),
         ("sum", "0.1 0.2 -0.05", "", "0.25"),
         ("sum", "", "", "0"),
+        ("sum_by_event", "0.1@5 0.2@5 -0.05", "", "0.25"),
+        ("sum_by_event", "", "", "0"),
         ("min", "3 -2 7", "", "-2"),
         ("max", "3 -2 7", "", "7"),
         ("max", "-3 -2", "", "-2"),
@@ -109,9 +112,19 @@ fn states_merge_in_any_order_and_grouping_and_are_read_back() {
         dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (dice >> 33) % end
     };
-    for words in
-        ["count", "sum", "min", "max", "avg", "latest", "unique", "time_weighted", "90000 nearest_rank", "90000 linear"]
-    {
+    for words in [
+        "count",
+        "sum",
+        "sum_by_event",
+        "min",
+        "max",
+        "avg",
+        "latest",
+        "unique",
+        "time_weighted",
+        "90000 nearest_rank",
+        "90000 linear",
+    ] {
         let aggregation = aggregation(words);
         for _ in 0..200 {
             let text: Vec<String> =
@@ -140,6 +153,11 @@ fn what_is_no_state_is_an_error() {
         ("sum", "{\"sum\":1}"),
         ("sum", "{\"sum\":\"1\",\"count\":2}"),
         ("sum", "{\"values\":[\"1\"]}"),
+        ("sum_by_event", "{\"levels\":[]}"),
+        (
+            "sum_by_event",
+            "{\"events\":[[\"2026-06-01T00:00:00Z\",\"s\",0,2,0,\"2\"],[\"2026-06-01T00:00:00Z\",\"s\",0,1,0,\"2\"]]}",
+        ),
         ("avg", "{\"sum\":\"1\"}"),
         ("unique", "{\"values\":[\"b\",\"a\"]}"),
         ("count", "{\"sum\":\"1\"}"),

@@ -2,7 +2,7 @@
 //! implementations over random prices and usage.
 
 use proptest::prelude::*;
-use tollbook_rating::{Group, Usage, rate};
+use tollbook_rating::{Event, Group, Usage, rate};
 use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::price::setting::Settings;
 use tollbook_schemas::price::{Convert, PercentTier, RoundQuantity};
@@ -231,6 +231,25 @@ fn models() -> impl Strategy<Value = PriceModel> {
             free_events: None,
             free_total: Some(free_total)
         })),
+        // Limits and allowances of single events, some of them together.
+        (
+            amounts(),
+            amounts(),
+            prop::option::of(amounts()),
+            prop::option::of(amounts()),
+            prop::option::of(0_u32..4),
+            prop::option::of(amounts())
+        )
+            .prop_map(|(percent, fixed_fee, event_minimum, event_maximum, free_events, free_total)| {
+                PriceModel::Percentage(Percentage {
+                    percent,
+                    fixed_fee,
+                    event_minimum,
+                    event_maximum,
+                    free_events,
+                    free_total,
+                })
+            }),
         tiers().prop_map(|tiers| PriceModel::GraduatedPercentage {
             tiers: tiers
                 .into_iter()
@@ -316,6 +335,15 @@ fn usages() -> impl Strategy<Value = (Usage, Used)> {
             let theirs = Usage { event_count: Some(events), ..Usage::of(quantity) };
             let ours = Used { event_count: Some(i64::from(events)), ..Used::of(Ratio::decimal(quantity)) };
             (theirs, ours)
+        }),
+        prop::collection::vec((-1_i128..50_000).prop_map(|n| decimal(n, 2)), 0..6).prop_map(|amounts| {
+            let event = |quantity: &Decimal| Event { quantity: *quantity, prorated: None, amount: None };
+            let count = u32::try_from(amounts.len()).unwrap();
+            let theirs =
+                Usage { event_count: Some(count), ..Usage::of_events(amounts.iter().map(event).collect()).unwrap() };
+            let amounts: Vec<Ratio> = amounts.into_iter().map(Ratio::decimal).collect();
+            let quantity = amounts.iter().cloned().sum();
+            (theirs, Used { event_count: Some(i64::from(count)), amounts: Some(amounts), ..Used::of(quantity) })
         }),
         (groups, 0_u32..1_000).prop_map(|(parts, events)| {
             let mut by_region: BTreeMap<Dimensions, Decimal> = BTreeMap::new();

@@ -259,6 +259,7 @@ fn simple(word: &str) -> Option<Aggregation> {
     [
         Aggregation::Count,
         Aggregation::Sum,
+        Aggregation::SumByEvent,
         Aggregation::Min,
         Aggregation::Max,
         Aggregation::Avg,

@@ -42,19 +42,24 @@ fn what_no_draft_can_rate_is_refused_at_its_place() {
     let percentage = |more: &str| format!("model = \"percentage\"\npercent = \"1\"\n{more}");
     for (rest, underlined, words, help) in [
         (percentage("free_total = \"9\"\nfixed_fee = \"2\""), "\"2\"", "fixed_fee needs each event", "per_unit price"),
-        (percentage("event_minimum = \"3\""), "\"3\"", "event_minimum needs each event", "leave it out"),
-        (percentage("event_maximum = \"4\""), "\"4\"", "event_maximum needs each event", "leave it out"),
-        (percentage("free_events = 5"), "5", "free_events needs each event", "leave it out"),
+        (percentage("event_minimum = \"3\""), "\"3\"", "event_minimum needs each event", "sum_by_event"),
+        (percentage("event_maximum = \"4\""), "\"4\"", "event_maximum needs each event", "sum_by_event"),
+        (
+            percentage("free_events = 5"),
+            "5",
+            "free_events needs each event of the usage, and calls, whose aggregation is count, keeps",
+            "sum_by_event",
+        ),
         (
             "model = \"per_unit\"\nunit_price = \"1\"\nsettings = { quantity_basis = \"prorated\" }".to_owned(),
             "\"prorated\"",
-            "the part of the period",
+            "the part of the period for which each unit was there, which is not metered yet",
             "leave it out",
         ),
     ] {
         let found = problems(&rest);
         let [problem] = found.as_slice() else { panic!("{rest}: {found:#?}") };
-        assert!(problem.what.contains(words) && problem.what.contains("is not metered yet"), "{rest}: {problem}");
+        assert!(problem.what.contains(words), "{rest}: {problem}");
         assert!(problem.mend.contains(help), "{rest}: {problem}");
         let text = format!("{HEAD}{rest}\n");
         assert_eq!(&text[problem.span.clone()], underlined, "{rest}");
@@ -75,6 +80,30 @@ fn what_a_draft_has_enough_for_is_taken() {
     ] {
         assert_eq!(problems(rest), [], "{rest}");
     }
+}
+
+/// A meter that keeps each event.
+#[test]
+fn single_events_are_priced_where_they_are_kept() {
+    let of_events = |more: &str, rest: &str| {
+        let counts = format!("aggregation = \"sum_by_event\"\nvalue = \"attributes['amount']\"\n{more}");
+        let head = HEAD.replace("aggregation = \"count\"", &counts);
+        Catalog::parse(&[CatalogFile { path: "c.toml".into(), text: format!("{head}{rest}\n") }])
+            .err()
+            .unwrap_or_default()
+    };
+    for rest in
+        ["free_events = 5\nfixed_fee = \"2\"\nfree_total = \"9\"", "event_minimum = \"1\"\nevent_maximum = \"4\""]
+    {
+        let rest = format!("model = \"percentage\"\npercent = \"1\"\n{rest}");
+        assert_eq!(of_events("", &rest), [], "{rest}");
+        let found = of_events("allow_negative = true", &rest);
+        let [problem] = found.as_slice() else { panic!("{rest}: {found:#?}") };
+        assert!(problem.what.contains("not below zero, and calls allows them"), "{problem}");
+        assert_eq!(problem.text, "meter = \"calls\"");
+    }
+    // Which model takes the whole sum takes it of any meter that sums.
+    assert_eq!(of_events("", "model = \"graduated\"\ntiers = [{ unit_price = \"1\" }]"), []);
 }
 
 #[test]

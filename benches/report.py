@@ -117,6 +117,11 @@ def usage():
     rows = []
     for name, query in about["queries"].items():
         theirs = query.get("duckdb_seconds")
+        if "by_index_seconds" in query:
+            ours = query["by_index_seconds"]
+            rows.append(["the same by the id index, as `aggregate usage` does", f"{query['groups']:,}", f"{ours:.3f}",
+                         "left out" if theirs is None else f"{theirs:.3f}",
+                         "" if theirs is None else times(ours, theirs)])
         rows.append([name, f"{query['groups']:,}", f"{query['tollbook_seconds']:.3f}",
                      "left out" if theirs is None else f"{theirs:.3f}",
                      "" if theirs is None else times(query["tollbook_seconds"], theirs)])
@@ -159,6 +164,18 @@ def refresh():
         text += (f"\nGrowth of *everything anew* from {first['rows']:,} to {last['rows']:,} rows: **slope {slope:.2f}** on log–log. Highest memory of the process"
                  f"\nmeanwhile: {memory}. Sizes above these were not run.\n")
     return text
+
+
+def close():
+    about = read("close")
+    if not about:
+        return "Not run.\n"
+    rows = [[name, f"{about[key]['wall_seconds']:.1f}", f"{about[key]['cpu_seconds']:.1f}"] for name, key in (
+        ("`bill draft`", "draft"), ("`bill issue`", "issue"), ("`bill draft` again, nothing to do", "draft_again"))]
+    mebibytes = lambda key: f"{about[key] / 2**20:,.0f} MiB"
+    return (table(["", "seconds", "CPU seconds"], rows) +
+            f"\n{about['partners']:,} partners with ten lines each: **{about['lines']:,} lines** from {about['usage_rows']:,} rows of `usage`; documents, lines and"
+            f"\nevidence in the lake, pages not rendered. Highest memory {mebibytes('peak_bytes')}, {mebibytes('before_bytes')} of it before the draft.\n")
 
 
 def commit():
@@ -212,12 +229,13 @@ First figures, of one machine, to improve on. Written by `scripts/bench.sh`, whi
 | `commit` | what a commit costs as log and files grow, with checkpoints and without |
 | `usage` | hourly usage on the lake's files, against DuckDB |
 | `refresh` | usage after new rows, against everything anew, at several lengths of history |
+| `close` | drafting and issuing a month of many partners |
 | `rating` | a line of each price model |
 
 `inputs` makes the data from the simulator, `raw` has the rivals' structs, `encoding` the floor of encoding, `figures`
 the clocks, `report.py` this page. They need the release profile, a second long compile; CI checks them and never builds
 them. Sizes are set by `TOLLBOOK_BENCH_EVENTS`, `_USAGE_ROWS`, `_ROUNDS`, `_LINES`, `_ROWS`, `_COMMITS`,
-`_REFRESH_ROWS` (a month), `_MONTHS_MAX`.
+`_REFRESH_ROWS` (a month), `_MONTHS_MAX`, `_PARTNERS`.
 
 {machine}
 Other programs may have run on the machine: CPU seconds and ratios are worth more than seconds.
@@ -240,6 +258,9 @@ Other programs may have run on the machine: CPU seconds and ratios are worth mor
 ## Refresh
 
 {refresh()}
+## Close of a month
+
+{close()}
 ## Rating
 
 {rating(groups)}""", end="")

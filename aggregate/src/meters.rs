@@ -1,8 +1,10 @@
 //! Meters as SQL: checked when the catalog is loaded, so that a wrong expression is told before a night's run. Takes a
 //! catalog, gives problems at their places in its files; which part of the SQL is meant is `meters/offender.rs`'s to find.
 
+mod exactness;
 mod failing;
 mod offender;
+mod one_request;
 
 use std::ops::Range;
 
@@ -10,8 +12,8 @@ use arrow::datatypes::DataType;
 use datafusion::common::DFSchema;
 use datafusion::common::tree_node::TreeNode as _;
 use datafusion::execution::context::SessionContext;
-use datafusion::logical_expr::{Expr, ExprSchemable as _, Operator};
-use tollbook_schemas::catalog::{Aggregation, Catalog, Meter};
+use datafusion::logical_expr::{Expr, ExprSchemable as _};
+use tollbook_schemas::catalog::{Catalog, Meter};
 use tollbook_schemas::id::MeterId;
 use tollbook_schemas::tables::access_log;
 
@@ -47,9 +49,13 @@ impl Checking<'_> {
     fn meter(&mut self, meter: &Meter) {
         if let Some(sql) = &meter.value
             && let Some(value) = self.expression("value", sql)
-            && meter.aggregation == Aggregation::Sum
+            && meter.aggregation.takes_number()
         {
-            self.summed(sql, &value);
+            match exactness::of_number(&value, self.schema) {
+                Ok(None) => {}
+                Ok(Some(flaw)) => self.refuse("value", None, &flaw.what, flaw.mend),
+                Err(error) => self.offends("value", sql, &error),
+            }
         }
         if let Some(sql) = &meter.filter
             && let Some(filter) = self.expression("filter", sql)
@@ -79,6 +85,23 @@ impl Checking<'_> {
                 return None;
             }
         };
+        if let Some(flaw) = one_request::flaw(&expression) {
+            let at = flaw.function.as_ref().and_then(|name| offender::word(sql, name));
+            self.refuse(field, at, &flaw.what, flaw.mend);
+            return None;
+        }
+        match exactness::wraps(&expression, self.schema) {
+            Ok(false) => {}
+            Ok(true) => {
+                let mend = "write try_cast(… as decimal(38, 12)) around each of them";
+                self.refuse(field, None, "is arithmetic on integers, which wraps in silence", mend);
+                return None;
+            }
+            Err(error) => {
+                self.offends(field, sql, &error);
+                return None;
+            }
+        }
         if fails_on_bad_text(&expression) {
             let at = offender::word(sql, "cast");
             let what = "has a cast, which fails on the first text that is no number, and stops everybody's usage";
@@ -93,26 +116,6 @@ impl Checking<'_> {
             Err(error) => self.offends(field, sql, &error),
         }
         Some(expression)
-    }
-
-    /// A sum must be exact.
-    fn summed(&mut self, sql: &str, value: &Expr) {
-        match value.get_type(self.schema) {
-            Ok(kind) if kind.is_floating() => self.refuse(
-                "value",
-                None,
-                "is a floating-point number, which is not exact",
-                "write try_cast(… as decimal(38, 12)), and a division as a multiplication",
-            ),
-            Ok(kind) if kind.is_integer() && has_arithmetic(value) => self.refuse(
-                "value",
-                None,
-                "is arithmetic on integers, which wraps in silence",
-                "write try_cast(… as decimal(38, 12)) around each of them",
-            ),
-            Ok(_) => {}
-            Err(error) => self.offends("value", sql, &error),
-        }
     }
 
     fn offends(&mut self, field: &str, sql: &str, error: &datafusion::error::DataFusionError) {
@@ -130,14 +133,6 @@ impl Checking<'_> {
 /// A cast ends the whole query at the first value that does not fit.
 fn fails_on_bad_text(expression: &Expr) -> bool {
     expression.exists(|part| Ok(matches!(part, Expr::Cast(_)))).unwrap_or(true)
-}
-
-fn has_arithmetic(expression: &Expr) -> bool {
-    let is_arithmetic = |part: &Expr| match part {
-        Expr::BinaryExpr(binary) => matches!(binary.op, Operator::Plus | Operator::Minus | Operator::Multiply),
-        _ => false,
-    };
-    expression.exists(|part| Ok(is_arithmetic(part))).unwrap_or(true)
 }
 
 #[cfg(test)]

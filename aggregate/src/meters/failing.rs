@@ -1,7 +1,11 @@
 //! What of an expression ends the whole query on some row: one request of one unknown consumer would stop everybody's
 //! usage. Takes an expression as the engine would run it, with the casts that it puts in by itself; gives what is wrong.
 
-use datafusion::arrow::datatypes::{DataType, Schema};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int32Array, RecordBatch, StringArray, new_null_array};
+use arrow::compute::{cast, concat};
+use arrow::datatypes::{DataType, Field, Schema};
 use datafusion::common::tree_node::{TreeNode as _, TreeNodeRecursion};
 use datafusion::common::{DataFusionError, ScalarValue};
 use datafusion::logical_expr::Operator;
@@ -21,16 +25,45 @@ pub(super) struct Failing {
 ///
 /// # Errors
 /// The engine's.
-pub(super) fn part(
-    expression: &std::sync::Arc<dyn PhysicalExpr>,
-    schema: &Schema,
-) -> Result<Option<Failing>, DataFusionError> {
+pub(super) fn part(expression: &Arc<dyn PhysicalExpr>, schema: &Schema) -> Result<Option<Failing>, DataFusionError> {
     let mut found = None;
     expression.apply(|part| {
         found = failing(part.as_ref(), schema)?;
         Ok(if found.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     })?;
-    Ok(found)
+    Ok(match found {
+        None => probed(expression, schema)?,
+        found => found,
+    })
+}
+
+/// Runs it over a few requests: what is wrong with what is written there (a text for a number, a pattern, the name of a
+/// part of an instant) fails on any of them.
+fn probed(expression: &Arc<dyn PhysicalExpr>, schema: &Schema) -> Result<Option<Failing>, DataFusionError> {
+    let column = |field: &Arc<Field>| -> Result<ArrayRef, DataFusionError> {
+        let kind = field.data_type();
+        let nothing = new_null_array(kind, 1);
+        let texts = StringArray::from(vec!["", "a"]);
+        let numbers = Int32Array::from(vec![0, 200]);
+        let known: ArrayRef = match kind {
+            DataType::Utf8 => Arc::new(texts),
+            DataType::Map(..) => new_null_array(kind, 2),
+            _ => cast(&numbers, kind).unwrap_or_else(|_| new_null_array(kind, 2)),
+        };
+        Ok(concat(&[&known, &nothing])?)
+    };
+    let columns = schema.fields().iter().map(column).collect::<Result<Vec<_>, _>>()?;
+    // Null as any column may be here: it is about the expression, not about the table.
+    let fields: Vec<Field> = schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
+    let requests = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?;
+    Ok(expression.evaluate(&requests).err().map(|error| {
+        let told = error.strip_backtrace();
+        let told = told.split_once(": ").map_or(told.as_str(), |(_, told)| told).trim_end();
+        Failing {
+            what: format!("fails on every request, or on some, and stops everybody's usage: {told}"),
+            mend: "write a value of the kind that is expected there",
+        }
+    }))
 }
 
 fn failing(part: &dyn PhysicalExpr, schema: &Schema) -> Result<Option<Failing>, DataFusionError> {

@@ -20,6 +20,13 @@ pub(super) fn of(error: &DataFusionError, sql: &str, schema: &DFSchema) -> Offen
     match error.find_root() {
         DataFusionError::SchemaError(schema_error, _) => {
             if let SchemaError::FieldNotFound { field, .. } = schema_error.as_ref() {
+                if sql.contains(&format!("\"{}\"", field.name())) {
+                    return Offender {
+                        at: word(sql, field.name()),
+                        what: format!("names {}, expected a column of access_log", field.name()),
+                        mend: format!("did you mean the text '{}'? texts stand in single quotes", field.name()),
+                    };
+                }
                 return unknown_column(&field.name, sql, schema);
             }
         }
@@ -27,6 +34,13 @@ pub(super) fn of(error: &DataFusionError, sql: &str, schema: &DFSchema) -> Offen
         _ => {}
     }
     let told = error.strip_backtrace();
+    if told.contains("table '") && told.contains("not found") {
+        return Offender {
+            at: word(sql, "select"),
+            what: "asks a table, expected an expression over one request".to_owned(),
+            mend: "write it over the columns of access_log, without select".to_owned(),
+        };
+    }
     let told = told.strip_prefix("Error during planning: ").unwrap_or(&told).to_owned();
     Offender {
         at: quoted(&told).and_then(|name| word(sql, name)),

@@ -30,12 +30,40 @@ fn right_expressions_are_taken() {
     for filter in [
         "response_bytes / nullif(request_bytes, 0) < 100",
         "response_bytes / 1024 > 2",
+        "status / 100 = 2 and status % 100 <> 4",
+        "response_bytes > 1.5",
+        "status in (200, '201') and path ~ '^/maps'",
+        "date_part('hour', occurred_at) < 8",
+        "substr(path, 1, 3) = '/v1'",
         "try_cast(attributes['n'] as decimal(38, 12)) > 3",
         "occurred_at >= '2026-06-01T00:00:00Z'",
         "path like '/maps/%' and lower(method) = 'get'",
     ] {
         assert_eq!(problems("response_bytes", filter), [], "{filter}");
     }
+}
+
+/// Every aggregation that takes a number takes exact ones alone; a distinct one may be anything.
+#[test]
+fn what_wraps_or_is_not_exact_is_refused_whatever_is_made_of_it() {
+    let of = |aggregation: &str, value: &str| {
+        problems_of(&format!(
+            "[[meter]]\nid = \"m\"\nname = \"M\"\nunit = \"u\"\naggregation = \"{aggregation}\"\nvalue = {value:?}\n"
+        ))
+    };
+    for aggregation in ["sum", "sum_by_event", "min", "max", "avg", "latest", "time_weighted"] {
+        for (value, words) in [
+            ("response_bytes * 184467440737095517", "wraps in silence"),
+            ("latency_us / 1000.0", "not exact"),
+            ("latency_us / 1000", "drops what is left"),
+        ] {
+            let found = of(aggregation, value);
+            assert!(found.len() == 1 && found[0].what.contains(words), "{aggregation} {value}: {found:?}");
+        }
+    }
+    assert_eq!(of("unique", "path"), []);
+    assert_eq!(of("unique", "latency_us / 1000"), []);
+    assert_eq!(of("unique", "random()").len(), 1);
 }
 
 /// Each row: a value, a filter, the line of the problem, what is underlined, and words of it.
@@ -82,6 +110,56 @@ fn wrong_expressions_are_told_with_their_place() {
             "calls to_timestamp",
         ),
         ("response_bytes / 1073741824.0", "true", 6, "response_bytes / 1073741824.0", "not exact"),
+        ("response_bytes / 1000", "true", 6, "response_bytes / 1000", "divides integers, which drops what is left"),
+        (
+            "try_cast(response_bytes * 0.1 as decimal(38, 12))",
+            "true",
+            6,
+            "try_cast(response_bytes * 0.1 as decimal(38, 12))",
+            "not exact",
+        ),
+        ("path", "true", 6, "path", "is a text, expected a number"),
+        ("status = 200", "true", 6, "status = 200", "is Boolean, expected a number"),
+        (
+            "try_cast(random() * 10 as decimal(38, 12))",
+            "true",
+            6,
+            "random",
+            "calls random, whose answer is another one each time",
+        ),
+        ("response_bytes", "random() < 0.5", 7, "random", "no invoice could be derived again"),
+        ("response_bytes", "occurred_at > now()", 7, "now", "calls now, whose answer"),
+        ("response_bytes", "count(*) > 1", 7, "count", "calls count, which is about many requests"),
+        (
+            "response_bytes",
+            "row_number() over () = 1",
+            7,
+            "row_number",
+            "calls row_number, which is about many requests",
+        ),
+        ("response_bytes", "status in (select status from access_log)", 7, "select", "asks a table"),
+        ("response_bytes", "method = \"GET\"", 7, "GET", "did you mean the text 'GET'? texts stand in single quotes"),
+        (
+            "response_bytes",
+            "response_bytes * 9223372036854775807 > 0",
+            7,
+            "response_bytes * 9223372036854775807 > 0",
+            "wraps in silence",
+        ),
+        ("response_bytes", "status = 'abc'", 7, "status = 'abc'", "abc"),
+        ("response_bytes", "status in (200, 'ok')", 7, "status in (200, 'ok')", "ok"),
+        (
+            "response_bytes",
+            "status between '200' and 'x'",
+            7,
+            "status between '200' and 'x'",
+            "stops everybody's usage",
+        ),
+        ("response_bytes", "occurred_at > 'yesterday'", 7, "occurred_at > 'yesterday'", "yesterday"),
+        ("response_bytes", "path ~ '('", 7, "path ~ '('", "stops everybody's usage"),
+        ("response_bytes", "date_part('hourz', occurred_at) = 1", 7, "date_part('hourz', occurred_at) = 1", "hourz"),
+        ("response_bytes", "factorial(status) > 1", 7, "factorial(status) > 1", "stops everybody's usage"),
+        ("response_bytes", "substr(path, 1, -1) = 'a'", 7, "substr(path, 1, -1) = 'a'", "stops everybody's usage"),
         ("request_bytes + response_bytes", "true", 6, "request_bytes + response_bytes", "wraps in silence"),
         ("cast(attributes['n'] as bigint)", "true", 6, "cast", "use try_cast"),
         ("response_bytes", "1 < CAST(attributes['cast'] as bigint)", 7, "CAST", "use try_cast"),

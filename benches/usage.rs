@@ -62,6 +62,8 @@ import json, sys, time
 import duckdb
 threads, rounds, *files = sys.argv[1:]
 db = duckdb.connect(config={"threads": int(threads)})
+# It would stand among what is read here.
+db.execute("set enable_progress_bar = false")
 names = ", ".join(f"'{name}'" for name in files)
 answers = []
 for query in json.load(sys.stdin):

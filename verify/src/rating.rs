@@ -366,6 +366,9 @@ fn of_model(tariff: &Tariff, used: &Used) -> Result<Priced, String> {
             matrix(dimensions, cells, default.as_ref(), &tariff.steps, used)?
         }
         PriceModel::Dynamic { multiplier } => {
+            if used.amounts.iter().flatten().any(Ratio::is_negative) {
+                return Err("an event has an amount below zero".to_owned());
+            }
             let exact = &used.quantity * &Ratio::decimal(*multiplier);
             Priced::of(&used.quantity, vec![part("amount", Some(used.quantity.clone()), exact)])
         }

@@ -33,7 +33,7 @@ use tollbook_schemas::price::setting::{NegativeTotal, QuantityBasis};
 use tollbook_schemas::price::{PriceModel, Steps, Tariff};
 
 pub use error::RatingError;
-pub use usage::{Group, Usage};
+pub use usage::{Event, Group, Usage};
 pub use working::{Component, Rated, TierWorking, Working};
 
 use working::Priced;

@@ -297,7 +297,8 @@ fn measure(
     // A fee for each event is due for what has a value.
     let invalid = slices.iter().try_fold(0_i64, |sum, slice| sum.checked_add(slice.invalid_count));
     let event_count = invalid.and_then(|invalid| u32::try_from(whole.event_count.checked_sub(invalid)?).ok());
-    let event = |quantity: Decimal| Event { quantity, prorated: None, amount: None };
+    // What a meter that keeps its events sums is what a dynamic price takes of each.
+    let event = |quantity: Decimal| Event { quantity, prorated: None, amount: Some(quantity) };
     let events = whole.events.map(|events| events.into_iter().map(event).collect());
     Ok((Usage { event_count, events, groups, ..Usage::of(whole.quantity) }, days))
 }

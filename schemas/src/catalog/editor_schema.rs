@@ -29,6 +29,12 @@ name = "Calls"
 unit = "call"
 aggregation = "count"
 group_by = { region = "attributes['region']" }
+[[meter]]
+id = "sales"
+name = "Sales"
+unit = "EUR"
+aggregation = "sum_by_event"
+value = "attributes['amount']"
 [[plan]]
 id = "pro"
 version = 1
@@ -220,6 +226,8 @@ fn expected(text: &str, what: &str) -> BTreeSet<String> {
 /// A value of each key of a price that is right wherever the key is.
 fn sample_of(model: &str, key: &str) -> &'static str {
     match key {
+        // What looks at single events needs a meter that keeps them, which the schema cannot see.
+        "meter" if model == "percentage" => r#""sales""#,
         "meter" => r#""calls""#,
         "tiers" if model == "graduated_percentage" => r#"[{ percent = "1" }]"#,
         "tiers" => r#"[{ up_to = "5", unit_price = "1" }, { flat_price = 2 }]"#,

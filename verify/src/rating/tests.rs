@@ -337,7 +337,7 @@ fn usages() -> impl Strategy<Value = (Usage, Used)> {
             (theirs, ours)
         }),
         prop::collection::vec((-1_i128..50_000).prop_map(|n| decimal(n, 2)), 0..6).prop_map(|amounts| {
-            let event = |quantity: &Decimal| Event { quantity: *quantity, prorated: None, amount: None };
+            let event = |quantity: &Decimal| Event { quantity: *quantity, prorated: None, amount: Some(*quantity) };
             let count = u32::try_from(amounts.len()).unwrap();
             let theirs =
                 Usage { event_count: Some(count), ..Usage::of_events(amounts.iter().map(event).collect()).unwrap() };

@@ -424,7 +424,7 @@ fn every_word_is_known_to_both() {
         let listed = enumerated(&definition("settings")["properties"][key]);
         assert!(listed.is_subset(&set(words)), "{key}: {listed:?}");
         for word in words {
-            for model in ["flat", "per_unit"] {
+            for model in MODELS {
                 let text = priced(model, &[format!("settings = {{ {key} = \"{word}\" }}")]);
                 assert_eq!(read(&text).is_ok(), judged(&text).is_ok(), "{key} = {word} of {model}");
             }

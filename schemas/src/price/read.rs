@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 
 use super::node::{Key, Node, Value};
-use crate::decimal::Decimal;
+use crate::decimal::{Decimal, DecimalError};
 use crate::nearest::nearest;
 
 /// Something wrong in a price: what, where and how to mend it.
@@ -43,6 +43,20 @@ impl Reading {
     pub fn wrong_type(&mut self, node: &Node, path: &str, wanted: &str) {
         let what = format!("invalid type: {}, expected {wanted}", node.value.name());
         self.flaw(node.at.clone(), path, what, format!("write {wanted}"));
+    }
+}
+
+/// How to mend a text that is in quotes already and is no number of ours.
+#[must_use]
+pub fn mend_of(error: &DecimalError) -> &'static str {
+    match error {
+        DecimalError::Syntax(text) if text.contains(',') => {
+            "write a point before the fraction and nothing between thousands, such as \"49.5\""
+        }
+        DecimalError::Syntax(text) if text.contains(['e', 'E']) => "write all digits, such as \"40\" for 4e1",
+        DecimalError::Syntax(_) => "write digits with at most one point, such as \"0.002\"",
+        DecimalError::TooPrecise(_) => "write at most 12 digits after the point",
+        DecimalError::Overflow(_) | DecimalError::ByZero => "write at most 26 digits before the point",
     }
 }
 
@@ -102,6 +116,18 @@ impl<'a> Table<'a> {
             Some(Value::Table(entries)) => entries,
             _ => &[],
         }
+    }
+
+    /// The value of a key that is not taken yet.
+    #[must_use]
+    pub fn node(&self, name: &str) -> Option<&'a Node> {
+        self.entries.iter().find(|(key, _)| key.name == name).map(|(_, node)| *node)
+    }
+
+    /// Whether a key is there and not taken yet.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.node(name).is_some()
     }
 
     /// The text of a key that is not taken yet.
@@ -197,8 +223,8 @@ impl<'a> Table<'a> {
             Value::Text(text) => match text.parse() {
                 Ok(decimal) => Some(decimal),
                 Err(error) => {
-                    let error: crate::decimal::DecimalError = error;
-                    reading.flaw(node.at.clone(), path, error.to_string(), "write it in quotes, such as \"0.002\"");
+                    let mend = mend_of(&error);
+                    reading.flaw(node.at.clone(), path, error.to_string(), mend);
                     None
                 }
             },

@@ -33,7 +33,8 @@ pub fn tariff(table: &mut Table<'_>, reading: &mut Reading) -> Option<Tariff> {
     let steps = steps(table, reading);
     let settings = settings(table, reading);
     let (model, steps, settings) = (model?, steps?, settings?);
-    steps_of_model(&model, &steps, settings, table, model_at, reading);
+    steps_of_model(&model, &steps, table, model_at.clone(), reading);
+    settings_of_model(&model, &steps, settings, &table.path_of("settings"), model_at, reading);
     (reading.flaws.len() == flaws_before).then_some(Tariff { model, steps, settings })
 }
 
@@ -313,28 +314,13 @@ pub fn settings_node(node: &Node, path: &str, reading: &mut Reading) -> Option<S
     (reading.flaws.len() == flaws_before).then_some(settings)
 }
 
-/// Steps before the price, and prorated units, that a model has no place for.
-fn steps_of_model(
-    model: &PriceModel,
-    steps: &Steps,
-    settings: Settings,
-    table: &Table<'_>,
-    at: Range<usize>,
-    reading: &mut Reading,
-) {
+/// Steps before the price that a model has no place for.
+fn steps_of_model(model: &PriceModel, steps: &Steps, table: &Table<'_>, at: Range<usize>, reading: &mut Reading) {
     let word = model.as_str();
-    let (takes_quantity_steps, takes_included) = match model {
-        PriceModel::PerUnit { .. }
-        | PriceModel::Graduated { .. }
-        | PriceModel::Volume { .. }
-        | PriceModel::Package { .. }
-        | PriceModel::GraduatedPercentage { .. } => (true, true),
-        PriceModel::Matrix { .. } => (true, false),
-        PriceModel::Flat { .. } | PriceModel::Percentage(_) | PriceModel::Dynamic { .. } => (false, false),
-    };
+    let takes_included = takes_quantity_steps(model) && !matches!(model, PriceModel::Matrix { .. });
     for (name, is_there, fits) in [
-        ("convert", steps.convert.is_some(), takes_quantity_steps),
-        ("round_quantity", steps.round_quantity.is_some(), takes_quantity_steps),
+        ("convert", steps.convert.is_some(), takes_quantity_steps(model)),
+        ("round_quantity", steps.round_quantity.is_some(), takes_quantity_steps(model)),
         ("included", steps.included.is_some(), takes_included),
     ] {
         if is_there && !fits {
@@ -342,18 +328,44 @@ fn steps_of_model(
             reading.flaw(at.clone(), &table.path_of(name), what, format!("remove {name}, or use another model"));
         }
     }
+}
+
+/// Whether the quantity is converted and rounded before the model prices it.
+fn takes_quantity_steps(model: &PriceModel) -> bool {
+    match model {
+        PriceModel::PerUnit { .. }
+        | PriceModel::Graduated { .. }
+        | PriceModel::Volume { .. }
+        | PriceModel::Package { .. }
+        | PriceModel::GraduatedPercentage { .. }
+        | PriceModel::Matrix { .. } => true,
+        PriceModel::Flat { .. } | PriceModel::Percentage(_) | PriceModel::Dynamic { .. } => false,
+    }
+}
+
+/// Settings that a model has no place for: they would change nothing, and whoever wrote them believes that they do. `path`
+/// is that of the settings.
+pub fn settings_of_model(
+    model: &PriceModel,
+    steps: &Steps,
+    settings: Settings,
+    path: &str,
+    at: Range<usize>,
+    reading: &mut Reading,
+) {
+    let word = model.as_str();
     let is_flat = matches!(model, PriceModel::Flat { .. });
     for (name, is_said) in
         [("due", settings.due != Due::InArrears), ("charged", settings.charged != Charged::EachPeriod)]
     {
         if is_said && !is_flat {
             let what = format!("a {word} price has no {name}: what was used is known when its period is over");
-            reading.flaw(at.clone(), &table.path_of("settings"), what, format!("remove {name}, or write a flat price"));
+            reading.flaw(at.clone(), path, what, format!("remove {name}, or write a flat price"));
         }
     }
     if settings.charged == Charged::Once && settings.proration != Proration::None {
         let what = "a price that is charged once has no proration: it is of no period";
-        reading.flaw(at.clone(), &table.path_of("settings"), what, "remove proration");
+        reading.flaw(at.clone(), path, what, "remove proration");
     }
     for (name, is_said) in
         [("proration", settings.proration != Proration::None), ("per", settings.per != Per::Subscription)]
@@ -361,7 +373,44 @@ fn steps_of_model(
         if is_said && !is_flat {
             let what = format!("a {word} price has no {name}: its usage is that of the part already");
             let mend = format!("remove {name}; for included units, minimum and maximum there is limits_in_part");
-            reading.flaw(at.clone(), &table.path_of("settings"), what, mend);
+            reading.flaw(at.clone(), path, what, mend);
+        }
+    }
+    let is_volume = matches!(model, PriceModel::Volume { .. });
+    let has_tiers = is_volume || matches!(model, PriceModel::Graduated { .. } | PriceModel::GraduatedPercentage { .. });
+    // A matrix rounds each of its combinations, in whatever splits it came.
+    let is_rounded = takes_quantity_steps(model) && !matches!(model, PriceModel::Matrix { .. });
+    for (name, is_said, fits, models) in [
+        (
+            "zero_usage_first_tier_flat",
+            settings.zero_usage_first_tier_flat != ZeroUsageFirstTierFlat::Charged,
+            has_tiers,
+            "graduated, volume and graduated_percentage",
+        ),
+        ("tier_edge", settings.tier_edge != TierEdge::HalfOpen, is_volume, "volume"),
+        (
+            "package_remainder",
+            settings.package_remainder != PackageRemainder::Full,
+            matches!(model, PriceModel::Package { .. }),
+            "package",
+        ),
+        ("volume_before_end", settings.volume_before_end != VolumeBeforeEnd::Held, is_volume, "volume"),
+        (
+            "split_rounding",
+            settings.split_rounding != SplitRounding::Cumulative,
+            is_rounded,
+            "per_unit, graduated, volume, package and graduated_percentage",
+        ),
+        (
+            "fixed_fee_at_zero_total",
+            settings.fixed_fee_at_zero_total != FixedFeeAtZeroTotal::NotCharged,
+            matches!(model, PriceModel::Percentage(_)),
+            "percentage",
+        ),
+    ] {
+        if is_said && !fits {
+            let what = format!("a {word} price has no {name}: it changes nothing there");
+            reading.flaw(at.clone(), path, what, format!("remove {name}; it goes with {models}"));
         }
     }
     if settings.quantity_basis == QuantityBasis::Prorated {
@@ -372,7 +421,7 @@ fn steps_of_model(
             let what = format!("a {word} price with these steps has no prorated units");
             let mend =
                 "prorated units go with per_unit, graduated or volume, without convert, round_quantity, included";
-            reading.flaw(at, &table.path_of("settings"), what, mend);
+            reading.flaw(at, path, what, mend);
         }
     }
 }

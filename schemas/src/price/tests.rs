@@ -78,6 +78,38 @@ fn every_mistake_is_told_with_its_path() {
             "price.settings: a per_unit price has no proration: its usage is that of the part already; remove proration",
         ),
         (r#"{"model":"per_unit","unit_price":"1","settings":{"per":"unit"}}"#, "a per_unit price has no per"),
+        (
+            r#"{"model":"graduated","tiers":[{"unit_price":"1"}],"settings":{"tier_edge":"ceil"}}"#,
+            "price.settings: a graduated price has no tier_edge: it changes nothing there; remove tier_edge; it goes with volume",
+        ),
+        (
+            r#"{"model":"per_unit","unit_price":"1","settings":{"package_remainder":"down"}}"#,
+            "a per_unit price has no package_remainder",
+        ),
+        (
+            r#"{"model":"package","package_size":"1","package_price":"1","settings":{"zero_usage_first_tier_flat":"not_charged"}}"#,
+            "it goes with graduated, volume and graduated_percentage",
+        ),
+        (
+            r#"{"model":"graduated","tiers":[{"unit_price":"1"}],"settings":{"volume_before_end":"billed"}}"#,
+            "a graduated price has no volume_before_end",
+        ),
+        (r#"{"model":"dynamic","settings":{"split_rounding":"each"}}"#, "a dynamic price has no split_rounding"),
+        (
+            r#"{"model":"matrix","dimensions":["a"],"default_unit_price":"1","settings":{"split_rounding":"each"}}"#,
+            "a matrix price has no split_rounding",
+        ),
+        (
+            r#"{"model":"flat","amount":"1","settings":{"fixed_fee_at_zero_total":"charged"}}"#,
+            "a flat price has no fixed_fee_at_zero_total",
+        ),
+        (r#"{"model":"flat","amount":"49,5"}"#, "write a point before the fraction"),
+        (r#"{"model":"flat","amount":"4e1"}"#, "write all digits"),
+        (
+            r#"{"model":"flat","amount":"0.1234567890123"}"#,
+            "price.amount: \"0.1234567890123\" has more than 12 digits after the point; write at most 12",
+        ),
+        (r#"{"model":"flat","amount":"1.2.3"}"#, "with at most one point"),
         (r#"{"model":"flat","amount":"1","settings":{"proration":"by_days"}}"#, "did you mean by_day?"),
         (r#"[]"#, "price: invalid type: a list, expected a table"),
     ] {

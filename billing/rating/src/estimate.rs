@@ -1,58 +1,93 @@
 //! The price calculator: one line of JSON in, one line of JSON out. Pure, so a whole price book of another system can be
-//! replayed in bulk.
+//! replayed in bulk. Every key, answer and error is in `docs/estimate.md`, whose examples a test computes.
 //!
-//! A line is an object with `currency`, an optional `id` that is given back, and one of:
+//! A line is an object with `currency`, an optional `id` that is given back as it was written, and one of:
 //!
 //! - `price` (the keys of a catalog price; `id`, `description` and `meter` may stand there) with an optional `settings`,
-//!   and its usage as one of `quantity`; `usage`; `splits` (each alone, in order, with `is_last` and `thresholds`);
-//!   `before` with `added` or `quantity` (one split); `billed` with `quantity` (late usage); `opening` with `quantity`
-//!   (what another system billed of the period, and what was used since); `runs` (cumulative usage at the end of each
-//!   part of the period, as each run knew it);
+//!   and its usage (`estimate/job.rs`);
 //! - `allocate`, `prorate`, `commitment`, `invoice`, `round` (`estimate/document.rs`).
 //!
-//! The answer has `total`, `total_minor` and `lines` with components, or `error` with the `field` and how to mend it.
+//! The answer has `total`, `total_minor` and `lines` with components, or `error` with the `field`, what is wrong with it, how
+//! to mend it, and which line of the input it was. What is said in two ways, or says nothing where it stands, is an error.
 
 mod document;
 mod input;
+mod instants;
+mod job;
+mod periods;
+mod stretches;
 
+use std::collections::BTreeMap;
+use std::error::Error;
+
+use serde_json::value::RawValue;
 use serde_json::{Map, Value as Json, json};
 use tollbook_schemas::exact::Exact;
 use tollbook_schemas::money::{Currency, Money, MoneyError};
 use tollbook_schemas::price::Tariff;
-use tollbook_schemas::price::node::{Node, Value};
+use tollbook_schemas::price::node::Node;
 use tollbook_schemas::price::read::{Flaw, Reading, Table};
-use tollbook_schemas::price::tariff::{settings_node, tariff};
+use tollbook_schemas::price::tariff::{settings_node, settings_of_model, tariff};
 
-use super::opening::rate_after;
-use super::split::{Delta, corrections, delta, due_by_threshold, minus, parts, rate_split};
-use super::working::{Component, ComponentWorking};
-use super::{RatingError, Usage, price, rounded};
-use input::{flag, money_of, usage, usages};
+use super::{RatingError, rounded};
+
+/// What a line was answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// One line of JSON.
+    pub text: String,
+    /// Whether it is an error.
+    pub is_refused: bool,
+}
+
+/// Answers a line of a file, by its number from 1 on; an empty one has no answer. A byte order mark before the first line is no
+/// part of it, and a line that is no UTF-8 is an error of its own, as one that is no JSON.
+#[must_use]
+pub fn numbered(number: u64, bytes: &[u8]) -> Option<Answer> {
+    let bytes = if number == 1 { bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes) } else { bytes };
+    match std::str::from_utf8(bytes) {
+        Ok(text) if text.trim().is_empty() => None,
+        Ok(text) => Some(respond(text, Some(number))),
+        Err(error) => {
+            let what = format!("the line is no UTF-8: {error}");
+            let failure = Failure::of_line(what, "write the file in UTF-8");
+            Some(Answer { text: Json::Object(failure.into_json(Some(number))).to_string(), is_refused: true })
+        }
+    }
+}
 
 /// Answers one line.
 #[must_use]
 pub fn line(text: &str) -> String {
-    let node: Node = match serde_json::from_str(text) {
-        Ok(node) => node,
-        Err(error) => {
-            let mend = "write one JSON object a line";
-            return json!({ "error": { "field": "", "mend": mend, "what": error.to_string() } }).to_string();
-        }
+    respond(text, None).text
+}
+
+fn respond(text: &str, number: Option<u64>) -> Answer {
+    let node: Result<Node, _> = serde_json::from_str(text);
+    let result = match &node {
+        Ok(node) => answer(node),
+        Err(error) => Err(Failure::of_line(error.to_string(), "write one JSON object a line")),
     };
-    let id = match &node.value {
-        Value::Table(entries) => entries.iter().find(|(key, _)| key.name == "id").map(|(_, node)| &node.value),
-        _ => None,
-    };
-    let mut answer = match answer(&node) {
-        Ok(answer) => answer,
-        Err(failure) => failure.into_json(),
-    };
-    match id {
-        Some(Value::Text(id)) => _ = answer.insert("id".to_owned(), json!(id)),
-        Some(Value::Whole(id)) => _ = answer.insert("id".to_owned(), json!(id)),
-        _ => {}
+    let is_refused = result.is_err();
+    let answer = result.unwrap_or_else(|failure| failure.into_json(number));
+    Answer { text: with_id(&answer, text), is_refused }
+}
+
+/// The answer with the id of its line as it was written: a number that none of ours holds comes back as it is, also of a
+/// line that is refused for it.
+fn with_id(answer: &Map<String, Json>, line: &str) -> String {
+    // Most lines of a large replay have one, and the others need not be read twice.
+    let keys: BTreeMap<String, &RawValue> =
+        if line.contains("\"id\"") { serde_json::from_str(line).unwrap_or_default() } else { BTreeMap::new() };
+    let mut entries: BTreeMap<&str, String> = BTreeMap::new();
+    for (key, value) in answer {
+        entries.insert(key, value.to_string());
     }
-    Json::Object(answer).to_string()
+    if let Some(id) = keys.get("id") {
+        entries.insert("id", id.get().to_owned());
+    }
+    let entries: Vec<String> = entries.into_iter().map(|(key, value)| format!("{}:{value}", json!(key))).collect();
+    format!("{{{}}}", entries.join(","))
 }
 
 /// Why a line has no amount.
@@ -62,12 +97,25 @@ enum Failure {
 }
 
 impl Failure {
+    fn of_line(what: String, mend: &str) -> Self {
+        Self::Flaws(vec![Flaw { at: 0..0, path: String::new(), what, mend: mend.to_owned() }])
+    }
+
+    /// A failure of what stands in a field.
     fn at(field: &str) -> impl Fn(RatingError) -> Self + '_ {
         move |error| Self::Rating { field: field.to_owned(), error }
     }
 
-    fn into_json(self) -> Map<String, Json> {
-        let error = match self {
+    /// A failure of a price and the usage in a field: an amount that does not fit is nobody's alone.
+    fn of_usage(field: &str) -> impl Fn(RatingError) -> Self + '_ {
+        move |error| {
+            let is_amount = matches!(error, RatingError::Overflow(_) | RatingError::Money { .. });
+            Self::Rating { field: if is_amount { "price" } else { field }.to_owned(), error }
+        }
+    }
+
+    fn into_json(self, line: Option<u64>) -> Map<String, Json> {
+        let mut told = match self {
             Self::Flaws(flaws) => {
                 let first = flaws.first();
                 json!({
@@ -78,17 +126,30 @@ impl Failure {
                 })
             }
             Self::Rating { field, error } => {
-                let mut what = error.to_string();
-                let mut cause = std::error::Error::source(&error);
-                while let Some(error) = cause {
-                    what = format!("{what}: {error}");
-                    cause = error.source();
-                }
-                json!({ "field": field, "what": what })
+                let (what, mend) = told(&error);
+                json!({ "field": field, "mend": mend, "what": what })
             }
         };
-        Map::from_iter([("error".to_owned(), error)])
+        if let Some(line) = line {
+            told["line"] = json!(line);
+        }
+        Map::from_iter([("error".to_owned(), told)])
     }
+}
+
+/// An error with its causes, and how to mend it.
+fn told(error: &RatingError) -> (String, String) {
+    let text = error.to_string();
+    if let Some((what, mend)) = text.split_once("; ") {
+        return (what.to_owned(), mend.to_owned());
+    }
+    let mut what = text;
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        what = format!("{what}: {error}");
+        cause = error.source();
+    }
+    (what, "look for a price or a quantity with too many digits: an amount has up to 18".to_owned())
 }
 
 fn answer(node: &Node) -> Result<Map<String, Json>, Failure> {
@@ -119,11 +180,19 @@ fn read_and_answer(node: &Node, reading: &mut Reading) -> Option<Result<Map<Stri
         }
     }
     let tariff = table.required(reading, "price", "a line", read_price)?;
-    let settings = table.optional(reading, "settings", settings_node)?;
-    let tariff = Tariff { settings: settings.unwrap_or(tariff.settings), ..tariff };
-    let run = job(&mut table, reading)?;
+    let tariff = beside(tariff, &mut table, reading)?;
+    let run = job::job(&mut table, reading)?;
     table.finish(reading);
     reading.flaws.is_empty().then(|| run.answer(&tariff, currency))
+}
+
+/// The price under the settings beside it, which stand in for its own, and must be such as it can have.
+fn beside(tariff: Tariff, table: &mut Table<'_>, reading: &mut Reading) -> Option<Tariff> {
+    let at = table.place_or_table("settings");
+    let Some(settings) = table.optional(reading, "settings", settings_node)? else { return Some(tariff) };
+    let flaws_before = reading.flaws.len();
+    settings_of_model(&tariff.model, &tariff.steps, settings, &table.path_of("settings"), at, reading);
+    (reading.flaws.len() == flaws_before).then_some(Tariff { settings, ..tariff })
 }
 
 fn read_price(node: &Node, path: &str, reading: &mut Reading) -> Option<Tariff> {
@@ -134,182 +203,6 @@ fn read_price(node: &Node, path: &str, reading: &mut Reading) -> Option<Tariff> 
     let tariff = tariff(&mut table, reading);
     table.finish(reading);
     tariff
-}
-
-/// What is asked of a price.
-enum Job {
-    Whole(Usage),
-    Splits { splits: Vec<Usage>, is_last: bool, thresholds: Option<Vec<Exact>> },
-    Split { before: Option<Usage>, now: Usage, is_last: bool },
-    Late { billed: Usage, now: Usage },
-    After { opening: Usage, since: Usage },
-    Runs { runs: Vec<Vec<Usage>>, is_last: bool },
-}
-
-fn job(table: &mut Table<'_>, reading: &mut Reading) -> Option<Job> {
-    let quantity = table.optional(reading, "quantity", usage)?;
-    let given = table.optional(reading, "usage", usage)?;
-    let splits = table.optional(reading, "splits", usages)?;
-    let before = table.optional(reading, "before", usage)?;
-    let added = table.optional(reading, "added", usage)?;
-    let billed = table.optional(reading, "billed", usage)?;
-    let opening = table.optional(reading, "opening", usage)?;
-    let is_last = table.optional(reading, "is_last", flag)?;
-    let thresholds = table.optional(reading, "thresholds", input::amounts)?;
-    let runs = table.optional(reading, "runs", input::runs)?;
-    let now = given.or(quantity);
-    let is_alone = splits.is_none() && before.is_none() && added.is_none() && billed.is_none() && runs.is_none();
-    if let (Some(opening), true, None) = (opening.clone(), is_alone, is_last)
-        && let Some(since) = now.clone()
-    {
-        return Some(Job::After { opening, since });
-    }
-    let end = is_last.unwrap_or(true);
-    let job = match (now.filter(|_| opening.is_none()), splits, before, added, billed, runs) {
-        (None, Some(splits), None, None, None, None) => Job::Splits { splits, is_last: end, thresholds },
-        (None, None, None, None, None, Some(runs)) => Job::Runs { runs, is_last: is_last.unwrap_or(false) },
-        (Some(now), None, None, None, None, None) if is_last.is_none() => Job::Whole(now),
-        (Some(now), None, before, None, None, None) => Job::Split { before, now, is_last: end },
-        (None, None, Some(before), Some(added), None, None) => match before.then(&added) {
-            Ok(now) => Job::Split { before: Some(before), now, is_last: end },
-            Err(error) => {
-                reading.flaw(table.at(), &table.path_of("added"), error.to_string(), "give both in one form");
-                return None;
-            }
-        },
-        (Some(now), None, None, None, Some(billed), None) => Job::Late { billed, now },
-        _ => {
-            let what = "the usage is missing, or said in two ways";
-            let mend = "give one of quantity; usage; splits; before with added or quantity; billed or opening with \
-                 quantity; runs";
-            reading.flaw(table.at(), &table.path_of("quantity"), what, mend);
-            return None;
-        }
-    };
-    Some(job)
-}
-
-impl Job {
-    fn answer(self, tariff: &Tariff, currency: Currency) -> Result<Map<String, Json>, Failure> {
-        match self {
-            Self::Whole(usage) => {
-                let failure = Failure::at("quantity");
-                let priced = price(tariff, &usage, true).map_err(&failure)?;
-                let exact = priced.sum().map_err(&failure)?;
-                let amount = rounded(exact, currency).map_err(&failure)?;
-                let line = json!({
-                    "amount": plain(amount),
-                    "billable": priced.billable.to_string(),
-                    "components": components(&priced.components),
-                    "exact": exact.to_string(),
-                });
-                Ok(totals(currency, amount, vec![line]))
-            }
-            Self::Splits { splits, is_last, thresholds } => {
-                let thresholds = thresholds.map(|amounts| money_of(&amounts, currency)).transpose();
-                let thresholds = thresholds.map_err(Failure::at("thresholds"))?;
-                splits_of(tariff, &splits, is_last, thresholds.as_deref(), currency)
-            }
-            Self::Split { before, now, is_last } => {
-                let split = rate_split(tariff, before.as_ref(), &now, is_last, currency);
-                let split = split.map_err(Failure::at("quantity"))?;
-                Ok(totals(currency, split.amount, vec![difference(&split)]))
-            }
-            Self::Late { billed, now } => {
-                let late = delta(tariff, &billed, &now, currency).map_err(Failure::at("quantity"))?;
-                Ok(totals(currency, late.amount, vec![difference(&late)]))
-            }
-            Self::After { opening, since } => {
-                let failure = Failure::at("opening");
-                let after = rate_after(tariff, &opening, &since, currency).map_err(failure)?;
-                let line = json!({
-                    "amount": plain(after.due),
-                    "opening": plain(after.opening),
-                    "whole": plain(after.whole.amount),
-                });
-                Ok(totals(currency, after.due, vec![line]))
-            }
-            Self::Runs { runs, is_last } => runs_of(tariff, &runs, is_last, currency),
-        }
-    }
-}
-
-fn splits_of(
-    tariff: &Tariff,
-    splits: &[Usage],
-    is_last: bool,
-    thresholds: Option<&[Money]>,
-    currency: Currency,
-) -> Result<Map<String, Json>, Failure> {
-    let mut before: Option<Usage> = None;
-    let (mut total, mut billed) = (Money::zero(currency), Money::zero(currency));
-    let mut lines = Vec::new();
-    for (index, split) in splits.iter().enumerate() {
-        let field = format!("splits[{index}]");
-        let failure = Failure::at(&field);
-        let now = match &before {
-            None => Usage { pieces: vec![split.quantity], ..split.clone() },
-            Some(before) => before.then(split).map_err(&failure)?,
-        };
-        let is_end = is_last && index + 1 == splits.len();
-        let due = rate_split(tariff, before.as_ref(), &now, is_end, currency).map_err(&failure)?;
-        total = total.checked_add(due.amount).map_err(|source| failure(RatingError::Money { currency, source }))?;
-        let mut line = difference(&due);
-        if let Some(thresholds) = thresholds {
-            let due = due_by_threshold(thresholds, billed, total, is_end).map_err(&failure)?;
-            if due.is_some() {
-                billed = total;
-            }
-            line["billed"] = due.map_or(Json::Null, |due| json!(plain(due)));
-        }
-        lines.push(line);
-        before = Some(now);
-    }
-    Ok(totals(currency, total, lines))
-}
-
-fn runs_of(
-    tariff: &Tariff,
-    runs: &[Vec<Usage>],
-    is_last: bool,
-    currency: Currency,
-) -> Result<Map<String, Json>, Failure> {
-    let mut lines = Vec::new();
-    let mut total = Money::zero(currency);
-    let mut before: &[Usage] = &[];
-    for (index, run) in runs.iter().enumerate() {
-        let field = format!("runs[{index}]");
-        let failure = Failure::at(&field);
-        let is_end = is_last && index + 1 == runs.len();
-        let due = if index == 0 {
-            parts(tariff, run, is_end, currency)
-        } else {
-            corrections(tariff, before, run, is_end, currency)
-        };
-        let due = due.map_err(&failure)?;
-        let mut sum = Money::zero(currency);
-        for part in &due {
-            sum = sum.checked_add(*part).map_err(|source| failure(RatingError::Money { currency, source }))?;
-        }
-        total = total.checked_add(sum).map_err(|source| failure(RatingError::Money { currency, source }))?;
-        let parts: Vec<String> = due.into_iter().map(plain).collect();
-        lines.push(json!({ "amount": plain(sum), "parts": parts }));
-        before = run;
-    }
-    Ok(totals(currency, total, lines))
-}
-
-fn difference(delta: &Delta) -> Json {
-    json!({
-        "amount": plain(delta.amount),
-        "billable": delta.billable.to_string(),
-        "billable_before": delta.billable_before.to_string(),
-        "components": components(&delta.components),
-    })
-}
-
-fn components(components: &[Component]) -> Vec<ComponentWorking> {
-    components.iter().map(Component::working).collect()
 }
 
 fn totals(currency: Currency, total: Money, lines: Vec<Json>) -> Map<String, Json> {
@@ -331,13 +224,21 @@ fn plain(amount: Money) -> String {
 fn whole_money(exact: Exact, currency: Currency) -> Result<Money, RatingError> {
     let money = rounded(exact, currency)?;
     if Exact::scaled(money.minor, currency.exponent()) != exact {
-        let what = format!("{exact} is not an amount of {currency}: it has more digits than the currency");
-        return Err(RatingError::Input { what, mend: "round it first" });
+        // Some currencies print digits that are always 0.
+        let has_digits = exact.round_to_minor(currency.exponent(), 1)?;
+        let why = if Exact::scaled(has_digits, currency.exponent()) == exact {
+            let step = Money { minor: currency.step_minor(), currency };
+            format!("it is no multiple of {step}, the smallest amount")
+        } else {
+            "it has more digits than the currency".to_owned()
+        };
+        return Err(RatingError::Input {
+            what: format!("{exact} is not an amount of {currency}: {why}"),
+            mend: "round it first",
+        });
     }
     Ok(money)
 }
 
-/// `total` less `other`, for documents.
-fn less(total: Money, other: Money) -> Result<Money, RatingError> {
-    minus(total, other)
-}
+#[cfg(test)]
+mod tests;

@@ -89,7 +89,7 @@ fn model(tariff: &Tariff, usage: &Usage, billable: Exact, is_last: bool) -> Resu
         PriceModel::Flat { amount } => flat::price(*amount, billable, usage, settings),
         PriceModel::PerUnit { unit_price } if prorated => per_unit::price(*unit_price, usage.prorated()?),
         PriceModel::PerUnit { unit_price } => per_unit::price(*unit_price, billable),
-        PriceModel::Graduated { tiers } if prorated => prorated::price(tiers, usage),
+        PriceModel::Graduated { tiers } if prorated => prorated::price(tiers, usage, settings),
         PriceModel::Graduated { tiers } => graduated::price(tiers, billable, settings),
         PriceModel::Volume { tiers } => {
             let priced_units = if prorated { usage.prorated()? } else { billable };

@@ -45,8 +45,8 @@ pub fn rate_after(
     let whole = match (is_flat || is_nothing(opening), &tariff.model) {
         (true, _) => since.clone(),
         // Only a matrix asks for the dimensions; another price needs the whole alone.
-        (false, PriceModel::Matrix { .. }) => opening.then(since)?,
-        (false, _) => without_groups(opening).then(&without_groups(since))?,
+        (false, PriceModel::Matrix { .. }) => joined(opening, since)?,
+        (false, _) => joined(&without_groups(opening), &without_groups(since))?,
     };
     let whole = rate(tariff, &whole, currency)?;
     let opening = match (is_nothing(opening), is_flat) {
@@ -58,6 +58,12 @@ pub fn rate_after(
         }
     };
     Ok(Remainder { due: minus(whole.amount, opening)?, opening, whole })
+}
+
+/// Both as one; what was served is that of the whole period, and `since` says it.
+fn joined(opening: &Usage, since: &Usage) -> Result<Usage, RatingError> {
+    let [opening, bare] = [opening, since].map(|usage| Usage { served: None, ..usage.clone() });
+    Ok(Usage { served: since.served.clone(), ..opening.then(&bare)? })
 }
 
 fn is_nothing(usage: &Usage) -> bool {

@@ -1,16 +1,14 @@
 //! Which part of a period a service lasted, and the part of an amount that this is.
 //!
-//! By time: the part is a ratio of microseconds, so a day of 23 hours is shorter. By days: calendar days are counted,
-//! under the settings in which billing systems differ; the periods are then given as dates (midnights of one zone).
+//! By time: the part is a ratio of microseconds, so a day of 23 hours is shorter. By days: calendar days of a zone are
+//! counted, under the settings in which billing systems differ; so a day of 23 hours is a day.
 
 use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::exact::Exact;
 use tollbook_schemas::money::{Currency, Money};
-use tollbook_schemas::period::Period;
+use tollbook_schemas::period::{Period, Tz, days_of};
 
 use super::{RatingError, rounded};
-
-const DAY_US: i64 = 86_400_000_000;
 
 /// Whether the last day that a period names belongs to it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -79,17 +77,17 @@ impl Share {
         Self::new(length_us(service), length_us(full))
     }
 
-    /// By days, both periods given as dates.
+    /// By calendar days of a zone.
     #[must_use]
-    pub fn by_days(full: Period, service: Period, settings: DaySettings) -> Self {
+    pub fn by_days(full: Period, service: Period, zone: Tz, settings: DaySettings) -> Self {
         let last = i64::from(settings.period_end == PeriodEnd::Inclusive);
         let ended = i64::from(settings.termination_day == TerminationDay::Counted);
         let whole = match settings.day_count {
-            DayCount::Period => length_us(full) / DAY_US + last,
+            DayCount::Period => days_of(full, zone) + last,
             DayCount::Thirty => 30,
             DayCount::Year => 365,
         };
-        Self::new(length_us(service) / DAY_US + last.max(ended), whole)
+        Self::new(days_of(service, zone) + last.max(ended), whole)
     }
 
     /// The rest of the whole: what a credit note gives back.

@@ -101,6 +101,23 @@ impl Served {
         Self { whole, stretches: vec![Stretch { length: whole, units: Decimal::whole(1) }] }
     }
 
+    /// What was served in this split of the period, and in the one that came after it.
+    ///
+    /// # Errors
+    /// [`RatingError::Input`] where the periods are not equally long, or their stretches are longer than the period.
+    pub(crate) fn then(&self, more: &Self) -> Result<Self, RatingError> {
+        if self.whole != more.whole {
+            let what = "two splits are of periods that differ in length".to_owned();
+            return Err(RatingError::Input { what, mend: "give the same served.period for all splits of a period" });
+        }
+        let sum = Self { whole: self.whole, stretches: [self.stretches.as_slice(), &more.stretches].concat() };
+        if sum.length().us > sum.whole.us {
+            let what = "the stretches of the splits are longer than their period".to_owned();
+            return Err(RatingError::Input { what, mend: "say of each split what it served itself" });
+        }
+        Ok(sum)
+    }
+
     /// Stretches that follow each other with the same units, as one.
     pub(crate) fn by_units(&self) -> Vec<Stretch> {
         let mut joined: Vec<Stretch> = Vec::new();

@@ -73,11 +73,31 @@ pub fn rate_split(
     is_last: bool,
     currency: Currency,
 ) -> Result<Delta, RatingError> {
+    let now = in_pieces(before, now)?;
     let before = match before {
         None => Priced::nothing(Exact::ZERO),
         Some(before) => price(tariff, before, false)?,
     };
-    difference(&before, &price(tariff, now, is_last)?, currency)
+    difference(&before, &price(tariff, &now, is_last)?, currency)
+}
+
+/// The usage up to a split, with its pieces: those up to the split before, and what came since. So it is the same whether a
+/// split is told by what it adds or by the sum so far, where each split is rounded alone. Usage that has its pieces keeps
+/// them; without a split before, it is one.
+fn in_pieces(before: Option<&Usage>, now: &Usage) -> Result<Usage, RatingError> {
+    let pieces = match before {
+        _ if !now.pieces.is_empty() => now.pieces.clone(),
+        None => vec![now.quantity],
+        Some(before) => {
+            let mut pieces = before.pieces.clone();
+            if pieces.is_empty() {
+                pieces.push(before.quantity);
+            }
+            pieces.push(now.quantity.checked_sub(before.quantity)?);
+            pieces
+        }
+    };
+    Ok(Usage { pieces, ..now.clone() })
 }
 
 /// Late or corrected usage of a period that was billed to its end: rate(now) − rate(billed).
@@ -98,11 +118,12 @@ pub fn parts(
     is_last: bool,
     currency: Currency,
 ) -> Result<Vec<Money>, RatingError> {
-    let mut before = None;
+    let mut before: Option<Usage> = None;
     let mut parts = Vec::new();
     for (index, now) in cumulative.iter().enumerate() {
         let is_end = is_last && index + 1 == cumulative.len();
-        parts.push(rate_split(tariff, before, now, is_end, currency)?.amount);
+        let now = in_pieces(before.as_ref(), now)?;
+        parts.push(rate_split(tariff, before.as_ref(), &now, is_end, currency)?.amount);
         before = Some(now);
     }
     Ok(parts)

@@ -13,8 +13,8 @@ use super::served::{By, Part, Served};
 pub struct Event {
     /// Its share of the quantity: units, or an amount that a percentage is taken of.
     pub quantity: Decimal,
-    /// The units, times the part of the period for which they were there.
-    pub prorated: Option<Decimal>,
+    /// The units, times the part of the period for which they were there: never more than they are, of the same sign.
+    pub prorated: Option<Exact>,
     /// What the event says that it costs, in major units.
     pub amount: Option<Decimal>,
 }
@@ -34,7 +34,7 @@ pub struct Usage {
     /// The meter's value.
     pub quantity: Decimal,
     /// The same, each unit times the part of the period for which it was there.
-    pub prorated: Option<Decimal>,
+    pub prorated: Option<Exact>,
     /// Where the quantity came in splits: each of them, in order. Empty for one piece.
     pub pieces: Vec<Decimal>,
     /// How many events there were.
@@ -76,8 +76,11 @@ impl Usage {
 
     /// This usage and what came after it, as one.
     ///
+    /// What was served of the period adds up, too: each says its own stretches.
+    ///
     /// # Errors
-    /// [`RatingError::Overflow`]; [`RatingError::Input`] when only one of them has its events or groups.
+    /// [`RatingError::Overflow`]; [`RatingError::Input`] when only one of them has its events, groups or stretches, or where
+    /// they are not of one period.
     pub fn then(&self, more: &Self) -> Result<Self, RatingError> {
         let pieces_of =
             |usage: &Self| if usage.pieces.is_empty() { vec![usage.quantity] } else { usage.pieces.clone() };
@@ -120,9 +123,19 @@ impl Usage {
             (None, None) => None,
             _ => return Err(half("groups")),
         };
-        // Both are of one period, and the later one knows more of it.
-        let served = more.served.clone().or_else(|| self.served.clone());
-        let carried = more.carried.or(self.carried);
+        let served = match (&self.served, &more.served) {
+            (Some(one), Some(two)) => Some(one.then(two)?),
+            (None, None) => None,
+            _ => return Err(half("what was served")),
+        };
+        // What earlier periods left is known from the begin, and no more of it comes with a split.
+        let carried = match (self.carried, more.carried) {
+            (Some(one), Some(two)) if one != two => {
+                let what = format!("one split says that {one} units were carried over, another one says {two}");
+                return Err(RatingError::Input { what, mend: "say it once" });
+            }
+            (one, two) => two.or(one),
+        };
         Ok(Self { quantity, prorated, pieces, event_count, events, groups, served, carried })
     }
 
@@ -144,18 +157,31 @@ impl Usage {
 
     /// The prorated units, in all.
     pub(crate) fn prorated(&self) -> Result<Exact, RatingError> {
-        if let Some(prorated) = self.prorated {
-            return Ok(prorated.into());
-        }
-        let events = self.events.as_ref().ok_or(RatingError::MissingProrated)?;
-        let mut total = Exact::ZERO;
-        for event in events {
-            total = total.checked_add(event.prorated.ok_or(RatingError::MissingProrated)?.into())?;
+        let total = match self.prorated {
+            Some(prorated) => prorated,
+            None => self.prorated_by_event()?.ok_or(RatingError::MissingProrated)?,
+        };
+        if total.is_negative() {
+            let what = format!("the prorated units are {total} in all, which is below zero");
+            let mend = "what was taken away was there before: look for wrong parts";
+            return Err(RatingError::Input { what, mend });
         }
         Ok(total)
     }
 
-    /// Parts that contradict the whole would be billed differently by different models.
+    /// The prorated units of all events; none where one of them does not say.
+    fn prorated_by_event(&self) -> Result<Option<Exact>, RatingError> {
+        let Some(events) = &self.events else { return Ok(None) };
+        let mut total = Exact::ZERO;
+        for event in events {
+            let Some(prorated) = event.prorated else { return Ok(None) };
+            total = total.checked_add(prorated)?;
+        }
+        Ok(Some(total))
+    }
+
+    /// Parts that contradict the whole would be billed differently by different models, and so would units that were
+    /// there for more than the period.
     pub(crate) fn check(&self) -> Result<(), RatingError> {
         let agree = |parts, sum| {
             let quantity = self.quantity;
@@ -163,6 +189,17 @@ impl Usage {
         };
         if let Some(events) = &self.events {
             agree("events", sum(events.iter().map(|event| event.quantity))?)?;
+            for event in events {
+                if let Some(prorated) = event.prorated {
+                    is_part_of(prorated, event.quantity)?;
+                }
+            }
+            if let (Some(whole), Some(parts)) = (self.prorated, self.prorated_by_event()?)
+                && whole != parts
+            {
+                let what = format!("the prorated units of the events add up to {parts}, and prorated says {whole}");
+                return Err(RatingError::Input { what, mend: "give one of them, or equal ones" });
+            }
         }
         if let Some(groups) = &self.groups {
             agree("groups", sum(groups.iter().map(|group| group.quantity))?)?;
@@ -172,6 +209,20 @@ impl Usage {
         }
         Ok(())
     }
+}
+
+/// Units were there for a part of the period, from none of it to all: -7 of 5, 70 of 5 and 3 of none are typos.
+///
+/// # Errors
+/// [`RatingError::Input`].
+pub(crate) fn is_part_of(prorated: Exact, quantity: Decimal) -> Result<(), RatingError> {
+    let quantity = Exact::from_decimal(quantity);
+    let (low, high) = (quantity.least(Exact::ZERO)?, quantity.most(Exact::ZERO)?);
+    if prorated.checked_cmp(low)?.is_lt() || prorated.checked_cmp(high)?.is_gt() {
+        let what = format!("{prorated} prorated units are no part of {quantity}");
+        return Err(RatingError::Input { what, mend: "give the units times the part of the period, from 0 to all" });
+    }
+    Ok(())
 }
 
 fn half(what: &str) -> RatingError {

@@ -16,10 +16,12 @@ fn quoted(text: &str) -> String {
     let mut json = String::new();
     let mut word = String::new();
     let mut is_inside = false;
+    let mut is_escaped = false;
     for c in text.chars().chain([' ']) {
-        if c == '"' {
+        if c == '"' && !is_escaped {
             is_inside = !is_inside;
         }
+        is_escaped = is_inside && c == '\\' && !is_escaped;
         if !is_inside && (c.is_alphanumeric() || "_.+-%/".contains(c)) {
             word.push(c);
             continue;
@@ -62,6 +64,7 @@ fn view(answer: &Value) -> Value {
         "billable": of_first("billable"),
         "billed": each("billed"),
         "components": lines.first().map_or(json!([]), exacts),
+        "carried": each("carried"),
         "coupons": answer["coupons"],
         "draws": column("draws", "amount"),
         "due": answer["due"],
@@ -69,6 +72,8 @@ fn view(answer: &Value) -> Value {
         "exact": of_first("exact"),
         "field": answer["error"]["field"],
         "left": answer["left"],
+        "lefts": each("left"),
+        "mend": answer["error"]["mend"],
         "names": lines.first().map_or(json!([]), names),
         "parts": if answer["parts"].is_array() { answer["parts"].clone() } else { each("parts") },
         "subtotal": answer["subtotal"],

@@ -1,7 +1,7 @@
 //! What concerns no single price: an allocation, a proration, a commitment, a whole document.
 //!
 //! - `allocate`: `amount`, `weights`, optional `keys`, optional `digits` in place of the currency's own;
-//! - `prorate`: `amount`, `period` and `service` as `[start, end]`, optional `by` (`time`, the default, or `days`),
+//! - `prorate`: `amount`, `period` and `service` as `[start, end]`, optional `time_zone`, `by` (`time`, the default, or `days`),
 //!   `period_end`, `termination_day`, `day_count`, `rest` (give back what is left);
 //! - `commitment`: `amount`, `billed`, and the same periods, both optional;
 //! - `invoice`: `lines` (`amount`, `tax_percent`), `coupons` (`amount` or `percent`, `lines`), `split`
@@ -11,16 +11,19 @@ use serde_json::{Map, Value as Json, json};
 use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::exact::Exact;
 use tollbook_schemas::money::{Currency, Money};
+use tollbook_schemas::period::{Period, Tz};
 use tollbook_schemas::price::node::Node;
 use tollbook_schemas::price::read::{Reading, Table};
 
-use super::input::{amount, amounts, flag, instant_us, list, period};
-use super::{Failure, less, plain, totals, whole_money};
+use super::input::{amount, amounts, flag, list};
+use super::instants::{Ends, ends, instant_us, zone};
+use super::{Failure, plain, totals, whole_money};
 use crate::allocate::{allocate, allocate_units_by};
 use crate::commitment::true_up;
 use crate::coupon::{Coupon, Off, Split, reductions};
 use crate::credit::{Credit, draw};
-use crate::prorate::{DayCount, DaySettings, PeriodEnd, Share, TerminationDay, prorate};
+use crate::prorate::{DayCount, DaySettings, PeriodEnd, Share, TerminationDay};
+use crate::split::minus;
 use crate::tax::{TaxLines, TaxMode, Taxable, tax_lines};
 use crate::{RatingError, rounded};
 
@@ -79,9 +82,17 @@ fn allocation(node: &Node, path: &str, currency: Currency, reading: &mut Reading
             let what = format!("{whole} has more than {digits} digits after the point");
             return Err(RatingError::Input { what, mend: "round it first" });
         }
+        // Digits that the currency prints, but always as 0, are no digits to split into. Finer ones are the caller's own.
+        let coarser = currency.exponent().checked_sub(digits).and_then(|gap| 10_i64.checked_pow(gap));
+        let step = coarser.map_or(1, |coarser| (currency.step_minor() / coarser).max(1));
+        if units % step != 0 {
+            let what =
+                format!("{whole} is no multiple of {}, the smallest amount of {currency}", Exact::scaled(step, digits));
+            return Err(RatingError::Input { what, mend: "round it first" });
+        }
         let keys = keys.unwrap_or_else(|| vec![String::new(); weights.len()]);
-        let parts = allocate_units_by(units, &weights, &keys)?;
-        Ok(parts.into_iter().map(|part| Exact::scaled(part, digits).to_string()).collect())
+        let parts = allocate_units_by(units / step, &weights, &keys)?;
+        Ok(parts.into_iter().map(|part| Exact::scaled(part * step, digits).to_string()).collect())
     };
     Some(split().map_err(Failure::at("allocate")).map(|parts| {
         let currency = ("currency".to_owned(), json!(currency.code()));
@@ -91,8 +102,11 @@ fn allocation(node: &Node, path: &str, currency: Currency, reading: &mut Reading
 
 /// The share of a period; the whole where no periods are given.
 fn share(table: &mut Table<'_>, reading: &mut Reading) -> Option<Share> {
-    let full = table.optional(reading, "period", period)?;
-    let service = table.optional(reading, "service", period)?;
+    let rules = ["period_end", "termination_day", "day_count"].into_iter().find(|key| table.has(key));
+    let of_part = ["by", "time_zone", "rest", "is_prorated"].into_iter().find(|key| table.has(key)).or(rules);
+    let full = table.optional(reading, "period", ends)?;
+    let service = table.optional(reading, "service", ends)?;
+    let zone = table.optional(reading, "time_zone", zone)?;
     let by_days = word!(table, reading, "by", { "time" => false, "days" => true });
     let settings = DaySettings {
         period_end: word!(table, reading, "period_end",
@@ -104,20 +118,51 @@ fn share(table: &mut Table<'_>, reading: &mut Reading) -> Option<Share> {
     };
     let is_on = table.optional(reading, "is_prorated", flag)?.unwrap_or(true);
     let is_rest = table.optional(reading, "rest", flag)?.unwrap_or(false);
-    let share = match (full, service) {
-        (Some(full), Some(service)) if is_on && by_days => Share::by_days(full, service, settings),
-        (Some(full), Some(service)) if is_on => Share::by_time(full, service),
-        _ => Share::WHOLE,
+    let mut flaw = |key: &str, what: String, mend: &str| {
+        reading.flaw(table.at(), &table.path_of(key), what, mend);
+        None
+    };
+    let (full, service) = match (full, service, of_part) {
+        (Some(full), Some(service), _) => (full, service),
+        (None, None, None) => return Some(Share::WHOLE),
+        (Some(_), None, _) => return flaw("service", "a period alone is no part of it".to_owned(), "add service"),
+        (None, Some(_), _) => return flaw("period", "a service alone is no part of anything".to_owned(), "add period"),
+        (None, None, Some(key)) => {
+            return flaw(key, format!("{key} says nothing without a period"), "add period and service");
+        }
+    };
+    if let (false, Some(key)) = (by_days, rules) {
+        return flaw(key, format!("{key} says nothing of a part by time"), "add by: days, or remove it");
+    }
+    // An instant inside a day of UTC is a midnight somewhere else, or a mistake; cutting it would count another day.
+    let of_no_day = [("period", full), ("service", service)].into_iter().find(|(_, ends)| !ends.is_of_days());
+    if let (true, None, Some((key, _))) = (by_days, zone, of_no_day) {
+        let what = "days are counted, and an instant is no midnight of UTC".to_owned();
+        return flaw(key, what, "add time_zone, whose days are meant, such as \"Europe/Berlin\", or give dates");
+    }
+    let zone = zone.unwrap_or(Tz::UTC);
+    let mut period = |ends: Ends, key: &str| ends.period(zone, &table.path_of(key), reading);
+    let (full, service): (Period, Period) = (period(full, "period")?, period(service, "service")?);
+    if service.end < full.start || service.start > full.end {
+        let what = format!("the service {service} lies outside of the period {full}");
+        reading.flaw(table.at(), &table.path_of("service"), what, "give what was served of this period");
+        return None;
+    }
+    let share = match (is_on, by_days) {
+        (false, _) => Share::WHOLE,
+        (true, true) => Share::by_days(full, service, zone, settings),
+        (true, false) => Share::by_time(full, service),
     };
     Some(if is_rest { share.rest() } else { share })
 }
 
 fn proration(node: &Node, path: &str, currency: Currency, reading: &mut Reading) -> Answer {
     let mut table = Table::of(node, path, reading)?;
-    let fee = table.required(reading, "amount", "a proration", Table::decimal)?;
+    let fee = table.required(reading, "amount", "a proration", amount)?;
     let share = share(&mut table, reading)?;
     table.finish(reading);
-    Some(prorate(fee, share, currency).map(|due| totals(currency, due, Vec::new())).map_err(Failure::at("prorate")))
+    let due = || rounded(share.of(fee)?, currency);
+    Some(due().map(|due| totals(currency, due, Vec::new())).map_err(Failure::at("prorate")))
 }
 
 fn commitment(node: &Node, path: &str, currency: Currency, reading: &mut Reading) -> Answer {
@@ -219,13 +264,11 @@ fn made(
     });
     let coupons = coupons.collect::<Result<Vec<_>, RatingError>>()?;
     let off = reductions(&amounts, &coupons, split, currency)?;
-    let mut net = Vec::new();
     let mut taxables = Vec::new();
     let mut subtotal = Exact::ZERO;
     for ((line, amount), off) in lines.iter().zip(&amounts).zip(&off) {
         let left = Exact::scaled(amount.minor, currency.exponent()).checked_sub(*off)?;
         subtotal = subtotal.checked_add(left)?;
-        net.push(left);
         if let Some(percent) = line.tax_percent {
             taxables.push(Taxable { amount: left, percent });
         }
@@ -245,23 +288,16 @@ fn made(
     let credits = credits.collect::<Result<Vec<_>, RatingError>>()?;
     let mut answer = totals(currency, total, Vec::new());
     if !credits.is_empty() {
-        // Credits pay printed lines: those after coupons, then tax. Without exact splits these are minor units already.
-        let mut payable = net.iter().map(|left| rounded(*left, currency)).collect::<Result<Vec<_>, _>>()?;
-        if mode == TaxMode::Exclusive {
-            payable.extend(taxes.iter().map(|line| line.tax));
-        }
-        let paid = draw(&credits, &payable, at_us, currency)?;
-        let mut covered = Money::zero(currency);
+        // As on documents, credits pay what all of it comes to: a line below zero leaves less to pay, and a credit note none.
+        let paid = draw(&credits, &[total], at_us, currency)?;
+        let mut due = total;
         for draw in &paid.draws {
-            covered = covered.checked_add(draw.amount).map_err(|source| RatingError::Money { currency, source })?;
+            due = minus(due, draw.amount)?;
         }
-        let draws: Vec<Json> = paid
-            .draws
-            .iter()
-            .map(|draw| json!({ "amount": plain(draw.amount), "credit": draw.credit, "line": draw.line }))
-            .collect();
+        let draws: Vec<Json> =
+            paid.draws.iter().map(|draw| json!({ "amount": plain(draw.amount), "credit": draw.credit })).collect();
         answer.insert("draws".to_owned(), json!(draws));
-        answer.insert("due".to_owned(), json!(plain(less(total, covered)?)));
+        answer.insert("due".to_owned(), json!(plain(due)));
         answer.insert("left".to_owned(), json!(paid.left.into_iter().map(plain).collect::<Vec<_>>()));
     }
     let percent = |percent: Option<Decimal>| percent.map(|percent| percent.to_string());

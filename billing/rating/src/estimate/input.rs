@@ -1,16 +1,15 @@
 //! Readers of the estimate's own input: usage, lists of it, amounts.
 
-use tollbook_schemas::decimal::Decimal;
+use tollbook_schemas::decimal::{Decimal, DecimalError};
 use tollbook_schemas::exact::Exact;
 use tollbook_schemas::money::{Currency, Money};
-use tollbook_schemas::period::{Period, Tz, days_of, parse_instant};
 use tollbook_schemas::price::node::{Node, Value};
-use tollbook_schemas::price::read::{Reader, Reading, Table};
+use tollbook_schemas::price::read::{Reader, Reading, Table, mend_of};
 
+use super::stretches::served;
 use super::whole_money;
 use crate::RatingError;
-use crate::served::{Length, Served, Stretch};
-use crate::usage::{Event, Group, Usage};
+use crate::usage::{Event, Group, Usage, is_part_of};
 
 /// A list, each item by the same reader.
 pub(super) fn list<T>(node: &Node, path: &str, reading: &mut Reading, read: Reader<T>) -> Option<Vec<T>> {
@@ -32,21 +31,33 @@ pub(super) fn flag(node: &Node, path: &str, reading: &mut Reading) -> Option<boo
     }
 }
 
-/// An amount of another system: more digits than a decimal are fine.
+/// An amount of another system, or prorated units of it: more than the 12 digits of a decimal are fine, up to 60 in all.
 pub(super) fn amount(node: &Node, path: &str, reading: &mut Reading) -> Option<Exact> {
     match &node.value {
         Value::Whole(number) => Some(Exact::whole(*number)),
         Value::Text(text) => {
             let exact = text.parse::<Exact>();
-            exact
-                .map_err(|error| reading.flaw(node.at.clone(), path, error.to_string(), "write such as \"12.34\""))
-                .ok()
+            let mend = |error: &DecimalError| match error {
+                DecimalError::Overflow(_) => "write at most 60 digits in all",
+                error => mend_of(error),
+            };
+            exact.map_err(|error| reading.flaw(node.at.clone(), path, error.to_string(), mend(&error))).ok()
         }
         _ => {
             reading.wrong_type(node, path, "an amount in quotes");
             None
         }
     }
+}
+
+/// The same from 0 on.
+fn units(node: &Node, path: &str, reading: &mut Reading) -> Option<Exact> {
+    let units = amount(node, path, reading)?;
+    if units.is_negative() {
+        reading.flaw(node.at.clone(), path, format!("{units} is below zero"), "give 0 or more");
+        return None;
+    }
+    Some(units)
 }
 
 pub(super) fn amounts(node: &Node, path: &str, reading: &mut Reading) -> Option<Vec<Exact>> {
@@ -57,50 +68,6 @@ pub(super) fn money_of(amounts: &[Exact], currency: Currency) -> Result<Vec<Mone
     amounts.iter().map(|amount| whole_money(*amount, currency)).collect()
 }
 
-/// An instant or a date (its midnight in UTC), as an empty period.
-fn instant(node: &Node, path: &str, reading: &mut Reading) -> Option<Period> {
-    let text = Table::text(node, path, reading)?;
-    let whole = if text.len() == 10 { format!("{text}T00:00:00Z") } else { text };
-    let instant = parse_instant(&whole).map(|instant| Period { start: instant, end: instant });
-    instant.map_err(|error| reading.flaw(node.at.clone(), path, error.to_string(), "write such as 2026-01-31")).ok()
-}
-
-/// The same in microseconds.
-pub(super) fn instant_us(node: &Node, path: &str, reading: &mut Reading) -> Option<i64> {
-    instant(node, path, reading).map(|instant| instant.start.timestamp_micros())
-}
-
-/// `[start, end]`, half-open.
-pub(super) fn period(node: &Node, path: &str, reading: &mut Reading) -> Option<Period> {
-    let ends = list(node, path, reading, instant)?;
-    let [start, end] = ends.as_slice() else {
-        reading.wrong_type(node, path, "[start, end]");
-        return None;
-    };
-    let period = Period::new(start.start, end.start);
-    period.map_err(|error| reading.flaw(node.at.clone(), path, error.to_string(), "write [start, end]")).ok()
-}
-
-/// What was served of a period: `period`, and `stretches` of it with a `service` and `units` each.
-fn served(node: &Node, path: &str, reading: &mut Reading) -> Option<Served> {
-    let mut table = Table::of(node, path, reading)?;
-    // The days of UTC, as dates are its midnights.
-    let length = |period: Period| Length::new(period, days_of(period, Tz::UTC));
-    let whole = table.required(reading, "period", "what was served", period);
-    let stretches = table.required(reading, "stretches", "what was served", |node, path, reading| {
-        list(node, path, reading, |node, path, reading| {
-            let mut table = Table::of(node, path, reading)?;
-            let service = table.required(reading, "service", "a stretch", period)?;
-            let units = table.optional(reading, "units", Table::amount)?.unwrap_or(Decimal::whole(1));
-            table.finish(reading);
-            Some((service, units))
-        })
-    });
-    table.finish(reading);
-    let stretch = |(service, units)| Stretch { length: length(service), units };
-    Some(Served { whole: length(whole?), stretches: stretches?.into_iter().map(stretch).collect() })
-}
-
 /// A quantity, or a table with all that a price may need.
 pub(super) fn usage(node: &Node, path: &str, reading: &mut Reading) -> Option<Usage> {
     if !matches!(node.value, Value::Table(_)) {
@@ -108,12 +75,12 @@ pub(super) fn usage(node: &Node, path: &str, reading: &mut Reading) -> Option<Us
     }
     let mut table = Table::of(node, path, reading)?;
     let quantity = table.optional(reading, "quantity", Table::decimal)?;
-    let prorated = table.optional(reading, "prorated", Table::decimal)?;
+    let prorated = table.optional(reading, "prorated", amount)?;
     let event_count = table.optional(reading, "event_count", Table::count)?;
     let events = table.optional(reading, "events", |node, path, reading| list(node, path, reading, event))?;
     let groups = table.optional(reading, "groups", |node, path, reading| list(node, path, reading, group))?;
     let served = table.optional(reading, "served", served)?;
-    let carried = table.optional(reading, "carried", Table::amount)?.map(Exact::from);
+    let carried = table.optional(reading, "carried", units)?;
     table.finish(reading);
     let of_parts = match (&events, &groups) {
         (Some(events), _) => Usage::of_events(events.clone()),
@@ -126,7 +93,37 @@ pub(super) fn usage(node: &Node, path: &str, reading: &mut Reading) -> Option<Us
         return None;
     }
     let quantity = quantity.unwrap_or(summed.ok()?.quantity);
+    if let (Some(events), Some(count)) = (&events, event_count)
+        && usize::try_from(count) != Ok(events.len())
+    {
+        let what = format!("the usage has {} events, and event_count says {count}", events.len());
+        let path = format!("{path}.event_count");
+        reading.flaw(node.at.clone(), &path, what, "leave event_count out, or give the number of events");
+        return None;
+    }
+    // Of events it can be more than is left in the end: units that went away were there before.
+    let were_there = match &events {
+        Some(events) => positive(events),
+        None => quantity,
+    };
+    if let Some(prorated) = prorated
+        && let Err(RatingError::Input { what, mend }) = is_part_of(prorated, were_there)
+    {
+        let mend = format!("{mend}; where units went away, give events");
+        reading.flaw(node.at.clone(), &format!("{path}.prorated"), what, mend);
+        return None;
+    }
     Some(Usage { quantity, prorated, pieces: Vec::new(), event_count, events, groups, served, carried })
+}
+
+/// All units that ever came, or what went away where none did.
+fn positive(events: &[Event]) -> Decimal {
+    let sum = |is_wanted: fn(Decimal) -> bool| {
+        let mut quantities = events.iter().map(|event| event.quantity).filter(|quantity| is_wanted(*quantity));
+        quantities.try_fold(Decimal::ZERO, |sum, quantity| sum.checked_add(quantity).ok()).unwrap_or(Decimal::ZERO)
+    };
+    let came = sum(|quantity| !quantity.is_negative());
+    if came == Decimal::ZERO { sum(|_| true) } else { came }
 }
 
 pub(super) fn usages(node: &Node, path: &str, reading: &mut Reading) -> Option<Vec<Usage>> {
@@ -144,7 +141,7 @@ fn event(node: &Node, path: &str, reading: &mut Reading) -> Option<Event> {
     }
     let mut table = Table::of(node, path, reading)?;
     let quantity = table.optional(reading, "quantity", Table::decimal)?.unwrap_or(Decimal::ZERO);
-    let prorated = table.optional(reading, "prorated", Table::decimal)?;
+    let prorated = table.optional(reading, "prorated", amount)?;
     let amount = table.optional(reading, "amount", Table::decimal)?;
     table.finish(reading);
     Some(Event { quantity, prorated, amount })

@@ -1,0 +1,309 @@
+//! What is asked of a price: its usage in one of several forms, each answered by its own rule of rating.
+//!
+//! - `quantity` or `usage`: the whole period, or with `is_last` its first split;
+//! - `splits`: each alone, in order, with `is_last` and `thresholds`; `before` with `added` (alone) or `quantity` (the sum so
+//!   far): one split;
+//! - `billed` with `quantity`: late usage; `opening` with `quantity`: what another system billed of the period, and what was
+//!   used since;
+//! - `runs`: cumulative usage at the end of each part of the period, as each run knew it;
+//! - `periods`: several periods, one after the other (`periods.rs`).
+
+use serde_json::{Map, Value as Json, json};
+use tollbook_schemas::decimal::Decimal;
+use tollbook_schemas::exact::Exact;
+use tollbook_schemas::money::{Currency, Money};
+use tollbook_schemas::price::read::{Reading, Table};
+use tollbook_schemas::price::setting::{Per, Proration};
+use tollbook_schemas::price::{PriceModel, Tariff};
+
+use super::input::{amounts, flag, money_of, runs, usage, usages};
+use super::periods::periods_of;
+use super::stretches::splits_are_apart;
+use super::{Failure, plain, totals};
+use crate::opening::rate_after;
+use crate::served::{Length, Served, Stretch};
+use crate::split::{Delta, corrections, delta, due_by_threshold, parts, rate_split};
+use crate::working::{Component, ComponentWorking};
+use crate::{RatingError, Usage, price, rounded};
+
+/// A usage and the key that it stands in.
+pub(super) struct Given {
+    pub(super) key: &'static str,
+    pub(super) usage: Usage,
+}
+
+/// What is asked of a price.
+pub(super) enum Job {
+    Whole(Given),
+    Splits { splits: Vec<Usage>, is_last: bool, thresholds: Option<Vec<Exact>> },
+    Split { before: Option<Usage>, now: Given, is_last: bool },
+    Late { billed: Usage, now: Given },
+    After { opening: Usage, since: Given },
+    Runs { runs: Vec<Vec<Usage>>, is_last: bool },
+    Periods { periods: Vec<Usage> },
+}
+
+/// Reads the usage of a line; none when a flaw is recorded.
+pub(super) fn job(table: &mut Table<'_>, reading: &mut Reading) -> Option<Job> {
+    let forms = ["quantity", "usage", "splits", "before", "added", "billed", "opening", "runs", "periods"];
+    let said: Vec<&'static str> = forms.into_iter().filter(|form| table.has(form)).collect();
+    let split_nodes = table.list("splits");
+    let (before_node, added_node) = (table.node("before"), table.node("added"));
+    let mut take = |key, reading: &mut Reading| table.optional(reading, key, usage);
+    let quantity = take("quantity", reading)?;
+    let given = take("usage", reading)?;
+    let before = take("before", reading)?;
+    let added = take("added", reading)?;
+    let billed = take("billed", reading)?;
+    let opening = take("opening", reading)?;
+    let splits = table.optional(reading, "splits", usages)?;
+    let runs = table.optional(reading, "runs", runs)?;
+    let periods = table.optional(reading, "periods", usages)?;
+    let is_last = table.optional(reading, "is_last", flag)?;
+    let thresholds = table.optional(reading, "thresholds", amounts)?;
+    let now = match (quantity, given) {
+        (Some(usage), None) => Some(Given { key: "quantity", usage }),
+        (None, Some(usage)) => Some(Given { key: "usage", usage }),
+        _ => None,
+    };
+    let says_nothing = |key: &str, why: &str, reading: &mut Reading| {
+        reading.flaw(
+            table.at(),
+            &table.path_of(key),
+            format!("{key} says nothing here: {why}"),
+            format!("remove {key}"),
+        );
+    };
+    if is_last.is_some() && (billed.is_some() || opening.is_some() || periods.is_some()) {
+        says_nothing("is_last", "only a split or a run may have others behind it", reading);
+        return None;
+    }
+    if thresholds.is_some() && splits.is_none() {
+        says_nothing("thresholds", "they are passed by splits", reading);
+        return None;
+    }
+    if opening.as_ref().is_some_and(|opening| opening.served.is_some()) {
+        says_nothing("opening.served", "what was served is that of the whole period, beside quantity", reading);
+        return None;
+    }
+    let end = is_last.unwrap_or(true);
+    let path = table.path_of("splits");
+    match (now, splits, before, added, billed, opening, runs, periods) {
+        (Some(now), None, None, None, None, None, None, None) if is_last.is_none() => Some(Job::Whole(now)),
+        (Some(now), None, before, None, None, None, None, None) => Some(Job::Split { before, now, is_last: end }),
+        (None, Some(splits), None, None, None, None, None, None) => {
+            let nodes: Vec<_> = split_nodes.iter().collect();
+            splits_are_apart(&nodes, &path, reading).then_some(Job::Splits { splits, is_last: end, thresholds })
+        }
+        (None, None, Some(before), Some(added), None, None, None, None) => {
+            let nodes: Vec<_> = [before_node, added_node].into_iter().flatten().collect();
+            if !splits_are_apart(&nodes, &table.path_of("added"), reading) {
+                return None;
+            }
+            match before.then(&added) {
+                Ok(usage) => {
+                    Some(Job::Split { before: Some(before), now: Given { key: "added", usage }, is_last: end })
+                }
+                Err(error) => {
+                    let (what, mend) = super::told(&error);
+                    reading.flaw(table.at(), &table.path_of("added"), what, mend);
+                    None
+                }
+            }
+        }
+        (Some(now), None, None, None, Some(billed), None, None, None) => Some(Job::Late { billed, now }),
+        (Some(since), None, None, None, None, Some(opening), None, None) => Some(Job::After { opening, since }),
+        (None, None, None, None, None, None, Some(runs), None) => {
+            Some(Job::Runs { runs, is_last: is_last.unwrap_or(false) })
+        }
+        (None, None, None, None, None, None, None, Some(periods)) if !periods.is_empty() => {
+            Some(Job::Periods { periods })
+        }
+        _ => {
+            let what = match said[..] {
+                ["periods"] => "there are no periods".to_owned(),
+                [] => "the usage is missing".to_owned(),
+                [one] => format!("the usage is missing: {one} alone is none"),
+                _ => format!("the usage is said in two ways: {}", said.join(", ")),
+            };
+            let mend = "give one of quantity; usage; splits; before with added or quantity; billed or opening with \
+                 quantity; runs; periods";
+            let key = said.last().copied().unwrap_or("quantity");
+            reading.flaw(table.at(), &table.path_of(key), what, mend);
+            None
+        }
+    }
+}
+
+/// The usage as a price takes it: seats that are a bare quantity, carried units that the price knows of.
+///
+/// # Errors
+/// [`RatingError::Input`] for what the price has no use for, so that its amount is no other than the writer believes.
+pub(super) fn fitted(tariff: &Tariff, usage: &Usage) -> Result<Usage, RatingError> {
+    if usage.carried.is_some() && tariff.steps.rollover_periods.is_none() {
+        let what = "carried says nothing here: the price carries nothing over".to_owned();
+        let mend = "add included and rollover_periods to the price, or remove carried";
+        return Err(RatingError::Input { what, mend });
+    }
+    if !matches!(tariff.model, PriceModel::Flat { .. }) || usage.served.is_some() {
+        return Ok(usage.clone());
+    }
+    let whole = Length::default();
+    match (tariff.settings.per, tariff.settings.proration) {
+        // Without served it is all of the period, with as many units as the quantity says.
+        (Per::Unit, _) => {
+            let stretches = vec![Stretch { length: whole, units: usage.quantity }];
+            Ok(Usage { served: Some(Served { whole, stretches }), ..usage.clone() })
+        }
+        (Per::Subscription, Proration::ByTime | Proration::ByDay)
+            if usage.quantity.unscaled() % Decimal::whole(1).unscaled() != 0 =>
+        {
+            let what = format!("the quantity {} is no part of the period", usage.quantity);
+            let mend = "say the part by served, with a period and its stretches; without it, it is the whole";
+            Err(RatingError::Input { what, mend })
+        }
+        (Per::Subscription, _) => Ok(usage.clone()),
+    }
+}
+
+impl Job {
+    pub(super) fn answer(self, tariff: &Tariff, currency: Currency) -> Result<Map<String, Json>, Failure> {
+        match self {
+            Self::Whole(Given { key, usage }) => {
+                let failure = Failure::of_usage(key);
+                let usage = fitted(tariff, &usage).map_err(&failure)?;
+                let (amount, line) = whole(tariff, &usage, currency).map_err(&failure)?;
+                Ok(totals(currency, amount, vec![line]))
+            }
+            Self::Splits { splits, is_last, thresholds } => {
+                let thresholds = thresholds.map(|amounts| money_of(&amounts, currency)).transpose();
+                let thresholds = thresholds.map_err(Failure::at("thresholds"))?;
+                splits_of(tariff, &splits, is_last, thresholds.as_deref(), currency)
+            }
+            Self::Split { before, now, is_last } => {
+                let failure = Failure::of_usage(now.key);
+                let before =
+                    before.map(|before| fitted(tariff, &before)).transpose().map_err(Failure::of_usage("before"))?;
+                let usage = fitted(tariff, &now.usage).map_err(&failure)?;
+                let split = rate_split(tariff, before.as_ref(), &usage, is_last, currency).map_err(&failure)?;
+                Ok(totals(currency, split.amount, vec![difference(&split)]))
+            }
+            Self::Late { billed, now } => {
+                let failure = Failure::of_usage(now.key);
+                let billed = fitted(tariff, &billed).map_err(Failure::of_usage("billed"))?;
+                let usage = fitted(tariff, &now.usage).map_err(&failure)?;
+                let late = delta(tariff, &billed, &usage, currency).map_err(&failure)?;
+                Ok(totals(currency, late.amount, vec![difference(&late)]))
+            }
+            Self::After { opening, since } => {
+                let since = fitted(tariff, &since.usage).map_err(Failure::of_usage(since.key))?;
+                let after = rate_after(tariff, &opening, &since, currency).map_err(Failure::of_usage("opening"))?;
+                let line = json!({
+                    "amount": plain(after.due),
+                    "opening": plain(after.opening),
+                    "whole": plain(after.whole.amount),
+                });
+                Ok(totals(currency, after.due, vec![line]))
+            }
+            Self::Runs { runs, is_last } => runs_of(tariff, &runs, is_last, currency),
+            Self::Periods { periods } => periods_of(tariff, &periods, currency),
+        }
+    }
+}
+
+/// A whole period: its amount, and its line.
+pub(super) fn whole(tariff: &Tariff, usage: &Usage, currency: Currency) -> Result<(Money, Json), RatingError> {
+    let priced = price(tariff, usage, true)?;
+    let exact = priced.sum()?;
+    let amount = rounded(exact, currency)?;
+    let line = json!({
+        "amount": plain(amount),
+        "billable": priced.billable.to_string(),
+        "components": components(&priced.components),
+        "exact": exact.to_string(),
+    });
+    Ok((amount, line))
+}
+
+fn splits_of(
+    tariff: &Tariff,
+    splits: &[Usage],
+    is_last: bool,
+    thresholds: Option<&[Money]>,
+    currency: Currency,
+) -> Result<Map<String, Json>, Failure> {
+    let mut before: Option<Usage> = None;
+    let (mut total, mut billed) = (Money::zero(currency), Money::zero(currency));
+    let mut lines = Vec::new();
+    for (index, split) in splits.iter().enumerate() {
+        let field = format!("splits[{index}]");
+        let failure = Failure::of_usage(&field);
+        let now = match &before {
+            None => Usage { pieces: vec![split.quantity], ..split.clone() },
+            Some(before) => before.then(split).map_err(&failure)?,
+        };
+        let is_end = is_last && index + 1 == splits.len();
+        let [old, new] =
+            [before.as_ref(), Some(&now)].map(|usage| usage.map(|usage| fitted(tariff, usage)).transpose());
+        let (old, new) = (old.map_err(&failure)?, new.map_err(&failure)?.unwrap_or_default());
+        let due = rate_split(tariff, old.as_ref(), &new, is_end, currency).map_err(&failure)?;
+        total = total.checked_add(due.amount).map_err(|source| failure(RatingError::Money { currency, source }))?;
+        let mut line = difference(&due);
+        if let Some(thresholds) = thresholds {
+            let due = due_by_threshold(thresholds, billed, total, is_end).map_err(&failure)?;
+            if due.is_some() {
+                billed = total;
+            }
+            line["billed"] = due.map_or(Json::Null, |due| json!(plain(due)));
+        }
+        lines.push(line);
+        before = Some(now);
+    }
+    Ok(totals(currency, total, lines))
+}
+
+fn runs_of(
+    tariff: &Tariff,
+    runs: &[Vec<Usage>],
+    is_last: bool,
+    currency: Currency,
+) -> Result<Map<String, Json>, Failure> {
+    let mut lines = Vec::new();
+    let mut total = Money::zero(currency);
+    let mut before: Vec<Usage> = Vec::new();
+    for (index, run) in runs.iter().enumerate() {
+        let field = format!("runs[{index}]");
+        let failure = Failure::of_usage(&field);
+        let is_end = is_last && index + 1 == runs.len();
+        let run: Vec<Usage> =
+            run.iter().map(|part| fitted(tariff, part)).collect::<Result<_, _>>().map_err(&failure)?;
+        let due = if index == 0 {
+            parts(tariff, &run, is_end, currency)
+        } else {
+            corrections(tariff, &before, &run, is_end, currency)
+        };
+        let due = due.map_err(&failure)?;
+        let mut sum = Money::zero(currency);
+        for part in &due {
+            sum = sum.checked_add(*part).map_err(|source| failure(RatingError::Money { currency, source }))?;
+        }
+        total = total.checked_add(sum).map_err(|source| failure(RatingError::Money { currency, source }))?;
+        let parts: Vec<String> = due.into_iter().map(plain).collect();
+        lines.push(json!({ "amount": plain(sum), "parts": parts }));
+        before = run;
+    }
+    Ok(totals(currency, total, lines))
+}
+
+fn difference(delta: &Delta) -> Json {
+    json!({
+        "amount": plain(delta.amount),
+        "billable": delta.billable.to_string(),
+        "billable_before": delta.billable_before.to_string(),
+        "components": components(&delta.components),
+    })
+}
+
+fn components(components: &[Component]) -> Vec<ComponentWorking> {
+    components.iter().map(Component::working).collect()
+}

@@ -30,10 +30,18 @@ fn each_documented_code_is_seen() {
         see(code);
     };
     row(folder.run(&["check"]), 0, &[]);
-    row(folder.run_reading(&["bill", "estimate"], &[0xff, b'\n']), 1, &["UTF-8"]);
+    // Input that nobody can read: there is nothing at the begin of a process's memory.
+    row(folder.run_reading_file(&["bill", "estimate"], "/proc/self/mem"), 1, &["os error 5"]);
     row(folder.run_plain(&["--config", "nowhere.toml", "check"]), 2, &["tollbook init"]);
     row(folder.run(&["aggregate"]), 4, &["how far the data reach is not known"]);
-    row(folder.run_reading(&["bill", "estimate"], b"{}\n"), 6, &[]);
+    // One line that is no text ends nothing: the next one is answered, and the code tells of it.
+    let good = br#"{"currency":"EUR","round":"1.005"}"#;
+    let ran = folder.run_reading(&["bill", "estimate"], &[b"\xef\xbb\xbf", &good[..], b"\n\xff\n", good].concat());
+    let answers: Vec<&str> = ran.printed.lines().collect();
+    assert_eq!(answers.len(), 3, "{}", ran.printed);
+    assert!(answers[0].contains("\"total\":\"1.01\"") && answers[2] == answers[0], "{}", ran.printed);
+    assert!(answers[1].contains("UTF-8") && answers[1].contains("\"line\":2"), "{}", ran.printed);
+    row(ran, 6, &[]);
     // Another process compacts, and renews its lease.
     let lake = Lake::open(folder.path("lake").to_str().unwrap()).unwrap();
     let held = runtime().block_on(lake.lease("lake compact", parse_instant("2100-01-01T00:00:00Z").unwrap())).unwrap();

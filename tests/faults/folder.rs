@@ -83,7 +83,12 @@ impl Folder {
     /// Runs a command to its end that reads these bytes.
     pub fn run_reading(&self, arguments: &[&str], bytes: &[u8]) -> Ran {
         self.write("stdin", bytes);
-        let file = std::fs::File::open(self.path("stdin")).unwrap();
+        self.run_reading_file(arguments, "stdin")
+    }
+
+    /// Runs a command to its end that reads a file, of the folder where its path is not absolute.
+    pub fn run_reading_file(&self, arguments: &[&str], name: &str) -> Ran {
+        let file = std::fs::File::open(self.path(name)).unwrap();
         self.run_from(&[&["--config", "tollbook.toml"], arguments].concat(), &[], file.into())
     }
 

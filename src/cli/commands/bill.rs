@@ -14,6 +14,8 @@ mod register;
 pub(in crate::cli) mod reprice;
 mod show;
 
+use std::io::BufRead as _;
+
 use serde_json::json;
 use tollbook::context::JobContext;
 use tollbook::jobs::{self, bill};
@@ -161,17 +163,22 @@ async fn run_sync(context: &JobContext) -> anyhow::Result<()> {
     bill::complain_of_sync(&report)
 }
 
-/// Answers each line of stdin; the exit code tells whether one was refused.
+/// Answers each line of stdin; the exit code tells whether one was refused. A line that cannot be read is refused as any
+/// other, and the ones behind it are answered.
 pub(in crate::cli) fn estimate() -> anyhow::Result<u8> {
+    let mut input = std::io::stdin().lock();
+    let mut bytes = Vec::new();
     let mut refused = false;
-    for line in std::io::stdin().lines() {
-        let line = line?;
-        if line.trim().is_empty() {
-            continue;
+    for number in 1_u64.. {
+        bytes.clear();
+        if input.read_until(b'\n', &mut bytes)? == 0 {
+            break;
         }
-        let answer = tollbook_billing::rating::estimate::line(&line);
-        refused |= serde_json::from_str::<serde_json::Value>(&answer)?.get("error").is_some();
-        data(&answer);
+        let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+        if let Some(answer) = tollbook_billing::rating::estimate::numbered(number, line) {
+            refused |= answer.is_refused;
+            data(&answer.text);
+        }
     }
     Ok(if refused { Kind::Reject.exit_code() } else { 0 })
 }

@@ -1,5 +1,5 @@
-//! Computes every number in the tables of `docs/money.md`: prices are read as the catalog reads them, lines of JSON as
-//! `estimate` does.
+//! Computes every number in the tables of `docs/money.md` and `docs/estimate.md`: prices are read as the catalog reads them,
+//! lines of JSON as `estimate` does.
 
 use std::collections::BTreeMap;
 
@@ -109,11 +109,24 @@ fn of_price(tariff: &Tariff, currency: Currency, header: &str, cells: &[&str]) -
     printed(minor.unwrap(), currency)
 }
 
-/// One row of a table of estimates: `total 48.39`.
+/// One row of a table of estimates: `total 48.39`, `error what is wrong`, `error at field: what is wrong`.
 fn of_estimate(line: &str, answer: &str) -> String {
     let key = answer.split(' ').next().unwrap();
     let found: Value = serde_json::from_str(&estimate::line(line)).unwrap();
     let text = |value: &Value| value.as_str().unwrap_or_else(|| panic!("{line}: {found}")).to_owned();
+    if key == "error" {
+        let what = text(&found["error"]["what"]);
+        let is_at = answer.starts_with("error at ");
+        return if is_at {
+            format!("error at {}: {what}", text(&found["error"]["field"]))
+        } else {
+            format!("error {what}")
+        };
+    }
+    if key == "amounts" {
+        let lines = found["lines"].as_array().unwrap_or_else(|| panic!("{line}: {found}"));
+        return format!("{key} {}", lines.iter().map(|line| text(&line["amount"])).collect::<Vec<_>>().join(", "));
+    }
     match &found[key] {
         Value::Array(values) => format!("{key} {}", values.iter().map(text).collect::<Vec<_>>().join(", ")),
         value => format!("{key} {}", text(value)),
@@ -122,7 +135,18 @@ fn of_estimate(line: &str, answer: &str) -> String {
 
 #[test]
 fn every_number_of_the_page_is_right() {
-    let page = include_str!("../../../docs/money.md");
+    let count = every_number_is_right(include_str!("../../../docs/money.md"));
+    assert!(count > 100, "only {count} rows were found");
+}
+
+#[test]
+fn every_example_of_estimate_is_right() {
+    let count = every_number_is_right(include_str!("../../../docs/estimate.md"));
+    assert!(count > 35, "only {count} rows were found");
+}
+
+/// Gives how many rows were computed.
+fn every_number_is_right(page: &str) -> usize {
     let mut block: Option<String> = None;
     let (mut price, mut currency) = (None, Currency::parse("EUR").unwrap());
     let mut header: Vec<String> = Vec::new();
@@ -178,7 +202,47 @@ fn every_number_of_the_page_is_right() {
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
-    assert!(count > 70, "only {count} rows were found");
+    count
+}
+
+/// Each key that a table of the input line knows stands in `docs/estimate.md`, under the heading of its table.
+#[test]
+fn every_key_of_estimate_is_documented() {
+    let page = include_str!("../../../docs/estimate.md");
+    let price = r#""currency":"EUR","price":{"model":"flat","amount":"1"}"#;
+    let of_usage = |inside: &str| format!("{{{price},\"usage\":{{\"quantity\":1,{inside}}}}}");
+    let of_invoice = |list: &str| format!("{{\"currency\":\"EUR\",\"invoice\":{{\"lines\":[],{list}}}}}");
+    for (heading, line) in [
+        ("The line", format!("{{{price},\"quantity\":1,\"zz\":1}}")),
+        ("Usage", of_usage("\"zz\":1")),
+        ("Served", of_usage(r#""served":{"period":["2026-01-01","2026-02-01"],"stretches":[],"zz":1}"#)),
+        (
+            "Served",
+            of_usage(
+                r#""served":{"period":["2026-01-01","2026-02-01"],"stretches":[{"service":["2026-01-01","2026-01-02"],"zz":1}]}"#,
+            ),
+        ),
+        ("Usage", of_usage(r#""events":[{"zz":1}]"#)),
+        ("Usage", of_usage(r#""groups":[{"quantity":1,"values":{},"zz":1}]"#)),
+        ("Allocate", r#"{"currency":"EUR","allocate":{"amount":1,"weights":[1],"zz":1}}"#.to_owned()),
+        ("Prorate and commitment", r#"{"currency":"EUR","prorate":{"amount":1,"zz":1}}"#.to_owned()),
+        ("Prorate and commitment", r#"{"currency":"EUR","commitment":{"amount":1,"billed":1,"zz":1}}"#.to_owned()),
+        ("Invoice", of_invoice("\"zz\":1")),
+        ("Invoice", r#"{"currency":"EUR","invoice":{"lines":[{"amount":1,"zz":1}]}}"#.to_owned()),
+        ("Invoice", of_invoice(r#""coupons":[{"amount":1,"zz":1}]"#)),
+        ("Invoice", of_invoice(r#""credits":[{"amount":1,"zz":1}]"#)),
+    ] {
+        let found: Value = serde_json::from_str(&estimate::line(&line)).unwrap();
+        let told = found["error"].to_string();
+        let (_, known) =
+            told.split_once("unknown field `zz`, expected one of ").unwrap_or_else(|| panic!("{line}: {told}"));
+        let known = known.split(['"', ';']).next().unwrap();
+        let (_, section) = page.split_once(&format!("\n## {heading}\n")).unwrap_or_else(|| panic!("no {heading}"));
+        let section = section.split("\n## ").next().unwrap();
+        for key in known.split(", ") {
+            assert!(section.contains(&format!("`{key}`")), "{heading} does not tell of {key}");
+        }
+    }
 }
 
 /// The example of the crate's README: each first line of a pair is answered by the second.

@@ -234,7 +234,7 @@ async fn refresh_once(
     let mut rows = Vec::new();
     for pass in passes(&added) {
         let new = knowledge.compute(&pass, Rows::Since(&known), &mut report).await?;
-        rows.extend(self::added::added(catalog, stored_of(lake, &pass).await?, new)?);
+        rows.extend(added::added(catalog, stored_of(lake, &pass).await?, new)?);
     }
     for pass in passes(&hours) {
         rows.extend(knowledge.compute(&pass, Rows::All(&contested), &mut report).await?);

@@ -106,7 +106,7 @@ impl DraftResult {
         let month = self.drafted.month;
         let blocked = self.drafted.blocked.iter().map(|one| format!("{} is blocked: {}", one.partner_id, one.reason));
         let withdrawn = self.counts.withdrawn.iter().map(|(partner_id, invoice_id)| {
-            format!("{partner_id}: draft {invoice_id} is withdrawn: it is not what the month comes to now")
+            format!("{partner_id}: draft {invoice_id} is withdrawn: another one has its place, or nothing has")
         });
         let elsewhere = self.counts.billed_elsewhere.iter().map(|(partner_id, invoice_id)| {
             format!("{partner_id}: not drafted, because invoice {invoice_id} has billed its subscription")

@@ -26,7 +26,7 @@ payment_terms_days = 14
 [[meter]]
 id = "calls"
 name = "Calls"
-unit = "call"
+unit = "byte"
 aggregation = "count"
 group_by = { region = "attributes['region']" }
 [[meter]]

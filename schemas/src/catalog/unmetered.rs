@@ -3,6 +3,8 @@
 //! gives rating the quantity, the number of events, for counts and sums the quantity by dimension, and each event of a
 //! meter that keeps them; when it gives more, the rule that stands here for it is taken away.
 //!
+//! And named conversions of a unit that the meter does not have.
+//!
 //! `tollbook bill estimate` knows no meters and takes every price.
 
 use std::ops::Range;
@@ -26,6 +28,30 @@ pub(super) fn refuse(price: &Node, tariff: &Tariff, meter: Option<(&MeterId, &Me
         _ => {}
     }
     prorated_units(price, tariff, reading);
+    unit_of_conversion(price, meter, reading);
+}
+
+/// A named conversion from another unit than the meter's: a factor of ten to the ninth on what is no byte.
+fn unit_of_conversion(price: &Node, meter: Option<(&MeterId, &Meter)>, reading: &mut Reading) {
+    let (Some((id, meter)), Value::Table(entries)) = (meter, &price.value) else { return };
+    let Some((_, node)) = entries.iter().find(|(key, _)| key.name == "convert") else { return };
+    let Value::Text(name) = &node.value else { return };
+    let Some((from, _)) = name.split_once("_to_") else { return };
+    let unit = meter.unit.as_str();
+    let names: &[&str] = match from {
+        "bytes" => &["byte", "bytes", "B"],
+        "ms" => &["ms", "millisecond", "milliseconds"],
+        _ => &["s", "second", "seconds"],
+    };
+    if !names.contains(&unit) {
+        let what = format!("{name} converts {from}, and the unit of meter {id} is {unit:?}");
+        let mend = format!(
+            "write the meter's unit as {:?} if that is what it measures, or a conversion of its own, such as \
+             {{ divide_by = \"1000\" }}",
+            names.first().unwrap_or(&from)
+        );
+        reading.flaw(node.at.clone(), "price.convert", what, mend);
+    }
 }
 
 /// A matrix whose meter does not split its usage by the matrix's dimensions.

@@ -60,7 +60,7 @@ impl Checking {
                 Ok(money) => Some(CouponOff::Amount(money)),
                 Err(error) => {
                     let what = format!("{amount} {currency} cannot be taken off: {error}");
-                    reading.flaw(amount_at, "coupon.amount", what, "write it as it can be paid");
+                    reading.flaw(amount_at.clone(), "coupon.amount", what, "write it as it can be paid");
                     None
                 }
             },
@@ -78,6 +78,21 @@ impl Checking {
         if let Some(unknown) = unknown.filter(|_| self.is_whole && priced.next().is_some()) {
             let what = format!("no plan has a price {unknown}");
             reading.flaw(prices_at, "coupon.prices", what, "name prices that a plan has");
+        }
+        if let Some(CouponOff::Amount(off)) = off {
+            let named = self.catalog.plans.iter().filter(|(id, _)| plans.is_empty() || plans.contains(id));
+            let mut reduced = named.flat_map(|(_, versions)| versions).filter(|plan| plan.issuer == issuer).peekable();
+            let is_of_none = reduced.peek().is_some() && reduced.all(|plan| plan.currency != off.currency);
+            if self.is_whole && is_of_none {
+                let what =
+                    format!("no plan that it is for is billed in {}: it would never take anything off", off.currency);
+                reading.flaw(
+                    amount_at.clone(),
+                    "coupon.currency",
+                    what,
+                    "write the currency of the plans that it reduces",
+                );
+            }
         }
         if self.declared.get("plan").is_some_and(|plans| plans.contains(COUPON_PLAN)) {
             let what = format!("there is a plan {COUPON_PLAN}, and lines of coupons are printed under this id");

@@ -51,6 +51,12 @@ fn what_no_draft_can_rate_is_refused_at_its_place() {
             "sum_by_event",
         ),
         (
+            "model = \"per_unit\"\nunit_price = \"1\"\nconvert = \"bytes_to_gb\"".to_owned(),
+            "\"bytes_to_gb\"",
+            "bytes_to_gb converts bytes, and the unit of meter calls is \"call\"",
+            "divide_by",
+        ),
+        (
             "model = \"per_unit\"\nunit_price = \"1\"\nsettings = { quantity_basis = \"prorated\" }".to_owned(),
             "\"prorated\"",
             "the part of the period for which each unit was there, which is not metered yet",

@@ -35,10 +35,11 @@ pub(super) async fn run(context: &JobContext, name: &str, json: bool) -> anyhow:
     ));
     data(&format!("{}: {} ({})", body.month, body.issuer.legal_name, body.issuer.issuer_id));
     data(&format!(
-        "[{}, {}), due in {} days\n",
+        "[{}, {}){}\n",
         print_instant(body.period_start),
         print_instant(body.period_end),
-        body.payment_terms_days
+        // Nothing is due of what gives back.
+        if body.total_minor > 0 { format!(", due in {} days", body.payment_terms_days) } else { String::new() }
     ));
     let lines = body.lines.iter().map(|line| {
         vec![
@@ -55,7 +56,7 @@ pub(super) async fn run(context: &JobContext, name: &str, json: bool) -> anyhow:
     data(&table(&headings, &lines.collect::<Vec<_>>()));
     let net = shown.document.net_minor().filter(|net| *net != body.total_minor);
     if let Some(minor) = net {
-        data(&format!("before tax {}", Money { minor, currency: body.currency }));
+        data(&format!("before tax and credits {}", Money { minor, currency: body.currency }));
     }
     data(&format!("total {}", shown.document.total()));
     for line in &body.lines {

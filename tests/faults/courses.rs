@@ -49,7 +49,7 @@ const EVENTS: &[(&str, &str, &str, &str)] = &[
 ];
 
 /// One request in two and a half hours of each consumer, from 2026-05-05 on.
-fn requests(days: i64, from: i64) -> String {
+pub(crate) fn requests(days: i64, from: i64) -> String {
     let mut lines = Vec::new();
     for (number, consumer) in ["acme", "bela", "cora", "dora", "ella"].into_iter().enumerate() {
         for at in 0..days * 24 * 60 / 150 {
@@ -67,8 +67,8 @@ fn requests(days: i64, from: i64) -> String {
     lines.join("\n")
 }
 
-const JUNE: [&str; 4] = ["--period", "2026-06", "--as-of", "2026-07-03T00:00:00Z"];
-const JULY: [&str; 4] = ["--period", "2026-07", "--as-of", "2026-08-03T00:00:00Z"];
+pub(crate) const JUNE: [&str; 4] = ["--period", "2026-06", "--as-of", "2026-07-03T00:00:00Z"];
+pub(crate) const JULY: [&str; 4] = ["--period", "2026-07", "--as-of", "2026-08-03T00:00:00Z"];
 const ANN: [&str; 2] = ["--actor", "staff:ann"];
 
 fn by_hand(folder: &Folder, arguments: &[&str]) -> String {
@@ -129,10 +129,8 @@ fn books() -> &'static Folder {
     BOOKS.get_or_init(|| issued(""))
 }
 
-/// With more in the catalog. Partners are in Germany, one in France with a tax id, one in Austria.
-fn issued(more: &str) -> Folder {
-    let folder = Folder::new();
-    folder.write("catalog/catalog.toml", format!("{}{more}", include_str!("verify/courses.toml")));
+/// Five partners with a consumer each: in Germany, one in France with a tax id, one in Austria.
+pub(crate) fn partners() -> String {
     let row = |partner: &str| {
         let place = match partner {
             "bela" => "FR,FR00",
@@ -145,7 +143,14 @@ fn issued(more: &str) -> Folder {
         )
     };
     let rows: String = ["acme", "bela", "cora", "dora", "ella"].map(row).concat();
-    folder.write("partners.csv", format!("{HEAD}{rows}"));
+    format!("{HEAD}{rows}")
+}
+
+/// With more in the catalog.
+fn issued(more: &str) -> Folder {
+    let folder = Folder::new();
+    folder.write("catalog/catalog.toml", format!("{}{more}", include_str!("verify/courses.toml")));
+    folder.write("partners.csv", partners());
     folder.run(&["partner", "import", "partners.csv", "--apply"]).done();
     for (partner, event_type, at, data) in EVENTS {
         let of = ["--partner", partner, "--type", event_type, "--at", at, "--actor", "staff:ann", "--data", data];
@@ -181,7 +186,7 @@ fn issued(more: &str) -> Folder {
 }
 
 /// The documents of a month by partner; a credit note behind `-`.
-fn of_month(folder: &Folder, month: &str) -> Vec<(String, Value)> {
+pub(crate) fn of_month(folder: &Folder, month: &str) -> Vec<(String, Value)> {
     let rows = folder.rows(&INVOICE);
     let of_month = rows.iter().filter(|row| row.text("period") == Some(month));
     let parsed = of_month.map(|row| {
@@ -367,7 +372,7 @@ fn taxes_hold_and_a_changed_rate_is_told() {
     );
 }
 
-fn check(copy: &Folder, expected: &[(&str, &str)]) {
+pub(crate) fn check(copy: &Folder, expected: &[(&str, &str)]) {
     let (invoices, printed) = verified(copy, "2026-06", 3);
     for invoice in &invoices {
         let partner = invoice["partner_id"].as_str().unwrap();

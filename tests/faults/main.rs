@@ -5,6 +5,7 @@
 //! that were given, and the same command once more changes nothing. No other part is needed: Stripe is the double of
 //! `simulate`, the broker is librdkafka's own mock, both in this process.
 
+mod agreements;
 mod alert;
 mod billing;
 mod broker;
@@ -20,4 +21,5 @@ mod lake;
 mod looking;
 mod secrets;
 mod stripe;
+mod terms;
 mod verify;

@@ -20,6 +20,7 @@ use crate::number::Ratio;
 use crate::rating::Working;
 use crate::stored::{Object, Stored};
 use crate::tax::Taxing;
+use crate::terms::Terms;
 
 /// What lines by hand bear.
 #[derive(Default)]
@@ -141,8 +142,10 @@ fn line_of(made: &HandMade, issuer: &Issuer, billed_minor: i64, difference: i64)
         span_start: print_instant(month.start),
         subscription_id: id,
         tax: None,
+        terms: Terms::default(),
         unit: None,
         usage: Vec::new(),
         working: Working::of_exact(&exact),
+        ..Line::default()
     })
 }

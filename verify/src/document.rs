@@ -4,9 +4,13 @@
 
 use chrono::NaiveDate;
 use serde::Serialize;
+use tollbook_schemas::money::Currency;
+use tollbook_schemas::period::{Period, print_instant};
 
 use crate::rating::Working;
 use crate::stored::Object;
+use crate::tax::major;
+use crate::terms::Terms;
 
 /// The form of a document that this program writes.
 pub(crate) const FORMAT: u32 = 1;
@@ -33,12 +37,15 @@ pub(crate) const KEYS: [&str; 16] = [
     "total_minor",
 ];
 /// The keys of a line that it knows.
-pub(crate) const LINE_KEYS: [&str; 19] = [
+pub(crate) const LINE_KEYS: [&str; 22] = [
     "adjusts",
     "amount_minor",
     "by_hand",
     "contract",
+    "coupon",
+    "credit",
     "description",
+    "for_partner",
     "line_number",
     "meter_id",
     "plan_id",
@@ -72,6 +79,23 @@ pub(crate) struct LineContract {
     pub(crate) version: u32,
 }
 
+/// The coupon that a line takes off by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct LineCoupon {
+    pub(crate) coupon_id: String,
+    pub(crate) redeemed_at: String,
+}
+
+/// The prepaid credit that a line pays with; amounts in minor units.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct LineCredit {
+    pub(crate) after_minor: i64,
+    pub(crate) before_minor: i64,
+    pub(crate) credit_id: String,
+    pub(crate) first_month: String,
+    pub(crate) granted_minor: i64,
+}
+
 /// Who made a line, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct ByHand {
@@ -100,14 +124,21 @@ pub(crate) struct LineTax {
 }
 
 /// One printed line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Line {
     pub(crate) amount_minor: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) by_hand: Option<ByHand>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) contract: Option<LineContract>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) coupon: Option<LineCoupon>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) credit: Option<LineCredit>,
     pub(crate) description: String,
+    /// Whose it is, where the document's partner pays for another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) for_partner: Option<String>,
     pub(crate) line_number: usize,
     pub(crate) meter_id: Option<String>,
     pub(crate) plan_id: String,
@@ -120,9 +151,25 @@ pub(crate) struct Line {
     pub(crate) subscription_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tax: Option<LineTax>,
+    #[serde(flatten)]
+    pub(crate) terms: Terms,
     pub(crate) unit: Option<String>,
     pub(crate) usage: Vec<BilledDay>,
     pub(crate) working: Working,
+}
+
+impl Line {
+    /// A line that no price of a plan makes: one of something, over a time; without words and ids.
+    pub(crate) fn over(time: Period, amount_minor: i64, currency: Currency) -> Self {
+        Self {
+            amount_minor,
+            quantity: "1".to_owned(),
+            span_end: print_instant(time.end),
+            span_start: print_instant(time.start),
+            working: Working::of_exact(&major(amount_minor, currency)),
+            ..Self::default()
+        }
+    }
 }
 
 /// What the usage would have cost on another plan.

@@ -5,25 +5,27 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::Value;
-use tollbook_schemas::catalog::{Catalog, Issuer, Price};
+use tollbook_schemas::catalog::{Catalog, Issuer};
 use tollbook_schemas::id::{IssuerId, MeterId, PartnerId};
 use tollbook_schemas::meter::Aggregation;
 use tollbook_schemas::money::Currency;
 use tollbook_schemas::period::{Month, Period};
-use tollbook_schemas::price::setting::{Charged, Due};
 use tollbook_schemas::registry::{LinkSystem, Registry};
 use tollbook_schemas::tables::access_log::TABLE as ACCESS_LOG;
 use tollbook_schemas::tables::partner_event::TABLE as PARTNER_EVENT;
 
+use crate::commitment::spans_of_terms;
 use crate::compare::Difference;
 use crate::document::{CREDIT_NOTE, KEYS, LINE_KEYS};
 use crate::error::VerifyError;
 use crate::evidence::{Evidence, Kept, Pins};
-use crate::month::{own_spans, shadow_plan};
+use crate::month::shadow_plan;
 use crate::owner::Links;
+use crate::payer::{borne, partners_of};
 use crate::raw::{Names, Times};
 use crate::spans::Span;
 use crate::stored::Stored;
+use crate::terms::TERM_KEYS;
 
 /// What a document cannot be re-derived for.
 pub(crate) enum Stopped {
@@ -63,6 +65,9 @@ pub(crate) struct Ground {
     pub(crate) month: Month,
     pub(crate) issuer_id: IssuerId,
     pub(crate) is_credit_note: bool,
+    /// The partners whose lines it says it bears for them: why one of them cannot be derived is told, and not taken for
+    /// what blocked it.
+    pub(crate) borne: BTreeSet<String>,
     /// The earlier months that it says it adjusts. That it adjusts them, and no others, was decided when it was drafted;
     /// by how much is derived.
     pub(crate) adjusted: BTreeSet<Month>,
@@ -98,7 +103,7 @@ impl Ground {
         }
         let kept = evidence.catalog(stored.text_of("catalog_sha256")).await??;
         let registry = evidence.registry(&pins.events).await?;
-        if let Some(what) = not_known_yet(stored, &kept.catalog, &registry, &partner_id) {
+        if let Some(what) = not_known_yet(stored) {
             let told = format!(
                 "not re-derived: the document has {what}, which this program does not know and does not compute"
             );
@@ -113,6 +118,7 @@ impl Ground {
             month,
             issuer_id: issuer_id.ok_or_else(none)?,
             is_credit_note: stored.text_of("kind") == CREDIT_NOTE,
+            borne: stored.lines().filter_map(|line| Some(line.get("for_partner")?.as_str()?.to_owned())).collect(),
             adjusted: adjusted_months(stored)?,
             pins,
             kept,
@@ -142,14 +148,20 @@ impl Ground {
         let catalog = self.catalog();
         let mut needs = Needs::default();
         for month in self.months() {
-            let spans = own_spans(self, month)?;
-            let meters = |span: &Span<'_>| -> BTreeSet<MeterId> {
+            let borne = borne(self, month)?;
+            let earlier = spans_of_terms(self, month, &borne)?;
+            let spans: Vec<Span<'_>> = borne.into_iter().flat_map(|one| one.spans).chain(earlier).collect();
+            // What is due before its period is over has no usage.
+            let spans: Vec<&Span<'_>> = spans.iter().filter(|span| span.bills.over).collect();
+            let meters = |span: &&Span<'_>| -> BTreeSet<MeterId> {
                 let shadow = shadow_plan(catalog, span).map(|(_, version)| &version.prices);
                 let prices = span.prices.iter().chain(shadow.into_iter().flatten());
+                // What is left of earlier periods follows from what was used in each.
+                let prices = prices.chain(span.earlier.iter().flat_map(|earlier| &earlier.prices));
                 prices.filter_map(|price| price.meter.clone()).collect()
             };
             let meters: BTreeSet<MeterId> = spans.iter().flat_map(meters).collect();
-            let start = spans.iter().map(|span| span.billed.start).min();
+            let start = spans.iter().map(|span| span.earlier.first().unwrap_or(span).billed.start).min();
             let end = spans.iter().map(|span| span.billed.end).max();
             let (Some(start), Some(end), false) = (start, end, meters.is_empty()) else { continue };
             let mut with_all_before = false;
@@ -164,7 +176,10 @@ impl Ground {
         }
         if needs.times.is_some() {
             let links = Links::of(&self.registry);
-            let names = |system| links.names(system, &self.partner_id).into_iter().map(str::to_owned).collect();
+            let names = |system| {
+                let all = partners_of(self).into_iter().flat_map(|own| links.names(system, own));
+                all.map(str::to_owned).collect()
+            };
             needs.names = Names { consumers: names(LinkSystem::Consumer), credentials: names(LinkSystem::Credential) };
         }
         Ok(needs)
@@ -172,39 +187,11 @@ impl Ground {
 }
 
 /// What of a document this program has never heard of: it says so, and calls nothing right or wrong that it cannot judge.
-fn not_known_yet(stored: &Stored, catalog: &Catalog, registry: &Registry, partner_id: &PartnerId) -> Option<String> {
-    // What months come to with them cannot be told, whether or not this document has a line of them.
-    if registry.coupons.iter().any(|coupon| coupon.partner_id == *partner_id) {
-        return Some("a customer with a coupon".to_owned());
-    }
-    if registry.credits.values().any(|credit| credit.partner_id == *partner_id) {
-        return Some("a customer with a prepaid credit".to_owned());
-    }
-    let mut signed = registry.contracts.iter().filter(|contract| contract.partner_id == *partner_id);
-    let has_commitment =
-        |id| catalog.contracts.get(id).is_some_and(|all| all.iter().any(|one| one.commitment.is_some()));
-    if signed.any(|contract| has_commitment(&contract.contract_id)) {
-        return Some("a customer with a commitment".to_owned());
-    }
-    if registry.payers.contains_key(partner_id) || registry.pays_for.contains_key(partner_id) {
-        return Some("a partner that pays for another".to_owned());
-    }
-    let plans: BTreeSet<&str> = stored.lines().filter_map(|line| line.get("plan_id").and_then(Value::as_str)).collect();
-    let named = catalog.plans.iter().filter(|(id, _)| plans.contains(id.as_str()));
-    for version in named.flat_map(|(_, versions)| versions) {
-        let is_early = |price: &Price| {
-            price.tariff.settings.due != Due::InArrears || price.tariff.settings.charged != Charged::EachPeriod
-        };
-        if version.trial_days.is_some() {
-            return Some("a plan with a trial".to_owned());
-        } else if version.prices.iter().any(is_early) {
-            return Some("a plan with prices that are due in advance, or once".to_owned());
-        } else if version.prices.iter().any(|price| price.tariff.steps.rollover_periods.is_some()) {
-            return Some("a plan whose included units carry over".to_owned());
-        }
-    }
+fn not_known_yet(stored: &Stored) -> Option<String> {
     let lines = || stored.lines().flat_map(|line| line.keys());
-    let line = lines().find(|key| !LINE_KEYS.contains(&key.as_str())).map(|key| format!("lines with {key}"));
+    let line = lines()
+        .find(|key| !LINE_KEYS.contains(&key.as_str()) && !TERM_KEYS.contains(&key.as_str()))
+        .map(|key| format!("lines with {key}"));
     let body = || stored.body.keys().find(|key| !KEYS.contains(&key.as_str())).map(|key| format!("a part {key}"));
     line.or_else(body)
 }

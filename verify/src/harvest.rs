@@ -12,6 +12,7 @@ use crate::deliveries::Verdicts;
 use crate::error::VerifyError;
 use crate::ground::{Ground, Needs};
 use crate::owner::{Links, Products, tags_of};
+use crate::payer::partners_of;
 use crate::raw::{self, Question, RawRows, Request};
 use crate::usage::{Judge, Origin};
 
@@ -154,12 +155,25 @@ impl<'a> Harvest<'a> {
         Some(Self { judge, meters, claimed })
     }
 
-    /// The requests of one document's partner, judged, and the number of their deliveries.
-    pub(crate) fn origin(&self, ground: &'a Ground, at: usize) -> (Origin<'a>, usize) {
+    /// The requests of each partner whose spans one document may bill, judged, and the number of their deliveries.
+    pub(crate) fn origins(&self, ground: &'a Ground, at: usize) -> (Vec<Origin<'a>>, usize) {
         let claimed = self.claimed.get(at).map_or(&[][..], Vec::as_slice);
         let ids: HashSet<_> = claimed.iter().map(|request| &request.id).collect();
         let rows_read = ids.into_iter().map(|id| self.judge.verdicts.delivery_count(id)).sum();
-        (Origin::of(&self.judge, &ground.partner_id, claimed), rows_read)
+        let mut partner_ids = partners_of(ground);
+        if partner_ids.len() == 1 {
+            let origins = partner_ids.drain(..).map(|own| Origin::of(&self.judge, own, claimed));
+            return (origins.collect(), rows_read);
+        }
+        // Of many partners each looks at its own alone.
+        let mut by_owner: BTreeMap<&PartnerId, Vec<&Request>> = BTreeMap::new();
+        for request in claimed {
+            if let Some((owner, _)) = self.judge.links.owner(request) {
+                by_owner.entry(owner).or_default().push(request);
+            }
+        }
+        let of_owner = |own| Origin::of(&self.judge, own, by_owner.get(own).map_or(&[][..], Vec::as_slice));
+        (partner_ids.into_iter().map(of_owner).collect(), rows_read)
     }
 
     /// Where the answers of a meter are among those of a request.

@@ -3,10 +3,15 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::as_conversions))]
 
 mod adjust;
+mod bill;
 mod by_hand;
+mod commitment;
 mod compare;
+mod coupon;
+mod credit;
 mod deliveries;
 mod document;
+mod early;
 mod error;
 mod evidence;
 mod ground;
@@ -14,14 +19,18 @@ mod harvest;
 mod meter;
 mod month;
 pub mod number;
+mod opening;
 mod owner;
+mod payer;
 pub mod rating;
 mod raw;
 mod rederive;
+mod rollover;
 mod slices;
 mod spans;
 mod stored;
 mod tax;
+mod terms;
 mod usage;
 mod walk;
 
@@ -166,6 +175,7 @@ async fn derive(
 ) -> Result<Vec<(usize, Outcome)>, VerifyError> {
     let stored_of = |one: &Wanting| all.get(one.at);
     let adjusting = batch.iter().filter(|one| !one.ground.adjusted.is_empty() || by_hand::is_made_for(&one.ground));
+    let adjusting = adjusting.chain(batch.iter().filter(|one| credit::is_granted(&one.ground)));
     let partner_ids: BTreeSet<&str> = adjusting.map(|one| one.ground.partner_id.as_str()).collect();
     let before = stored::of_partners(evidence.lake, &partner_ids, issued).await?;
     let profile_ids = batch.iter().filter_map(stored_of).flat_map(Stored::profile_ids).collect();
@@ -178,6 +188,7 @@ async fn derive(
             let beside = Beside {
                 of_partner: before.get(one.ground.partner_id.as_str()).map_or(&[][..], Vec::as_slice),
                 profiles: &profiles,
+                voided: &issued.voided,
             };
             match rederive(one, place, &harvest, stored, &beside) {
                 Err(Stopped::Lake(error)) => Err(error),

@@ -11,7 +11,7 @@ use tollbook_schemas::exact::Direction;
 use tollbook_schemas::money::Currency;
 use tollbook_schemas::price::setting::{
     FixedFeeAtZeroTotal, Limits, LimitsInPart, NegativeTotal, PackageRemainder, Per, Proration, QuantityBasis,
-    TierEdge, ZeroUsageFirstTierFlat,
+    SplitRounding, TierEdge, ZeroUsageFirstTierFlat,
 };
 use tollbook_schemas::price::{Cell, Percentage, PriceModel, Settings, Steps, Tariff, Tier};
 
@@ -33,13 +33,25 @@ pub struct Used {
     pub groups: Option<BTreeMap<Dimensions, Ratio>>,
     /// How much of its period a line bills; none for all of it, with one unit.
     pub served: Option<Served>,
+    /// Where another system billed the begin of the period: what was used before and what was since. Else empty.
+    pub pieces: Vec<Ratio>,
+    /// Included units that earlier periods left.
+    pub carried: Option<Ratio>,
 }
 
 impl Used {
     /// A quantity alone.
     #[must_use]
     pub fn of(quantity: Ratio) -> Self {
-        Self { quantity, event_count: None, amounts: None, groups: None, served: None }
+        Self {
+            quantity,
+            event_count: None,
+            amounts: None,
+            groups: None,
+            served: None,
+            pieces: Vec::new(),
+            carried: None,
+        }
     }
 }
 
@@ -170,6 +182,12 @@ impl Working {
         Self { exact: exact.text(), ..Self::default() }
     }
 
+    /// Of a sum that is told by its parts.
+    pub(crate) fn of_sum(exact: &Ratio, parts: Vec<(String, Ratio)>) -> Self {
+        let part = |(name, exact): (String, Ratio)| PartWorking { exact: exact.text(), name, quantity: None };
+        Self { components: parts.into_iter().map(part).collect(), ..Self::of_exact(exact) }
+    }
+
     /// Of parts with their quantities.
     pub(crate) fn of_parts(exact: &Ratio, parts: Vec<(String, Ratio, Ratio)>) -> Self {
         let part = |(name, quantity, exact): (String, Ratio, Ratio)| PartWorking {
@@ -235,6 +253,9 @@ pub fn price(tariff: &Tariff, used: &Used, currency: Currency) -> Result<(i64, W
                 .parts
                 .insert(0, part(format!("included units for {label}"), Some(included.clone()), Ratio::whole(0)));
         }
+        if let Some(carried) = used.carried.as_ref().filter(|carried| !carried.is_zero()) {
+            priced.parts.insert(0, part("units carried over", Some(carried.clone()), Ratio::whole(0)));
+        }
         let hold_in_limits = |_: &Steps, priced: &mut Priced| limits.hold(priced);
         let in_order: [Step<'_>; 2] = match tariff.settings.limits {
             Limits::BeforeDiscount => [&hold_in_limits, &take_discount],
@@ -286,6 +307,15 @@ fn converted(steps: &Steps, quantity: &Ratio) -> Result<Ratio, String> {
     Ok(quantity)
 }
 
+/// What a price includes of the part of a period, and what of it was used, both in the unit that is priced.
+///
+/// # Errors
+/// What cannot be converted, in words.
+pub(crate) fn allowance(tariff: &Tariff, used: &Used) -> Result<(Ratio, Ratio), String> {
+    let included = Limited::of(tariff, used).included.unwrap_or(Ratio::whole(0));
+    Ok((included, above_zero(converted(&tariff.steps, &used.quantity)?)))
+}
+
 fn above_zero(number: Ratio) -> Ratio {
     number.max(Ratio::whole(0))
 }
@@ -295,9 +325,14 @@ fn per_cent(percent: Decimal, of: &Ratio) -> Ratio {
 }
 
 fn of_model(tariff: &Tariff, used: &Used) -> Result<Priced, String> {
-    let mut units = converted(&tariff.steps, &used.quantity)?;
+    let is_each = tariff.settings.split_rounding == SplitRounding::Each && !used.pieces.is_empty();
+    let mut units = match is_each {
+        true => used.pieces.iter().map(|piece| converted(&tariff.steps, piece)).sum::<Result<Ratio, String>>()?,
+        false => converted(&tariff.steps, &used.quantity)?,
+    };
     if let Some(included) = Limited::of(tariff, used).included {
-        units = above_zero(&units - &included);
+        let free = &included + &used.carried.clone().unwrap_or(Ratio::whole(0));
+        units = above_zero(&units - &free);
     }
     let pays_at_zero = tariff.settings.zero_usage_first_tier_flat == ZeroUsageFirstTierFlat::Charged;
     Ok(match &tariff.model {
@@ -595,4 +630,4 @@ fn take_discount(steps: &Steps, priced: &mut Priced) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -2,19 +2,23 @@
 
 use std::collections::HashMap;
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tollbook_schemas::period::{Month, print_instant};
 use tollbook_schemas::tables::Row;
 
 use crate::adjust::{Before, differences, that_billed};
+use crate::bill::{Meterings, rate};
 use crate::by_hand::borne;
 use crate::compare::Difference;
+use crate::credit::{self, Use};
 use crate::document::{Body, CREDIT_NOTE, Credits, FORMAT, IssuedBy};
 use crate::ground::{Stopped, wrong};
 use crate::harvest::{Harvest, Wanting};
-use crate::month::{Metering, Rated, rate};
+use crate::month::{Metering, Rated};
 use crate::stored::{Object, Stored, check_number};
 use crate::tax::Taxing;
+use crate::usage::Origin;
 
 /// A document as re-derived.
 pub(crate) struct Rederived {
@@ -31,6 +35,8 @@ pub(crate) struct Beside<'a> {
     pub(crate) of_partner: &'a [Stored],
     /// The rows of versions of billing profiles that documents name.
     pub(crate) profiles: &'a HashMap<String, Row>,
+    /// When invoices were voided at Stripe, by their ids.
+    pub(crate) voided: &'a HashMap<String, DateTime<Utc>>,
 }
 
 /// Re-derives a document; `place` is its place in the harvest.
@@ -48,8 +54,9 @@ pub(crate) fn rederive<'a>(
     let (issuer, issuer_id, is_credit_note) = (ground.issuer()?, &ground.issuer_id, ground.is_credit_note);
     let damage = ground.kept.damage.iter().cloned();
     let mut found: Vec<Difference> = damage.chain(check_number(stored, &issuer.number_prefix)).collect();
-    let (origin, rows_read) = harvest.origin(ground, place);
-    let metering = Metering::of(ground, &needs.meters, harvest, &origin);
+    let (origins, rows_read) = harvest.origins(ground, place);
+    let metering = |origin| (Origin::partner_id(origin), Metering::of(ground, &needs.meters, harvest, origin));
+    let metering: Meterings<'_> = origins.iter().map(metering).collect();
     let is_theirs = |row: &&Row| row.text("partner_id") == Some(ground.partner_id.as_str());
     let taxing = Taxing {
         catalog: ground.catalog(),
@@ -104,6 +111,14 @@ pub(crate) fn rederive<'a>(
         credits = Some(Credits { invoice_id: invoice.invoice_id.clone(), number });
     }
     own.lines.extend(by_hand.lines);
+    // Last: they pay what everything else comes to.
+    if !is_credit_note && credit::is_granted(ground) {
+        let earlier = uses_before(stored, beside)?;
+        found.extend(credit::broken(&earlier).map(|what| Difference::told("credit", what)));
+        let used = credit::used(&earlier, &Use::of(stored, beside.voided).map_err(wrong)?);
+        let paid = credit::paid(ground, whole, &own.lines, &used.map_err(wrong)?).map_err(wrong)?;
+        own.lines.extend(paid);
+    }
     let mut total_minor = 0_i64;
     for (number, line) in (1_u64..).zip(&mut own.lines) {
         line.insert("line_number".to_owned(), number.into());
@@ -156,12 +171,22 @@ fn month_is(body: &Object, month: Month) -> bool {
 }
 
 /// What was issued to the same partner in the same currency, by the same issuer, under a lower number.
-fn issued_before<'a>(stored: &Stored, all: &'a [Stored]) -> Vec<Before<'a>> {
+fn lower<'a>(stored: &Stored, all: &'a [Stored]) -> impl Iterator<Item = &'a Stored> {
     let sequence = |one: &Stored| one.event.int("number_sequence");
-    let is_before = |one: &&Stored| {
+    let is_before = move |one: &&Stored| {
         let same = one.issuer_id() == stored.issuer_id() && one.text_of("currency") == stored.text_of("currency");
         same && sequence(one) < sequence(stored)
     };
-    let before = all.iter().filter(is_before);
-    before.map(|one| Before { invoice_id: &one.invoice_id, body: &one.body }).collect()
+    all.iter().filter(is_before)
+}
+
+fn issued_before<'a>(stored: &Stored, all: &'a [Stored]) -> Vec<Before<'a>> {
+    let before = |one: &'a Stored| Before { invoice_id: &one.invoice_id, body: &one.body };
+    lower(stored, all).map(before).collect()
+}
+
+/// What documents before it used of credits.
+fn uses_before(stored: &Stored, beside: &Beside<'_>) -> Result<Vec<Use>, Stopped> {
+    let uses = lower(stored, beside.of_partner).map(|one| Use::of(one, beside.voided));
+    uses.collect::<Result<_, _>>().map_err(wrong)
 }

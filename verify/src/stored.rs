@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use tollbook_lake::{Lake, as_text};
 use tollbook_schemas::decimal::Decimal;
@@ -64,14 +65,28 @@ pub(crate) struct Issued {
     invoices: HashMap<String, usize>,
     /// By issuer and place in its sequence.
     numbers: HashMap<(String, Option<i64>), usize>,
+    /// When an invoice was voided at Stripe, first, by its id.
+    pub(crate) voided: HashMap<String, DateTime<Utc>>,
 }
 
 impl Issued {
     /// Reads all `issued` events.
     pub(crate) async fn read(lake: &Lake) -> Result<Self, VerifyError> {
-        let events = lake.rows(&INVOICE_EVENT, Some("kind = 'issued'")).await?;
-        let mut issued =
-            Self { events: Vec::new(), slots: HashMap::new(), invoices: HashMap::new(), numbers: HashMap::new() };
+        let events = lake.rows(&INVOICE_EVENT, Some("kind in ('issued', 'voided')")).await?;
+        let (events, voidings): (Vec<Row>, Vec<Row>) =
+            events.into_iter().partition(|event| event.text("kind") == Some("issued"));
+        let mut issued = Self {
+            events: Vec::new(),
+            slots: HashMap::new(),
+            invoices: HashMap::new(),
+            numbers: HashMap::new(),
+            voided: HashMap::new(),
+        };
+        for event in &voidings {
+            let at = event.instant("at").unwrap_or_default();
+            let first = issued.voided.entry(event.text("invoice_id").unwrap_or_default().to_owned()).or_insert(at);
+            *first = at.min(*first);
+        }
         for event in &events {
             let text = |column: &str| event.text(column).unwrap_or_default().to_owned();
             *issued.slots.entry(text("slot_id")).or_default() += 1;
@@ -242,13 +257,17 @@ fn length(length: usize) -> Cell {
     i64::try_from(length).unwrap_or(i64::MAX).into()
 }
 
-/// How a line came about, as its row has it: with who made it, of a line by hand.
-fn working_of(line: &Object) -> Option<Value> {
+/// How a line came about, as its row has it: with who made it, of a line by hand; with what was billed elsewhere of its period
+/// before everything else.
+fn working_of(line: &Object) -> Option<String> {
     let working = line.get("working")?;
-    let Some(by_hand) = line.get("by_hand") else { return Some(working.clone()) };
+    if let Some(opening) = line.get("opening") {
+        return Some(format!("{{\"opening\":{opening},{}", working.to_string().strip_prefix('{')?));
+    }
+    let Some(by_hand) = line.get("by_hand") else { return Some(working.to_string()) };
     let mut working = working.as_object()?.clone();
     working.insert("by_hand".to_owned(), by_hand.clone());
-    Some(Value::Object(working))
+    Some(Value::Object(working).to_string())
 }
 
 /// Everything that the lake keeps beside the text of one invoice, compared with it.
@@ -285,7 +304,7 @@ pub(crate) fn check(stored: &Stored, beside: &mut Beside, issued: &Issued) -> Ve
             ("price_model", text(line, "price_model")),
             ("description", text(line, "description")),
             ("quantity", decimal(line, "quantity")),
-            ("working", working_of(line).map(|working| working.to_string()).into()),
+            ("working", working_of(line).into()),
             ("amount_minor", int(line, "amount_minor")),
             ("currency", currency.into()),
             ("period_start", instant(line, "span_start")),

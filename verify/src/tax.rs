@@ -17,6 +17,7 @@ use tollbook_schemas::tables::Row;
 use crate::document::{ByHand, Line, LineTax};
 use crate::number::Ratio;
 use crate::rating::Working;
+use crate::terms::Terms;
 
 /// What is taxed, by whom and for whom.
 pub(crate) struct Taxing<'a> {
@@ -39,21 +40,27 @@ struct Taxed<'a> {
 type Rate<'a> = (&'a TaxRateId, &'a TaxRateVersion, &'a Row);
 
 /// Minor units as an amount in major ones.
-fn major(minor: i64, currency: Currency) -> Ratio {
+pub(crate) fn major(minor: i64, currency: Currency) -> Ratio {
     (0..currency.exponent()).fold(Ratio::whole(minor), |amount, _| amount.part_of(10))
 }
 
 impl<'a> Taxing<'a> {
-    /// The tax lines of lines with their tax codes, without numbers: by rate, in the order of the lines.
+    /// The tax lines of lines with their tax codes, and with what each is worth after coupons; without numbers: by rate, in
+    /// the order of the lines.
     ///
     /// # Errors
     /// Why nobody can say what the tax is, in words.
-    pub(crate) fn lines_of(&self, lines: &[(Line, Option<String>)], month: Month) -> Result<Vec<Line>, String> {
+    pub(crate) fn lines_of(
+        &self,
+        lines: &[(Line, Option<String>)],
+        left_minor: &[i64],
+        month: Month,
+    ) -> Result<Vec<Line>, String> {
         let mut by_rate: BTreeMap<(&TaxRateId, u32), (Rate<'a>, Vec<Taxed<'_>>)> = BTreeMap::new();
-        for (line, tax_code) in lines {
+        for ((line, tax_code), amount_minor) in lines.iter().zip(left_minor.iter().copied()) {
             let before = parse_instant(&line.span_end).map_err(|error| error.to_string())?;
             let Some(rate) = self.rate_of(tax_code.as_deref(), before)? else { continue };
-            let taxed = Taxed { line, amount_minor: line.amount_minor };
+            let taxed = Taxed { line, amount_minor };
             by_rate.entry((rate.0, rate.1.version)).or_insert_with(|| (rate, Vec::new())).1.push(taxed);
         }
         let mut found = Vec::new();
@@ -187,9 +194,11 @@ impl<'a> Taxing<'a> {
                 tax_rate_id: id.to_string(),
                 version: version.version,
             }),
+            terms: Terms::default(),
             unit: Some(self.currency.code().to_owned()),
             usage: Vec::new(),
             working: Working::of_parts(&exact, parts),
+            ..Line::default()
         })
     }
 }

@@ -94,6 +94,11 @@ pub(crate) struct Judge<'a> {
 }
 
 impl<'a> Origin<'a> {
+    /// Whose they are.
+    pub(crate) fn partner_id(&self) -> &'a PartnerId {
+        self.partner_id
+    }
+
     /// Judges what may be a partner's.
     pub(crate) fn of(judge: &Judge<'a>, partner_id: &'a PartnerId, claimed: &[&'a Request]) -> Self {
         let Judge { catalog, registry, links, products, verdicts } = judge;
@@ -112,13 +117,7 @@ impl<'a> Origin<'a> {
 
 impl<'a> Usage<'a> {
     /// Counts the requests of the origin's partner. `at` is the meter's place among those that were asked for.
-    pub(crate) fn of(
-        origin: &Origin<'_>,
-        partner_id: &'a PartnerId,
-        at: usize,
-        meter_id: &'a MeterId,
-        meter: &'a Meter,
-    ) -> Self {
+    pub(crate) fn of(origin: &Origin<'a>, at: usize, meter_id: &'a MeterId, meter: &'a Meter) -> Self {
         let mut passed = Vec::new();
         for Judged { request, product, is_counted } in &origin.judged {
             let Some(metered) = request.metered.get(at).filter(|metered| metered.passes) else { continue };
@@ -159,7 +158,7 @@ impl<'a> Usage<'a> {
                 slice.seen.push(Seen { at, place, text: text.to_owned(), number });
             }
         }
-        Self { meter_id, meter, partner_id, slices }
+        Self { meter_id, meter, partner_id: origin.partner_id, slices }
     }
 
     /// What some times come to together, with their evidence by UTC day.

@@ -82,7 +82,7 @@ fn last_terms(subscription: &Subscription, started_on: NaiveDate, zone: Tz) -> R
 }
 
 /// The first instant of a local day.
-fn edge(day: Option<NaiveDate>, zone: Tz) -> Result<DateTime<Utc>, String> {
+pub(crate) fn edge(day: Option<NaiveDate>, zone: Tz) -> Result<DateTime<Utc>, String> {
     let day = day.ok_or("a period beyond the calendar")?;
     first_instant_of(day, zone).map_err(|error| error.to_string())
 }

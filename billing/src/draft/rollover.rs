@@ -54,6 +54,8 @@ pub(super) fn carried_to(
         let used = used_of(catalog, usage, earlier, own)?;
         let allowance = allowance(&own.tariff, &used).map_err(|error| format!("price {}: {error}", own.price_id))?;
         let mut rest = allowance.quantity;
+        // Where a later version holds for less long, its units may expire before older ones.
+        left.sort_by_key(|one| (one.last, one.since));
         for one in &mut left {
             let taken = rest.least(one.units).map_err(too_big)?;
             one.units = one.units.checked_sub(taken).map_err(too_big)?;
@@ -66,6 +68,7 @@ pub(super) fn carried_to(
     }
     let place = span.earlier.len();
     left.retain(|one| place <= one.last && !one.units.is_zero());
+    left.sort_by_key(|one| one.since);
     let mut sum = Exact::ZERO;
     for one in &left {
         sum = sum.checked_add(one.units).map_err(too_big)?;

@@ -4,20 +4,21 @@
 use proptest::prelude::*;
 use tollbook_rating::{Event, Group, Usage, rate};
 use tollbook_schemas::decimal::Decimal;
-use tollbook_schemas::price::setting::Settings;
+use tollbook_schemas::exact::Exact;
+use tollbook_schemas::price::setting::{Settings, SplitRounding};
 use tollbook_schemas::price::{Convert, PercentTier, RoundQuantity};
 
 use super::*;
 
-fn number(text: &str) -> Ratio {
+pub(crate) fn number(text: &str) -> Ratio {
     Ratio::decimal(text.parse().unwrap())
 }
 
-fn used(quantity: &str, event_count: Option<i64>) -> Used {
+pub(crate) fn used(quantity: &str, event_count: Option<i64>) -> Used {
     Used { event_count, ..Used::of(number(quantity)) }
 }
 
-fn tariff(json: &str) -> Tariff {
+pub(crate) fn tariff(json: &str) -> Tariff {
     serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {json}"))
 }
 
@@ -164,7 +165,7 @@ fn decimal(unscaled: i128, digits: u32) -> Decimal {
     Decimal::from_unscaled(unscaled * 10_i128.pow(12 - digits)).unwrap()
 }
 
-fn amounts() -> impl Strategy<Value = Decimal> {
+pub(crate) fn amounts() -> impl Strategy<Value = Decimal> {
     prop_oneof![Just(Decimal::ZERO), (0_i128..1_000_000, 0_u32..7).prop_map(|(n, digits)| decimal(n, digits))]
 }
 
@@ -298,8 +299,10 @@ fn settings() -> impl Strategy<Value = Settings> {
     let per = prop_oneof![Just(Per::Subscription), Just(Per::Unit)];
     let in_part = prop_oneof![Just(LimitsInPart::Whole), Just(LimitsInPart::ByTime), Just(LimitsInPart::ByDay)];
     let either = any::<bool>;
-    (either(), either(), either(), either(), either(), either(), proration, per, in_part).prop_map(
-        |(zero, edge, rest, limits, negative, fee, proration, per, limits_in_part)| Settings {
+    let (booleans, each) = ((either(), either(), either(), either(), either(), either()), either());
+    (booleans, each, proration, per, in_part).prop_map(
+        |((zero, edge, rest, limits, negative, fee), each, proration, per, limits_in_part)| Settings {
+            split_rounding: if each { SplitRounding::Each } else { SplitRounding::Cumulative },
             proration,
             per,
             limits_in_part,
@@ -314,7 +317,7 @@ fn settings() -> impl Strategy<Value = Settings> {
     )
 }
 
-fn tariffs() -> impl Strategy<Value = Tariff> {
+pub(crate) fn tariffs() -> impl Strategy<Value = Tariff> {
     let steps = prop_oneof![Just(Steps::default()), around()];
     (models(), steps, settings()).prop_map(|(model, steps, settings)| Tariff { model, steps, settings })
 }
@@ -328,7 +331,7 @@ fn quantities() -> impl Strategy<Value = Decimal> {
 }
 
 /// Usage in the form of each: split by region, or whole.
-fn usages() -> impl Strategy<Value = (Usage, Used)> {
+pub(crate) fn usages() -> impl Strategy<Value = (Usage, Used)> {
     let groups = prop::collection::vec((0..3_usize, (0_i128..100_000).prop_map(|n| decimal(n, 2))), 0..4);
     prop_oneof![
         (quantities(), 0_u32..1_000).prop_map(|(quantity, events)| {
@@ -363,7 +366,7 @@ fn usages() -> impl Strategy<Value = (Usage, Used)> {
     ]
 }
 
-fn theirs_of(ours: &Served) -> tollbook_rating::served::Served {
+pub(crate) fn theirs_of(ours: &Served) -> tollbook_rating::served::Served {
     use tollbook_rating::served;
     let length = |length: Length| served::Length { us: length.micros, days: length.days };
     let stretch = |stretch: &Stretch| served::Stretch {
@@ -374,7 +377,7 @@ fn theirs_of(ours: &Served) -> tollbook_rating::served::Served {
 }
 
 /// Stretches of a month in both measures, which may come to all of it; none where it was paused throughout.
-fn parts() -> impl Strategy<Value = Served> {
+pub(crate) fn parts() -> impl Strategy<Value = Served> {
     let micros = prop_oneof![Just(1_i64), Just(1_000_000), Just(60_000_000), Just(3_600_000_000)];
     let units = prop_oneof![Just("1"), Just("5"), Just("0"), Just("2.5")];
     let stretch = (0_i64..=360, 0_i64..=15, units);
@@ -402,8 +405,10 @@ proptest! {
         tariff in tariffs(),
         code in 0..4_usize,
         served in prop::option::of(parts()),
+        carried in prop::option::of(amounts()),
     ) {
-        let (theirs, ours) = (Usage { served: served.as_ref().map(theirs_of), ..theirs }, Used { served, ..ours });
+        let theirs = Usage { served: served.as_ref().map(theirs_of), carried: carried.map(Exact::from_decimal), ..theirs };
+        let ours = Used { served, carried: carried.map(Ratio::decimal), ..ours };
         let currency = Currency::parse(["EUR", "JPY", "ISK", "KWD"][code]).unwrap();
         match (rate(&tariff, &theirs, currency), price(&tariff, &ours, currency)) {
             (Ok(rated), Ok((minor, working))) => {

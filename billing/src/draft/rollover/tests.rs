@@ -18,6 +18,10 @@ fn catalog() -> Catalog {
     let text = CATALOG.to_owned()
         + &plan("roll", "included = \"10\", rollover_periods = 2")
         + &plan("part", "included = \"10\"").replace("\"part\"", "\"lost\"")
+        + &plan("turns", "included = \"10\", rollover_periods = 3")
+        + &plan("turns", "included = \"10\", rollover_periods = 1")
+            .replace("version = 1", "version = 2")
+            .replace("2026-01-01", "2026-02-01")
         + &plan("halves", "included = \"5\", rollover_periods = 1, convert = { divide_by = \"2\" }")
         + &plan("prorated", "included = \"30\", rollover_periods = 1, settings = { limits_in_part = \"by_day\" }");
     Catalog::parse(&[CatalogFile { path: "c.toml".into(), text }]).unwrap()
@@ -58,6 +62,8 @@ fn what_was_not_used_carries_over_and_expires() {
         ("roll", &[4, 4, 0, 30], 0, "02:10 03:10"),
         ("roll", &[4, 14, 30], 1800, "02:2"),
         ("roll", &[12, 10, 30], 2000, ""),
+        // January's hold until April and February's until March: March takes from February's.
+        ("turns", &[6, 0, 5, 30], 600, "01:4 03:10"),
         // In the priced unit, and exactly: 3 calls are 1.5.
         ("halves", &[3, 20], 150, "01:3.5"),
         // A part of a month includes a part; it started on 22 January.

@@ -206,7 +206,7 @@ fn what_is_billed_at_another_time_holds() {
     for (month, documents) in [("2026-06", june), ("2026-07", july)] {
         let (verified, printed) = verified(folder, month, 0);
         assert_eq!(verified.len(), documents.len(), "{printed}");
-        assert!(printed.lines().all(|line| line.starts_with("OK AC-0000")), "{printed}");
+        assert!(printed.lines().all(|line| line.starts_with("OK ")), "{printed}");
     }
 }
 

@@ -148,8 +148,14 @@ fn together(model: &PriceModel, before: &Used, since: &Used) -> Result<Used, Str
         (PriceModel::Matrix { .. }, ..) => return Err("the usage is not split".to_owned()),
         _ => None,
     };
+    // Nobody can say which of the events came first where only some are known.
+    let amounts = match (&before.amounts, &since.amounts) {
+        (Some(before), Some(since)) => Some([before.as_slice(), since].concat()),
+        (None, None) => None,
+        _ => return Err("only a part of the events is known".to_owned()),
+    };
     let pieces = vec![before.quantity.clone(), since.quantity.clone()];
-    Ok(Used { quantity: pieces.iter().cloned().sum(), event_count, groups, pieces, ..since.clone() })
+    Ok(Used { quantity: pieces.iter().cloned().sum(), event_count, amounts, groups, pieces, ..since.clone() })
 }
 
 #[cfg(test)]

@@ -150,10 +150,13 @@ proptest! {
         counts in any::<bool>(),
     ) {
         let eur = Currency::parse("EUR").unwrap();
-        let event_count = |known| if counts { known } else { None };
-        let their_opening =
-            tollbook_rating::Usage { event_count: if counts { their_opening.event_count } else { None }, ..their_opening };
-        let our_opening = Used { event_count: event_count(our_opening.event_count), ..our_opening };
+        // What is known by its events is counted by them.
+        let is_counted = counts || our_opening.amounts.is_some();
+        let their_opening = tollbook_rating::Usage {
+            event_count: their_opening.event_count.filter(|_| is_counted),
+            ..their_opening
+        };
+        let our_opening = Used { event_count: our_opening.event_count.filter(|_| is_counted), ..our_opening };
         let theirs = tollbook_rating::Usage {
             served: Some(theirs_of(&served)),
             carried: carried.map(tollbook_schemas::exact::Exact::from_decimal),

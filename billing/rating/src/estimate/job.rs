@@ -86,6 +86,11 @@ pub(super) fn job(table: &mut Table<'_>, reading: &mut Reading) -> Option<Job> {
         says_nothing("opening.served", "what was served is that of the whole period, beside quantity", reading);
         return None;
     }
+    let is_carried = now.iter().map(|now| &now.usage).chain(&opening).any(|usage| usage.carried.is_some());
+    if opening.is_some() && is_carried {
+        says_nothing("carried", "what another system left does not carry over", reading);
+        return None;
+    }
     let end = is_last.unwrap_or(true);
     let path = table.path_of("splits");
     match (now, splits, before, added, billed, opening, runs, periods) {

@@ -57,7 +57,6 @@ fn carry(
         let what = "carried is what the periods before left".to_owned();
         return Err(RatingError::Input { what, mend: "remove it here; the first period may have it" });
     }
-    left.retain(|one| place <= one.last);
     if let Some(units) = usage.carried {
         left.push(Left { last: place, units });
     }

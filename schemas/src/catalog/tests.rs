@@ -144,7 +144,7 @@ fn plans_use_every_metered_model() {
         ),
         ("model = \"dynamic\"\nmultiplier = \"1.2\"\nmaximum = \"100\"\ndiscount_percent = \"5\"", "dynamic"),
         (
-            "model = \"per_unit\"\nunit_price = \"1\"\nconvert = \"bytes_to_gb\"\nincluded = 10\n\
+            "model = \"per_unit\"\nunit_price = \"1\"\nconvert = { divide_by = \"1000\" }\nincluded = 10\n\
              round_quantity = { direction = \"up\", to_multiple_of = \"0.5\" }\nminimum = \"1\"\n\
              [plan.price.settings]\nlimits = \"after_discount\"",
             "per_unit",

@@ -298,8 +298,8 @@ fn each_key_that_changes_is_told() {
         ("minimum = \"5\"", "minimum = \"6\"\nmaximum = \"9\"", "price.units.maximum was not there and is 9", true),
         (
             "minimum = \"5\"",
-            "convert = \"bytes_to_gb\"",
-            "price.units.convert.divide_by was not there and is 1000000000",
+            "convert = { divide_by = \"1000\" }",
+            "price.units.convert.divide_by was not there and is 1000",
             true,
         ),
         ("minimum = \"5\"", "discount_percent = 5", "price.units.discount_percent was not there and is 5", true),

@@ -308,16 +308,13 @@ enum BillStep {
     },
     /// Stop drafts of a partner and month from being issued, until they are released.
     ///
-    /// What is held is the place of the invoice, whatever is drafted there.
+    /// What is held is the place of the invoice, whatever is drafted there; or, by partner and month, every document of it.
     #[command(after_help = examples::HOLD)]
     Hold {
         #[command(flatten)]
         of: bill::hold::Of,
         #[command(flatten)]
         by: bill::hold::By,
-        /// Look from this instant for what is still to be drafted; the watermark of the data by default.
-        #[arg(long, value_name = "INSTANT")]
-        as_of: Option<String>,
     },
     /// End a hold that somebody made.
     #[command(after_help = examples::RELEASE)]
@@ -332,6 +329,9 @@ enum BillStep {
     /// It is a line of its month's invoice, also where the month bills nothing else. The same twice is one.
     #[command(after_help = examples::ADJUST)]
     Adjust(Box<bill::adjust::Adjustment>),
+    /// What was charged and credited by hand and no issued document bears yet; or all of it.
+    #[command(after_help = examples::ADJUSTMENTS)]
+    Adjustments(commands::bill::adjustments::Given),
     /// Let drafts be issued that a policy holds: exactly these documents, and no later draft of their place.
     #[command(after_help = examples::APPROVE)]
     Approve {

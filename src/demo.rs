@@ -122,6 +122,7 @@ async fn close_the_month_after(
     watch.part("adjustments, credit notes");
     let (month, as_of) = (world.month().next(), context.as_of(None).await?);
     jobs::bill::draft_month(&context, month, as_of).await?;
+    sequel::approve_credit_notes(&context, month).await?;
     let held = sequel::hold_one(&context, month).await?;
     let issued = jobs::bill::issue_month(&context, month, as_of).await?.issued;
     jobs::bill::complain(&[jobs::bill::push_month(&context, month).await?])?;

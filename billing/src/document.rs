@@ -491,6 +491,15 @@ impl Document {
         Money { minor: self.body.total_minor, currency: self.body.currency }
     }
 
+    /// What it comes to before prepaid credits pay it.
+    #[must_use]
+    pub fn total_before_credits(&self) -> Money {
+        let paid = self.body.lines.iter().filter(|line| line.credit.is_some());
+        // Credits are below 0, and what they pay fitted before they did.
+        let minor = paid.fold(self.body.total_minor, |total, line| total.saturating_sub(line.amount_minor));
+        Money { minor, currency: self.body.currency }
+    }
+
     /// What it comes to before tax, and before prepaid credits pay it, in minor units; none where it does not fit.
     #[must_use]
     pub fn net_minor(&self) -> Option<i64> {

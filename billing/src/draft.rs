@@ -51,6 +51,7 @@ use span::Span;
 
 pub use adjust::{Unadjusted, draft_adjusting};
 pub use by_hand::is_current_by_hand;
+pub(crate) use by_hand::{BilledByHand, billed_by_hand};
 pub use credit::{Used, is_current_credit, used_credits};
 
 /// Everything a draft is made from.

@@ -2,7 +2,8 @@
 //!
 //! Two kinds of holds, and what ends each:
 //!
-//! - **by hand**: somebody holds a *slot*. It stays held whatever is drafted there, until it is released;
+//! - **by hand**: somebody holds a *slot*, or everything of a partner's month: every document of it, of whatever kind, that is
+//!   there or comes later. It stays held whatever is drafted there, until it is released;
 //! - **by policy**: the *document* meets a rule of [`HoldPolicy`]. It is issued when somebody has approved exactly this
 //!   document: one that was drafted anew with other content is another, and is looked at again. So what was approved is
 //!   what is issued. The rules are looked at anew whenever a month is drafted, listed or issued; that a policy held a
@@ -49,9 +50,15 @@ pub struct HeldBy {
     pub actor: String,
     /// The reason, or the rule's figures.
     pub what: String,
+    /// Whether everything of the partner's month is held.
+    pub of_month: bool,
 }
 
 impl HeldBy {
+    fn of_rule(rule: &'static str, what: String) -> Self {
+        Self { actor: Actor::rule(rule).to_string(), what, of_month: false }
+    }
+
     /// The rule, where it is one.
     fn rule(&self) -> Option<&str> {
         self.actor.strip_prefix("system:")
@@ -73,6 +80,8 @@ pub struct HeldDraft {
     pub invoice_id: InvoiceId,
     /// Its slot.
     pub slot_id: SlotId,
+    /// Its month.
+    pub month: Month,
     /// At least one.
     pub by: Vec<HeldBy>,
 }
@@ -82,11 +91,15 @@ impl HeldDraft {
     #[must_use]
     pub fn way_out(&self) -> String {
         let id = &self.invoice_id;
-        let by_hand = self.by.iter().any(|by| by.rule().is_none());
+        let by_hand = self.by.iter().any(|by| by.rule().is_none() && !by.of_month);
+        let of_month = self.by.iter().any(|by| by.of_month);
         let by_rule = self.by.iter().any(|by| by.rule().is_some());
         let release = by_hand.then(|| format!("`tollbook bill release {id}`"));
+        let (partner_id, month) = (&self.partner_id, self.month);
+        let release_month =
+            of_month.then(|| format!("`tollbook bill release --partner {partner_id} --period {month}`"));
         let approve = by_rule.then(|| format!("`tollbook bill approve {id}`"));
-        release.into_iter().chain(approve).collect::<Vec<_>>().join(" and ")
+        release.into_iter().chain(release_month).chain(approve).collect::<Vec<_>>().join(" and ")
     }
 }
 
@@ -97,10 +110,21 @@ impl fmt::Display for HeldDraft {
     }
 }
 
+/// The place of a hold of everything of a partner's month; no document fills it.
+#[must_use]
+pub fn slot_of_whole_month(partner_id: &PartnerId, month: Month) -> SlotId {
+    SlotId::derive(["whole month", partner_id.as_str(), &month.to_string()])
+}
+
+/// Whether two texts name one person: names are typed, and `staff:Ann` is `staff:ann`.
+fn is_same_actor(one: &str, other: &str) -> bool {
+    one.eq_ignore_ascii_case(other)
+}
+
 /// The slots of one issuer, partner and currency, month by month.
 type SlotLine = (IssuerId, PartnerId, Currency);
 
-/// Issued totals in minor units, by line of slots and month.
+/// Issued totals before prepaid credits, in minor units, by line of slots and month.
 type Past = BTreeMap<SlotLine, BTreeMap<Month, i64>>;
 
 fn line_of(document: &Document) -> SlotLine {
@@ -141,7 +165,8 @@ impl<'p> Holds<'p> {
         let mut past = Past::new();
         for issued in issued.iter().filter(|issued| !issued.is_voided && issued.document.body.kind.is_invoice()) {
             let body = &issued.document.body;
-            past.entry(line_of(&issued.document)).or_default().insert(body.month, body.total_minor);
+            let total = issued.document.total_before_credits();
+            past.entry(line_of(&issued.document)).or_default().insert(body.month, total.minor);
         }
         let mut by_content: BTreeMap<_, Vec<InvoiceId>> = BTreeMap::new();
         for document in approved {
@@ -156,29 +181,44 @@ impl<'p> Holds<'p> {
     #[must_use]
     pub fn why_held(&self, document: &Document) -> Option<HeldDraft> {
         let body = &document.body;
-        let by_hand = self.acts.held(&document.slot_id);
-        let mut by: Vec<HeldBy> =
-            by_hand.map(|hold| HeldBy { actor: hold.actor.clone(), what: hold.what.clone() }).into_iter().collect();
+        let mut by: Vec<HeldBy> = self.by_hand(document).collect();
         let nothing = BTreeMap::new();
         let past = self.past.get(&line_of(document)).unwrap_or(&nothing);
         let met = rules_met(self.policy, document, self.profiles.version(&body.profile_version_id), past);
         if !met.is_empty() && !self.is_approved(document) {
-            by.extend(met.into_iter().map(|met| HeldBy { actor: Actor::rule(met.rule).to_string(), what: met.what }));
+            by.extend(met.into_iter().map(|met| HeldBy::of_rule(met.rule, met.what)));
             let own = self.acts.approvals(&document.invoice_id).next();
-            by.extend(own.map(|approval| HeldBy {
-                actor: Actor::rule("four_eyes").to_string(),
-                what: format!(
-                    "{} approved it, and drafted it or made a line of it; somebody else must",
-                    approval.actor
-                ),
+            let is_drafter_known = self.acts.drafter(&document.invoice_id).is_some();
+            by.extend(own.map(|Said { actor, .. }| {
+                let what = match is_drafter_known {
+                    true => format!("{actor} approved it, and drafted it or made a line of it; somebody else must"),
+                    false => format!(
+                        "{actor} approved it, and nobody knows who drafted it; run `tollbook bill draft --period {} --actor \
+                         staff:NAME`, and somebody else must approve it",
+                        body.month
+                    ),
+                };
+                HeldBy::of_rule("four_eyes", what)
             }));
         }
         (!by.is_empty()).then(|| HeldDraft {
             partner_id: body.partner_id.clone(),
             invoice_id: document.invoice_id.clone(),
             slot_id: document.slot_id.clone(),
+            month: body.month,
             by,
         })
+    }
+
+    /// Who holds its slot by hand, and who everything of its partner's month.
+    fn by_hand(&self, document: &Document) -> impl Iterator<Item = HeldBy> {
+        let body = &document.body;
+        let whole = slot_of_whole_month(&body.partner_id, body.month);
+        let held = |slot_id: &SlotId, of_month| {
+            let held = self.acts.held(slot_id);
+            held.map(|Said { actor, what }| HeldBy { actor: actor.clone(), what: what.clone(), of_month })
+        };
+        held(&document.slot_id, false).into_iter().chain(held(&whole, true))
     }
 
     /// Whether a policy or a person might hold it, whatever was approved: what need not be kept to be asked again.
@@ -186,15 +226,17 @@ impl<'p> Holds<'p> {
     pub fn may_hold(&self, document: &Document) -> bool {
         let past = self.past.get(&line_of(document));
         let profile = self.profiles.version(&document.body.profile_version_id);
-        self.acts.held(&document.slot_id).is_some()
+        self.by_hand(document).next().is_some()
             || !rules_met(self.policy, document, profile, past.unwrap_or(&BTreeMap::new())).is_empty()
     }
 
     /// Whether an approval of the document, or of one that bills just the same in its slot, counts.
     fn is_approved(&self, document: &Document) -> bool {
         let (drafter, authors) = (self.acts.drafter(&document.invoice_id), authors_of(document));
-        let is_author = |actor: &str| drafter == Some(actor) || authors.contains(actor);
-        let counts = |actor: &str| !self.policy.four_eyes || !is_author(actor);
+        let is_author = |actor: &str| authors.iter().any(|author| is_same_actor(author, actor));
+        // Where nobody knows who drafted, it may have been whoever approved.
+        let is_another = |actor: &str| drafter.is_some_and(|drafter| !is_same_actor(drafter, actor));
+        let counts = |actor: &str| !self.policy.four_eyes || (is_another(actor) && !is_author(actor));
         let same = content_of(document).and_then(|content| self.approved.get(&content)).into_iter().flatten();
         let mut named = std::iter::once(&document.invoice_id).chain(same);
         named.any(|invoice_id| self.acts.approvals(invoice_id).any(|approval| counts(&approval.actor)))

@@ -199,16 +199,18 @@ pub async fn draft_of(
     let mut events = Vec::new();
     let current: BTreeSet<&InvoiceId> = open.iter().map(|document| &document.invoice_id).collect();
     for document in &open {
-        match slots.draft_generation(&document.invoice_id) {
-            Some((_, true)) => counts.unchanged += 1,
-            // A document that was withdrawn and comes back begins a new generation.
-            past => {
-                let generation = past.map_or(0, |(generation, _)| generation + 1);
-                let event = InvoiceEvent::of(document, EventKind::Drafted, DRAFT, generation, at);
-                events.push(InvoiceEvent { detail: actor.map(ToString::to_string), ..event });
-                counts.drafted += 1;
-            }
+        let past = slots.draft_generation(&document.invoice_id);
+        let is_there = past.is_some_and(|(_, is_live)| is_live);
+        counts.unchanged += usize::from(is_there);
+        counts.drafted += usize::from(!is_there);
+        // Of a draft of which nobody said who drafted it, whoever drafts it again is the drafter.
+        if is_there && (actor.is_none() || slots.is_drafter_known(&document.invoice_id)) {
+            continue;
         }
+        // A document that was withdrawn and comes back begins a new generation.
+        let generation = past.map_or(0, |(generation, _)| generation + 1);
+        let event = InvoiceEvent::of(document, EventKind::Drafted, DRAFT, generation, at);
+        events.push(InvoiceEvent { detail: actor.map(ToString::to_string), ..event });
     }
     // Every other draft of the month is stale: another document took its slot, or its partner is billed no more.
     for document in months_documents.values().filter(|document| !current.contains(&document.invoice_id)) {

@@ -2,6 +2,7 @@
 // A wrong cast or a panic here is a wrong invoice or lost offsets. Tests may.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::as_conversions))]
 
+pub mod adjustments;
 pub mod alert;
 pub mod balance;
 pub mod billed;

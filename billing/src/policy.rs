@@ -5,8 +5,9 @@
 //! changes no document: it says who must see one before it becomes an invoice, so it is configuration and no part of the
 //! pin. All comparisons are of integers: no mean is rounded before it is compared.
 //!
-//! Without configuration only what can hardly be meant is held: an invoice below 0, and a name, an address or an e-mail
-//! address that is not there.
+//! Without configuration only what can hardly be meant is held, and what gives money away that nobody has looked at: an
+//! invoice below 0; a credit note, unless a person asked for all of it by hand; a name, an address or an e-mail address
+//! that is not there.
 
 use std::collections::BTreeMap;
 
@@ -128,6 +129,17 @@ pub struct Deviation {
     pub minimum: Decimal,
 }
 
+/// Which credit notes are held; their totals are below 0 by nature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeldCreditNotes {
+    /// None.
+    Nothing,
+    /// Those with a line that nobody made by hand: what came late, or was corrected, gives money back by itself.
+    NotByHand,
+    /// All.
+    All,
+}
+
 /// What is held until somebody approves it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HoldPolicy {
@@ -137,8 +149,8 @@ pub struct HoldPolicy {
     pub first_invoice: bool,
     /// Invoices of a total below 0.
     pub negative_total: bool,
-    /// Credit notes, whose totals are below 0 by nature.
-    pub credit_note: bool,
+    /// Credit notes.
+    pub credit_note: HeldCreditNotes,
     /// Documents with a line that somebody made by hand.
     pub by_hand: bool,
     /// Every document.
@@ -154,13 +166,13 @@ pub struct HoldPolicy {
 
 impl Default for HoldPolicy {
     /// What a program has that configures nothing: every invoice that could be issued so far is issued still, but one
-    /// below 0. The required fields are those that `partner import` and `check` require anyway.
+    /// below 0; so is a credit note that a person asked for, which is of no more than is left of its invoice. The required fields are those that `partner import` and `check` require anyway.
     fn default() -> Self {
         Self {
             deviation: None,
             first_invoice: false,
             negative_total: true,
-            credit_note: false,
+            credit_note: HeldCreditNotes::NotByHand,
             by_hand: false,
             every_invoice: false,
             issuer_fields: vec![IssuerField::LegalName, IssuerField::Address],
@@ -181,7 +193,7 @@ impl HoldPolicy {
         deviation: None,
         first_invoice: false,
         negative_total: false,
-        credit_note: false,
+        credit_note: HeldCreditNotes::Nothing,
         by_hand: false,
         every_invoice: false,
         issuer_fields: Vec::new(),
@@ -206,7 +218,7 @@ pub struct Met {
 }
 
 /// Each rule that a document meets, in the order of the policy's fields. `past` has the totals that were issued for
-/// earlier months in the same line of slots, in minor units; `profile` is the version that the document names.
+/// earlier months in the same line of slots, before prepaid credits, in minor units; `profile` is the version that the document names.
 #[must_use]
 pub fn rules_met(
     policy: &HoldPolicy,
@@ -219,7 +231,7 @@ pub fn rules_met(
     let total = document.total();
     if !document.body.kind.is_invoice() {
         // It has no line of months to be compared with.
-        hold("credit_note", policy.credit_note.then(|| format!("a credit note of {total}")));
+        hold("credit_note", held_credit_note(policy.credit_note, document));
         hold("by_hand", policy.by_hand.then(|| made_by_hand(document)).flatten());
         hold("every_invoice", policy.every_invoice.then(|| every(total)));
         hold("missing_field", missing(policy, document, profile));
@@ -227,7 +239,14 @@ pub fn rules_met(
     }
     // The trailing periods: what lies behind the month itself says nothing of what is usual before it.
     let before: Vec<(Month, i64)> = past.range(..document.body.month).map(|(month, total)| (*month, *total)).collect();
-    hold("deviation", policy.deviation.and_then(|limit| deviates(limit, total, &before)));
+    // How much of it is prepaid says nothing of what was used.
+    let before_credits = document.total_before_credits();
+    let deviates = policy.deviation.and_then(|limit| deviates(limit, before_credits, &before));
+    let paid = |what: String| match before_credits == total {
+        true => what,
+        false => format!("before prepaid credits, {what}"),
+    };
+    hold("deviation", deviates.map(paid));
     let is_first = policy.first_invoice && before.is_empty();
     hold(
         "first_invoice",
@@ -238,6 +257,18 @@ pub fn rules_met(
     hold("every_invoice", policy.every_invoice.then(|| every(total)));
     hold("missing_field", missing(policy, document, profile));
     met
+}
+
+fn held_credit_note(which: HeldCreditNotes, document: &Document) -> Option<String> {
+    let total = document.total();
+    let is_by_hand = document.body.lines.iter().all(|line| line.by_hand.is_some());
+    match which {
+        HeldCreditNotes::All => Some(format!("a credit note of {total}")),
+        HeldCreditNotes::NotByHand if !is_by_hand => {
+            Some(format!("a credit note of {total}, of what came late or was corrected: nobody made it by hand"))
+        }
+        HeldCreditNotes::NotByHand | HeldCreditNotes::Nothing => None,
+    }
 }
 
 /// What was made by hand, by whom.

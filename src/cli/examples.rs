@@ -71,6 +71,11 @@ Examples: a credit, a charge, a credit note of an issued invoice, one that is ta
   tollbook bill adjust --partner acme --revoke adj_0123456789abcdef0123 \\
     --reason \"made twice\" --actor staff:ann";
 
+pub(super) const ADJUSTMENTS: &str = "\
+Examples: what is still to be billed, everything of a partner
+  tollbook bill adjustments
+  tollbook bill adjustments --partner acme --all --json";
+
 pub(super) const ISSUE: &str = "\
 Examples:
   tollbook bill issue --period 2026-06

@@ -2,7 +2,7 @@
 //! may be changed at any time: the next `bill draft`, `issue` or `register` looks at it.
 
 use serde::Deserialize;
-use tollbook_billing::policy::{CustomerField, Deviation, HoldPolicy, IssuerField};
+use tollbook_billing::policy::{CustomerField, Deviation, HeldCreditNotes, HoldPolicy, IssuerField};
 use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::nearest::nearest;
 
@@ -39,7 +39,7 @@ pub struct HoldSection {
     pub first_invoice: Option<bool>,
     /// Whether an invoice of a total below 0 is held; true by default.
     pub negative_total: Option<bool>,
-    /// Whether credit notes are held; false by default.
+    /// Whether credit notes are held: all, or none; by default those that nobody made by hand.
     pub credit_note: Option<bool>,
     /// Whether documents with a line made by hand are held; false by default.
     pub by_hand: Option<bool>,
@@ -101,7 +101,11 @@ impl HoldSection {
             deviation: self.deviation_percent.map(|limit_percent| Deviation { limit_percent, minimum }),
             first_invoice: self.first_invoice.unwrap_or(usual.first_invoice),
             negative_total: self.negative_total.unwrap_or(usual.negative_total),
-            credit_note: self.credit_note.unwrap_or(usual.credit_note),
+            credit_note: match self.credit_note {
+                None => usual.credit_note,
+                Some(true) => HeldCreditNotes::All,
+                Some(false) => HeldCreditNotes::Nothing,
+            },
             by_hand: self.by_hand.unwrap_or(usual.by_hand),
             every_invoice: self.every_invoice.unwrap_or(usual.every_invoice),
             issuer_fields,

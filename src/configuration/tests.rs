@@ -1,4 +1,4 @@
-use tollbook_billing::policy::Deviation;
+use tollbook_billing::policy::{Deviation, HeldCreditNotes};
 use tollbook_schemas::decimal::Decimal;
 
 use super::*;
@@ -61,7 +61,8 @@ fn what_is_held_is_configured() {
     let policy = parse(&text, &[]).unwrap().hold_policy().unwrap();
     let deviation = Deviation { limit_percent: 50, minimum: Decimal::whole(10) };
     assert_eq!((all.len(), policy.deviation, policy.negative_total), (10, Some(deviation), true));
-    assert!(policy.first_invoice && policy.credit_note && policy.by_hand && policy.every_invoice && policy.four_eyes);
+    assert!(policy.first_invoice && policy.by_hand && policy.every_invoice && policy.four_eyes);
+    assert_eq!(policy.credit_note, HeldCreditNotes::All);
     assert_eq!((policy.issuer_fields.len(), policy.customer_fields.len()), (3, 5));
     let off = parse(SAMPLE, &[("BILLING__HOLD__NEGATIVE_TOTAL", "false")]).unwrap().hold_policy().unwrap();
     assert_eq!(off, HoldPolicy { negative_total: false, ..HoldPolicy::default() });

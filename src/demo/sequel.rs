@@ -1,6 +1,6 @@
 //! The demo's second month: July, a month later by the demo's clock. What came for June after its invoices were issued
-//! is billed by July's documents, or given back by credit notes; one draft is held. Everything is compared with the
-//! simulator, and both months are derived once more by the second implementation.
+//! is billed by July's documents, or given back by credit notes, which a person approves; one draft is held. Everything is
+//! compared with the simulator, and both months are derived once more by the second implementation.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -44,16 +44,22 @@ pub(super) async fn hold_one(context: &JobContext, month: Month) -> anyhow::Resu
     let invoices = documents.values().filter(|document| document.body.kind == DocumentKind::Invoice);
     let plain = invoices.filter(|document| document.body.lines.iter().all(|line| line.adjusts.is_none()));
     let held = plain.max_by_key(|document| document.body.partner_id.clone()).context("July has no plain invoice")?;
-    let target = Target {
-        invoice_id: held.invoice_id.clone(),
-        slot_id: held.slot_id.clone(),
-        partner_id: held.body.partner_id.clone(),
-        authors: std::collections::BTreeSet::new(),
-    };
+    let target = Target::of(held);
     let said = (&Actor::parse("staff:demo")?, "their new contract is not signed yet");
     let policy = context.configuration.hold_policy()?;
     act(&context.lake, Act::Hold, &[target], said, &policy, context.clock.now()).await?;
     Ok(held.body.partner_id.to_string())
+}
+
+/// Approves the credit notes that what came late makes, as a person would who has looked at them: a policy holds them.
+pub(super) async fn approve_credit_notes(context: &JobContext, month: Month) -> anyhow::Result<()> {
+    let documents = read_documents(&context.lake, month).await?;
+    let notes = documents.values().filter(|document| document.body.kind == DocumentKind::CreditNote);
+    let targets: Vec<Target> = notes.map(Target::of).collect();
+    let said = (&Actor::parse("staff:demo")?, "the gateway took these requests back");
+    let policy = context.configuration.hold_policy()?;
+    act(&context.lake, Act::Approve, &targets, said, &policy, context.clock.now()).await?;
+    Ok(())
 }
 
 /// Whether the held draft, and nothing else, was left.

@@ -4,6 +4,7 @@
 //! The work of each job lies on the heap: the steps of a close together are more than a thread's stack.
 
 pub mod adjust;
+pub mod adjustments;
 pub mod alert;
 pub mod compare;
 pub mod credits;

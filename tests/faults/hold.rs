@@ -44,15 +44,17 @@ fn what_somebody_holds_is_not_issued_by_anybody() {
     let of_acme = ["--partner", "acme", "--period", "2026-06"];
     // Before the first draft: `close` drafts and issues in one go.
     let hold = [&["bill", "hold"][..], &of_acme, &ANN].concat();
-    let held = folder.run(&[&hold[..], &["--as-of", MONTH[3]]].concat()).done();
-    assert!(held.printed.contains("is held by staff:ann: dispute of May"), "{}", held.printed);
+    let held = folder.run(&hold).done();
+    assert_eq!(held.printed, "acme: every document of 2026-06 is held by staff:ann: dispute of May\n");
     let events = folder.rows(&INVOICE_EVENT);
-    let again = folder.run(&[&hold[..], &["--as-of", MONTH[3]]].concat()).done();
+    let again = folder.run(&hold).done();
     assert!(again.printed.contains("nothing was added"), "{}", again.printed);
     assert_eq!(folder.rows(&INVOICE_EVENT), events);
 
-    let way_out =
-        ["2026-06 acme: inv_", "is held by staff:ann: dispute of May; it goes on by `tollbook bill release inv_"];
+    let way_out = [
+        "2026-06 acme: inv_",
+        "is held by staff:ann: dispute of May; it goes on by `tollbook bill release --partner acme --period 2026-06`",
+    ];
     let drafted = bill(&folder, "draft").fails(0, &way_out);
     assert_eq!((&first_line(&drafted)["drafted"], &first_line(&drafted)["held"]), (&json!(2), &json!(1)));
     let issued = bill(&folder, "issue").fails(0, &way_out);
@@ -68,8 +70,6 @@ fn what_somebody_holds_is_not_issued_by_anybody() {
 
     // Who cannot be held, and what an act must say.
     for (arguments, words) in [
-        (vec!["--partner", "dora", "--period", "2026-06"], "invoice AC-000001 was issued in this place before"),
-        (vec!["--partner", "bolt", "--period", "2026-06"], "no billing profile is in force"),
         (vec!["--partner", "nobody", "--period", "2026-06"], "nobody knows the partner"),
         (vec!["inv_0123456789abcdef0123"], "inv_0123456789abcdef0123 is no document"),
         (vec!["--partner", "acme"], "--period"),
@@ -87,6 +87,13 @@ fn what_somebody_holds_is_not_issued_by_anybody() {
         folder.run(&[&["bill", "release"][..], &of_acme, &by].concat()).fails(2, &[words]);
     }
 
+    // What is to come for a month is held also where nothing can be billed yet, or an invoice is out.
+    folder.run(&[&["bill", "hold", "--partner", "bolt", "--period", "2026-06"][..], &ANN].concat()).done();
+    let dora = ["--partner", "dora", "--period", "2026-06"];
+    let issued = folder.run(&[&["bill", "hold"][..], &dora, &ANN].concat());
+    issued.fails(0, &["dora 2026-06: AC-000001 was issued before, and stays as it is"]);
+    folder.run(&[&["bill", "release"][..], &dora, &BOB].concat()).done();
+
     let release = [&["bill", "release"][..], &of_acme, &BOB].concat();
     let released = folder.run(&[&["--json"][..], &release].concat()).json();
     assert_eq!(
@@ -95,7 +102,7 @@ fn what_somebody_holds_is_not_issued_by_anybody() {
     );
     assert!(folder.run(&release).done().printed.contains("nothing was added"));
     folder
-        .run(&[&["bill", "release", "--partner", "dora", "--period", "2026-06"][..], &BOB].concat())
+        .run(&[&["bill", "release", "--partner", "dora", "--period", "2026-07"][..], &BOB].concat())
         .fails(2, &["nobody held"]);
     assert_eq!(first_line(&bill(&folder, "issue"))["issued"], 1);
     assert_eq!(row(&folder, "acme")["state"], "issued");
@@ -279,4 +286,56 @@ fn what_is_made_by_hand_is_billed_once_with_who_and_why() {
         "select description, amount_minor from invoice_line where period = '2026-07' and subscription_id like 'adj_%'";
     let found = folder.run(&["sql", lines, "--format", "csv"]).done().printed;
     assert_eq!(found, "description,amount_minor\nGoodwill (taken back),1234\n");
+}
+
+/// A credit names an issued invoice of the partner, and gives back no more than is left of it; a slip is refused at once.
+#[test]
+fn a_credit_of_an_invoice_is_refused_where_it_cannot_be() {
+    let folder = june("");
+    for step in ["draft", "issue"] {
+        bill(&folder, step).done();
+    }
+    let number = |partner: &str| row(&folder, partner)["number"].as_str().unwrap().to_owned();
+    let (of_acme, of_dora) = (number("acme"), number("dora"));
+    let adjust = |period: &str, amount: &str, reason: &str, more: &[&str]| {
+        let of = ["--partner", "acme", "--period", period, amount, "--currency", "EUR", "--description", "Credit"];
+        let by = ["--actor", "staff:ann", "--reason", reason];
+        folder.run(&[&["bill", "adjust"][..], &of, &by, more].concat())
+    };
+    for (period, amount, number, words) in [
+        ("2026-07", "--amount=-500", of_acme.as_str(), "--amount -500.00 EUR: 49.00 EUR are left of invoice AC-00000"),
+        ("2026-07", "--amount=-49.01", &of_acme, "49.00 EUR are left"),
+        (
+            "2026-07",
+            "--amount=-1",
+            "AC-000099",
+            "AC-000099 is no issued invoice of acme in EUR: no invoice of this number",
+        ),
+        ("2026-07", "--amount=-1", &of_dora, "it is an invoice of dora; `tollbook bill list --partner acme`"),
+        (
+            "2036-09",
+            "--amount=-1",
+            &of_acme,
+            "--period 2036-09 lies more than 12 months ahead; give a month up to 2027-07",
+        ),
+    ] {
+        adjust(period, amount, "slip", &["--for-invoice", number]).fails(2, &[words]);
+    }
+    let credit = |amount, reason| adjust("2026-07", amount, reason, &["--for-invoice", &of_acme]);
+    credit("--amount=-10", "first").done();
+    let told = "39.00 EUR are left of invoice";
+    let second = credit("--amount=-45", "second")
+        .fails(2, &[told, "(49.00 EUR less 10.00 EUR of credits that are not issued yet)"]);
+    assert_eq!(second.printed, "");
+    assert!(credit("--amount=-10", "first").done().printed.contains("nothing was added"));
+    credit("--amount=-39", "rest").done();
+    // What no document bears yet is listed.
+    let listed = folder.run(&["--json", "bill", "adjustments"]).done().printed;
+    let listed: Vec<Value> = listed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let open: i64 = listed.iter().map(|one| one["open_minor"].as_i64().unwrap()).sum();
+    assert_eq!(
+        (listed.len(), open, &listed[0]["state"], &listed[0]["for_invoice"]),
+        (2, -4900, &json!("open"), &json!(of_acme))
+    );
+    assert_eq!(folder.run(&["bill", "adjustments", "--partner", "dora"]).done().printed.lines().count(), 1);
 }

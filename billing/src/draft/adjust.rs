@@ -121,6 +121,10 @@ impl Documents {
         self.all.push(document);
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Document> {
+        self.all.iter()
+    }
+
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Document> {
         self.all.iter_mut()
     }

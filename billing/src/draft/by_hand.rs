@@ -8,8 +8,9 @@
 //! - A month that is not issued bears its own lines, also where it bills nothing else.
 //! - What is made, or taken back, after its month was issued is borne by the documents of the last month that has ended,
 //!   as late usage is (`adjust`).
-//! - A credit that names an issued invoice is given by a credit note of that invoice; any other is a line of the month's
-//!   invoice, whose total may come below 0: then a policy holds it.
+//! - A credit that names an issued invoice is given by a credit note of that invoice, which gives back no more than is left
+//!   of it (`adjustments`): else its partner is blocked. Any other is a line of the month's invoice, whose total may come
+//!   below 0: then a policy holds it.
 //! - Where its issuer taxes, each has a tax line of its own, at the rate for prices without a tax code.
 //! - A partner of whom one cannot be billed is blocked, with the reason.
 
@@ -23,6 +24,7 @@ use tollbook_schemas::registry::HandMade;
 use super::adjust::{Documents, adjusts_now, closed, document_beside};
 use super::tax::{TaxedByHand, Taxing};
 use super::{Blocked, DraftInput, Drafted};
+use crate::adjustments::creditable;
 use crate::billed::IssuedDocument;
 use crate::document::{ByHand, Credits, Document, Line, LineOf, slot_of};
 
@@ -32,11 +34,11 @@ const BY_HAND: &str = "by-hand";
 const MODEL: &str = "by_hand";
 
 /// What issued documents billed of each, in minor units: the amount, and its tax.
-type BilledByHand<'a> = BTreeMap<&'a AdjustmentId, Billed>;
+pub(crate) type BilledByHand<'a> = BTreeMap<&'a AdjustmentId, Billed>;
 
 #[derive(Debug, Clone, Copy, Default)]
-struct Billed {
-    amount_minor: i64,
+pub(crate) struct Billed {
+    pub(crate) amount_minor: i64,
     tax_minor: i64,
 }
 
@@ -47,7 +49,9 @@ impl Billed {
     }
 }
 
-fn billed_by_hand<'a>(issued: impl IntoIterator<Item = &'a IssuedDocument>) -> Result<BilledByHand<'a>, String> {
+pub(crate) fn billed_by_hand<'a>(
+    issued: impl IntoIterator<Item = &'a IssuedDocument>,
+) -> Result<BilledByHand<'a>, String> {
     let mut billed = BilledByHand::new();
     for line in issued.into_iter().flat_map(|one| &one.document.body.lines) {
         let Some(by_hand) = &line.by_hand else { continue };
@@ -90,7 +94,8 @@ pub(super) fn add(
     let billed = billed_by_hand(issued.iter().copied());
     for (partner_id, all) in of_partners {
         let lines = billed.as_ref().map_err(Clone::clone).and_then(|billed| lines_of(input, issued, billed, &all));
-        if let Err(reason) = lines.and_then(|lines| place(input, documents, lines)) {
+        let placed = lines.and_then(|lines| place(input, documents, lines));
+        if let Err(reason) = placed.and_then(|()| check_credits(issued, documents, partner_id)) {
             documents.remove(partner_id);
             drafted.blocked.push(Blocked { partner_id: partner_id.clone(), reason });
         }
@@ -210,6 +215,33 @@ fn line_of(issuer: &Issuer, made: &HandMade, billed_minor: i64, difference: i64)
         description,
         ..Line::beside(of, month, Money { minor: difference, currency: made.amount.currency })
     })
+}
+
+/// No credit note with a credit by hand gives back more than is left of its invoice.
+fn check_credits(issued: &[&IssuedDocument], documents: &Documents, partner_id: &PartnerId) -> Result<(), String> {
+    for document in documents.iter().filter(|document| document.body.partner_id == *partner_id) {
+        let made = document.body.lines.iter().filter(|line| line.tax.is_none());
+        let made: BTreeSet<&str> =
+            made.filter_map(|line| Some(line.by_hand.as_ref()?.adjustment_id.as_str())).collect();
+        let (Some(credits), Some(last)) = (&document.body.credits, made.last()) else { continue };
+        let invoice = issued.iter().find(|one| one.document.invoice_id == credits.invoice_id);
+        let Some(invoice) = invoice else { continue };
+        let left = creditable(invoice, issued.iter().copied())?;
+        let currency = document.body.currency;
+        if document.body.total_minor < -left.total_minor {
+            let money = |minor| Money { minor, currency };
+            let ids = made.iter().copied().collect::<Vec<_>>().join(", ");
+            return Err(format!(
+                "the credit note of invoice {} would give back {}, and {} are left of it, tax included; its credits by hand \
+                 are {ids}: take one back with `tollbook bill adjust --partner {partner_id} --revoke {last}`, and make a \
+                 smaller one",
+                credits.number,
+                money(document.body.total_minor.saturating_neg()),
+                money(left.total_minor)
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Puts lines on the documents of their slots, and makes those that are not there.

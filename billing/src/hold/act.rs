@@ -6,16 +6,19 @@
 //! each is told what the other did. The same act of the same person for the same reason is one event.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use chrono::{DateTime, Utc};
 use tollbook_lake::{Lake, Outcome, TxnStep, rows_app_id};
 use tollbook_schemas::actor::Actor;
 use tollbook_schemas::id::{InvoiceId, PartnerId, SlotId};
+use tollbook_schemas::period::Month;
 use tollbook_schemas::tables::Row;
 use tollbook_schemas::tables::billing::INVOICE_EVENT;
 
 use super::acts::{APPROVE, Acts, HOLD, Said};
-use super::read_events;
+use super::{authors_of, is_same_actor, read_events, slot_of_whole_month};
+use crate::document::Document;
 use crate::error::BillingError;
 use crate::event::{EventKind, InvoiceEvent};
 use crate::issue::Slots;
@@ -51,7 +54,7 @@ impl Act {
     }
 }
 
-/// A draft that is meant, or the document that its slot would hold today.
+/// A draft that is meant, or everything of a partner's month.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     /// Document.
@@ -60,8 +63,50 @@ pub struct Target {
     pub slot_id: SlotId,
     /// Its partner.
     pub partner_id: PartnerId,
+    /// Its month.
+    pub month: Month,
+    /// Whether everything of the partner's month is meant, and no document.
+    pub is_whole_month: bool,
     /// Who made lines of it by hand, where the document is known.
     pub authors: BTreeSet<String>,
+}
+
+impl Target {
+    /// A document.
+    #[must_use]
+    pub fn of(document: &Document) -> Self {
+        Self {
+            invoice_id: document.invoice_id.clone(),
+            slot_id: document.slot_id.clone(),
+            partner_id: document.body.partner_id.clone(),
+            month: document.body.month,
+            is_whole_month: false,
+            authors: authors_of(document),
+        }
+    }
+
+    /// Everything of a partner's month, whatever is drafted when.
+    #[must_use]
+    pub fn whole_month(partner_id: &PartnerId, month: Month) -> Self {
+        Self {
+            // An event names a document: this is the id of none.
+            invoice_id: InvoiceId::derive(["whole month", partner_id.as_str(), &month.to_string()]),
+            slot_id: slot_of_whole_month(partner_id, month),
+            partner_id: partner_id.clone(),
+            month,
+            is_whole_month: true,
+            authors: BTreeSet::new(),
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.is_whole_month {
+            true => write!(f, "every document of {}", self.month),
+            false => self.invoice_id.fmt(f),
+        }
+    }
 }
 
 /// What became of one target.
@@ -129,7 +174,7 @@ fn decide(
     slots: &Slots,
     policy: &HoldPolicy,
 ) -> Result<Option<u32>, BillingError> {
-    let Target { invoice_id, slot_id, partner_id, .. } = target;
+    let Target { invoice_id, slot_id, partner_id, month, .. } = target;
     if let Some(issued) = slots.issued_in(slot_id) {
         let number = issued.number.as_deref().unwrap_or_default();
         return Err(BillingError::configuration(
@@ -144,7 +189,7 @@ fn decide(
         Act::Hold => match acts.held(slot_id) {
             Some(held) if held == said => Ok(None),
             Some(held) => Err(BillingError::configuration(
-                format!("{partner_id}: {invoice_id} is held already, by {}: {}", held.actor, held.what),
+                format!("{partner_id}: {target} is held already, by {}: {}", held.actor, held.what),
                 "release that hold first, or leave it",
             )),
             None => Ok(Some(acts.hold_generation(slot_id).map_or(0, |last| last.saturating_add(1)))),
@@ -152,8 +197,14 @@ fn decide(
         Act::Release => match (acts.held(slot_id), acts.released(slot_id)) {
             (Some(_), _) => Ok(acts.hold_generation(slot_id)),
             (None, Some(released)) if released == said => Ok(None),
+            (None, _) if acts.held(&slot_of_whole_month(partner_id, *month)).is_some() => {
+                Err(BillingError::configuration(
+                    format!("{partner_id}: {target} is held with every other document of {month}"),
+                    format!("release all with `tollbook bill release --partner {partner_id} --period {month}`"),
+                ))
+            }
             (None, _) => Err(BillingError::configuration(
-                format!("{partner_id}: {invoice_id} is held by nobody"),
+                format!("{partner_id}: {target} is held by nobody"),
                 "what a policy holds is approved, with `tollbook bill approve`",
             )),
         },
@@ -167,7 +218,7 @@ fn decide(
 
 /// Only the document that would be issued is approved, and by whom the policy lets.
 fn may_approve(
-    Target { invoice_id, slot_id, partner_id, authors }: &Target,
+    Target { invoice_id, slot_id, partner_id, authors, month, .. }: &Target,
     said: &Said,
     acts: &Acts,
     slots: &Slots,
@@ -188,8 +239,17 @@ fn may_approve(
             ));
         }
     }
-    let is_drafter = acts.drafter(invoice_id) == Some(said.actor.as_str());
-    if policy.four_eyes && (is_drafter || authors.contains(&said.actor)) {
+    if !policy.four_eyes {
+        return Ok(());
+    }
+    let Some(drafter) = acts.drafter(invoice_id) else {
+        return Err(BillingError::configuration(
+            format!("{partner_id}: nobody knows who drafted {invoice_id}, so nobody knows to be another"),
+            format!("run `tollbook bill draft --period {month} --actor staff:NAME`, and let somebody else approve it"),
+        ));
+    };
+    let is_drafter = is_same_actor(drafter, &said.actor);
+    if is_drafter || authors.iter().any(|author| is_same_actor(author, &said.actor)) {
         let did = if is_drafter { "drafted" } else { "made a line by hand of" };
         return Err(BillingError::configuration(
             format!("{partner_id}: {} {did} {invoice_id}", said.actor),

@@ -25,10 +25,7 @@ fn actor(name: &str) -> Actor {
 }
 
 fn target(drafted: &Drafted) -> Target {
-    let document = &drafted.documents[0];
-    let (invoice_id, slot_id) = (document.invoice_id.clone(), document.slot_id.clone());
-    let (partner_id, authors) = (document.body.partner_id.clone(), authors_of(document));
-    Target { invoice_id, slot_id, partner_id, authors }
+    Target::of(&drafted.documents[0])
 }
 
 async fn draft_as(lake: &Lake, drafted: &Drafted, name: &str) {
@@ -301,4 +298,67 @@ async fn the_register_says_what_is_held() {
     let by_rule = "held by system:every_invoice: every invoice is approved first; total 49.00 EUR";
     let acme = format!("held by staff:ann: dispute; {by_rule}; today it would be another; run `tollbook bill draft`");
     assert!(told.contains(&(true, &acme)) && told.contains(&(true, by_rule)), "{told:?}");
+}
+
+/// Everything of a partner's month is held: also a credit note that nobody could know of when it was held.
+#[tokio::test]
+async fn a_held_month_holds_what_comes_later() {
+    let (_folder, lake) = lake();
+    let open = HoldPolicy::NOTHING;
+    let june = drafted(ACME, USED);
+    let whole = Target::whole_month(&june.documents[0].body.partner_id, super::tests::june());
+    let ann = actor("ann");
+    let held = act(&lake, Act::Hold, &[whole.clone()], (&ann, "dispute"), &open, at("2026-07-01")).await.unwrap();
+    assert_eq!((held[0].is_new, held[0].target.to_string().as_str()), (true, "every document of 2026-06"));
+    let mut body = june.documents[0].body.clone();
+    body.kind = crate::document::DocumentKind::CreditNote;
+    let number = "B-000009".to_owned();
+    body.credits = Some(crate::document::Credits { invoice_id: InvoiceId::derive(["other"]), number });
+    let note = Document::close(body).unwrap();
+    let both = Drafted { documents: vec![june.documents[0].clone(), note], ..june.clone() };
+    draft_as(&lake, &both, "ann").await;
+    let found = issue_with(&lake, &open).await;
+    assert_eq!((found.invoices.len(), found.held.len()), (0, 2));
+    for one in &found.held {
+        assert_eq!(one.to_string(), "held by staff:ann: dispute");
+        assert_eq!(one.way_out(), "`tollbook bill release --partner acme --period 2026-06`");
+    }
+    // One document alone is not let go.
+    let refused = do_as(&lake, Act::Release, &june, ("bob", "settled"), &open).await.unwrap_err();
+    assert!(refused.contains("is held with every other document of 2026-06"), "{refused}");
+    // Another month, and another partner, are not held.
+    let bolt = drafted("bolt pro 2026-01-01..", "");
+    assert!(read(&lake, &open).await.unwrap().why_held(&bolt.documents[0]).is_none());
+    act(&lake, Act::Release, &[whole], (&ann, "settled"), &open, at("2026-07-02")).await.unwrap();
+    assert_eq!(issue_with(&lake, &open).await.invoices.len(), 2);
+}
+
+/// Where nobody said who drafted, nobody is known to be another: until somebody drafts it again and says so.
+#[tokio::test]
+async fn with_four_eyes_an_unknown_drafter_is_nobody_else() {
+    let (_folder, lake) = lake();
+    let two = HoldPolicy { every_invoice: true, ..HoldPolicy::NOTHING };
+    let four = HoldPolicy { four_eyes: true, ..two.clone() };
+    let june = drafted(ACME, "");
+    draft_of(&lake, &june, &PartnerRange::ALL, None, at("2026-07-01")).await.unwrap();
+    let refused = do_as(&lake, Act::Approve, &june, ("ann", "seen"), &four).await.unwrap_err();
+    assert!(refused.contains("nobody knows who drafted inv_"), "{refused}");
+    assert!(refused.contains("`tollbook bill draft --period 2026-06 --actor staff:NAME`"), "{refused}");
+    // Approved while one pair of eyes was enough: it does not count.
+    assert_eq!(do_as(&lake, Act::Approve, &june, ("ann", "seen"), &two).await, Ok(true));
+    let (count, held) = issued(&lake, &four).await;
+    assert!(count == 0 && held[0].contains("and nobody knows who drafted it"), "{held:?}");
+    let counts = draft_of(&lake, &june, &PartnerRange::ALL, Some(&actor("ann")), at("2026-07-02")).await.unwrap();
+    assert_eq!((counts.drafted, counts.unchanged), (0, 1));
+    for name in ["ann", "Ann"] {
+        let refused = do_as(&lake, Act::Approve, &june, (name, "looked"), &four).await.unwrap_err();
+        assert!(refused.contains("drafted inv_"), "{name}: {refused}");
+    }
+    assert_eq!(issued(&lake, &four).await.0, 0, "ann's approval is her own now");
+    // Who is known stays it, whoever drafts the same again.
+    let events = lake.rows(&INVOICE_EVENT, None).await.unwrap().len();
+    draft_as(&lake, &june, "bob").await;
+    assert_eq!(lake.rows(&INVOICE_EVENT, None).await.unwrap().len(), events);
+    assert_eq!(do_as(&lake, Act::Approve, &june, ("bob", "seen"), &four).await, Ok(true));
+    assert_eq!(issued(&lake, &four).await, (1, vec![]));
 }

@@ -1,6 +1,6 @@
 //! What each slot holds, folded from the events of drafts and invoices. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use tollbook_schemas::id::{InvoiceId, IssuerId, SlotId};
@@ -26,6 +26,8 @@ pub struct Slots {
     /// The last draft generation of each document, and whether it is live.
     generations: BTreeMap<InvoiceId, (u32, bool)>,
     sequences: BTreeMap<IssuerId, i64>,
+    /// Documents of which nobody said who drafted them last.
+    by_nobody: BTreeSet<InvoiceId>,
 }
 
 impl Slots {
@@ -44,6 +46,10 @@ impl Slots {
                 EventKind::Drafted => {
                     slot.drafts.insert(event.invoice_id.clone(), event.at);
                     slots.generations.insert(event.invoice_id.clone(), (event.generation, true));
+                    match &event.detail {
+                        None => slots.by_nobody.insert(event.invoice_id.clone()),
+                        Some(_) => slots.by_nobody.remove(&event.invoice_id),
+                    };
                 }
                 EventKind::Withdrawn => {
                     slot.drafts.remove(&event.invoice_id);
@@ -91,6 +97,12 @@ impl Slots {
     #[must_use]
     pub fn draft_generation(&self, invoice_id: &InvoiceId) -> Option<(u32, bool)> {
         self.generations.get(invoice_id).copied()
+    }
+
+    /// Whether it was said who drafted a document last.
+    #[must_use]
+    pub fn is_drafter_known(&self, invoice_id: &InvoiceId) -> bool {
+        self.generations.contains_key(invoice_id) && !self.by_nobody.contains(invoice_id)
     }
 
     /// The last number that an issuer gave; 0 for none.

@@ -122,9 +122,73 @@ fn the_first_invoice_and_every_invoice_can_be_held() {
     let profile = profile("acme", "2026-01-01", "1");
     let held = |policy: &HoldPolicy| rules_met(policy, &note, Ok(&profile), &past("2026-05 5"));
     assert_eq!(held(&all), []);
-    let [met_by] = &held(&HoldPolicy { credit_note: true, ..all })[..] else { panic!() };
+    let [met_by] = &held(&HoldPolicy { credit_note: HeldCreditNotes::All, ..all })[..] else { panic!() };
     assert_eq!((met_by.rule, met_by.what.as_str()), ("credit_note", "a credit note of -5.00 EUR"));
     assert_eq!(met(&every, 5, "2026-05 5"), ["every_invoice: every invoice is approved first; total 0.05 EUR"]);
+}
+
+/// One row: which credit notes are held, whether a person made all of its lines, and what is told.
+#[test]
+fn a_credit_note_that_nobody_made_is_held_by_default() {
+    let by_hand = || crate::document::ByHand {
+        actor: "staff:ann".to_owned(),
+        adjustment_id: tollbook_schemas::id::AdjustmentId::derive(["a"]),
+        billed_minor: 0,
+        for_invoice: Some("B-000001".to_owned()),
+        is_revoked: false,
+        month: "2026-06".parse().unwrap(),
+        reason: "dispute".to_owned(),
+    };
+    let usual = HoldPolicy::default().credit_note;
+    for (credit_note, is_made, told) in [
+        (usual, false, Some("a credit note of -5.00 EUR, of what came late or was corrected: nobody made it by hand")),
+        (usual, true, None),
+        (HeldCreditNotes::Nothing, false, None),
+        (HeldCreditNotes::All, true, Some("a credit note of -5.00 EUR")),
+    ] {
+        let mut body = document(-500).body;
+        body.kind = crate::document::DocumentKind::CreditNote;
+        body.lines[0].by_hand = is_made.then(by_hand);
+        let note = Document::close(body).unwrap();
+        let profile = profile("acme", "2026-01-01", "1");
+        let policy = HoldPolicy { credit_note, ..HoldPolicy::NOTHING };
+        let met = rules_met(&policy, &note, Ok(&profile), &BTreeMap::new());
+        assert_eq!(met.first().map(|met| met.what.as_str()), told, "{credit_note:?} {is_made}");
+    }
+}
+
+/// What credits pay of an invoice is no part of how it compares.
+#[test]
+fn a_total_is_compared_before_prepaid_credits() {
+    let limit = Some(Deviation { limit_percent: 50, minimum: Decimal::ZERO });
+    let policy = HoldPolicy { deviation: limit, ..HoldPolicy::NOTHING };
+    for (before_minor, paid_minor, past_total, told) in [
+        (4920, 800, "2026-05 5200", None),
+        (5200, 5200, "2026-05 4900", None),
+        (
+            12_000,
+            12_000,
+            "2026-05 5000",
+            Some("before prepaid credits, total 120.00 EUR is 140 % above the mean 50.00 EUR of 2026-05; limit 50 %"),
+        ),
+    ] {
+        let mut body = document(before_minor).body;
+        let mut paid = body.lines[0].clone();
+        paid.amount_minor = -paid_minor;
+        paid.credit = Some(crate::document::LineCredit {
+            after_minor: 0,
+            before_minor: paid_minor,
+            credit_id: tollbook_schemas::id::CreditId::parse("c1").unwrap(),
+            first_month: "2026-05".parse().unwrap(),
+            granted_minor: paid_minor,
+        });
+        body.lines.push(paid);
+        body.total_minor = before_minor - paid_minor;
+        let invoice = Document::close(body).unwrap();
+        let profile = profile("acme", "2026-01-01", "1");
+        let met = rules_met(&policy, &invoice, Ok(&profile), &past(past_total));
+        assert_eq!(met.first().map(|met| met.what.as_str()), told, "{before_minor} {paid_minor}");
+    }
 }
 
 /// A field is missing where it is blank, and the reason says where to add it and nothing of the customer.

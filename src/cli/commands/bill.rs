@@ -1,6 +1,7 @@
 //! What each step of `bill` prints. `draft`, `issue`, `push` and `sync` print an object a month; what has more to show
 //! has a file of its own beside this one.
 
+pub(in crate::cli) mod adjustments;
 pub(in crate::cli) mod compare;
 pub(in crate::cli) mod credits;
 mod explain;
@@ -34,9 +35,7 @@ pub(in crate::cli) async fn run_bill(context: &JobContext, step: BillStep, json:
             let result = Box::pin(bill::adjust::adjust(context, &given)).await?;
             data(&if json { result.json().to_string() } else { result.to_string() });
         }
-        BillStep::Hold { of, by, as_of } => {
-            hold::print_acted(&bill::hold::hold(context, &of, &by, as_of.as_deref()).await?, json);
-        }
+        BillStep::Hold { of, by } => hold::print_acted(&bill::hold::hold(context, &of, &by).await?, json),
         BillStep::Release { of, by } => hold::print_acted(&bill::hold::release(context, &of, &by).await?, json),
         BillStep::Approve { drafts, by } => {
             hold::print_acted(&bill::hold::approve(context, &drafts, &by).await?, json);
@@ -61,6 +60,7 @@ pub(in crate::cli) async fn run_bill(context: &JobContext, step: BillStep, json:
         }
         BillStep::List(given) => list::run(context, given, json).await?,
         BillStep::Lines(given) => Box::pin(lines::run(context, given, json)).await?,
+        BillStep::Adjustments(given) => adjustments::run(context, given, json).await?,
         BillStep::Credits(given) => credits::run(context, given, json).await?,
         BillStep::Show { name } => show::run(context, &name, json).await?,
         BillStep::Preview(given) => preview::run(context, given, json).await?,

@@ -1,7 +1,7 @@
 //! `tollbook bill adjust`: a charge or credit that a person makes beside what is metered, or takes back.
 //!
 //! It is a lifecycle event (`adjustment.made`, `adjustment.revoked`) under a source of its own, checked against everything
-//! that is known and written as `partner record` does it. It says no clock: its time is the first instant of its month by
+//! that is known, and, where it credits an invoice, against what is left of that, and written as `partner record` does it. It says no clock: its time is the first instant of its month by
 //! UTC, and its id is what it says, so that the same command run twice is one event; when it was said is `received_at`. What
 //! becomes of it on invoices is in `billing/src/draft/by_hand.rs`.
 
@@ -11,9 +11,11 @@ use std::fmt;
 use anyhow::bail;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
+use tollbook_billing::adjustments::{accounts, creditable, pending_minor};
+use tollbook_billing::billed::IssuedDocument;
 use tollbook_billing::document::slot_of;
 use tollbook_billing::event::events_of;
-use tollbook_billing::issue::Slots;
+use tollbook_billing::issue::{Slots, read_issued};
 use tollbook_schemas::actor::{Actor, reason};
 use tollbook_schemas::catalog::Catalog;
 use tollbook_schemas::decimal::Decimal;
@@ -28,6 +30,8 @@ use crate::configuration::ConfigurationError;
 use crate::context::JobContext;
 use crate::jobs::partner::{append_events, command_event, known_events};
 
+/// How many months ahead a charge or credit may be made.
+const MONTHS_AHEAD_MAX: usize = 12;
 /// Source of what `bill adjust` appends.
 const ADJUST: &str = "/tollbook/adjust";
 
@@ -37,7 +41,7 @@ pub struct Adjustment {
     /// Partner.
     #[arg(long, value_parser = partner_id)]
     partner: PartnerId,
-    /// Month that it belongs to, such as 2026-06. Where that is issued, the next documents bear it.
+    /// Month that it belongs to, such as 2026-06, at most a year ahead. Where that is issued, the next documents bear it.
     #[arg(long, required_unless_present = "revoke")]
     period: Option<Month>,
     /// How much, in major units, without tax; below 0 for a credit: --amount=-12.34.
@@ -58,7 +62,8 @@ pub struct Adjustment {
     /// Issuer; needed where the partner's plans do not say which.
     #[arg(long, value_parser = issuer_id)]
     issuer: Option<IssuerId>,
-    /// Number of an issued invoice that a credit is about: it is given by a credit note of that invoice.
+    /// Number of an issued invoice of the partner that a credit is about: it is given by a credit note of that invoice, and
+    /// is no more than is left of it.
     #[arg(long, value_name = "NUMBER")]
     for_invoice: Option<String>,
     /// Take back the adjustment of this id, for good.
@@ -125,7 +130,14 @@ pub async fn adjust(context: &JobContext, given: &Adjustment) -> anyhow::Result<
         let slots = Slots::fold(&events)?;
         let (event_type, at, data, made) = match &given.revoke {
             Some(id) => revoked(&known, given, id)?,
-            None => said(&catalog, &known, given)?,
+            None => {
+                refuse_years_ahead(context, given)?;
+                let issued = match &given.for_invoice {
+                    Some(_) => read_issued(&context.lake, None).await?,
+                    None => Vec::new(),
+                };
+                said(&catalog, &known, &issued, given)?
+            }
         };
         let event = command_event(ADJUST, event_type, at, &given.partner, &given.actor, data)?;
         let added = append_events(context, ADJUST, std::slice::from_ref(&event)).await?;
@@ -141,7 +153,85 @@ pub async fn adjust(context: &JobContext, given: &Adjustment) -> anyhow::Result<
 /// Type, time and data of an event, and what it makes.
 type Said = (&'static str, DateTime<Utc>, Map<String, Value>, HandMade);
 
-fn said(catalog: &Catalog, known: &Registry, given: &Adjustment) -> anyhow::Result<Said> {
+/// A slip of the year would be billed by nobody for years.
+fn refuse_years_ahead(context: &JobContext, given: &Adjustment) -> anyhow::Result<()> {
+    let mut last = Month::of(context.clock.now(), chrono_tz::UTC);
+    for _ in 0..MONTHS_AHEAD_MAX {
+        last = last.next();
+    }
+    match given.period.filter(|month| *month > last) {
+        Some(month) => bail!(ConfigurationError(format!(
+            "--period {month} lies more than {MONTHS_AHEAD_MAX} months ahead; give a month up to {last}"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// The invoice that a credit names: an issued one of the partner, in the currency, of the issuer where one is given.
+fn credited<'a>(
+    issued: &'a [IssuedDocument],
+    given: &Adjustment,
+    number: &str,
+    currency: Currency,
+) -> Result<&'a IssuedDocument, ConfigurationError> {
+    let numbered = || issued.iter().filter(|one| one.number == number);
+    let is_meant = |one: &&IssuedDocument| {
+        let body = &one.document.body;
+        body.kind.is_invoice()
+            && body.partner_id == given.partner
+            && body.currency == currency
+            && given.issuer.as_ref().is_none_or(|issuer_id| *issuer_id == body.issuer.issuer_id)
+    };
+    let mut meant = numbered().filter(is_meant);
+    if let (Some(invoice), None) = (meant.next(), meant.next()) {
+        return Ok(invoice);
+    }
+    let partner_id = &given.partner;
+    let why = match numbered().next().map(|one| &one.document.body) {
+        None => "no invoice of this number was issued".to_owned(),
+        Some(_) if numbered().any(|one| is_meant(&one)) => "several issuers have given it: give --issuer".to_owned(),
+        Some(body) if body.partner_id != *partner_id => format!("it is an invoice of {}", body.partner_id),
+        Some(body) if !body.kind.is_invoice() => "it is a credit note".to_owned(),
+        Some(body) => format!("it is of issuer {} in {}", body.issuer.issuer_id, body.currency),
+    };
+    Err(ConfigurationError(format!(
+        "--for-invoice {number} is no issued invoice of {partner_id} in {currency}: {why}; `tollbook bill list --partner \
+         {partner_id}` lists them"
+    )))
+}
+
+/// A credit is no more than what is left of its invoice, with what other credits will give back of it.
+fn refuse_more_than_left(
+    known: &Registry,
+    issued: &[IssuedDocument],
+    invoice: &IssuedDocument,
+    amount: Money,
+) -> anyhow::Result<()> {
+    let number = &invoice.number;
+    if invoice.is_voided {
+        bail!(ConfigurationError(format!(
+            "--for-invoice {number}: it was voided at Stripe, so nobody owes it and nothing is left to give back"
+        )));
+    }
+    let left = creditable(invoice, issued).map_err(ConfigurationError)?.net_minor;
+    let pending = pending_minor(&accounts(known, issued).map_err(ConfigurationError)?, invoice);
+    let free = left.saturating_sub(pending).max(0);
+    if amount.minor >= -free {
+        return Ok(());
+    }
+    let money = |minor| Money { minor, currency: amount.currency };
+    let pending = match pending {
+        0 => String::new(),
+        pending => format!(" ({} less {} of credits that are not issued yet)", money(left), money(pending)),
+    };
+    bail!(ConfigurationError(format!(
+        "--amount {amount}: {} are left of invoice {number}{pending}, without tax; give back no more than that, or leave \
+         --for-invoice out: then it is a line of the month's invoice",
+        money(free)
+    )))
+}
+
+fn said(catalog: &Catalog, known: &Registry, issued: &[IssuedDocument], given: &Adjustment) -> anyhow::Result<Said> {
     let (Some(month), Some(amount), Some(currency), Some(description)) =
         (given.period, given.amount, given.currency, &given.description)
     else {
@@ -159,7 +249,11 @@ fn said(catalog: &Catalog, known: &Registry, given: &Adjustment) -> anyhow::Resu
             "--for-invoice is of credits: give an amount below 0, such as --amount=-12.34".to_owned()
         ));
     }
-    let issuer_id = issuer_of(catalog, known, given, currency)?;
+    let invoice = given.for_invoice.as_ref().map(|number| credited(issued, given, number, currency)).transpose()?;
+    let issuer_id = match invoice {
+        Some(invoice) => invoice.document.body.issuer.issuer_id.clone(),
+        None => issuer_of(catalog, known, given, currency)?,
+    };
     let shown = amount.to_string();
     let number = given.for_invoice.clone().unwrap_or_default();
     let month_text = month.to_string();
@@ -170,6 +264,10 @@ fn said(catalog: &Catalog, known: &Registry, given: &Adjustment) -> anyhow::Resu
         bail!(ConfigurationError(format!(
             "{adjustment_id} says just this and was taken back, for good; say it with another --reason"
         )));
+    }
+    // What is there already is said again, and gives nothing more.
+    if let Some(invoice) = invoice.filter(|_| !known.adjustments.contains_key(&adjustment_id)) {
+        refuse_more_than_left(known, issued, invoice, amount)?;
     }
     let mut data = json!({ "adjustment_id": adjustment_id, "month": month, "amount": amount.amount_text(),
         "currency": currency, "issuer_id": issuer_id, "description": description, "reason": given.reason });
@@ -195,9 +293,8 @@ fn revoked(known: &Registry, given: &Adjustment, id: &AdjustmentId) -> anyhow::R
     let made = known.adjustments.get(id).filter(|made| made.partner_id == given.partner);
     let Some(made) = made else {
         bail!(ConfigurationError(format!(
-            "{} has no adjustment {id}; `tollbook sql \"select * from partner_event where event_type = 'adjustment.made'\"` \
-             lists them",
-            given.partner
+            "{} has no adjustment {id}; `tollbook bill adjustments --partner {} --all` lists them",
+            given.partner, given.partner
         )));
     };
     let data = object(json!({ "adjustment_id": id, "reason": given.reason }));

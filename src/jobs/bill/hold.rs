@@ -1,27 +1,26 @@
 //! `tollbook bill hold|release|approve`, and what the other steps of `bill` tell of held drafts.
 //!
-//! Drafts are named by their ids, or by partner and month. A month may be held before it is drafted: `close` drafts and
-//! issues in one go, and whoever must stop an invoice cannot wait between the two. Then the slot is that of the document
-//! which the month comes to now.
+//! Drafts are named by their ids; or everything of a partner's month is, whatever kind of document it is, and whether it is
+//! there or comes later: `close` drafts and issues in one go, and whoever must stop an invoice cannot wait between the two.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::bail;
-use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use tollbook_billing::document::{Document, slot_of};
 use tollbook_billing::event::{EventKind, InvoiceEvent, events_of};
-use tollbook_billing::hold::{Act, ActDone, Acts, HeldDraft, Target, act, authors_of, held_drafts as read_held};
-use tollbook_billing::issue::{Slots, read_documents, read_issued};
+use tollbook_billing::hold::{Act, ActDone, Acts, HeldDraft, Target, act, held_drafts as read_held};
+use tollbook_billing::issue::{Slots, read_documents};
 use tollbook_billing::policy::HoldPolicy;
 use tollbook_schemas::actor::{Actor, reason};
 use tollbook_schemas::id::{AdjustmentId, IdError, InvoiceId, PartnerId, SlotId};
 use tollbook_schemas::period::Month;
+use tollbook_schemas::registry::fold;
 use tollbook_schemas::tables::billing::{INVOICE, INVOICE_EVENT};
 
-use super::rate;
 use crate::configuration::{ACTOR_VARIABLE, ConfigurationError, actor_of_environment};
-use crate::context::{JobContext, ReachUnknown};
+use crate::context::JobContext;
+use crate::jobs::partner::known_events;
 
 /// Who does it, and why.
 #[derive(Debug, Clone, clap::Args)]
@@ -40,7 +39,7 @@ pub struct Of {
     /// Drafts, such as inv_0123456789abcdef0123.
     #[arg(required_unless_present = "partner", conflicts_with_all = ["partner", "period"], value_parser = draft_id)]
     drafts: Vec<InvoiceId>,
-    /// All drafts of this partner in the month, also those that are still to come.
+    /// Every document of this partner in the month, invoices and credit notes, also what is still to come.
     #[arg(long, requires = "period", value_parser = partner_id)]
     partner: Option<PartnerId>,
     /// The month, such as 2026-06.
@@ -133,6 +132,8 @@ pub struct Acted {
     by: By,
     /// What became of each.
     pub done: Vec<ActDone>,
+    /// What else a person must know.
+    pub notes: Vec<String>,
 }
 
 impl Acted {
@@ -141,9 +142,9 @@ impl Acted {
     pub fn lines(&self) -> Vec<String> {
         let By { actor, reason } = &self.by;
         let line = |done: &ActDone| {
-            let Target { partner_id, invoice_id, .. } = &done.target;
+            let (target, partner_id) = (&done.target, &done.target.partner_id);
             let known = if done.is_new { "" } else { "; it was there already, nothing was added" };
-            format!("{partner_id}: {invoice_id} is {} by {actor}: {reason}{known}", self.act.participle())
+            format!("{partner_id}: {target} is {} by {actor}: {reason}{known}", self.act.participle())
         };
         self.done.iter().map(line).collect()
     }
@@ -152,43 +153,40 @@ impl Acted {
     #[must_use]
     pub fn json(&self) -> Vec<Value> {
         let one = |done: &ActDone| {
-            let Target { partner_id, invoice_id, slot_id, .. } = &done.target;
-            json!({ "partner_id": partner_id, "invoice_id": invoice_id, "slot_id": slot_id,
-                "kind": self.act.participle(), "actor": self.by.actor.as_str(), "reason": self.by.reason,
+            let Target { partner_id, invoice_id, slot_id, month, is_whole_month, .. } = &done.target;
+            let invoice_id = (!is_whole_month).then_some(invoice_id);
+            json!({ "partner_id": partner_id, "invoice_id": invoice_id, "slot_id": slot_id, "month": month,
+                "whole_month": is_whole_month, "kind": self.act.participle(), "actor": self.by.actor.as_str(), "reason": self.by.reason,
                 "is_new": done.is_new })
         };
         self.done.iter().map(one).collect()
     }
 }
 
-/// Holds slots.
+/// Holds slots, or everything of a partner's month.
 ///
 /// # Errors
 /// Where nothing is meant, or it cannot be held.
-pub async fn hold(context: &JobContext, of: &Of, by: &By, as_of: Option<&str>) -> anyhow::Result<Acted> {
-    let targets = match (&of.partner, of.period) {
-        (Some(partner_id), Some(month)) => {
-            let mut targets = drafts_of(context, partner_id, month).await?;
-            // Who holds in time looks ahead of the data, also where nobody knows how far they reach.
-            let as_of = match (context.as_of(as_of).await, as_of) {
-                (Err(error), None) if error.is::<ReachUnknown>() => context.clock.now(),
-                (found, _) => found?,
-            };
-            // What is to come beside the drafts too, such as a credit note.
-            match documents_to_come(context, partner_id, month, as_of).await {
-                Ok(to_come) => {
-                    let known: BTreeSet<SlotId> = targets.iter().map(|target| target.slot_id.clone()).collect();
-                    targets.extend(to_come.into_iter().filter(|target| !known.contains(&target.slot_id)));
-                }
-                Err(error) if targets.is_empty() => return Err(error),
-                // What is there is held, whatever the month comes to now.
-                Err(_) => {}
-            }
-            targets
-        }
-        _ => by_ids(context, &of.drafts).await?,
+pub async fn hold(context: &JobContext, of: &Of, by: &By) -> anyhow::Result<Acted> {
+    let (Some(partner_id), Some(month)) = (&of.partner, of.period) else {
+        return done(context, Act::Hold, by_ids(context, &of.drafts).await?, by).await;
     };
-    done(context, Act::Hold, targets, by).await
+    if !fold(known_events(context).await?, None).partners.contains_key(partner_id) {
+        bail!(ConfigurationError(format!("nothing of {partner_id} could be held: nobody knows the partner")));
+    }
+    let acted = done(context, Act::Hold, vec![Target::whole_month(partner_id, month)], by).await?;
+    let documents = read_documents(&context.lake, month).await?;
+    let events = events_of(&context.lake.rows(&INVOICE_EVENT, None).await?)?;
+    let slots = Slots::fold(&events)?;
+    let own = || documents.values().filter(|document| document.body.partner_id == *partner_id);
+    let numbers = own().filter_map(|document| {
+        let issued = slots.issued_in(&document.slot_id)?;
+        (issued.invoice_id == document.invoice_id).then(|| issued.number.clone()).flatten()
+    });
+    let issued = numbers.map(|number| format!("{number} was issued before, and stays as it is")).collect::<Vec<_>>();
+    let held = own().filter(|document| slots.is_draft(document));
+    let held = held.map(|document| format!("{} of {} is held by it", document.invoice_id, document.total()));
+    Ok(Acted { notes: held.chain(issued).map(|note| format!("{partner_id} {month}: {note}")).collect(), ..acted })
 }
 
 /// Ends holds by hand.
@@ -222,21 +220,12 @@ async fn done(context: &JobContext, what: Act, targets: Vec<Target>, by: &By) ->
     let work = async {
         let said = (&by.actor, by.reason.as_str());
         let done = act(&context.lake, what, &targets, said, &policy, context.clock.now()).await?;
-        let acted = Acted { act: what, by: by.clone(), done };
+        let acted = Acted { act: what, by: by.clone(), done, notes: Vec::new() };
         let added = acted.done.iter().filter(|done| done.is_new).count();
         let told = json!({ "added": added, "acts": acted.json() });
         Ok((acted, told))
     };
     context.run(job, None, work).await
-}
-
-fn target(document: &Document) -> Target {
-    Target {
-        invoice_id: document.invoice_id.clone(),
-        slot_id: document.slot_id.clone(),
-        partner_id: document.body.partner_id.clone(),
-        authors: authors_of(document),
-    }
 }
 
 /// The documents of ids, in the order in which they are named.
@@ -248,48 +237,9 @@ async fn by_ids(context: &JobContext, ids: &[InvoiceId]) -> anyhow::Result<Vec<T
     let found: BTreeMap<&InvoiceId, &Document> = documents.iter().map(|one| (&one.invoice_id, one)).collect();
     let one = |id: &InvoiceId| {
         let unknown = || ConfigurationError(format!("{id} is no document; `tollbook bill register --json` names them"));
-        found.get(id).map(|document| target(document)).ok_or_else(unknown)
+        found.get(id).map(|document| Target::of(document)).ok_or_else(unknown)
     };
     Ok(ids.iter().map(one).collect::<Result<Vec<_>, _>>()?)
-}
-
-/// The current drafts of a partner in a month.
-async fn drafts_of(context: &JobContext, partner_id: &PartnerId, month: Month) -> anyhow::Result<Vec<Target>> {
-    let documents = read_documents(&context.lake, month).await?;
-    let slots = Slots::fold(&events_of(&context.lake.rows(&INVOICE_EVENT, None).await?)?)?;
-    let is_current = |document: &&Document| document.body.partner_id == *partner_id && slots.is_draft(document);
-    Ok(documents.values().filter(is_current).map(target).collect())
-}
-
-/// What the month comes to for a partner that has no draft of it yet.
-async fn documents_to_come(
-    context: &JobContext,
-    partner_id: &PartnerId,
-    month: Month,
-    as_of: DateTime<Utc>,
-) -> anyhow::Result<Vec<Target>> {
-    let issued = read_issued(&context.lake, None).await?;
-    let drafted = rate(context, month, as_of, &issued).await?;
-    let slots = Slots::fold(&events_of(&context.lake.rows(&INVOICE_EVENT, None).await?)?)?;
-    let of_partner = drafted.documents.iter().filter(|document| document.body.partner_id == *partner_id);
-    let is_open = |document: &&Document| slots.issued_in(&document.slot_id).is_none();
-    let targets: Vec<Target> = of_partner.clone().filter(is_open).map(target).collect();
-    let issued: Vec<&str> =
-        of_partner.filter_map(|document| slots.issued_in(&document.slot_id)?.number.as_deref()).collect();
-    if targets.is_empty() && !issued.is_empty() {
-        bail!(ConfigurationError(format!(
-            "{partner_id} has nothing in {month} that could be held: invoice {} was issued in this place before, and an \
-             issued invoice never changes",
-            issued.join(", ")
-        )));
-    }
-    if targets.is_empty() {
-        let blocked = drafted.blocked.iter().find(|one| one.partner_id == *partner_id).map(|one| one.reason.clone());
-        let without = drafted.without.iter().find(|(id, _)| id == partner_id).map(|(_, reason)| reason.clone());
-        let why = blocked.or(without).unwrap_or_else(|| "nobody knows the partner".to_owned());
-        bail!(ConfigurationError(format!("{partner_id} has no draft in {month} that could be held: {why}")));
-    }
-    Ok(targets)
 }
 
 /// The slots of a partner in a month that somebody holds, whether or not anything was drafted there; where nobody does, those
@@ -303,6 +253,8 @@ async fn holds_of(context: &JobContext, partner_id: &PartnerId, month: Month) ->
     for version in context.catalog()?.plans.values().flatten() {
         slots.insert(slot_of(&version.issuer, partner_id, version.currency, month));
     }
+    let whole = Target::whole_month(partner_id, month);
+    slots.insert(whole.slot_id.clone());
     let is_hold = |event: &&InvoiceEvent| {
         event.kind == EventKind::Held && event.partner_id == *partner_id && slots.contains(&event.slot_id)
     };
@@ -311,7 +263,8 @@ async fn holds_of(context: &JobContext, partner_id: &PartnerId, month: Month) ->
     let targets: BTreeMap<&SlotId, Target> = by_hand
         .map(|event| {
             let (invoice_id, slot_id) = (event.invoice_id.clone(), event.slot_id.clone());
-            (&event.slot_id, Target { invoice_id, slot_id, partner_id: partner_id.clone(), authors: BTreeSet::new() })
+            let is_whole_month = slot_id == whole.slot_id;
+            (&event.slot_id, Target { invoice_id, slot_id, is_whole_month, ..whole.clone() })
         })
         .collect();
     let is_held = |target: &Target| acts.held(&target.slot_id).is_some();

@@ -305,3 +305,79 @@ fn a_line_by_hand_tells_who_and_why() {
     assert_eq!((row.text("price_model"), row.int("plan_version")), (Some("by_hand"), Some(0)));
     assert_eq!(Document::from_row(&document.invoice_row()).unwrap(), *document);
 }
+
+/// One row: what was made when July was closed, and what July comes to: June's invoice N1 is of 49.20, 58.55 with tax. What
+/// gives back more than is left of it blocks the partner, whichever credits it is made of.
+#[test]
+fn a_credit_note_gives_back_no_more_than_is_left_of_its_invoice() {
+    const JULY: &str = "acme invoice 59.00 EUR: base 5900";
+    for (rates, earlier, made, expected) in [
+        ("", "", "a acme 2026-07 -4920 for N1", Ok(format!("{JULY} | acme credit_note -49.20 EUR: a -4920"))),
+        ("", "", "a acme 2026-07 -4921 for N1", Err("give back 49.21 EUR, and 49.20 EUR are left of it")),
+        (
+            "",
+            "",
+            "a acme 2026-07 -1000 for N1; b acme 2026-06 -4500 for N1",
+            Err("give back 55.00 EUR, and 49.20 EUR are left of it"),
+        ),
+        // What an issued credit note gave back is gone; what was taken back of it is there again.
+        ("", "a acme 2026-06 -1000 for N1", "b acme 2026-08 -3921 for N1", Err("and 39.20 EUR are left of it")),
+        (
+            "",
+            "a acme 2026-06 -1000 for N1",
+            "b acme 2026-08 -3920 for N1",
+            Ok("acme credit_note -39.20 EUR: b -3920".into()),
+        ),
+        // With its tax.
+        (
+            "vat 19",
+            "",
+            "a acme 2026-07 -4921 for N1",
+            Err("give back 58.56 EUR, and 58.55 EUR are left of it, tax included"),
+        ),
+    ] {
+        let mut program = Program { rates, ..Program::default() };
+        program.close("2026-06", ACME, "");
+        let month = if earlier.is_empty() { "2026-07" } else { "2026-08" };
+        if !earlier.is_empty() {
+            program.close("2026-07", ACME, earlier);
+        }
+        let found = program.close(month, ACME, &format!("{earlier}; {made}"));
+        match expected {
+            Ok(expected) => assert_eq!(found, expected, "{rates} {earlier} {made}"),
+            Err(why) => {
+                let told = found.starts_with("acme! the credit note of invoice N1 would") && found.contains(why);
+                assert!(
+                    told && found.contains("`tollbook bill adjust --partner acme --revoke adj_"),
+                    "{made}: {found}"
+                );
+            }
+        }
+    }
+}
+
+/// What may be given back: less what was, and nothing of an invoice that was voided; and what is not on a document yet.
+#[test]
+fn what_is_left_of_an_invoice() {
+    use crate::adjustments::{Creditable, accounts, creditable, pending_minor};
+    let mut program = Program { rates: "vat 19", ..Program::default() };
+    program.close("2026-06", ACME, "");
+    program.close("2026-07", ACME, "a acme 2026-06 -1000 for N1");
+    let later =
+        "a acme 2026-06 -1000 for N1; b acme 2026-08 -500 for N1; c acme 2026-08 -1; d acme 2026-08 -7 for N1 revoked";
+    let left = |issued: &[IssuedDocument]| creditable(&issued[0], issued).unwrap();
+    assert_eq!(left(&program.issued), Creditable { net_minor: 3920, total_minor: 5855 - 1190 });
+    let mut known = registry(ACME);
+    known.adjustments = made(later);
+    let all = accounts(&known, &program.issued).unwrap();
+    let told: Vec<String> =
+        all.iter().map(|one| format!("{} {} {}", one.made.description, one.billed.minor, one.open.minor)).collect();
+    let mut sorted = told.clone();
+    sorted.sort();
+    assert_eq!(sorted, ["a -1000 0", "b 0 -500", "c 0 -1", "d 0 0"]);
+    assert_eq!(pending_minor(&all, &program.issued[0]), 500);
+    program.close("2026-08", ACME, "a acme 2026-06 -1000 for N1 revoked");
+    assert_eq!(left(&program.issued), Creditable { net_minor: 4920, total_minor: 5855 });
+    program.issued[0].is_voided = true;
+    assert_eq!(left(&program.issued).net_minor, 0);
+}

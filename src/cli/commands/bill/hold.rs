@@ -1,7 +1,7 @@
 //! Prints what people did to drafts: a line for each, or an object.
 
 use tollbook::jobs::bill::hold::Acted;
-use tollbook::output::data;
+use tollbook::output::{data, talk};
 
 pub(super) fn print_acted(acted: &Acted, json: bool) {
     if json {
@@ -9,4 +9,5 @@ pub(super) fn print_acted(acted: &Acted, json: bool) {
     } else {
         acted.lines().iter().for_each(|line| data(line));
     }
+    acted.notes.iter().for_each(|note| talk(note));
 }

@@ -21,6 +21,15 @@ fn catalog(coupons: &str) -> Catalog {
          currency = \"EUR\"\nprice = [{ id = \"base\", description = \"Base\", model = \"flat\", amount = \"1\" }, \
          { id = \"calls\", description = \"Calls\", model = \"per_unit\", meter = \"calls\", unit_price = \"1\" }]\n"
         .to_owned();
+    // A coupon needs a plan of its currency.
+    for (issuer, code) in [("acme", "JPY"), ("acme", "ISK"), ("acme", "KWD"), ("far", "EUR")] {
+        text += &format!(
+            "[[plan]]\nid = \"{issuer}-{}\"\nversion = 1\neffective_from = \"2020-01-01T00:00:00Z\"\nname = \"P\"\n\
+             issuer = \"{issuer}\"\ncurrency = \"{code}\"\n\
+             price = [{{ id = \"base\", description = \"Base\", model = \"flat\", amount = \"10\" }}]\n",
+            code.to_lowercase()
+        );
+    }
     for coupon in coupons.split(';').map(str::trim).filter(|coupon| !coupon.is_empty()) {
         let (id, rest) = coupon.split_once(' ').unwrap();
         let issuer = if rest.contains("issuer=") { "" } else { "issuer = \"acme\"\n" };

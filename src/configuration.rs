@@ -19,7 +19,7 @@ use tollbook_aggregate::Feeds;
 use tollbook_billing::alert::Alert;
 use tollbook_billing::policy::HoldPolicy;
 use tollbook_ingest::{CredentialKey, Decoder, Door, KeyRing};
-use tollbook_schemas::catalog::Problem;
+use tollbook_schemas::catalog::{Catalog, Problem};
 use tollbook_schemas::period::parse_instant;
 use tollbook_schemas::source::Source;
 
@@ -309,6 +309,12 @@ impl Configuration {
     /// A value that cannot be.
     pub fn alerts(&self) -> anyhow::Result<Vec<Alert>> {
         Ok(alert::alerts(&self.alert)?)
+    }
+
+    /// Alerts that nobody will ever reach with a catalog, at their places in the text of the file.
+    #[must_use]
+    pub fn dead_alerts(&self, path: &Path, text: &str, catalog: &Catalog) -> Vec<Problem> {
+        alert::dead(&self.alert, catalog).iter().map(|wrong| wrong.shown(path, text)).collect()
     }
 
     /// `[kafka]`.

@@ -2,8 +2,8 @@
 //!
 //! Takes the configured alerts and what a month comes to so far (drafted documents, whether or not they are stored); gives
 //! each partner that has reached a level, with what was measured. Usage is what the month's own lines of a meter have
-//! counted, spend the sum of its invoices; both are those of the billing month, in the subscription's own time zone. What
-//! is not billed (sandbox, nobody's traffic, a partner that is blocked) reaches nothing.
+//! counted for it, whoever pays, spend the sum of its invoices before prepaid credits, with lines by hand and adjustments;
+//! both are those of the billing month, in the subscription's own time zone. What is not billed (sandbox, nobody's traffic, a partner that is blocked) reaches nothing.
 
 use std::collections::BTreeMap;
 
@@ -12,6 +12,7 @@ use tollbook_schemas::id::{MeterId, PartnerId};
 use tollbook_schemas::money::{Currency, Money, MoneyError};
 use tollbook_schemas::period::Month;
 
+use crate::billed::IssuedDocument;
 use crate::document::Document;
 
 /// A level.
@@ -67,21 +68,36 @@ pub enum AlertError {
     Spend(PartnerId, #[source] MoneyError),
 }
 
-/// Who has reached what, in order of alert and partner.
+/// Who has reached what, in order of alert and partner. Lines by hand of an invoice that was issued are in no document that
+/// is drafted again, so they are taken from it.
 ///
 /// # Errors
 /// [`AlertError`].
-pub fn reached(alerts: &[Alert], month: Month, documents: &[Document]) -> Result<Vec<Reached>, AlertError> {
+pub fn reached(
+    alerts: &[Alert],
+    month: Month,
+    documents: &[Document],
+    issued: &[IssuedDocument],
+) -> Result<Vec<Reached>, AlertError> {
     let mut usage: BTreeMap<(&PartnerId, &MeterId), Decimal> = BTreeMap::new();
     let mut spend: BTreeMap<(&PartnerId, Currency), Money> = BTreeMap::new();
     for document in documents.iter().filter(|document| document.body.kind.is_invoice()) {
         let body = &document.body;
         let sum = spend.entry((&body.partner_id, body.currency)).or_insert(Money::zero(body.currency));
-        *sum = sum.checked_add(document.total()).map_err(|e| AlertError::Spend(body.partner_id.clone(), e))?;
+        let too_big = |e| AlertError::Spend(body.partner_id.clone(), e);
+        *sum = sum.checked_add(document.total_before_credits()).map_err(too_big)?;
         for line in body.lines.iter().filter(|line| line.adjusts.is_none()) {
             let Some(meter_id) = &line.meter_id else { continue };
-            let sum = usage.entry((&body.partner_id, meter_id)).or_default();
+            let sum = usage.entry((line.for_partner.as_ref().unwrap_or(&body.partner_id), meter_id)).or_default();
             *sum = sum.checked_add(line.quantity).map_err(|e| AlertError::Quantity(meter_id.clone(), e))?;
+        }
+    }
+    let of_month = issued.iter().filter(|one| !one.is_voided).map(|one| &one.document.body);
+    for body in of_month.filter(|body| body.month == month && body.kind.is_invoice()) {
+        let sum = spend.entry((&body.partner_id, body.currency)).or_insert(Money::zero(body.currency));
+        for line in body.lines.iter().filter(|line| line.by_hand.is_some()) {
+            let made = Money { minor: line.amount_minor, currency: body.currency };
+            *sum = sum.checked_add(made).map_err(|e| AlertError::Spend(body.partner_id.clone(), e))?;
         }
     }
     let mut found = Vec::new();
@@ -151,11 +167,60 @@ mod tests {
         ] {
             let partner_id = partner.map(|id| PartnerId::parse(id).unwrap());
             let alerts = [Alert { name: "a".into(), partner_id, level: level.clone() }];
-            let found = reached(&alerts, june.month, &june.documents).unwrap();
+            let found = reached(&alerts, june.month, &june.documents, &[]).unwrap();
             let told: Vec<String> =
                 found.iter().map(|r| format!("{} {} {} {}", r.partner_id, r.of, r.level, r.measured)).collect();
             assert_eq!(told.join("; "), expected, "{level:?}");
             assert!(found.iter().all(|r| (r.alert.as_str(), r.month) == ("a", june.month)));
+        }
+    }
+
+    /// Calls are those of whoever made them; what credits pay was spent; what was made by hand was, also once it is issued.
+    #[test]
+    fn what_counts_is_whose_it_is_and_what_was_spent() {
+        let june = drafted("acme pro 2026-01-01..", "acme calls production 2026-06-02T00:00 12");
+        let mut body = june.documents[0].body.clone();
+        let calls = body.lines.iter().position(|line| line.meter_id.is_some()).unwrap();
+        body.lines[calls].for_partner = Some(PartnerId::parse("corp").unwrap());
+        let mut paid = body.lines[0].clone();
+        paid.amount_minor = -body.total_minor;
+        paid.credit = Some(crate::document::LineCredit {
+            after_minor: 0,
+            before_minor: body.total_minor,
+            credit_id: tollbook_schemas::id::CreditId::parse("c1").unwrap(),
+            first_month: june.month,
+            granted_minor: body.total_minor,
+        });
+        body.lines.push(paid);
+        body.total_minor = 0;
+        let document = Document::close(body.clone()).unwrap();
+        let mut by_hand = body.lines[0].clone();
+        by_hand.amount_minor = 10_000;
+        by_hand.by_hand = Some(crate::document::ByHand {
+            actor: "staff:ann".to_owned(),
+            adjustment_id: tollbook_schemas::id::AdjustmentId::derive(["a"]),
+            billed_minor: 0,
+            for_invoice: None,
+            is_revoked: false,
+            month: june.month,
+            reason: "order".to_owned(),
+        });
+        body.lines = vec![by_hand];
+        body.total_minor = 10_000;
+        let issued =
+            IssuedDocument { document: Document::close(body).unwrap(), number: "N1".to_owned(), is_voided: false };
+        let eur = Currency::parse("EUR").unwrap();
+        let alert = |level| [Alert { name: "a".into(), partner_id: None, level }];
+        let calls = Level::Usage { meter_id: MeterId::parse("calls").unwrap(), quantity: Decimal::whole(1) };
+        let spent = Level::Spend(Money { minor: 1, currency: eur });
+        for (level, issued, expected) in [
+            (&calls, &[][..], "corp 12"),
+            (&spent, &[][..], "acme 49.20"),
+            (&spent, std::slice::from_ref(&issued), "acme 149.20"),
+        ] {
+            let found = reached(&alert(level.clone()), june.month, std::slice::from_ref(&document), issued).unwrap();
+            let told: Vec<String> = found.iter().map(|one| format!("{} {}", one.partner_id, one.measured)).collect();
+            assert_eq!(told, [expected]);
         }
     }
 }

@@ -25,6 +25,7 @@ mod credit;
 mod going_live;
 mod index;
 mod line;
+mod outside;
 mod parts;
 mod payer;
 mod rollover;
@@ -36,7 +37,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tollbook_schemas::catalog::{Catalog, Issuer};
-use tollbook_schemas::id::{IssuerId, MeterId, PartnerId};
+use tollbook_schemas::id::{IssuerId, PartnerId};
 use tollbook_schemas::money::Currency;
 use tollbook_schemas::period::{Month, print_instant};
 use tollbook_schemas::registry::{Finding, Registry};
@@ -52,6 +53,7 @@ use span::Span;
 pub use adjust::{Unadjusted, draft_adjusting};
 pub use by_hand::is_current_by_hand;
 pub(crate) use by_hand::{BilledByHand, billed_by_hand};
+pub(crate) use commitment::COMMITMENT;
 pub use credit::{Used, is_current_credit, used_credits};
 
 /// Everything a draft is made from.
@@ -134,6 +136,8 @@ pub struct Drafted {
     pub unadjusted: Vec<Unadjusted>,
     /// What partners with documents used in the month before billing started here: listed, and never billed.
     pub elsewhere: Vec<(PartnerId, String)>,
+    /// What partners used in the month outside their subscriptions: listed, and never billed.
+    pub outside: Vec<(PartnerId, String)>,
 }
 
 impl Drafted {
@@ -162,6 +166,7 @@ impl Drafted {
             without: Vec::new(),
             unadjusted: Vec::new(),
             elsewhere: Vec::new(),
+            outside: Vec::new(),
         }
     }
 
@@ -172,13 +177,18 @@ impl Drafted {
         self.without.extend(other.without);
         self.unadjusted.extend(other.unadjusted);
         self.elsewhere.extend(other.elsewhere);
+        self.outside.extend(other.outside);
     }
 }
 
 /// Drafts a month, without what earlier months are to be adjusted by.
 #[must_use]
 pub fn draft(input: &DraftInput<'_>) -> Drafted {
-    let drafted = parts::draft_parts(input, &[], parts::PART_PARTNERS, |input, part| Ok(regular(input, &part.usage)));
+    let drafted = parts::draft_parts(input, &[], parts::PART_PARTNERS, |input, part| {
+        let mut drafted = regular(input, &part.usage);
+        outside::list(input, &part.usage, &mut drafted);
+        Ok(drafted)
+    });
     // Nothing that was issued is looked at, so nothing of it can be wrong.
     drafted.unwrap_or_else(|_| Drafted::of(input.month))
 }
@@ -414,18 +424,24 @@ fn why_nothing(input: &DraftInput<'_>, usage: &UsageIndex<'_>, partner_id: &Part
         );
     }
     let ever = input.registry.subscriptions.values().any(|subscription| subscription.partner_id == *partner_id);
-    let subject = if ever { "no subscription runs" } else { "never subscribed, so none runs" };
+    if ever {
+        // What it used all the same is in another list.
+        return format!("no subscription runs in {month}");
+    }
     // Without a subscription there is no zone: the UTC month will do to say that there was something.
     let inside = |slice: &&UsageSlice| {
         slice.event_date.format("%Y-%m").to_string() == month.to_string() && slice.event_count > 0
     };
-    let unbilled = usage.meters_of(partner_id).filter(|(_, slices)| slices.iter().any(inside));
-    let unbilled: Vec<&MeterId> = unbilled.map(|(meter_id, _)| meter_id).collect();
-    if unbilled.is_empty() {
-        return format!("{subject} in {month}");
+    let unbilled = usage.meters_of(partner_id).filter_map(|(meter_id, slices)| {
+        let slices: Vec<&UsageSlice> = slices.iter().copied().filter(inside).collect();
+        (!slices.is_empty()).then(|| outside::told_of(input, meter_id, &slices))
+    });
+    let unbilled: Vec<String> = unbilled.collect();
+    let subject = format!("never subscribed, so none runs in {month}");
+    match unbilled.is_empty() {
+        true => subject,
+        false => format!("{subject}; its production usage of {} is not billed", unbilled.join(", ")),
     }
-    let meters = unbilled.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    format!("{subject} in {month}; its production usage of {meters} is not billed")
 }
 
 #[cfg(test)]

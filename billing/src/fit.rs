@@ -4,6 +4,9 @@
 //! currency would have cost it, and why some plans are no candidate. A cost is never an estimate: the month is drafted
 //! again with the subscription on the other plan, so spans, steps and rounding are those of an invoice.
 //!
+//! A partner for which another pays is looked at as any other. What is missing to the commitment of a contract is no cost of
+//! a plan: it is owed on every plan.
+//!
 //! A plan is no candidate if it has no price for a meter that the chosen plan prices and that the partner used: it
 //! would be cheaper by not charging for it. Nor is one that cannot be drafted, as one that would bill a meter which
 //! another subscription of the partner bills already.
@@ -19,7 +22,7 @@ use tollbook_schemas::period::print_instant;
 use tollbook_schemas::registry::{Registry, Subscription};
 
 use crate::document::{Body, Line};
-use crate::draft::{Blocked, DraftInput, Drafted, draft};
+use crate::draft::{Blocked, COMMITMENT, DraftInput, Drafted, draft};
 use crate::usage::UsageSlice;
 
 /// What another plan would have cost.
@@ -78,7 +81,12 @@ pub struct Fitted {
 pub fn fit(input: &DraftInput<'_>) -> Fitted {
     let drafted = draft(input);
     let mut fitted = Fitted { subscriptions: Vec::new(), blocked: drafted.blocked.clone() };
-    let partners: BTreeSet<&PartnerId> = drafted.documents.iter().map(|document| &document.body.partner_id).collect();
+    // Whose the lines are, whoever pays.
+    let owners = drafted.documents.iter().flat_map(|document| {
+        let lines = document.body.lines.iter();
+        lines.map(|line| line.for_partner.as_ref().unwrap_or(&document.body.partner_id))
+    });
+    let partners: BTreeSet<&PartnerId> = owners.collect();
     for partner_id in partners {
         let alone = Alone::of(input, partner_id);
         for subscription in alone.registry.subscriptions.values() {
@@ -101,13 +109,17 @@ impl Alone {
     fn of(input: &DraftInput<'_>, partner_id: &PartnerId) -> Self {
         let all = input.registry;
         let is_own = |subscription: &Subscription| subscription.partner_id == *partner_id;
+        // Whoever pays for it is there without subscriptions of its own.
+        let payers = all.payers.get(partner_id);
+        let payer_ids: BTreeSet<&PartnerId> = payers.iter().flat_map(|payers| payers.values().flatten()).collect();
         let registry = Registry {
-            partners: all
-                .partners
-                .get_key_value(partner_id)
-                .into_iter()
+            partners: std::iter::once(partner_id)
+                .chain(payer_ids.iter().copied())
+                .filter_map(|id| all.partners.get_key_value(id))
                 .map(|(id, p)| (id.clone(), p.clone()))
                 .collect(),
+            payers: payers.map(|payers| (partner_id.clone(), payers.clone())).into_iter().collect(),
+            pays_for: payer_ids.into_iter().map(|id| (id.clone(), BTreeSet::from([partner_id.clone()]))).collect(),
             subscriptions: all
                 .subscriptions
                 .iter()
@@ -190,10 +202,12 @@ fn is_comparable(
 /// The lines that bill a subscription while it is on this plan.
 fn lines_of<'a>(drafted: &'a Drafted, subscription: &Subscription) -> Vec<(&'a Body, &'a Line)> {
     let is_own = |line: &Line| {
-        // What a plan costs is told before coupons and tax.
+        // What a plan costs is told before coupons, credits and tax.
         line.tax.is_none()
             && line.coupon.is_none()
             && line.credit.is_none()
+            // A commitment binds whatever the plan is.
+            && line.price_model != COMMITMENT
             && line.subscription_id == subscription.subscription_id
             && line.span_start >= subscription.started_at
             && subscription.ended_at.is_none_or(|ended_at| line.span_start < ended_at)

@@ -1,20 +1,28 @@
 //! The invoice so far: a month drafted before it has ended. Pure.
 //!
-//! Takes what a month is drafted from and the instant up to which usage counts; gives the documents that the month would
-//! come to if nothing more happened until its end: flat prices are those of the whole span, and a level (of a meter of
+//! Takes what a month is drafted from, what was issued, and the instant up to which usage counts; gives the documents, with
+//! lines by hand, adjustments of earlier months and prepaid credits, that the month would come to if nothing more happened until its end: flat prices are those of the whole span, and a level (of a meter of
 //! levels) that holds at the instant holds on. Usage counts by slices, which are hours or parts of hours: one that
 //! begins before the instant counts whole, one that begins there or later does not.
 
 use chrono::{DateTime, Utc};
 
-use crate::draft::{DraftInput, Drafted, draft};
+use crate::billed::IssuedDocument;
+use crate::draft::{DraftInput, Drafted, draft_adjusting};
+use crate::error::BillingError;
 use crate::usage::UsageSlice;
 
 /// Drafts a month from usage up to an instant.
-#[must_use]
-pub fn preview(input: &DraftInput<'_>, until: DateTime<Utc>) -> Drafted {
+///
+/// # Errors
+/// [`BillingError::Stored`] where what was issued contradicts itself.
+pub fn preview(
+    input: &DraftInput<'_>,
+    issued: &[IssuedDocument],
+    until: DateTime<Utc>,
+) -> Result<Drafted, BillingError> {
     let usage: Vec<UsageSlice> = input.usage.iter().filter(|slice| slice.slice.start < until).cloned().collect();
-    draft(&DraftInput { usage: &usage, ..*input })
+    draft_adjusting(&DraftInput { usage: &usage, ..*input }, issued)
 }
 
 #[cfg(test)]
@@ -38,7 +46,7 @@ mod tests {
             ("2026-07-01", 5050),
         ] {
             let totals: Vec<Money> = with_input("acme pro 2026-01-01..", usage, |input| {
-                preview(input, at(until)).documents.iter().map(crate::document::Document::total).collect()
+                preview(input, &[], at(until)).unwrap().documents.iter().map(crate::document::Document::total).collect()
             });
             assert_eq!(totals.iter().map(|total| total.minor).collect::<Vec<_>>(), [total_minor], "{until}");
         }

@@ -134,6 +134,9 @@ pub fn register(
     for (partner_id, note) in &drafted.elsewhere {
         rows.insert((partner_id.clone(), "~ elsewhere".to_owned()), RegisterRow::bare(partner_id, note.clone()));
     }
+    for (partner_id, note) in &drafted.outside {
+        rows.insert((partner_id.clone(), "~ outside".to_owned()), RegisterRow::bare(partner_id, note.clone()));
+    }
     let blocked = drafted.blocked.iter().map(|one| (&one.partner_id, format!("blocked: {}", one.reason)));
     let without = drafted.without.iter().map(|(partner_id, reason)| (partner_id, reason.clone()));
     for (partner_id, note) in blocked.chain(without) {

@@ -17,13 +17,13 @@ const SUSPICIOUS: [&str; 6] = ["secret", "password", "key", "token", "sk_", "rk_
 #[error("{what}; {mend}")]
 pub struct WrongValue {
     /// Keys from the top of the file; a number counts the tables of a list.
-    at: Vec<String>,
+    pub(super) at: Vec<String>,
     /// What is wrong.
     pub(super) what: String,
     /// How to mend it.
     pub(super) mend: String,
     /// Whether the line may hold a secret.
-    hides: bool,
+    pub(super) hides: bool,
 }
 
 impl WrongValue {

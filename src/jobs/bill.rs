@@ -50,7 +50,7 @@ use crate::context::JobContext;
 use crate::jobs::catalog::frozen::refuse_changes;
 use crate::jobs::catalog::keep;
 
-pub use due::months;
+pub use due::{months, overdue};
 pub use incomplete::{complain_of_incomplete, issue_as_of, reason, what_is_missing};
 pub use inputs::{Inputs, Sources};
 pub use periods::Months;
@@ -123,7 +123,10 @@ impl DraftResult {
                 one.partner_id, one.month, one.reason
             )
         });
+        let listed = self.drafted.elsewhere.iter().chain(&self.drafted.outside);
+        let listed = listed.map(|(partner_id, used)| format!("{partner_id}: {used}"));
         let lines = blocked
+            .chain(listed)
             .chain(withdrawn)
             .chain(elsewhere)
             .chain(changed)
@@ -143,7 +146,7 @@ impl DraftResult {
             "changed_since_issue": counts.changed_since_issue.len(), "blocked": drafted.blocked.len(),
             "credit_notes": self.credit_note_count, "adjustment_lines": self.adjustment_line_count,
             "unadjusted": drafted.unadjusted.len(), "held": self.held.len(),
-            "newer_events": self.unseen.event_count, "newer_requests": self.unseen.request_count,
+            "used_outside_subscriptions": drafted.outside.len(), "newer_events": self.unseen.event_count, "newer_requests": self.unseen.request_count,
         })
     }
 }
@@ -159,13 +162,14 @@ pub async fn draft_month(context: &JobContext, month: Month, as_of: DateTime<Utc
 /// The same by somebody; where nobody is given, by whom `TOLLBOOK_ACTOR` names.
 ///
 /// # Errors
-/// The job's; where the policy must know who drafts, and nobody says it.
+/// The job's; a month that has not begun; where the policy must know who drafts, and nobody says it.
 pub async fn draft_month_by(
     context: &JobContext,
     month: Month,
     as_of: DateTime<Utc>,
     actor: Option<&Actor>,
 ) -> anyhow::Result<DraftResult> {
+    due::refuse_not_begun(context, month, "drafted")?;
     let policy = context.configuration.hold_policy()?;
     let actor = hold::drafter(actor, &policy)?;
     let catalog = context.catalog()?;

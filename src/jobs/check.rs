@@ -6,11 +6,14 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 use serde_json::{Value, json};
 use tollbook_schemas::catalog::{Catalog, Problem, problem};
+use tollbook_schemas::registry::fold;
 use tollbook_schemas::tables::billing::INVOICE;
+use tollbook_schemas::tables::partner_event;
 
-use crate::configuration::{AbsentSecret, Configuration, ConfigurationError, ConfigurationProblem};
+use crate::configuration::{AbsentSecret, AlertSection, Configuration, ConfigurationError, ConfigurationProblem};
 use crate::context::{CatalogProblems, JobContext, read_catalog};
 use crate::jobs::catalog::frozen::refuse_changes_and_note;
+use crate::jobs::partner::known_events;
 
 /// A configuration and a catalog that can be used.
 #[derive(Debug)]
@@ -22,7 +25,8 @@ pub struct Checked {
     pub notes: Vec<String>,
 }
 
-/// Secrets that are not there and without which what is configured cannot work; and what else is wrong.
+/// What the configuration says and that cannot work here: secrets that are not there, alerts that nobody will ever reach; and
+/// what else is wrong.
 #[derive(Debug, thiserror::Error)]
 #[error("{} cannot be used here\n\n{}{}", config.display(), problem::shown_all(problems), shown_notes(notes))]
 pub struct SecretProblems {
@@ -60,6 +64,10 @@ pub fn check(config: &Path) -> anyhow::Result<Checked> {
         bail!(SecretProblems { config: config.to_path_buf(), problems, notes });
     }
     let catalog = catalog?;
+    let dead = configuration.dead_alerts(config, &text, &catalog);
+    if !dead.is_empty() {
+        bail!(SecretProblems { config: config.to_path_buf(), problems: dead, notes });
+    }
     if configuration.topic.is_empty() {
         notes.push("no [[topic]] is configured, so `tollbook ingest` takes files alone, with --file".to_owned());
     }
@@ -91,7 +99,24 @@ pub async fn check_with_lake(config: &Path) -> anyhow::Result<Checked> {
         let notes = refuse_changes_and_note(&context, &checked.catalog).await?;
         checked.notes.extend(notes);
     }
+    checked.notes.extend(notes_of_alerts(&checked.configuration).await?);
     Ok(checked)
+}
+
+/// Alerts of partners that the lake does not know: they may come still.
+async fn notes_of_alerts(configuration: &Configuration) -> anyhow::Result<Vec<String>> {
+    let root = configuration.path(&configuration.lake.root);
+    if configuration.alert.iter().all(|alert| alert.partner.is_none()) || !root.join(partner_event::TABLE.name).exists()
+    {
+        return Ok(Vec::new());
+    }
+    let context = JobContext::of(configuration.clone())?;
+    let known = fold(known_events(&context).await?, None).partners;
+    let note = |alert: &AlertSection| {
+        let unknown = alert.partner.as_ref().filter(|partner_id| !known.contains_key(*partner_id))?;
+        Some(format!("[[alert]] {} is of partner {unknown}, whom nobody knows: nobody will reach it", alert.name))
+    };
+    Ok(configuration.alert.iter().filter_map(note).collect())
 }
 
 /// Of a secret that only some commands need.

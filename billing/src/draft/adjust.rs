@@ -89,6 +89,7 @@ fn of_partners(
     super::credit::add(input, issued, &mut documents, &mut drafted);
     drafted.documents = documents.all;
     drafted.documents.sort_by(|a, b| order_of(a).cmp(&order_of(b)));
+    super::outside::list(input, usage, &mut drafted);
     let with_documents: BTreeSet<&PartnerId> = drafted.documents.iter().map(|one| &one.body.partner_id).collect();
     let blocked: BTreeSet<&PartnerId> = drafted.blocked.iter().map(|one| &one.partner_id).collect();
     drafted.without.retain(|(partner_id, _)| !with_documents.contains(partner_id) && !blocked.contains(partner_id));

@@ -26,6 +26,9 @@ use crate::rating::commitment::true_up;
 use crate::rating::prorate::Share;
 use crate::rating::working::ComponentWorking;
 
+/// The word of the model of a line by which a commitment is billed.
+pub(crate) const COMMITMENT: &str = "commitment";
+
 /// A commitment whose term ends in the month.
 struct Due<'a> {
     contract_id: &'a ContractId,
@@ -144,7 +147,7 @@ fn line_of(
         plan_id: first.subscription.plan_id.clone(),
         plan_version: first.version.version,
         price_id: PriceId::parse(COMMITMENT_PRICE).map_err(|error| error.to_string())?,
-        price_model: "commitment",
+        price_model: COMMITMENT,
     };
     Ok(Line {
         contract: Some(LineContract { contract_id: due.contract_id.clone(), version: due.version.version }),

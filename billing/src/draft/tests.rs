@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use tollbook_schemas::catalog::{Aggregation, CatalogFile};
 use tollbook_schemas::decimal::Decimal;
-use tollbook_schemas::id::{PlanId, ProfileVersionId, SubscriptionId};
+use tollbook_schemas::id::{MeterId, PlanId, ProfileVersionId, SubscriptionId};
 use tollbook_schemas::period::{Period, parse_instant, parse_zone};
 use tollbook_schemas::registry::{Course, Ending, EndsWith, Environment, Partner, Pause, SignedContract, Subscription};
 use tollbook_schemas::tables::Row;
@@ -583,7 +583,7 @@ fn who_cannot_be_billed_is_named_with_the_reason_and_others_go_on() {
         (
             "acme",
             "acme calls production 2026-06-05T00:00 1",
-            "acme- never subscribed, so none runs in 2026-06; its production usage of calls is not billed",
+            "acme- never subscribed, so none runs in 2026-06; its production usage of calls (1 call) is not billed",
         ),
         ("acme", "acme calls sandbox 2026-06-05T00:00 1", "acme- never subscribed, so none runs in 2026-06"),
     ] {

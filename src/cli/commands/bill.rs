@@ -104,6 +104,9 @@ async fn run_draft(context: &JobContext, period: &Period, actor: Option<&Actor>)
     }
     // The same for every month: said once.
     told_unseen.iter().for_each(|line| talk(line));
+    if period.period == "due" && period.as_of.is_none() {
+        bill::overdue(context, as_of).await?.iter().for_each(|line| talk(line));
+    }
     Ok(())
 }
 

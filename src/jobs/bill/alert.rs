@@ -10,6 +10,7 @@ use anyhow::bail;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 use tollbook_billing::alert::{Alert, Level, Reached, reached};
+use tollbook_billing::issue::read_issued;
 use tollbook_schemas::actor::Actor;
 use tollbook_schemas::catalog::Catalog;
 use tollbook_schemas::period::Month;
@@ -37,10 +38,12 @@ pub async fn evaluate(context: &JobContext, as_of: DateTime<Utc>) -> anyhow::Res
         let inputs = Inputs::read(context).await?;
         check(&alerts, &inputs.catalog)?;
         let now = Month::of(as_of, chrono_tz::UTC);
+        let issued = read_issued(&context.lake, None).await?;
         let mut found = Vec::new();
         // What came late may bring the month before to its level.
         for month in [now.previous(), now] {
-            found.extend(reached(&alerts, month, &inputs.draft(month, as_of).documents)?);
+            let drafted = inputs.draft_adjusting(month, as_of, &issued)?;
+            found.extend(reached(&alerts, month, &drafted.documents, &issued)?);
         }
         let told = told_before(context).await?;
         found.retain(|one| !told.contains(&key_of(one)));

@@ -2,7 +2,7 @@
 
 mod legacy;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::bail;
@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use tollbook_billing::compare::{Compared, LegacyLine, compare as make_compare, own_lines};
 use tollbook_billing::draft::Blocked;
 use tollbook_billing::event::events_of;
-use tollbook_billing::issue::{Slots, read_documents};
+use tollbook_billing::issue::{Slots, read_documents, read_issued};
 use tollbook_schemas::period::Month;
 use tollbook_schemas::tables::billing::INVOICE_EVENT;
 
@@ -30,6 +30,8 @@ pub struct CompareResult {
     pub compared: Compared,
     /// Partners that tollbook cannot bill, with the reason: they have no lines here.
     pub blocked: Vec<(Month, Blocked)>,
+    /// Lines of the file by months that were not asked for: not compared.
+    pub left_out: BTreeMap<Month, usize>,
 }
 
 /// Compares what a file says that another system billed with what tollbook bills: issued invoices, and for the rest
@@ -52,6 +54,10 @@ pub async fn compare(
         None => Months::from(theirs.iter().map(|line| line.month).collect::<Vec<_>>()),
     };
     let months: BTreeSet<Month> = months.as_slice().iter().copied().collect();
+    let mut left_out: BTreeMap<Month, usize> = BTreeMap::new();
+    for line in theirs.iter().filter(|line| !months.contains(&line.month)) {
+        *left_out.entry(line.month).or_default() += 1;
+    }
     theirs.retain(|line: &LegacyLine| months.contains(&line.month));
     if months.is_empty() {
         bail!(ConfigurationError(format!(
@@ -61,11 +67,13 @@ pub async fn compare(
     }
     let inputs = Inputs::read(context).await?;
     let slots = Slots::fold(&events_of(&context.lake.rows(&INVOICE_EVENT, None).await?)?)?;
+    let issued = read_issued(&context.lake, None).await?;
     let (mut ours, mut blocked) = (Vec::new(), Vec::new());
     for month in &months {
-        let drafted = inputs.draft(*month, as_of);
+        let drafted = inputs.draft_adjusting(*month, as_of, &issued)?;
         ours.extend(own_lines(&drafted, &read_documents(&context.lake, *month).await?, &slots));
         blocked.extend(drafted.blocked.into_iter().map(|one| (*month, one)));
     }
-    Ok(CompareResult { compared: make_compare(&theirs, &ours)?, months: months.into_iter().collect(), blocked })
+    let compared = make_compare(&theirs, &ours)?;
+    Ok(CompareResult { compared, months: months.into_iter().collect(), blocked, left_out })
 }

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use tollbook_aggregate::read_registry;
 use tollbook_schemas::catalog::Catalog;
-use tollbook_schemas::period::Month;
+use tollbook_schemas::period::{Month, print_instant};
 use tollbook_schemas::registry::Subscription;
 use tollbook_schemas::tables::billing::{INVOICE, INVOICE_EVENT};
 
+use crate::configuration::ConfigurationError;
 use crate::context::JobContext;
 
 /// The months that `--period` names, as of an instant: a month, `previous`, or `due` (every ended month in which a
@@ -57,6 +58,38 @@ pub async fn months(context: &JobContext, period: &str, as_of: DateTime<Utc>) ->
         }
         month => Ok(vec![month.parse().context("--period takes a month such as 2026-06, or previous, or due")?]),
     }
+}
+
+/// A line for each month that is over by the clock and due, and not by the instant up to which the data reach.
+///
+/// # Errors
+/// The lake's.
+pub async fn overdue(context: &JobContext, as_of: DateTime<Utc>) -> anyhow::Result<Vec<String>> {
+    let by_data = months(context, "due", as_of).await?;
+    let by_clock = months(context, "due", context.clock.now()).await?;
+    let line = |month: &Month| {
+        format!(
+            "{month} is over and is left: the data reach only to {}; run `tollbook ingest --until-caught-up` and `tollbook \
+             aggregate`, then this again",
+            print_instant(as_of)
+        )
+    };
+    Ok(by_clock.iter().filter(|month| !by_data.contains(month)).map(line).collect())
+}
+
+/// A month that has not begun anywhere on earth has nothing to bill: a slip of the year would draft it all the same.
+///
+/// # Errors
+/// Where it has not begun, by the clock.
+pub(super) fn refuse_not_begun(context: &JobContext, month: Month, participle: &str) -> anyhow::Result<()> {
+    let (begins, now) = (month.period(Tz::Etc__GMTMinus14)?.start, context.clock.now());
+    if begins > now {
+        bail!(ConfigurationError(format!(
+            "{month} cannot be {participle}: it has not begun, it is {} now; name a month that has",
+            print_instant(now)
+        )));
+    }
+    Ok(())
 }
 
 /// Whether a subscription ran in a month of its zone, whether or not a period of it ends there. Where it is not known which

@@ -29,8 +29,8 @@ pub fn reason(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// The instant from which issuing looks: as given; now, where what is missing was accepted; else as far as the data
-/// reach.
+/// The instant from which issuing looks: as given, else now. A month that is over and whose data are not there is told as
+/// incomplete, and never as one that has not ended.
 ///
 /// # Errors
 /// Where nobody knows how far the data reach, and nobody accepted it.
@@ -42,10 +42,12 @@ pub async fn issue_as_of(
     if given.is_none() && accept_incomplete.is_some() {
         return Ok(context.clock.now());
     }
-    context.as_of(given).await.context(
+    let found = context.as_of(given).await.context(
         "no month can be closed; where there are no requests to wait for, `--accept-incomplete REASON` issues all the \
          same",
-    )
+    )?;
+    // How far the data reach decides what is complete, and the clock what has ended.
+    Ok(if given.is_none() { context.clock.now() } else { found })
 }
 
 /// What is missing of the month's drafts that are left, and how to go on; none where none is left for that reason.

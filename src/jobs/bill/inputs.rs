@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 use tollbook_aggregate::{USAGE_REFRESH, read_registry, usage_is_of, usage_pin};
 use tollbook_billing::billed::IssuedDocument;
-use tollbook_billing::draft::{DraftInput, Drafted, Otherwise, draft, draft_adjusting};
+use tollbook_billing::draft::{DraftInput, Drafted, Otherwise, draft_adjusting};
 use tollbook_billing::profile::Profiles;
 use tollbook_billing::range::PartnerRange;
 use tollbook_billing::usage::{COLUMNS, UsageSlice};
@@ -162,12 +162,6 @@ impl Inputs {
         issued: &[IssuedDocument],
     ) -> anyhow::Result<Drafted> {
         Ok(draft_adjusting(&self.of_month(month, as_of), issued)?)
-    }
-
-    /// Rates a month of itself.
-    #[must_use]
-    pub fn draft(&self, month: Month, as_of: DateTime<Utc>) -> Drafted {
-        draft(&self.of_month(month, as_of))
     }
 }
 

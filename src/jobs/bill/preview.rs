@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use tollbook_aggregate::usage_reach;
 use tollbook_billing::draft::Drafted;
 use tollbook_billing::event::events_of;
-use tollbook_billing::issue::Slots;
+use tollbook_billing::issue::{Slots, read_issued};
 use tollbook_billing::preview::preview as make_preview;
 use tollbook_schemas::id::{PartnerId, SlotId};
 use tollbook_schemas::period::{Month, print_instant};
@@ -57,6 +57,7 @@ impl Previewed {
                 told.push(format!("{month} {}: {number} was issued and stays as it is", document.body.partner_id));
             }
         }
+        told.extend(self.drafted.outside.iter().map(|(partner_id, used)| format!("{month} {partner_id}: {used}")));
         told.extend(self.unseen.told());
         told
     }
@@ -77,11 +78,13 @@ pub async fn preview(
     if let Some(unknown) = partner_id.filter(|id| !inputs.registry.partners.contains_key(*id)) {
         bail!(ConfigurationError(no_partner(unknown)));
     }
-    let mut drafted = make_preview(&inputs.of_month(month, as_of), as_of);
+    let issued = read_issued(&context.lake, None).await?;
+    let mut drafted = make_preview(&inputs.of_month(month, as_of), &issued, as_of)?;
     if let Some(partner_id) = partner_id {
         drafted.documents.retain(|document| document.body.partner_id == *partner_id);
         drafted.blocked.retain(|blocked| blocked.partner_id == *partner_id);
         drafted.without.retain(|(id, _)| id == partner_id);
+        drafted.outside.retain(|(id, _)| id == partner_id);
     }
     let slots = Slots::fold(&events_of(&context.lake.rows(&INVOICE_EVENT, Some("kind = 'issued'")).await?)?)?;
     let issued = drafted.documents.iter().filter_map(|document| {

@@ -6,7 +6,9 @@ use tollbook_billing::draft::{DraftInput, draft};
 use tollbook_billing::reprice::{
     Repriced, Twice, changed_meters, newest_versions, reprice as make_reprice, versions_from,
 };
+use tollbook_schemas::period::Month;
 
+use super::due::refuse_not_begun;
 use super::{Inputs, Months};
 use crate::configuration::ConfigurationError;
 use crate::context::JobContext;
@@ -23,6 +25,8 @@ pub struct RepriceResult {
     pub repriced: Repriced,
     /// Plan versions of the other catalog that begin only after the months, and so price none of them.
     pub later_versions: Vec<String>,
+    /// Months that have not ended by the instant from which is looked: their usage so far is what was priced.
+    pub unfinished: Vec<Month>,
 }
 
 /// Rates months by the present catalog and by another: a folder, or the first letters of a kept catalog's hash. With
@@ -37,6 +41,9 @@ pub async fn reprice(
     newest: bool,
     as_of: DateTime<Utc>,
 ) -> anyhow::Result<RepriceResult> {
+    for month in months.as_slice() {
+        refuse_not_begun(context, *month, "repriced")?;
+    }
     let mut new = named(context, catalog).await?;
     let inputs = Inputs::read(context).await?;
     let changed = changed_meters(&inputs.catalog, &new);
@@ -56,6 +63,7 @@ pub async fn reprice(
     if newest {
         new = newest_versions(&new);
     }
+    let is_unfinished = |month: &Month| month.period(chrono_tz::UTC).is_ok_and(|period| period.end > as_of);
     let drafted: Vec<_> = months
         .as_slice()
         .iter()
@@ -70,5 +78,6 @@ pub async fn reprice(
         present_sha256: inputs.catalog.sha256.clone(),
         new_sha256: new.sha256,
         later_versions,
+        unfinished: months.as_slice().iter().copied().filter(is_unfinished).collect(),
     })
 }

@@ -22,7 +22,7 @@ fn catalog(coupons: &str) -> Catalog {
          { id = \"calls\", description = \"Calls\", model = \"per_unit\", meter = \"calls\", unit_price = \"1\" }]\n"
         .to_owned();
     // A coupon needs a plan of its currency.
-    for (issuer, code) in [("acme", "JPY"), ("acme", "ISK"), ("acme", "KWD"), ("far", "EUR")] {
+    for (issuer, code) in [("acme", "USD"), ("acme", "JPY"), ("acme", "ISK"), ("acme", "KWD"), ("far", "EUR")] {
         text += &format!(
             "[[plan]]\nid = \"{issuer}-{}\"\nversion = 1\neffective_from = \"2020-01-01T00:00:00Z\"\nname = \"P\"\n\
              issuer = \"{issuer}\"\ncurrency = \"{code}\"\n\

@@ -37,6 +37,14 @@ pub(super) async fn run(context: &JobContext, given: Given, json: bool) -> anyho
     for (month, one) in &result.blocked {
         talk(&format!("{month} {} is blocked, so tollbook has no lines of it: {}", one.partner_id, one.reason));
     }
+    if !result.left_out.is_empty() {
+        let lines: usize = result.left_out.values().sum();
+        let months: Vec<String> = result.left_out.iter().map(|(month, count)| format!("{month} ({count})")).collect();
+        talk(&format!(
+            "{lines} lines of the file are of months that --period does not name, and are not compared: {}",
+            months.join(", ")
+        ));
+    }
     talk("nothing was written, and nothing sent");
     Ok(if result.compared.differences.is_empty() { 0 } else { DIFFERENT })
 }
@@ -130,7 +138,8 @@ fn print_json(result: &CompareResult) {
     }
     data(
         &json!({ "what": "summary", "months": result.months, "equal": compared.equal,
-        "different": compared.differences.len(), "zero_alone": compared.zero_alone })
+        "different": compared.differences.len(), "zero_alone": compared.zero_alone,
+        "left_out": result.left_out.values().sum::<usize>() })
         .to_string(),
     );
 }

@@ -28,8 +28,9 @@ pub(in crate::cli) struct Given {
 pub(super) async fn run(context: &JobContext, given: Given, json: bool) -> anyhow::Result<()> {
     let as_of = context.as_of(given.as_of.as_deref()).await?;
     let fitted = fit::fit(context, given.period, given.partner.as_ref(), as_of).await?;
+    let is_finished = given.period.period(chrono_tz::UTC)?.end <= as_of;
     if json {
-        print_json(given.period, &fitted);
+        print_json(given.period, is_finished, &fitted);
     } else {
         let rows: Vec<Vec<String>> = fitted.subscriptions.iter().flat_map(rows_of).collect();
         data(&table(&["partner", "subscription", "plan", "currency", "cost", "saving", "note"], &rows));
@@ -38,7 +39,7 @@ pub(super) async fn run(context: &JobContext, given: Given, json: bool) -> anyho
     for one in &fitted.blocked {
         talk(&format!("{} is blocked: {}", one.partner_id, one.reason));
     }
-    if given.period.period(chrono_tz::UTC)?.end > as_of {
+    if !is_finished {
         talk(&format!("{} has not ended by {}: this is its usage so far", given.period, print_instant(as_of)));
     }
     Ok(())
@@ -85,7 +86,7 @@ fn summary(fitted: &Fitted) -> String {
     format!("\n{} subscriptions; {cheaper} would cost less on another plan{saving}", fitted.subscriptions.len())
 }
 
-fn print_json(month: Month, fitted: &Fitted) {
+fn print_json(month: Month, is_finished: bool, fitted: &Fitted) {
     for fit in &fitted.subscriptions {
         let others: Vec<_> = fit
             .others
@@ -98,7 +99,7 @@ fn print_json(month: Month, fitted: &Fitted) {
             .collect();
         let cheaper = fit.cheaper();
         data(
-            &json!({ "month": month, "partner_id": fit.partner_id, "subscription_id": fit.subscription_id,
+            &json!({ "month": month, "month_ended": is_finished, "partner_id": fit.partner_id, "subscription_id": fit.subscription_id,
             "from": print_instant(fit.span_start), "plan_id": fit.plan_id, "plan_version": fit.plan_version,
             "currency": fit.cost.currency, "cost_minor": fit.cost.minor,
             "cheapest": cheaper.map_or(&fit.plan_id, |(other, _)| &other.plan_id),

@@ -7,6 +7,7 @@ use tollbook::context::JobContext;
 use tollbook::jobs::bill::{Months, reprice};
 use tollbook::output::{data, table, talk};
 use tollbook_schemas::money::Money;
+use tollbook_schemas::period::print_instant;
 
 use super::short;
 
@@ -44,6 +45,10 @@ pub(super) async fn run(context: &JobContext, given: Given, json: bool) -> anyho
     let left_out: BTreeSet<_> = result.repriced.left_out.iter().map(|one| (one.month, &one.partner_id)).collect();
     if !left_out.is_empty() {
         talk(&format!("{} months of partners are in no sum: one of the catalogs cannot rate them", left_out.len()));
+    }
+    if !result.unfinished.is_empty() {
+        let months: Vec<String> = result.unfinished.iter().map(ToString::to_string).collect();
+        talk(&format!("{} has not ended by {}: this is its usage so far", months.join(", "), print_instant(as_of)));
     }
     talk("nothing was written");
     Ok(())
@@ -110,7 +115,8 @@ fn print_json(result: &reprice::RepriceResult) {
         data(
             &json!({ "summary": sum.old.currency, "old_minor": sum.old.minor, "new_minor": sum.new.minor,
             "delta_minor": sum.delta_minor, "winners": sum.winners, "losers": sum.losers, "unchanged": sum.unchanged,
-            "old_catalog_sha256": result.present_sha256, "new_catalog_sha256": result.new_sha256 })
+            "old_catalog_sha256": result.present_sha256, "new_catalog_sha256": result.new_sha256,
+            "unfinished_months": result.unfinished })
             .to_string(),
         );
     }

@@ -113,7 +113,7 @@ mod tests {
                 "acme pro 2026-01-01..2026-06-20",
                 "acme calls production 2026-06-19T23:00 1; acme calls production 2026-06-25T00:00 3; \
                  acme calls production 2026-06-20T00:00 0.5; acme users production 2026-06-26T00:00 a,b",
-                Some("calls (3.5 call), users (2 requests) in 2026-06"),
+                Some("calls (3.5 call), users (3 requests) in 2026-06"),
             ),
             // Of another month, and where another subscription runs.
             ("acme pro 2026-01-01..2026-06-20", "acme calls production 2026-06-30T22:00 3", None),

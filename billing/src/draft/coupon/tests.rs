@@ -21,7 +21,12 @@ pub(crate) fn terms(text: &str) -> String {
 }
 
 pub(crate) fn catalog(coupons: &str, rates_text: &str) -> Catalog {
-    let text = format!("{}{}{}", sample().files()[0].text, terms(coupons), rates(rates_text));
+    // A coupon needs a plan of its currency.
+    let of_yen = "\n[[plan]]\nid = \"yen\"\nversion = 1\neffective_from = \"2026-01-01T00:00:00Z\"\nname = \"Yen\"\n\
+                  issuer = \"berlin\"\ncurrency = \"JPY\"\n\
+                  price = [{ id = \"base\", description = \"Base\", model = \"flat\", amount = \"1\" }]\n";
+    let plan = if coupons.contains("JPY") { of_yen } else { "" };
+    let text = format!("{}{plan}{}{}", sample().files()[0].text, terms(coupons), rates(rates_text));
     Catalog::parse(&[CatalogFile { path: "catalog.toml".into(), text }])
         .unwrap_or_else(|problems| panic!("{problems:#?}"))
 }

@@ -58,7 +58,7 @@ fn the_payer_bears_the_lines_of_those_it_pays_for() {
             "corp>acme@2026-06-01",
             "corp! no billing profile is in force; import one with \
             `tollbook partner import` and draft 2026-06 again | acme- never subscribed, so none runs in 2026-06; its \
-             production usage of calls (12 call) is not billed",
+             production usage of calls (11 call) is not billed",
         ),
         (
             "acme; corp pro 2026-01-01..",
@@ -69,7 +69,7 @@ fn the_payer_bears_the_lines_of_those_it_pays_for() {
             "acme; bolt pro 2026-01-01..",
             "bolt>acme@2026-01-01 bolt>@2026-05-31T22:00",
             "bolt berlin 49.00 EUR: base 1 4900, calls 0 0 | acme- never subscribed, so none runs in 2026-06; its \
-             production usage of calls (12 call) is not billed",
+             production usage of calls (11 call) is not billed",
         ),
         // Another issuer, another document of the payer.
         (

@@ -306,9 +306,10 @@ async fn a_held_month_holds_what_comes_later() {
     let (_folder, lake) = lake();
     let open = HoldPolicy::NOTHING;
     let june = drafted(ACME, USED);
-    let whole = Target::whole_month(&june.documents[0].body.partner_id, super::tests::june());
+    let whole = Target::whole_month(&june.documents[0].body.partner_id, june.month);
     let ann = actor("ann");
-    let held = act(&lake, Act::Hold, &[whole.clone()], (&ann, "dispute"), &open, at("2026-07-01")).await.unwrap();
+    let held =
+        act(&lake, Act::Hold, std::slice::from_ref(&whole), (&ann, "dispute"), &open, at("2026-07-01")).await.unwrap();
     assert_eq!((held[0].is_new, held[0].target.to_string().as_str()), (true, "every document of 2026-06"));
     let mut body = june.documents[0].body.clone();
     body.kind = crate::document::DocumentKind::CreditNote;

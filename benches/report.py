@@ -208,11 +208,11 @@ def rating(groups):
 groups = criterion()
 gibibytes = int(first_of("/proc/meminfo", "MemTotal").split()[0]) / 1024 / 1024
 uncommitted = git("status", "--porcelain", "--untracked-files=no")
-commit = git("rev-parse", "--short=12", "HEAD") + (" with uncommitted changes" if uncommitted else "")
+revision = git("rev-parse", "--short=12", "HEAD") + (" with uncommitted changes" if uncommitted else "")
 toolchain = subprocess.run(["rustc", "--version"], check=True, capture_output=True, text=True).stdout.strip()
 date = subprocess.run(["date", "-u", "+%Y-%m-%d %H:%M UTC"], check=True, capture_output=True, text=True).stdout.strip()
 machine = table(["", ""], [
-    ["command", f"`{command}`"], ["date", date], ["commit", commit], ["CPU", first_of("/proc/cpuinfo", "model name")],
+    ["command", f"`{command}`"], ["date", date], ["commit", revision], ["CPU", first_of("/proc/cpuinfo", "model name")],
     ["cores", str(os.cpu_count())], ["memory", f"{gibibytes:.1f} GiB"], ["kernel", platform.release()],
     ["toolchain", toolchain], ["load before (1, 5, 15 minutes)", load],
 ])

@@ -111,7 +111,7 @@ impl Alone {
         let is_own = |subscription: &Subscription| subscription.partner_id == *partner_id;
         // Whoever pays for it is there without subscriptions of its own.
         let payers = all.payers.get(partner_id);
-        let payer_ids: BTreeSet<&PartnerId> = payers.iter().flat_map(|payers| payers.values().flatten()).collect();
+        let payer_ids = all.payers_of(partner_id);
         let registry = Registry {
             partners: std::iter::once(partner_id)
                 .chain(payer_ids.iter().copied())

@@ -166,7 +166,8 @@ pub struct HoldPolicy {
 
 impl Default for HoldPolicy {
     /// What a program has that configures nothing: every invoice that could be issued so far is issued still, but one
-    /// below 0; so is a credit note that a person asked for, which is of no more than is left of its invoice. The required fields are those that `partner import` and `check` require anyway.
+    /// below 0; so is a credit note that a person asked for, which is of no more than is left of its invoice. The required
+    /// fields are those that `partner import` and `check` require anyway.
     fn default() -> Self {
         Self {
             deviation: None,

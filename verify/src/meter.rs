@@ -27,7 +27,7 @@ pub(crate) struct Seen {
 }
 
 /// In the order in which they were observed: by instant, then by place.
-fn in_order<'a>(seen: &[&'a Seen]) -> Vec<&'a Seen> {
+pub(crate) fn in_order<'a>(seen: &[&'a Seen]) -> Vec<&'a Seen> {
     let mut seen = seen.to_vec();
     seen.sort_by(|one, other| (one.at, &one.place).cmp(&(other.at, &other.place)));
     seen

@@ -81,7 +81,7 @@ pub(crate) struct Priced {
 pub(crate) fn priced(ground: &Ground, metering: &Metering<'_>, spans: &[Span<'_>]) -> Result<Priced, Stopped> {
     let catalog = ground.catalog();
     // Each with its tax code.
-    let mut lines: Vec<(Line, Option<String>)> = Vec::new();
+    let mut lines: Vec<Coded> = Vec::new();
     for span in spans {
         for price in span.due() {
             let number = number_of(lines.len() + 1);
@@ -141,9 +141,9 @@ fn in_advance(
 /// periods that are over come to: what is due early of others does not count, and what is charged once does not.
 fn minimums(
     spans: &[&Span<'_>],
-    (lines, in_advance): (&[(Line, Option<String>)], &[Line]),
+    (lines, in_advance): (&[Coded], &[Line]),
     currency: Currency,
-) -> Result<Vec<(Line, Option<String>)>, String> {
+) -> Result<Vec<Coded>, String> {
     let mut of_contracts: BTreeMap<LineContract, &Span<'_>> = BTreeMap::new();
     for span in spans.iter().copied() {
         if let Some(contract) = contract_of(span) {

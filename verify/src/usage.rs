@@ -16,7 +16,7 @@ use tollbook_schemas::registry::{Environment, Registry};
 
 use crate::deliveries::{Standing, Verdicts};
 use crate::document::BilledDay;
-use crate::meter::{Seen, level_after, quantity, state_json};
+use crate::meter::{Seen, in_order, level_after, quantity, state_json};
 use crate::number::{Ratio, read_value};
 use crate::owner::{Links, Products};
 use crate::rating::{Dimensions, Used};
@@ -204,9 +204,8 @@ impl<'a> Usage<'a> {
         let adds_up = matches!(self.meter.aggregation, Aggregation::Count | Aggregation::Sum);
         let groups = (adds_up && !self.meter.group_by.is_empty()).then(|| self.groups(&slices, times)).transpose()?;
         let amounts = (self.meter.aggregation == Aggregation::SumByEvent).then(|| {
-            let mut seen: Vec<&Seen> = slices.iter().flat_map(|(_, slice)| &slice.seen).collect();
-            seen.sort_by(|one, other| (one.at, &one.place).cmp(&(other.at, &other.place)));
-            seen.into_iter().map(|one| Ratio::unscaled(one.number)).collect()
+            let seen: Vec<&Seen> = slices.iter().flat_map(|(_, slice)| &slice.seen).collect();
+            in_order(&seen).into_iter().map(|one| Ratio::unscaled(one.number)).collect()
         });
         let used = Used { event_count: Some(event_count), amounts, groups, ..Used::of(whole) };
         Ok(Measured { used, days: billed })

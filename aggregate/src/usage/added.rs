@@ -15,7 +15,7 @@ use tollbook_schemas::id::MeterId;
 use tollbook_schemas::meter::{Exclusion, MeterState, quantity};
 use tollbook_schemas::period::Period;
 use tollbook_schemas::tables::derived::USAGE;
-use tollbook_schemas::tables::{Row, Value};
+use tollbook_schemas::tables::{Row, Value, access_log};
 
 use crate::error::AggregateError;
 use crate::touched::{Hour, days_of, hours_at, hours_of_rows, in_ranges, ranges};
@@ -42,7 +42,7 @@ pub(super) async fn hours_of_retries(
         return Ok(BTreeSet::new());
     }
     let of_days = lake.empty_session()?;
-    lake.register(&of_days, &tollbook_schemas::tables::access_log::TABLE, Some(&days_of(hours.keys()))).await?;
+    lake.register(&of_days, &access_log::TABLE, Some(&days_of(hours.keys()))).await?;
     let sql = format!(
         "with keyed as (
            select date_trunc('hour', occurred_at) as hour, idempotency_key_hash as key, {new} as is_new from access_log

@@ -5,7 +5,7 @@
 //! for another pays for itself: a payer that has a payer at the same time, or itself, is a contradiction, and so is one that nobody
 //! knows. It blocks the partner that is paid for until it is put right.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
@@ -27,6 +27,12 @@ impl Registry {
             }
         }
         self.payers = payers;
+    }
+
+    /// Everybody who pays for a partner at some time.
+    #[must_use]
+    pub fn payers_of(&self, partner_id: &PartnerId) -> BTreeSet<&PartnerId> {
+        self.payers.get(partner_id).iter().flat_map(|payers| payers.values().flatten()).collect()
     }
 
     /// Who pays for a partner at an instant; none where it pays for itself.

@@ -96,7 +96,8 @@ fn short(sha256: &str) -> &str {
 async fn run_draft(context: &JobContext, period: &Period, actor: Option<&Actor>) -> anyhow::Result<()> {
     let as_of = context.as_of(period.as_of.as_deref()).await?;
     let mut told_unseen = None;
-    for month in bill::months(context, &period.period, as_of).await? {
+    let months = bill::months(context, &period.period, as_of).await?;
+    for month in months.iter().copied() {
         let result = bill::draft_month_by(context, month, as_of, actor).await?;
         data(&result.to_json().to_string());
         result.told().iter().for_each(|line| talk(line));
@@ -105,7 +106,7 @@ async fn run_draft(context: &JobContext, period: &Period, actor: Option<&Actor>)
     // The same for every month: said once.
     told_unseen.iter().for_each(|line| talk(line));
     if period.period == "due" && period.as_of.is_none() {
-        bill::overdue(context, as_of).await?.iter().for_each(|line| talk(line));
+        bill::overdue(context, &months, as_of).await?.iter().for_each(|line| talk(line));
     }
     Ok(())
 }

@@ -60,12 +60,12 @@ pub async fn months(context: &JobContext, period: &str, as_of: DateTime<Utc>) ->
     }
 }
 
-/// A line for each month that is over by the clock and due, and not by the instant up to which the data reach.
+/// A line for each month that is over by the clock and due, and is none of those that are due by the instant up to which the
+/// data reach.
 ///
 /// # Errors
 /// The lake's.
-pub async fn overdue(context: &JobContext, as_of: DateTime<Utc>) -> anyhow::Result<Vec<String>> {
-    let by_data = months(context, "due", as_of).await?;
+pub async fn overdue(context: &JobContext, by_data: &[Month], as_of: DateTime<Utc>) -> anyhow::Result<Vec<String>> {
     let by_clock = months(context, "due", context.clock.now()).await?;
     let line = |month: &Month| {
         format!(

@@ -31,13 +31,7 @@ pub async fn fit(
             bail!(ConfigurationError(no_partner(partner_id)));
         }
         // With whoever pays for it, whose profile its documents bear.
-        let payers: BTreeSet<PartnerId> = inputs
-            .registry
-            .payers
-            .get(partner_id)
-            .iter()
-            .flat_map(|payers| payers.values().flatten().cloned())
-            .collect();
+        let payers: BTreeSet<PartnerId> = inputs.registry.payers_of(partner_id).into_iter().cloned().collect();
         inputs.registry.partners.retain(|id, _| id == partner_id || payers.contains(id));
         inputs.registry.subscriptions.retain(|_, subscription| subscription.partner_id == *partner_id);
     }

@@ -6,7 +6,7 @@ use tollbook_rating::{Event, Group, Usage, rate};
 use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::exact::Exact;
 use tollbook_schemas::price::setting::{Settings, SplitRounding};
-use tollbook_schemas::price::{Convert, PercentTier, RoundQuantity};
+use tollbook_schemas::price::{Convert, PercentTier, Percentage, RoundQuantity};
 
 use super::*;
 

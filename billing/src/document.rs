@@ -9,6 +9,8 @@
 //! the month comes to less in sum, as a credit note of its own. Amounts of both are differences, below 0 where they
 //! give back, so that the sum over all documents of a month is what it comes to.
 
+mod columns;
+
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use tollbook_schemas::catalog::Issuer;
@@ -22,6 +24,8 @@ use tollbook_schemas::money::{Currency, Money};
 use tollbook_schemas::period::{Month, Period};
 use tollbook_schemas::tables::Row;
 use tollbook_schemas::tables::billing::INVOICE;
+
+pub use columns::{billed_usage_batch, invoice_batch, line_batch};
 
 use crate::error::BillingError;
 use crate::rating::Working;
@@ -165,17 +169,6 @@ pub struct ByHand {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_false(flag: &bool) -> bool {
     !*flag
-}
-
-/// How a line came about, with who made it, or what was billed before.
-#[derive(Serialize)]
-struct WorkingBeside<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    by_hand: Option<&'a ByHand>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    opening: Option<&'a LineOpening>,
-    #[serde(flatten)]
-    working: &'a Working,
 }
 
 /// One printed line.
@@ -512,81 +505,6 @@ impl Document {
     #[must_use]
     pub fn line_id(&self, line_number: u32) -> LineId {
         LineId::derive([self.invoice_id.as_str(), &line_number.to_string()])
-    }
-
-    /// The row of `invoice`.
-    #[must_use]
-    pub fn invoice_row(&self) -> Row {
-        let body = &self.body;
-        Row::new()
-            .with("invoice_id", self.invoice_id.as_str())
-            .with("slot_id", self.slot_id.as_str())
-            .with("issuer_id", body.issuer.issuer_id.as_str())
-            .with("partner_id", body.partner_id.as_str())
-            .with("profile_version_id", body.profile_version_id.as_str())
-            .with("currency", body.currency.code())
-            .with("period_start", body.period_start)
-            .with("period_end", body.period_end)
-            .with("line_count", count_of(body.lines.len()))
-            .with("total_minor", body.total_minor)
-            .with("pin", body.pin.as_str())
-            .with("catalog_sha256", body.catalog_sha256.as_str())
-            .with("document", self.text.as_str())
-            .with("period", body.month.to_string())
-    }
-
-    /// The rows of `invoice_line`.
-    ///
-    /// # Errors
-    /// [`BillingError::Bug`] where a working has no JSON.
-    pub fn line_rows(&self) -> Result<Vec<Row>, BillingError> {
-        let row = |line: &Line| {
-            let (by_hand, opening, working) = (line.by_hand.as_ref(), line.opening.as_ref(), &line.working);
-            let working = match (by_hand, opening) {
-                (None, None) => working.to_json(),
-                _ => serde_json::to_string(&WorkingBeside { by_hand, opening, working }),
-            };
-            let working = working.map_err(|error| no_json("a working", &error))?;
-            Ok(Row::new()
-                .with("line_id", self.line_id(line.line_number).as_str())
-                .with("invoice_id", self.invoice_id.as_str())
-                .with("line_number", i64::from(line.line_number))
-                .with("partner_id", self.body.partner_id.as_str())
-                .with("subscription_id", line.subscription_id.as_str())
-                .with("plan_id", line.plan_id.as_str())
-                .with("plan_version", i64::from(line.plan_version))
-                .with("price_id", line.price_id.as_str())
-                .with("meter_id", line.meter_id.as_ref().map(MeterId::as_str))
-                .with("price_model", line.price_model.as_str())
-                .with("description", line.description.as_str())
-                .with("quantity", line.quantity)
-                .with("working", working)
-                .with("amount_minor", line.amount_minor)
-                .with("currency", self.body.currency.code())
-                .with("period_start", line.span_start)
-                .with("period_end", line.span_end)
-                .with("period", self.body.month.to_string()))
-        };
-        self.body.lines.iter().map(row).collect()
-    }
-
-    /// The rows of `billed_usage`: what each day was billed once. A line that adjusts has all days of its month as they are
-    /// now, which were billed before but for the difference: they stay in the text.
-    #[must_use]
-    pub fn billed_usage_rows(&self) -> Vec<Row> {
-        let row = |line: &Line, day: &BilledDay| {
-            Row::new()
-                .with("line_id", self.line_id(line.line_number).as_str())
-                .with("invoice_id", self.invoice_id.as_str())
-                .with("event_date", day.event_date)
-                .with("quantity", day.quantity)
-                .with("event_count", day.event_count)
-                .with("slice_count", day.slice_count)
-                .with("usage_sha256", day.usage_sha256.as_str())
-                .with("period", self.body.month.to_string())
-        };
-        let own = self.body.lines.iter().filter(|line| line.adjusts.is_none());
-        own.flat_map(|line| line.usage.iter().map(move |day| row(line, day))).collect()
     }
 
     /// Reads a row of `invoice`, and checks that its ids and its total are those of its text.

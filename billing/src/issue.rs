@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::array::AsArray as _;
 use chrono::{DateTime, Utc};
-use tollbook_lake::{Lake, Outcome, TxnStep, rows_app_id};
+use tollbook_lake::{KnownGroups, Lake, Outcome, TxnStep, rows_app_id};
 use tollbook_schemas::actor::Actor;
 use tollbook_schemas::catalog::Catalog;
 use tollbook_schemas::id::{IdError, InvoiceId, IssuerId, PartnerId, SlotId, SubscriptionId};
@@ -25,7 +25,7 @@ use tollbook_schemas::tables::billing::{BILLED_USAGE, INVOICE, INVOICE_EVENT, IN
 use tollbook_schemas::tables::{Cells, Row};
 
 use crate::billed::{Billed, IssuedDocument};
-use crate::document::{Document, Line, count_of};
+use crate::document::{Document, Line, billed_usage_batch, count_of, invoice_batch, line_batch};
 use crate::draft::{Drafted, is_current_by_hand, is_current_credit};
 use crate::error::BillingError;
 use crate::event::{EventKind, InvoiceEvent, events_of};
@@ -148,12 +148,30 @@ pub struct Issued {
     pub held: Vec<HeldDraft>,
 }
 
+/// What a month's tables of drafts have, read once while its partners are drafted one share after the other.
+#[derive(Debug)]
+pub struct KnownDrafts {
+    documents: KnownGroups,
+    lines: KnownGroups,
+    evidence: KnownGroups,
+}
+
+impl KnownDrafts {
+    /// Of a month; nothing is read yet.
+    #[must_use]
+    pub fn of(month: Month) -> Self {
+        // All of it is of the month.
+        let of = |def| KnownGroups::of(def, "invoice_id", &format!("period = '{month}'"));
+        Self { documents: of(&INVOICE), lines: of(&INVOICE_LINE), evidence: of(&BILLED_USAGE) }
+    }
+}
+
 /// Writes drafts. Running twice changes nothing.
 ///
 /// # Errors
 /// [`BillingError`].
 pub async fn draft_into(lake: &Lake, drafted: &Drafted, at: DateTime<Utc>) -> Result<DraftCounts, BillingError> {
-    draft_of(lake, drafted, &PartnerRange::ALL, None, at).await
+    draft_of(lake, &mut KnownDrafts::of(drafted.month), drafted, &PartnerRange::ALL, None, at).await
 }
 
 /// The same of some partners, by somebody: each `drafted` event says by whom. Drafts of the others are left as they are.
@@ -162,6 +180,7 @@ pub async fn draft_into(lake: &Lake, drafted: &Drafted, at: DateTime<Utc>) -> Re
 /// [`BillingError`].
 pub async fn draft_of(
     lake: &Lake,
+    known: &mut KnownDrafts,
     drafted: &Drafted,
     range: &PartnerRange,
     actor: Option<&Actor>,
@@ -185,16 +204,11 @@ pub async fn draft_of(
     // Documents that are there have their lines and evidence: these are written before them.
     let new: Vec<&Document> =
         open.iter().copied().filter(|document| !months_documents.contains_key(&document.invoice_id)).collect();
-    // All of it is of the month.
-    let of_month = format!("period = '{}'", drafted.month);
     let ids: Vec<&str> = new.iter().map(|document| document.invoice_id.as_str()).collect();
-    let by_document = ("invoice_id", of_month.as_str());
-    lake.append_missing_groups(&INVOICE_LINE, by_document, &ids, |at| new[at].line_rows()).await?;
-    let evidence = |at: usize| Ok::<_, BillingError>(new[at].billed_usage_rows());
-    lake.append_missing_groups(&BILLED_USAGE, by_document, &ids, evidence).await?;
-    let invoices: Vec<Row> = new.iter().map(|document| document.invoice_row()).collect();
-    lake.append_missing_where(&INVOICE, &of_month, &invoices).await?;
-    drop(invoices);
+    let some = |places: &[usize]| -> Vec<&Document> { places.iter().map(|at| new[*at]).collect() };
+    lake.append_missing_groups(&mut known.lines, &ids, |places| line_batch(&some(places))).await?;
+    lake.append_missing_groups(&mut known.evidence, &ids, |places| billed_usage_batch(&some(places))).await?;
+    lake.append_missing_groups(&mut known.documents, &ids, |places| invoice_batch(&some(places))).await?;
 
     let mut events = Vec::new();
     let current: BTreeSet<&InvoiceId> = open.iter().map(|document| &document.invoice_id).collect();
@@ -223,7 +237,7 @@ pub async fn draft_of(
         }
     }
     let rows: Vec<Row> = events.iter().map(InvoiceEvent::to_row).collect();
-    lake.append_missing(&INVOICE_EVENT, &rows).await?;
+    lake.append_missing_where(&INVOICE_EVENT, &range.condition(), &rows).await?;
     Ok(counts)
 }
 

@@ -198,29 +198,7 @@ impl Lake {
         let handle = self.handle(def).await?;
         let mut handle = handle.lock().await;
         let adds = handle.write_files(batches).await?;
-        let mut last = None;
-        for attempt in 0..ATTEMPTS_MAX {
-            pause(attempt).await;
-            handle.refresh().await?;
-            let txns = handle.txns().await?;
-            let stands: Vec<Outcome> = steps.iter().map(|step| stand(step, txns.get(&step.app_id).copied())).collect();
-            if !stands.is_empty() && stands.iter().all(|outcome| *outcome == Outcome::Already) {
-                return Ok(Outcome::Already);
-            }
-            if let Some((step, _)) = steps.iter().zip(&stands).find(|(_, outcome)| **outcome != Outcome::Committed) {
-                let found = txns.get(&step.app_id).copied();
-                return Ok(Outcome::Fenced { app_id: step.app_id.clone(), found });
-            }
-            let rewrite = (operation != Operation::Append).then(|| maintenance_step(txns.get(MAINTENANCE).copied()));
-            let mut actions: Vec<Action> = removes(&handle)?.into_iter().map(Action::Remove).collect();
-            actions.extend(adds.iter().cloned().map(Action::Add));
-            let refs: Vec<&TxnStep> = steps.iter().chain(&rewrite).collect();
-            match handle.commit_once(operation, actions, &refs).await? {
-                Attempt::Landed => return Ok(Outcome::Committed),
-                Attempt::Lost(error) => last = Some(error),
-            }
-        }
-        Err(gave_up(def, last))
+        handle.change(operation, &adds, steps, removes).await
     }
 }
 
@@ -246,6 +224,43 @@ pub(crate) async fn pause(attempt: usize) {
 }
 
 impl Handle {
+    /// One commit of files that were written and transactions, as [`Lake::append`].
+    pub(crate) async fn append_files(&mut self, adds: &[Add], steps: &[TxnStep]) -> Result<Outcome, LakeError> {
+        self.change(Operation::Append, adds, steps, |_| Ok(Vec::new())).await
+    }
+
+    async fn change(
+        &mut self,
+        operation: Operation,
+        adds: &[Add],
+        steps: &[TxnStep],
+        removes: impl Fn(&Self) -> Result<Vec<Remove>, LakeError>,
+    ) -> Result<Outcome, LakeError> {
+        let mut last = None;
+        for attempt in 0..ATTEMPTS_MAX {
+            pause(attempt).await;
+            self.refresh().await?;
+            let txns = self.txns().await?;
+            let stands: Vec<Outcome> = steps.iter().map(|step| stand(step, txns.get(&step.app_id).copied())).collect();
+            if !stands.is_empty() && stands.iter().all(|outcome| *outcome == Outcome::Already) {
+                return Ok(Outcome::Already);
+            }
+            if let Some((step, _)) = steps.iter().zip(&stands).find(|(_, outcome)| **outcome != Outcome::Committed) {
+                let found = txns.get(&step.app_id).copied();
+                return Ok(Outcome::Fenced { app_id: step.app_id.clone(), found });
+            }
+            let rewrite = (operation != Operation::Append).then(|| maintenance_step(txns.get(MAINTENANCE).copied()));
+            let mut actions: Vec<Action> = removes(self)?.into_iter().map(Action::Remove).collect();
+            actions.extend(adds.iter().cloned().map(Action::Add));
+            let refs: Vec<&TxnStep> = steps.iter().chain(&rewrite).collect();
+            match self.commit_once(operation, actions, &refs).await? {
+                Attempt::Landed => return Ok(Outcome::Committed),
+                Attempt::Lost(error) => last = Some(error),
+            }
+        }
+        Err(gave_up(self.def, last))
+    }
+
     /// What takes the files of these partition values (all files, where it is `None`) out of the table.
     pub(crate) fn removes(&self, values: Option<&[String]>) -> Result<Vec<Remove>, LakeError> {
         let def = self.def;

@@ -31,7 +31,7 @@ pub use compact::Compacted;
 pub use error::LakeError;
 pub use lease::Lease;
 pub use lock::Lock;
-pub use missing::rows_app_id;
+pub use missing::{KnownGroups, rows_app_id};
 pub use open::Lake;
 pub use past::PinnedTables;
 pub use read::{as_table, as_text, pin_condition, since_condition};

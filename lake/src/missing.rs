@@ -20,7 +20,28 @@ pub fn rows_app_id(def: &Table) -> String {
 }
 
 /// Groups whose rows are built at once.
-const GROUPS_AT_ONCE: usize = 500;
+const GROUPS_AT_ONCE: usize = if cfg!(test) { 2 } else { 500 };
+
+/// The groups of rows that a table has, of those that meet a condition: read once, and kept while only its owner adds to
+/// them.
+#[derive(Debug)]
+pub struct KnownGroups {
+    def: &'static Table,
+    /// Holds the group's name.
+    column: &'static str,
+    /// Rows of the groups that are asked for could only be among those that meet it.
+    condition: String,
+    /// Where the counter stood, and the groups that were there then.
+    there: Option<(Option<i64>, HashSet<String>)>,
+}
+
+impl KnownGroups {
+    /// Groups of a table by a column, among the rows that meet an SQL condition; nothing is read yet.
+    #[must_use]
+    pub fn of(def: &'static Table, column: &'static str, condition: &str) -> Self {
+        Self { def, column, condition: condition.to_owned(), there: None }
+    }
+}
 
 impl Lake {
     /// Adds the rows whose key the table does not have yet, in one commit; gives how many were added. Safe under
@@ -75,41 +96,51 @@ impl Lake {
     }
 
     /// Adds the rows of those groups that the table has no row of, in one commit; gives how many groups were added. The
-    /// rows of a group are always added together, so one row of it is all of them. `column` holds the group's name; rows
-    /// of a group could only be among those that meet `condition`. `rows` makes the rows of a group, and is asked for a few
-    /// groups at a time: the rows of many are never held at once.
+    /// rows of a group are always added together, so one row of it is all of them. `batch` makes the rows of some groups,
+    /// by their places in `groups`, and is asked for a few at a time, on as many threads as the machine has cores: the rows
+    /// of many are never held at once.
     ///
     /// # Errors
-    /// As [`Lake::append_missing`], and those of `rows`.
-    pub async fn append_missing_groups<E: From<LakeError>>(
+    /// As [`Lake::append_missing`], and those of `batch`.
+    pub async fn append_missing_groups<E: From<LakeError> + Send>(
         &self,
-        def: &'static Table,
-        (column, condition): (&str, &str),
+        known: &mut KnownGroups,
         groups: &[&str],
-        rows: impl Fn(usize) -> Result<Vec<Row>, E>,
+        batch: impl Fn(&[usize]) -> Result<RecordBatch, E> + Sync,
     ) -> Result<usize, E> {
+        let def = known.def;
         let app_id = rows_app_id(def);
         for attempt in 0..ATTEMPTS_MAX {
             pause(attempt).await;
             let expected = self.txn(def, &app_id).await?;
-            let there = self.groups(def, column, condition).await?;
-            let missing: Vec<usize> = (0..groups.len()).filter(|at| !there.contains(groups[*at])).collect();
-            let mut batches: Vec<RecordBatch> = Vec::new();
-            for some in missing.chunks(GROUPS_AT_ONCE) {
-                let mut of_some = Vec::new();
-                for at in some {
-                    of_some.extend(rows(*at)?);
-                }
-                if !of_some.is_empty() {
-                    batches.push(batch_of(def, &of_some).map_err(LakeError::from)?);
-                }
+            // Whoever added rows since moved the counter.
+            if known.there.as_ref().is_none_or(|(found, _)| *found != expected) {
+                known.there = Some((expected, self.groups(def, known.column, &known.condition).await?));
             }
-            if batches.is_empty() {
+            let there = known.there.as_ref().map(|(_, there)| there);
+            let is_missing = |at: &usize| there.is_none_or(|there| !there.contains(groups[*at]));
+            let missing: Vec<usize> = (0..groups.len()).filter(is_missing).collect();
+            if missing.is_empty() {
                 return Ok(0);
             }
+            let pieces: Vec<&[usize]> = missing.chunks(GROUPS_AT_ONCE).collect();
+            let handle = self.handle(def).await?;
+            let mut handle = handle.lock().await;
+            let adds = handle.write_made(pieces.len(), |piece| batch(pieces[piece])).await?;
             let step = TxnStep::counting(&app_id, expected);
-            match self.append_batches(def, &batches, &[step]).await? {
-                Outcome::Committed => return Ok(missing.len()),
+            let next = step.next;
+            // Groups without a row leave nothing to commit.
+            if adds.is_empty() {
+                return Ok(0);
+            }
+            match handle.append_files(&adds, &[step]).await? {
+                Outcome::Committed => {
+                    if let Some((found, there)) = &mut known.there {
+                        *found = Some(next);
+                        there.extend(missing.iter().map(|at| groups[*at].to_owned()));
+                    }
+                    return Ok(missing.len());
+                }
                 Outcome::Already | Outcome::Fenced { .. } => {}
             }
         }
@@ -142,4 +173,85 @@ fn key_of(def: &Table, row: &Row) -> String {
         })
         .collect();
     parts.join("|")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use chrono::NaiveDate;
+    use tollbook_schemas::decimal::Decimal;
+    use tollbook_schemas::tables::Columns;
+    use tollbook_schemas::tables::billing::BILLED_USAGE;
+
+    use super::*;
+
+    /// Three rows for each document.
+    fn evidence(ids: &[&str]) -> Result<RecordBatch, LakeError> {
+        let rows = || ids.iter().flat_map(|id| std::iter::repeat_n(*id, 3));
+        let count = ids.len() * 3;
+        let day = |at: usize| NaiveDate::from_ymd_opt(2026, 6, u32::try_from(at % 3 + 1).unwrap()).unwrap();
+        let columns = Columns::of(&BILLED_USAGE)
+            .texts("line_id", rows().map(|id| format!("lin_{id}")))
+            .texts("invoice_id", rows())
+            .dates("event_date", (0..count).map(day))
+            .decimals("quantity", vec![Decimal::ZERO; count])
+            .ints("event_count", vec![0; count])
+            .ints("slice_count", vec![1; count])
+            .texts("usage_sha256", vec![""; count])
+            .texts("period", vec!["2026-06"; count]);
+        Ok(columns.finish()?)
+    }
+
+    /// By threads or without, by one owner or by two that do not know of each other: each group once, all its rows.
+    async fn groups_are_added_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let lake = Lake::open(folder.path().to_str().unwrap()).unwrap();
+        let known = || KnownGroups::of(&BILLED_USAGE, "invoice_id", "period = '2026-06'");
+        let (mut ours, mut theirs) = (known(), known());
+        let names: Vec<String> = (0..30).map(|at| format!("inv_{at:02}")).collect();
+        let made = AtomicUsize::new(0);
+        let add = async |known: &mut KnownGroups, ids: &[String]| {
+            let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+            let batch = |places: &[usize]| {
+                made.fetch_add(places.len(), Ordering::Relaxed);
+                evidence(&places.iter().map(|at| ids[*at]).collect::<Vec<_>>())
+            };
+            lake.append_missing_groups(known, &ids, batch).await.unwrap()
+        };
+        assert_eq!(add(&mut ours, &names[..9]).await, 9);
+        assert_eq!(add(&mut ours, &names[..11]).await, 2, "what this owner added it knows");
+        assert_eq!(add(&mut theirs, &names[8..13]).await, 2);
+        assert_eq!(add(&mut ours, &names[10..]).await, 17, "what another owner added is seen");
+        assert_eq!(add(&mut ours, &names).await, 0);
+        assert_eq!(made.into_inner(), 30, "rows are made of what is missing only");
+        let rows = lake.rows(&BILLED_USAGE, None).await.unwrap();
+        let keys: HashSet<String> = rows.iter().map(|row| key_of(&BILLED_USAGE, row)).collect();
+        assert_eq!((rows.len(), keys.len()), (90, 90));
+    }
+
+    #[tokio::test]
+    async fn groups_are_added_once_by_one_thread() {
+        groups_are_added_once().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn groups_are_added_once_by_several_threads() {
+        groups_are_added_once().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_cannot_be_made_adds_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let lake = Lake::open(folder.path().to_str().unwrap()).unwrap();
+        let mut known = KnownGroups::of(&BILLED_USAGE, "invoice_id", "true");
+        let names: Vec<String> = (0..20).map(|at| format!("inv_{at:02}")).collect();
+        let ids: Vec<&str> = names.iter().map(String::as_str).collect();
+        let broken = |places: &[usize]| match places.contains(&17) {
+            true => Err(LakeError::Contention { table: "billed_usage", app_id: "broken".to_owned() }),
+            false => evidence(&places.iter().map(|at| ids[*at]).collect::<Vec<_>>()),
+        };
+        assert!(lake.append_missing_groups(&mut known, &ids, broken).await.is_err());
+        assert!(lake.rows(&BILLED_USAGE, None).await.unwrap().is_empty());
+    }
 }

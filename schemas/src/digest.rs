@@ -8,7 +8,20 @@ use sha2::{Digest as _, Sha256};
 /// SHA-256 of one byte string, as lower-case hexadecimal (64 characters).
 #[must_use]
 pub fn sha256_hex(bytes: &[u8]) -> String {
-    hex::encode(Sha256::digest(bytes))
+    hex_of("", &Sha256::digest(bytes))
+}
+
+/// A prefix and bytes as lower-case hexadecimal. A month's evidence has millions of them: the `hex` crate's own text is put
+/// together character by character.
+pub(crate) fn hex_of(prefix: &str, bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = String::with_capacity(prefix.len() + bytes.len() * 2);
+    text.push_str(prefix);
+    for byte in bytes {
+        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        text.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+    text
 }
 
 /// SHA-256 over length-prefixed parts.
@@ -22,21 +35,48 @@ pub fn sha256_parts<P: AsRef<[u8]>>(parts: impl IntoIterator<Item = P>) -> [u8; 
 }
 
 /// The same, over parts that are given one after the other and kept nowhere.
-#[derive(Default)]
-pub struct PartsDigest(Sha256);
+pub struct PartsDigest {
+    digest: Sha256,
+    /// Parts that are not in the digest yet: many are a few bytes long, and each call of the digest costs more than those.
+    gathered: [u8; GATHERED_BYTES],
+    gathered_bytes: usize,
+}
+
+const GATHERED_BYTES: usize = 256;
+
+impl Default for PartsDigest {
+    fn default() -> Self {
+        Self { digest: Sha256::default(), gathered: [0; GATHERED_BYTES], gathered_bytes: 0 }
+    }
+}
 
 impl PartsDigest {
     /// Adds a part.
     pub fn add(&mut self, part: impl AsRef<[u8]>) {
         let part = part.as_ref();
-        self.0.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
-        self.0.update(part);
+        self.take(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        self.take(part);
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        if self.gathered_bytes + bytes.len() > GATHERED_BYTES {
+            self.digest.update(&self.gathered[..self.gathered_bytes]);
+            self.gathered_bytes = 0;
+        }
+        match self.gathered.get_mut(self.gathered_bytes..self.gathered_bytes + bytes.len()) {
+            Some(free) => {
+                free.copy_from_slice(bytes);
+                self.gathered_bytes += bytes.len();
+            }
+            None => self.digest.update(bytes),
+        }
     }
 
     /// What [`sha256_parts`] gives.
     #[must_use]
-    pub fn finish(self) -> [u8; 32] {
-        self.0.finalize().into()
+    pub fn finish(mut self) -> [u8; 32] {
+        self.digest.update(&self.gathered[..self.gathered_bytes]);
+        self.digest.finalize().into()
     }
 }
 
@@ -45,8 +85,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn hexadecimal_is_that_of_the_hex_crate() {
+        let bytes: Vec<u8> = (0..=255).collect();
+        assert_eq!(hex_of("inv_", &bytes), format!("inv_{}", hex::encode(&bytes)));
+        assert_eq!(sha256_hex(b""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    }
+
+    #[test]
     fn parts_are_not_their_concatenation() {
         assert_ne!(sha256_parts(["ab", "c"]), sha256_parts(["a", "bc"]));
         assert_eq!(sha256_parts(["ab", "c"]), sha256_parts(["ab".to_owned(), "c".to_owned()]));
+    }
+
+    /// Whatever the lengths are, at the edge of what is gathered too.
+    #[test]
+    fn parts_are_digested_with_their_lengths() {
+        for length in (0..40).chain(230..270).chain([1000]) {
+            for count in 1..6 {
+                let part = vec![b'x'; length];
+                let whole: Vec<u8> = (0..count).flat_map(|_| [&length.to_be_bytes()[..], &part].concat()).collect();
+                let expected: [u8; 32] = Sha256::digest(&whole).into();
+                assert_eq!(sha256_parts(vec![part; count]), expected, "{count} of {length}");
+            }
+        }
     }
 }

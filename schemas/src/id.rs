@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::digest::sha256_parts;
+use crate::digest::{hex_of, sha256_parts};
 
 /// Why a text is not an id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -64,6 +64,12 @@ macro_rules! id {
             }
         }
 
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                self.as_str()
+            }
+        }
+
         impl TryFrom<String> for $name {
             type Error = IdError;
             fn try_from(text: String) -> Result<Self, IdError> {
@@ -87,7 +93,7 @@ macro_rules! derived_id {
             /// Derives the id from content, by length-prefixed SHA-256.
             #[must_use]
             pub fn derive<P: AsRef<[u8]>>(parts: impl IntoIterator<Item = P>) -> Self {
-                Self(format!("{}{}", $prefix, hex::encode(&sha256_parts(parts)[..10])).into())
+                Self(hex_of($prefix, &sha256_parts(parts)[..10]).into())
             }
         }
     };

@@ -59,12 +59,13 @@ pub fn print_instant(instant: DateTime<Utc>) -> String {
     // Nearly every instant of ours is a whole second, and a month's evidence has millions of them.
     let year = date.year().unsigned_abs();
     let pairs = [year / 100, year % 100, date.month(), date.day(), time.hour(), time.minute(), time.second()];
-    let mut text = String::with_capacity(20);
-    for (pair, behind) in pairs.into_iter().zip(["", "-", "-", "T", ":", ":", "Z"]) {
-        text.extend([pair / 10, pair % 10].map(|digit| char::from_digit(digit, 10).unwrap_or('0')));
-        text.push_str(behind);
+    let mut text = *b"0000-00-00T00:00:00Z";
+    for (pair, at) in pairs.into_iter().zip([0, 2, 5, 8, 11, 14, 17]) {
+        for (digit, at) in [(pair / 10, at), (pair % 10, at + 1)] {
+            text[at] += u8::try_from(digit).unwrap_or_default();
+        }
     }
-    text
+    str::from_utf8(&text).unwrap_or_default().to_owned()
 }
 
 /// Reads an IANA time zone name.

@@ -8,6 +8,7 @@ pub mod access_log;
 pub mod billing;
 pub mod catalog;
 mod cells;
+mod columns;
 pub mod derived;
 pub mod partner_event;
 pub mod rejected;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
 pub use cells::Cells;
+pub use columns::Columns;
 pub use rows::{Row, RowError, Value, batch_of, rows_of, text_map_builder};
 
 /// The type of a column: the subset of Arrow that DuckDB, Spark, Polars and Trino all read from Delta.

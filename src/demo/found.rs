@@ -172,8 +172,6 @@ async fn invoices(context: &JobContext, month: Month, double: &StripeDouble, fou
         if !issued.contains(id.as_str()) {
             continue;
         }
-        let row = document.invoice_row();
-        let text = row.text("document").unwrap_or_default();
         let lines = document
             .body
             .lines
@@ -184,7 +182,7 @@ async fn invoices(context: &JobContext, month: Month, double: &StripeDouble, fou
             currency: document.body.currency.code().to_owned(),
             total_minor: document.total().minor,
             lines,
-            document_sha256: tollbook_schemas::digest::sha256_hex(text.as_bytes()),
+            document_sha256: tollbook_schemas::digest::sha256_hex(document.text.as_bytes()),
             stripe_total_minor: at_stripe.get(id.as_str()).copied(),
         };
         found.invoices.insert(document.body.partner_id.to_string(), invoice);

@@ -36,7 +36,8 @@ use tollbook_billing::draft::Drafted;
 use tollbook_billing::event::events_of;
 use tollbook_billing::hold::{HeldDraft, Holds, held_among, mark_held, read as read_holds};
 use tollbook_billing::issue::{
-    DraftCounts, Issued, UsageState, draft_of, issue as issue_drafts, read_documents, read_issued, read_issued_of,
+    DraftCounts, Issued, KnownDrafts, UsageState, draft_of, issue as issue_drafts, read_documents, read_issued,
+    read_issued_of,
 };
 use tollbook_billing::register::{RegisterRow, register as make_register};
 use tollbook_billing::stripe::{
@@ -182,11 +183,14 @@ pub async fn draft_month_by(
         let holds = if ranges.len() > 1 { Some(Box::pin(read_holds(&context.lake, &policy)).await?) } else { None };
         let mut result = DraftResult::of(month);
         let mut documents = Vec::new();
+        let mut known = KnownDrafts::of(month);
         for range in &ranges {
             let issued = read_issued_of(&context.lake, None, range).await?;
             let mut drafted = sources.of(range).await?.draft_adjusting(month, as_of, &issued)?;
             let at = context.clock.now();
-            result.counts.add(Box::pin(draft_of(&context.lake, &drafted, range, actor.as_ref(), at)).await?);
+            result
+                .counts
+                .add(Box::pin(draft_of(&context.lake, &mut known, &drafted, range, actor.as_ref(), at)).await?);
             documents.extend(result.take_documents(&mut drafted, holds.as_ref()));
             result.drafted.add(drafted);
         }

@@ -3,7 +3,7 @@ use tollbook_schemas::error::{Classified as _, Kind};
 use super::*;
 use crate::draft::Drafted;
 use crate::draft::tests::{at, catalog, drafted};
-use crate::issue::{Issued, UsageState, draft_of, issue};
+use crate::issue::{Issued, KnownDrafts, UsageState, draft_of, issue};
 use crate::range::PartnerRange;
 use crate::register::register;
 
@@ -29,7 +29,16 @@ fn target(drafted: &Drafted) -> Target {
 }
 
 async fn draft_as(lake: &Lake, drafted: &Drafted, name: &str) {
-    draft_of(lake, drafted, &PartnerRange::ALL, Some(&actor(name)), at("2026-07-02")).await.unwrap();
+    draft_of(
+        lake,
+        &mut KnownDrafts::of(drafted.month),
+        drafted,
+        &PartnerRange::ALL,
+        Some(&actor(name)),
+        at("2026-07-02"),
+    )
+    .await
+    .unwrap();
 }
 
 async fn do_as(
@@ -341,7 +350,7 @@ async fn with_four_eyes_an_unknown_drafter_is_nobody_else() {
     let two = HoldPolicy { every_invoice: true, ..HoldPolicy::NOTHING };
     let four = HoldPolicy { four_eyes: true, ..two.clone() };
     let june = drafted(ACME, "");
-    draft_of(&lake, &june, &PartnerRange::ALL, None, at("2026-07-01")).await.unwrap();
+    draft_of(&lake, &mut KnownDrafts::of(june.month), &june, &PartnerRange::ALL, None, at("2026-07-01")).await.unwrap();
     let refused = do_as(&lake, Act::Approve, &june, ("ann", "seen"), &four).await.unwrap_err();
     assert!(refused.contains("nobody knows who drafted inv_"), "{refused}");
     assert!(refused.contains("`tollbook bill draft --period 2026-06 --actor staff:NAME`"), "{refused}");
@@ -349,7 +358,16 @@ async fn with_four_eyes_an_unknown_drafter_is_nobody_else() {
     assert_eq!(do_as(&lake, Act::Approve, &june, ("ann", "seen"), &two).await, Ok(true));
     let (count, held) = issued(&lake, &four).await;
     assert!(count == 0 && held[0].contains("and nobody knows who drafted it"), "{held:?}");
-    let counts = draft_of(&lake, &june, &PartnerRange::ALL, Some(&actor("ann")), at("2026-07-02")).await.unwrap();
+    let counts = draft_of(
+        &lake,
+        &mut KnownDrafts::of(june.month),
+        &june,
+        &PartnerRange::ALL,
+        Some(&actor("ann")),
+        at("2026-07-02"),
+    )
+    .await
+    .unwrap();
     assert_eq!((counts.drafted, counts.unchanged), (0, 1));
     for name in ["ann", "Ann"] {
         let refused = do_as(&lake, Act::Approve, &june, (name, "looked"), &four).await.unwrap_err();

@@ -186,7 +186,7 @@ impl Row {
 const EPOCH: NaiveDate = NaiveDate::from_ymd_opt(1970, 1, 1).unwrap();
 
 /// Days since 1970-01-01, as Arrow's `Date32` counts them.
-fn days_of(date: NaiveDate) -> Option<i32> {
+pub(super) fn days_of(date: NaiveDate) -> Option<i32> {
     i32::try_from(date.signed_duration_since(EPOCH).num_days()).ok()
 }
 

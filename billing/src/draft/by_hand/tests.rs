@@ -7,7 +7,7 @@ use super::*;
 use crate::billed::Billed;
 use crate::draft::draft_adjusting;
 use crate::draft::tax::tests::catalog as taxed;
-use crate::draft::tests::{at, profiles, registry, usage};
+use crate::draft::tests::{at, invoice_row, line_rows, profiles, registry, usage};
 use crate::issue::changed_since_issue;
 
 /// Reads `name partner month amount_minor [currency] [for NUMBER] [revoked]`, several, separated by `;`.
@@ -300,10 +300,10 @@ fn a_line_by_hand_tells_who_and_why() {
         r#""by_hand":{{"actor":"staff:ann","adjustment_id":"{id}","billed_minor":0,"month":"2026-06","reason":"goodwill"}}"#
     );
     assert!(document.text.contains(&told), "{}", document.text);
-    let row = document.line_rows().unwrap().pop().unwrap();
+    let row = line_rows(document).pop().unwrap();
     assert_eq!(row.text("working"), Some(format!(r#"{{{told},"exact":"-12.34"}}"#).as_str()));
     assert_eq!((row.text("price_model"), row.int("plan_version")), (Some("by_hand"), Some(0)));
-    assert_eq!(Document::from_row(&document.invoice_row()).unwrap(), *document);
+    assert_eq!(Document::from_row(&invoice_row(document)).unwrap(), *document);
 }
 
 /// One row: what was made when July was closed, and what July comes to: June's invoice N1 is of 49.20, 58.55 with tax. What

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use tollbook_schemas::id::{PriceId, SubscriptionId};
 use tollbook_schemas::registry::Registry;
 
-use super::super::tests::{at, catalog, profiles, registry, told, usage};
+use super::super::tests::{at, catalog, line_rows, profiles, registry, told, usage};
 use super::super::{Drafted, Otherwise, draft_adjusting};
 use super::*;
 use crate::billed::IssuedDocument;
@@ -184,7 +184,7 @@ fn a_line_tells_what_was_billed_elsewhere() {
     assert_eq!(opening(&lines[0]), r#"{"amount_minor":4900,"quantity":"1","whole_amount_minor":4900}"#);
     assert_eq!(opening(&lines[1]), r#"{"amount_minor":20,"quantity":"12","whole_amount_minor":60}"#);
     assert_eq!((lines[1].working.exact.as_str(), lines[1].span_start), ("0.6", at("2026-06-11")));
-    let rows = found.documents[0].line_rows().unwrap();
+    let rows = line_rows(&found.documents[0]);
     assert!(rows[1].text("working").unwrap().starts_with(r#"{"opening":{"amount_minor":20,"#));
 }
 

@@ -3,7 +3,7 @@
 
 use tollbook_schemas::catalog::{Catalog, CatalogFile};
 
-use super::super::tests::{catalog as sample, drafted_with, told};
+use super::super::tests::{catalog as sample, drafted_with, invoice_row, told};
 use super::super::{Drafted, draft};
 use crate::document::{Document, Line};
 
@@ -140,7 +140,7 @@ fn what_is_billed_is_taxed_by_the_rate_for_it() {
         assert_eq!(told(&found), expected, "{rates}, {registry}");
         for document in &found.documents {
             assert_eq!(document.text.contains("\"tax\""), !rates.is_empty() && document.text.contains("%"), "{rates}");
-            assert_eq!(Document::from_row(&document.invoice_row()).unwrap(), *document);
+            assert_eq!(Document::from_row(&invoice_row(document)).unwrap(), *document);
         }
     }
 }

@@ -13,9 +13,9 @@ mod slots;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use arrow::array::AsArray as _;
 use chrono::{DateTime, Utc};
-use tollbook_lake::{KnownGroups, Lake, Outcome, TxnStep, rows_app_id};
+use tokio::sync::Mutex;
+use tollbook_lake::{KnownGroups, Lake, Outcome, TxnStep, each_beside, rows_app_id};
 use tollbook_schemas::actor::Actor;
 use tollbook_schemas::catalog::Catalog;
 use tollbook_schemas::id::{IdError, InvoiceId, IssuerId, PartnerId, SlotId, SubscriptionId};
@@ -148,12 +148,27 @@ pub struct Issued {
     pub held: Vec<HeldDraft>,
 }
 
-/// What a month's tables of drafts have, read once while its partners are drafted one share after the other.
+impl Issued {
+    /// Takes in what was done for others.
+    fn add(&mut self, other: Self) {
+        self.invoices.extend(other.invoices);
+        self.already_issued += other.already_issued;
+        self.not_ended.extend(other.not_ended);
+        self.incomplete.extend(other.incomplete);
+        self.stale.extend(other.stale);
+        self.billed_elsewhere.extend(other.billed_elsewhere);
+        self.held.extend(other.held);
+    }
+}
+
+/// What a month's tables of drafts have, read once while its partners are drafted share by share, some beside each other.
 #[derive(Debug)]
 pub struct KnownDrafts {
-    documents: KnownGroups,
-    lines: KnownGroups,
-    evidence: KnownGroups,
+    documents: Mutex<KnownGroups>,
+    lines: Mutex<KnownGroups>,
+    evidence: Mutex<KnownGroups>,
+    /// Whoever adds events: shares that are drafted beside each other would only win over each other.
+    events: Mutex<()>,
 }
 
 impl KnownDrafts {
@@ -161,8 +176,8 @@ impl KnownDrafts {
     #[must_use]
     pub fn of(month: Month) -> Self {
         // All of it is of the month.
-        let of = |def| KnownGroups::of(def, "invoice_id", &format!("period = '{month}'"));
-        Self { documents: of(&INVOICE), lines: of(&INVOICE_LINE), evidence: of(&BILLED_USAGE) }
+        let of = |def| Mutex::new(KnownGroups::of(def, "invoice_id", &format!("period = '{month}'")));
+        Self { documents: of(&INVOICE), lines: of(&INVOICE_LINE), evidence: of(&BILLED_USAGE), events: Mutex::new(()) }
     }
 }
 
@@ -171,7 +186,7 @@ impl KnownDrafts {
 /// # Errors
 /// [`BillingError`].
 pub async fn draft_into(lake: &Lake, drafted: &Drafted, at: DateTime<Utc>) -> Result<DraftCounts, BillingError> {
-    draft_of(lake, &mut KnownDrafts::of(drafted.month), drafted, &PartnerRange::ALL, None, at).await
+    draft_of(lake, &KnownDrafts::of(drafted.month), drafted, &PartnerRange::ALL, None, at).await
 }
 
 /// The same of some partners, by somebody: each `drafted` event says by whom. Drafts of the others are left as they are.
@@ -180,7 +195,7 @@ pub async fn draft_into(lake: &Lake, drafted: &Drafted, at: DateTime<Utc>) -> Re
 /// [`BillingError`].
 pub async fn draft_of(
     lake: &Lake,
-    known: &mut KnownDrafts,
+    known: &KnownDrafts,
     drafted: &Drafted,
     range: &PartnerRange,
     actor: Option<&Actor>,
@@ -206,9 +221,15 @@ pub async fn draft_of(
         open.iter().copied().filter(|document| !months_documents.contains_key(&document.invoice_id)).collect();
     let ids: Vec<&str> = new.iter().map(|document| document.invoice_id.as_str()).collect();
     let some = |places: &[usize]| -> Vec<&Document> { places.iter().map(|at| new[*at]).collect() };
-    lake.append_missing_groups(&mut known.lines, &ids, |places| line_batch(&some(places))).await?;
-    lake.append_missing_groups(&mut known.evidence, &ids, |places| billed_usage_batch(&some(places))).await?;
-    lake.append_missing_groups(&mut known.documents, &ids, |places| invoice_batch(&some(places))).await?;
+    let mut lines = known.lines.lock().await;
+    lake.append_missing_groups(&mut lines, &ids, |places| line_batch(&some(places))).await?;
+    drop(lines);
+    let mut evidence = known.evidence.lock().await;
+    lake.append_missing_groups(&mut evidence, &ids, |places| billed_usage_batch(&some(places))).await?;
+    drop(evidence);
+    let mut documents = known.documents.lock().await;
+    lake.append_missing_groups(&mut documents, &ids, |places| invoice_batch(&some(places))).await?;
+    drop(documents);
 
     let mut events = Vec::new();
     let current: BTreeSet<&InvoiceId> = open.iter().map(|document| &document.invoice_id).collect();
@@ -237,7 +258,9 @@ pub async fn draft_of(
         }
     }
     let rows: Vec<Row> = events.iter().map(InvoiceEvent::to_row).collect();
+    let alone = known.events.lock().await;
     lake.append_missing_where(&INVOICE_EVENT, &range.condition(), &rows).await?;
+    drop(alone);
     Ok(counts)
 }
 
@@ -278,13 +301,7 @@ pub async fn issue(
             let what = format!("others gave numbers of issuer {issuer_id} at the same time, {ATTEMPTS} times in a row");
             return Err(BillingError::Conflict { what });
         };
-        issued.invoices.extend(of_issuer.invoices);
-        issued.already_issued += of_issuer.already_issued;
-        issued.not_ended.extend(of_issuer.not_ended);
-        issued.incomplete.extend(of_issuer.incomplete);
-        issued.stale.extend(of_issuer.stale);
-        issued.billed_elsewhere.extend(of_issuer.billed_elsewhere);
-        issued.held.extend(of_issuer.held);
+        issued.add(of_issuer);
     }
     hold::note(lake, &issued.held, at).await?;
     match failed {
@@ -326,10 +343,13 @@ async fn issue_of(
             format!("the next number of issuer {issuer_id} is {next_free}, but the last that was given is {given}");
         return Err(BillingError::stored(INVOICE_EVENT.name, what));
     }
-    let mut issued = Issued::default();
-    let mut due = Vec::new();
-    for range in ranges {
+    let sift = async |range: &PartnerRange| {
         let documents = read_documents_of(lake, month, range).await?;
+        // Who pays for others is looked at with them: a subscription must be seen wherever it was billed.
+        let mut lines = documents.values().flat_map(|document| &document.body.lines);
+        if *range != PartnerRange::ALL && lines.any(|line| line.for_partner.is_some()) {
+            return Ok(None);
+        }
         let adjusted = documents.values().flat_map(adjusted_months).min();
         let before = match adjusted {
             Some(first) => read_issued_of(lake, Some(first), range).await?,
@@ -345,9 +365,21 @@ async fn issue_of(
             billed: billed_subscriptions(&documents, &slots),
             at,
         };
+        let (mut issued, mut due) = (Issued::default(), Vec::new());
         for document in documents.values().filter(|document| document.body.issuer.issuer_id == *issuer_id) {
             due.extend(known.sift(document, &mut issued));
         }
+        Ok::<_, BillingError>(Some((issued, due)))
+    };
+    let shares: Option<Vec<(Issued, Vec<Due>)>> = each_beside(ranges, sift).await?.into_iter().collect();
+    let shares = match shares {
+        Some(shares) => shares,
+        None => sift(&PartnerRange::ALL).await?.into_iter().collect(),
+    };
+    let (mut issued, mut due) = (Issued::default(), Vec::new());
+    for (of_share, due_of_share) in shares {
+        issued.add(of_share);
+        due.extend(due_of_share);
     }
     if due.is_empty() {
         return Ok(Some(issued));
@@ -472,9 +504,9 @@ impl Known<'_> {
 }
 
 /// Partners whose documents are looked at together when they are issued; in tests so few that there are several shares.
-const PARTNERS_MAX: usize = if cfg!(test) { 1 } else { 10_000 };
+const PARTNERS_MAX: usize = if cfg!(test) { 1 } else { 4_000 };
 /// And lines of these documents.
-const LINES_AT_ONCE_MAX: i64 = 200_000;
+const LINES_AT_ONCE_MAX: i64 = 20_000;
 
 /// The issuers of a month's documents, and ranges of the partners that bound what is read of them at once.
 async fn issuers_and_ranges(
@@ -483,17 +515,11 @@ async fn issuers_and_ranges(
 ) -> Result<(BTreeSet<IssuerId>, Vec<PartnerRange>), BillingError> {
     let session = lake.empty_session()?;
     lake.register(&session, &INVOICE, None).await?;
-    // Canonical JSON: quotes inside of texts are escaped, so nothing else can look like this.
-    let pays = "strpos(document, '\"for_partner\":\"') > 0";
-    let sql = format!("select issuer_id, partner_id, line_count, {pays} as pays from invoice where period = '{month}'");
-    let mut is_whole = false;
+    let sql = format!("select issuer_id, partner_id, line_count from invoice where period = '{month}'");
     let (mut issuers, mut lines) = (BTreeSet::new(), BTreeMap::new());
     for batch in lake.query(&session, &sql).await? {
         let cells = |column| Cells::of(&INVOICE, &batch, column);
         let (issuer_id, partner_id, line_count) = (cells("issuer_id")?, cells("partner_id")?, cells("line_count")?);
-        // Who pays for others is looked at with them: a subscription must be seen wherever it was billed.
-        let pays = batch.column_by_name("pays").and_then(|pays| pays.as_boolean_opt());
-        is_whole |= pays.is_none_or(|pays| pays.true_count() > 0);
         for row in 0..batch.num_rows() {
             let wrong = |error: IdError| BillingError::stored(INVOICE.name, error.to_string());
             issuers.insert(IssuerId::parse(issuer_id.some_text(row)?).map_err(wrong)?);
@@ -502,11 +528,7 @@ async fn issuers_and_ranges(
         }
     }
     let lines: Vec<(PartnerId, i64)> = lines.into_iter().collect();
-    let ranges = match is_whole {
-        true => vec![PartnerRange::ALL],
-        false => PartnerRange::cut(&lines, LINES_AT_ONCE_MAX, PARTNERS_MAX),
-    };
-    Ok((issuers, ranges))
+    Ok((issuers, PartnerRange::cut(&lines, LINES_AT_ONCE_MAX, PARTNERS_MAX)))
 }
 
 /// The months that a document adjusts, as late usage or by hand.

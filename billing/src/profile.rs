@@ -11,7 +11,6 @@ use tollbook_schemas::tables::Row;
 use tollbook_schemas::tables::billing::BILLING_PROFILE;
 
 use crate::error::BillingError;
-use crate::range::PartnerRange;
 use crate::stored::Stored;
 
 /// Longest terms of payment, in days.
@@ -154,15 +153,9 @@ impl Profiles {
         }
     }
 
-    /// Those of some partners.
-    #[must_use]
-    pub fn within(&self, range: &PartnerRange) -> Self {
-        let own = |partner_id: &PartnerId| range.contains(partner_id).then_some(0);
-        self.cut(own, 1).pop().unwrap_or_default()
-    }
-
     /// Cuts them into so many shares, each partner's in the one that is said, or in none.
-    pub(crate) fn cut(&self, share_of: impl Fn(&PartnerId) -> Option<usize>, count: usize) -> Vec<Self> {
+    #[must_use]
+    pub fn cut(&self, share_of: impl Fn(&PartnerId) -> Option<usize>, count: usize) -> Vec<Self> {
         let mut shares = vec![Self::default(); count];
         for one in &self.usable {
             if let Some(share) = share_of(&one.partner_id).and_then(|at| shares.get_mut(at)) {

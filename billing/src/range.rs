@@ -3,7 +3,6 @@
 
 use tollbook_lake::as_text;
 use tollbook_schemas::id::PartnerId;
-use tollbook_schemas::registry::Registry;
 
 /// Partners whose ids lie in a range, by bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -38,11 +37,23 @@ impl PartnerRange {
         from.zip(before).map(|(from, before)| Self { from: from.cloned(), before: before.cloned() }).collect()
     }
 
+    /// Which of the ranges that [`Self::cut`] gave holds a partner.
+    #[must_use]
+    pub fn place_of(ranges: &[Self], partner_id: &PartnerId) -> Option<usize> {
+        let at = ranges.partition_point(|range| range.before.as_ref().is_some_and(|before| before <= partner_id));
+        (at < ranges.len()).then_some(at)
+    }
+
     /// Whether a partner is one of them.
     #[must_use]
     pub fn contains(&self, partner_id: &PartnerId) -> bool {
-        self.from.as_ref().is_none_or(|from| from <= partner_id)
-            && self.before.as_ref().is_none_or(|before| partner_id < before)
+        self.contains_text(partner_id.as_str())
+    }
+
+    /// The same of an id as text.
+    pub(crate) fn contains_text(&self, partner_id: &str) -> bool {
+        self.from.as_ref().is_none_or(|from| from.as_str() <= partner_id)
+            && self.before.as_ref().is_none_or(|before| partner_id < before.as_str())
     }
 
     /// The same of the column `partner_id`, as an SQL condition.
@@ -52,13 +63,6 @@ impl PartnerRange {
         let before = self.before.iter().map(|before| format!("partner_id < {}", as_text(before.as_str())));
         let both: Vec<String> = from.chain(before).collect();
         if both.is_empty() { "true".to_owned() } else { both.join(" and ") }
-    }
-
-    /// What a registry knows of them; links and what is nobody's are left out.
-    #[must_use]
-    pub fn of_registry(&self, registry: &Registry) -> Registry {
-        let own = |partner_id: &PartnerId| self.contains(partner_id).then_some(0);
-        registry.cut(own, 1).pop().unwrap_or_default()
     }
 }
 
@@ -86,6 +90,8 @@ mod tests {
             for partner in ["A", "B", "a", "a-1", "a-2", "a.1", "b", "bb", "c", "z"] {
                 let holding = ranges.iter().filter(|range| range.contains(&id(partner))).count();
                 assert_eq!(holding, 1, "{partner} in {ranges:?}");
+                let place = PartnerRange::place_of(&ranges, &id(partner)).unwrap();
+                assert!(ranges[place].contains(&id(partner)), "{partner} in {ranges:?}");
             }
         }
         assert_eq!(PartnerRange::cut(&[], 1, 1), [PartnerRange::ALL]);

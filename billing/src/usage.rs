@@ -21,6 +21,7 @@ use tollbook_schemas::tables::Cells;
 use tollbook_schemas::tables::derived::USAGE;
 
 use crate::error::BillingError;
+use crate::range::PartnerRange;
 
 /// One row of `usage`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,7 +93,15 @@ impl UsageSlice {
     /// # Errors
     /// [`BillingError::Stored`].
     pub fn read(batches: &[RecordBatch]) -> Result<Vec<Self>, BillingError> {
-        let mut slices = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
+        Self::read_of(batches, &PartnerRange::ALL)
+    }
+
+    /// The same of the rows of some partners.
+    ///
+    /// # Errors
+    /// [`BillingError::Stored`].
+    pub fn read_of(batches: &[RecordBatch], range: &PartnerRange) -> Result<Vec<Self>, BillingError> {
+        let mut slices = Vec::new();
         let (mut meters, mut partners) = (HashMap::new(), HashMap::new());
         let mut products: HashMap<&str, Arc<str>> = HashMap::new();
         for batch in batches {
@@ -104,9 +113,12 @@ impl UsageSlice {
             let (quantity, event_date) = (cells("quantity")?, cells("event_date")?);
             let (event_count, invalid_count) = (cells("event_count")?, cells("invalid_count")?);
             for row in 0..batch.num_rows() {
+                let partner_id = partner_id.text(row)?;
+                if !partner_id.map_or(*range == PartnerRange::ALL, |partner_id| range.contains_text(partner_id)) {
+                    continue;
+                }
                 let slice = Period::new(start.some_instant(row)?, end.some_instant(row)?);
                 let product_id = product_id.some_text(row)?;
-                let partner_id = partner_id.text(row)?;
                 slices.push(Self {
                     meter_id: shared(&mut meters, meter_id.some_text(row)?, MeterId::parse)?,
                     partner_id: partner_id.map(|id| shared(&mut partners, id, PartnerId::parse)).transpose()?,

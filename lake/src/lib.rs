@@ -2,6 +2,7 @@
 // A wrong cast or a panic here is a wrong invoice or lost offsets. Tests may.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::as_conversions))]
 
+mod beside;
 mod bounds;
 mod checkpoint;
 mod commit;
@@ -25,6 +26,7 @@ mod write;
 /// What queries are asked of: some tables and views under their names.
 pub use datafusion::execution::context::SessionContext;
 
+pub use beside::each_beside;
 pub use checkpoint::CHECKPOINT_ENTRIES;
 pub use commit::{Outcome, Part, TxnStep};
 pub use compact::Compacted;

@@ -97,16 +97,15 @@ impl Lake {
 
     /// Adds the rows of those groups that the table has no row of, in one commit; gives how many groups were added. The
     /// rows of a group are always added together, so one row of it is all of them. `batch` makes the rows of some groups,
-    /// by their places in `groups`, and is asked for a few at a time, on as many threads as the machine has cores: the rows
-    /// of many are never held at once.
+    /// by their places in `groups`, and is asked for a few at a time: the rows of many are never held at once.
     ///
     /// # Errors
     /// As [`Lake::append_missing`], and those of `batch`.
-    pub async fn append_missing_groups<E: From<LakeError> + Send>(
+    pub async fn append_missing_groups<E: From<LakeError>>(
         &self,
         known: &mut KnownGroups,
         groups: &[&str],
-        batch: impl Fn(&[usize]) -> Result<RecordBatch, E> + Sync,
+        batch: impl Fn(&[usize]) -> Result<RecordBatch, E>,
     ) -> Result<usize, E> {
         let def = known.def;
         let app_id = rows_app_id(def);
@@ -203,7 +202,8 @@ mod tests {
         Ok(columns.finish()?)
     }
 
-    /// By threads or without, by one owner or by two that do not know of each other: each group once, all its rows.
+    /// By one owner or by two that do not know of each other: each group once, all its rows.
+    #[tokio::test(flavor = "multi_thread")]
     async fn groups_are_added_once() {
         let folder = tempfile::tempdir().unwrap();
         let lake = Lake::open(folder.path().to_str().unwrap()).unwrap();
@@ -228,16 +228,6 @@ mod tests {
         let rows = lake.rows(&BILLED_USAGE, None).await.unwrap();
         let keys: HashSet<String> = rows.iter().map(|row| key_of(&BILLED_USAGE, row)).collect();
         assert_eq!((rows.len(), keys.len()), (90, 90));
-    }
-
-    #[tokio::test]
-    async fn groups_are_added_once_by_one_thread() {
-        groups_are_added_once().await;
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn groups_are_added_once_by_several_threads() {
-        groups_are_added_once().await;
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -43,6 +43,7 @@ use tollbook_billing::register::{RegisterRow, register as make_register};
 use tollbook_billing::stripe::{
     PushReport, PushSettings, SecretKey, SyncReport, Transport, push as push_invoices, sync as sync_invoices,
 };
+use tollbook_lake::each_beside;
 use tollbook_schemas::actor::Actor;
 use tollbook_schemas::period::{Month, print_instant};
 use tollbook_schemas::tables::billing::INVOICE_EVENT;
@@ -53,7 +54,7 @@ use crate::jobs::catalog::keep;
 
 pub use due::{months, overdue};
 pub use incomplete::{complain_of_incomplete, issue_as_of, reason, what_is_missing};
-pub use inputs::{Inputs, Sources};
+pub use inputs::{Chunk, Inputs, Share, Sources};
 pub use periods::Months;
 pub use unseen::{Unseen, unseen};
 pub use verify::{Different, complain_of_different, verify_month, verify_named};
@@ -90,6 +91,15 @@ impl DraftResult {
             unseen: Unseen::default(),
             held: Vec::new(),
         }
+    }
+
+    /// Takes in what other partners came to.
+    fn add(&mut self, other: Self) {
+        self.document_count += other.document_count;
+        self.credit_note_count += other.credit_note_count;
+        self.adjustment_line_count += other.adjustment_line_count;
+        self.drafted.add(other.drafted);
+        self.counts.add(other.counts);
     }
 
     /// Counts the documents of some partners and gives those that may have to wait for somebody.
@@ -178,21 +188,29 @@ pub async fn draft_month_by(
         refuse_changes(context, &catalog).await?;
         keep(context, &catalog).await?;
         let sources = Sources::read(context).await?;
-        let ranges = sources.ranges().await?;
+        let chunks = sources.chunks().await?;
         // Where not all documents are kept, then those that may have to wait for somebody.
-        let holds = if ranges.len() > 1 { Some(Box::pin(read_holds(&context.lake, &policy)).await?) } else { None };
+        let is_cut = chunks.iter().map(|chunk| chunk.shares.len()).sum::<usize>() > 1;
+        let holds = if is_cut { Some(Box::pin(read_holds(&context.lake, &policy)).await?) } else { None };
         let mut result = DraftResult::of(month);
         let mut documents = Vec::new();
-        let mut known = KnownDrafts::of(month);
-        for range in &ranges {
-            let issued = read_issued_of(&context.lake, None, range).await?;
-            let mut drafted = sources.of(range).await?.draft_adjusting(month, as_of, &issued)?;
-            let at = context.clock.now();
-            result
-                .counts
-                .add(Box::pin(draft_of(&context.lake, &mut known, &drafted, range, actor.as_ref(), at)).await?);
-            documents.extend(result.take_documents(&mut drafted, holds.as_ref()));
-            result.drafted.add(drafted);
+        let known = KnownDrafts::of(month);
+        for chunk in &chunks {
+            let usage = sources.usage_of(&chunk.range).await?;
+            let draft = async |share: &Share| {
+                let issued = read_issued_of(&context.lake, None, &share.range).await?;
+                let mut drafted = sources.inputs(share, &usage)?.draft_adjusting(month, as_of, &issued)?;
+                let (lake, range, at) = (&context.lake, &share.range, context.clock.now());
+                let counts = Box::pin(draft_of(lake, &known, &drafted, range, actor.as_ref(), at)).await?;
+                let mut of_share = DraftResult::of(month);
+                let documents = of_share.take_documents(&mut drafted, holds.as_ref());
+                (of_share.counts, of_share.drafted) = (counts, drafted);
+                anyhow::Ok((of_share, documents))
+            };
+            for (of_share, of_documents) in each_beside(&chunk.shares, draft).await? {
+                result.add(of_share);
+                documents.extend(of_documents);
+            }
         }
         result.held = Box::pin(held_among(&context.lake, &documents, &policy)).await?;
         result.unseen = Box::pin(unseen(context)).await?;

@@ -326,10 +326,12 @@ pub(super) fn value_at(kind: Kind, array: &ArrayRef, index: usize) -> Option<Val
             Value::Decimal(Decimal::from_unscaled(array.as_primitive_opt::<Decimal128Type>()?.value(index)).ok()?)
         }
         Kind::TextMap => {
-            let entries = array.as_map_opt()?.value(index);
-            let (keys, values) = (entries.column(0), entries.column(1));
+            let map = array.as_map_opt()?;
+            let (keys, values) = (map.keys(), map.values());
+            let end = |at: usize| usize::try_from(*map.value_offsets().get(at)?).ok();
             let pair = |i| Some((text_at(keys, i)?.to_owned(), text_at(values, i)?.to_owned()));
-            Value::TextMap((0..entries.len()).filter(|i| values.is_valid(*i)).map(pair).collect::<Option<_>>()?)
+            let entries = end(index)?..end(index + 1)?;
+            Value::TextMap(entries.filter(|i| values.is_valid(*i)).map(pair).collect::<Option<_>>()?)
         }
     })
 }

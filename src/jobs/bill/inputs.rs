@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::bail;
+use arrow::record_batch::RecordBatch;
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use tollbook_aggregate::{USAGE_REFRESH, read_registry, usage_is_of, usage_pin};
@@ -26,9 +27,12 @@ use crate::context::JobContext;
 use crate::jobs::catalog::otherwise_of;
 
 /// Usage rows that are rated together, where partners are many.
-const USAGE_ROWS_MAX: i64 = 1_000_000;
+const USAGE_ROWS_MAX: i64 = 200_000;
 /// And partners; in tests so few that a program of some has several shares.
-const PARTNERS_MAX: usize = if cfg!(test) { 9 } else { 10_000 };
+const PARTNERS_MAX: usize = if cfg!(test) { 9 } else { 4_000 };
+/// Usage rows that are read at once, for several shares: columns need less memory than what is rated, and whoever asks for
+/// some partners of a month reads parts of the others' too.
+const READ_ROWS_MAX: i64 = 1_000_000;
 
 /// Registry, catalog and profiles, and the usage that belongs to them, which is read share by share.
 pub struct Sources {
@@ -83,14 +87,15 @@ impl Sources {
         bail!(Stale::of("usage kept changing while it was rated; run the command again"))
     }
 
-    /// The partners in shares that bound what is rated at once: of usage rows, and of themselves.
+    /// The partners in chunks that bound what is read at once, of shares that bound what is rated at once: of usage rows, and
+    /// of partners.
     ///
     /// # Errors
     /// The lake's.
-    pub async fn ranges(&self) -> anyhow::Result<Vec<PartnerRange>> {
+    pub async fn chunks(&self) -> anyhow::Result<Vec<Chunk>> {
         // Who pays for another must be read with it.
         if !self.registry.payers.is_empty() {
-            return Ok(vec![PartnerRange::ALL]);
+            return Ok(vec![Chunk { range: PartnerRange::ALL, shares: vec![self.everybody()] }]);
         }
         let sql =
             format!("select partner_id, count(*) as event_count from usage where {PRODUCTION} group by partner_id");
@@ -103,28 +108,78 @@ impl Sources {
             }
         }
         let rows: Vec<(PartnerId, i64)> = rows.into_iter().collect();
-        Ok(PartnerRange::cut(&rows, USAGE_ROWS_MAX, PARTNERS_MAX))
+        let ranges = PartnerRange::cut(&rows, USAGE_ROWS_MAX, PARTNERS_MAX);
+        if ranges.len() == 1 {
+            return Ok(vec![Chunk { range: PartnerRange::ALL, shares: vec![self.everybody()] }]);
+        }
+        let place = |partner_id: &PartnerId| PartnerRange::place_of(&ranges, partner_id);
+        let mut weights = vec![0_i64; ranges.len()];
+        for (partner_id, count) in &rows {
+            if let Some(weight) = place(partner_id).and_then(|at| weights.get_mut(at)) {
+                *weight = weight.saturating_add(*count);
+            }
+        }
+        let registries = self.registry.cut(place, ranges.len());
+        let profiles = self.profiles.cut(place, ranges.len());
+        let mut chunks: Vec<(Chunk, i64)> = Vec::new();
+        for (((range, registry), profiles), weight) in ranges.into_iter().zip(registries).zip(profiles).zip(weights) {
+            let share = Share { range: range.clone(), registry, profiles };
+            match chunks.last_mut() {
+                Some((chunk, of_chunk)) if of_chunk.saturating_add(weight) <= READ_ROWS_MAX => {
+                    *of_chunk = of_chunk.saturating_add(weight);
+                    chunk.range.before = range.before;
+                    chunk.shares.push(share);
+                }
+                _ => chunks.push((Chunk { range, shares: vec![share] }, weight)),
+            }
+        }
+        Ok(chunks.into_iter().map(|(chunk, _)| chunk).collect())
     }
 
-    /// What some partners are rated from.
+    fn everybody(&self) -> Share {
+        Share { range: PartnerRange::ALL, registry: self.registry.clone(), profiles: self.profiles.clone() }
+    }
+
+    /// The usage of some partners, as columns.
     ///
     /// # Errors
     /// The lake's.
-    pub async fn of(&self, range: &PartnerRange) -> anyhow::Result<Inputs> {
+    pub async fn usage_of(&self, range: &PartnerRange) -> anyhow::Result<Vec<RecordBatch>> {
         let (columns, condition) = (COLUMNS.join(", "), range.condition());
         let sql = format!("select {columns} from usage where {PRODUCTION} and {condition}");
-        let usage = UsageSlice::read(&self.lake.query(&self.session, &sql).await?)?;
-        let registry =
-            if *range == PartnerRange::ALL { self.registry.clone() } else { range.of_registry(&self.registry) };
+        Ok(self.lake.query(&self.session, &sql).await?)
+    }
+
+    /// What a share is rated from: its own of the usage of its chunk.
+    ///
+    /// # Errors
+    /// Where a row is not as its table declares.
+    pub fn inputs(&self, share: &Share, usage: &[RecordBatch]) -> anyhow::Result<Inputs> {
         Ok(Inputs {
             catalog: self.catalog.clone(),
-            usage,
-            registry,
-            profiles: self.profiles.within(range),
+            usage: UsageSlice::read_of(usage, &share.range)?,
+            registry: share.registry.clone(),
+            profiles: share.profiles.clone(),
             pin_json: self.pin_json.clone(),
             otherwise: self.otherwise.clone(),
         })
     }
+}
+
+/// Partners whose usage is read at once.
+pub struct Chunk {
+    /// Which.
+    pub range: PartnerRange,
+    /// Them, in shares; at least one.
+    pub shares: Vec<Share>,
+}
+
+/// Partners that are rated together, with what is known of them but for their usage.
+pub struct Share {
+    /// Which.
+    pub range: PartnerRange,
+    registry: Registry,
+    profiles: Profiles,
 }
 
 impl Inputs {
@@ -133,7 +188,9 @@ impl Inputs {
     /// # Errors
     /// As [`Sources::read`].
     pub async fn read(context: &JobContext) -> anyhow::Result<Self> {
-        Sources::read(context).await?.of(&PartnerRange::ALL).await
+        let sources = Sources::read(context).await?;
+        let usage = sources.usage_of(&PartnerRange::ALL).await?;
+        sources.inputs(&sources.everybody(), &usage)
     }
 
     /// What a month is drafted from.

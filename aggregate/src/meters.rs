@@ -7,12 +7,15 @@ mod offender;
 mod one_request;
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use arrow::datatypes::DataType;
-use datafusion::common::DFSchema;
 use datafusion::common::tree_node::TreeNode as _;
+use datafusion::common::{DFSchema, DataFusionError};
 use datafusion::execution::context::SessionContext;
+use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{Expr, ExprSchemable as _};
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use tollbook_schemas::catalog::{Catalog, Meter};
 use tollbook_schemas::id::MeterId;
 use tollbook_schemas::tables::access_log;
@@ -93,7 +96,7 @@ impl Checking<'_> {
         match exactness::wraps(&expression, self.schema) {
             Ok(false) => {}
             Ok(true) => {
-                let mend = "write try_cast(… as decimal(38, 12)) around each of them";
+                let mend = "write try_cast(… as decimal(18, 0)) around each of them";
                 self.refuse(field, None, "is arithmetic on integers, which wraps in silence", mend);
                 return None;
             }
@@ -108,8 +111,10 @@ impl Checking<'_> {
             self.refuse(field, at, what, "use try_cast");
             return Some(expression);
         }
-        // With the casts that the engine puts in by itself: a text that is compared with a number.
-        let run = self.context.create_physical_expr(expression.clone(), self.schema);
+        // With the casts that the engine puts in by itself, a text that is compared with a number, and what it makes of some
+        // functions before it runs them.
+        let run = self.simplified(&expression);
+        let run = run.and_then(|expression| self.context.create_physical_expr(expression, self.schema));
         match run.and_then(|run| failing::part(&run, self.schema.as_arrow())) {
             Ok(None) => {}
             Ok(Some(failing)) => self.refuse(field, None, &failing.what, failing.mend),
@@ -118,7 +123,13 @@ impl Checking<'_> {
         Some(expression)
     }
 
-    fn offends(&mut self, field: &str, sql: &str, error: &datafusion::error::DataFusionError) {
+    fn simplified(&self, expression: &Expr) -> Result<Expr, DataFusionError> {
+        let context = SimplifyContext::builder().with_schema(Arc::new(self.schema.clone())).build();
+        let simplifier = ExprSimplifier::new(context);
+        simplifier.simplify(simplifier.coerce(expression.clone(), self.schema)?)
+    }
+
+    fn offends(&mut self, field: &str, sql: &str, error: &DataFusionError) {
         let Offender { at, what, mend } = offender::of(error, sql, self.schema);
         self.refuse(field, at, &what, &mend);
     }

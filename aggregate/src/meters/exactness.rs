@@ -38,7 +38,7 @@ pub(super) fn of_number(value: &Expr, schema: &DFSchema) -> Result<Option<Flaw>,
     if some_part(value, |part| Ok(part.get_type(schema)?.is_floating()))? {
         return flaw(
             "is made of a floating-point number, which is not exact",
-            "write try_cast(… as decimal(38, 12)) around numbers, '0.1' among them, and a division as a multiplication",
+            "write try_cast(… as decimal(18, 3)) around numbers, '0.1' among them, and a division as a multiplication",
         );
     }
     if some_part(value, divides)? {

@@ -24,7 +24,15 @@ fn underlined(problem: &Problem) -> String {
 
 #[test]
 fn right_expressions_are_taken() {
-    for value in ["attributes['tokens']", "response_bytes", "try_cast(attributes['n'] as decimal(38, 12)) * 2"] {
+    for value in [
+        "attributes['tokens']",
+        "response_bytes",
+        "try_cast(attributes['n'] as decimal(30, 6)) * 2",
+        "try_cast(latency_us as decimal(18, 0)) * try_cast(response_bytes as decimal(18, 0))",
+        "try_cast(request_bytes as decimal(18, 0)) + try_cast(response_bytes as decimal(18, 0))",
+        "coalesce(try_cast(attributes['n'] as decimal(38, 12)), 0)",
+        "case when status = 200 then try_cast(attributes['n'] as decimal(18, 3)) * 1.5 else 0 end",
+    ] {
         assert_eq!(problems(value, "status between 200 and 299"), [], "{value}");
     }
     for filter in [
@@ -38,6 +46,12 @@ fn right_expressions_are_taken() {
         "try_cast(attributes['n'] as decimal(38, 12)) > 3",
         "occurred_at >= '2026-06-01T00:00:00Z'",
         "path like '/maps/%' and lower(method) = 'get'",
+        "regexp_like(path, '^/v[0-9]+/') and split_part(path, '/', 3) <> 'x'",
+        "starts_with(path, attributes['prefix']) or contains(path, attributes['part'])",
+        "length(path) < 100 and left(path, 3) = '/v1' and coalesce(attributes['tier'], 'none') <> 'free'",
+        "date_trunc('hour', occurred_at) <> '2026-06-01T00:00:00Z'",
+        "floor(latency_us / 1000.0) > 3",
+        "status <> -1 and status & 1 = 0",
     ] {
         assert_eq!(problems("response_bytes", filter), [], "{filter}");
     }
@@ -158,7 +172,55 @@ fn wrong_expressions_are_told_with_their_place() {
         ("response_bytes", "occurred_at > 'yesterday'", 7, "occurred_at > 'yesterday'", "yesterday"),
         ("response_bytes", "path ~ '('", 7, "path ~ '('", "stops everybody's usage"),
         ("response_bytes", "date_part('hourz', occurred_at) = 1", 7, "date_part('hourz', occurred_at) = 1", "hourz"),
-        ("response_bytes", "factorial(status) > 1", 7, "factorial(status) > 1", "stops everybody's usage"),
+        ("response_bytes", "factorial(status) > 1", 7, "factorial(status) > 1", "not known to answer every request"),
+        // What one caller can send, and what it does to everybody.
+        (
+            "try_cast(latency_us as decimal(38, 12)) * try_cast(response_bytes as decimal(38, 12))",
+            "true",
+            6,
+            "try_cast(latency_us as decimal(38, 12)) * try_cast(response_bytes as decimal(38, 12))",
+            "may come to 76 digits, of which 38 fit",
+        ),
+        (
+            "try_cast(attributes['n'] as decimal(38, 12)) * 2",
+            "true",
+            6,
+            "try_cast(attributes['n'] as decimal(38, 12)) * 2",
+            "may come to 39 digits",
+        ),
+        (
+            "try_cast(attributes['n'] as decimal(38, 12)) - 1",
+            "true",
+            6,
+            "try_cast(attributes['n'] as decimal(38, 12)) - 1",
+            "may come to 39 digits",
+        ),
+        (
+            "response_bytes",
+            "round(try_cast(latency_us as decimal(38, 12)), 2) > 3",
+            7,
+            "round(try_cast(latency_us as decimal(38, 12)), 2) > 3",
+            "calls round of a number that is not floating-point",
+        ),
+        ("response_bytes", "chr(latency_us) = 'y'", 7, "chr(latency_us) = 'y'", "calls chr"),
+        ("response_bytes", "lpad(path, latency_us, 'x') = 'y'", 7, "lpad(path, latency_us, 'x') = 'y'", "calls lpad"),
+        ("response_bytes", "repeat(path, status) = 'y'", 7, "repeat(path, status) = 'y'", "calls repeat"),
+        ("response_bytes", "lcm(latency_us, 7) = 7", 7, "lcm(latency_us, 7) = 7", "calls lcm"),
+        (
+            "response_bytes",
+            "substr(path, 1, try_cast(attributes['n'] as bigint)) = 'x'",
+            7,
+            "substr(path, 1, try_cast(attributes['n'] as bigint)) = 'x'",
+            "calls substr with what a caller sent",
+        ),
+        ("response_bytes", "path ~ attributes['re']", 7, "path ~ attributes['re']", "takes a pattern from the request"),
+        (
+            "response_bytes",
+            "regexp_like(path, attributes['re'])",
+            7,
+            "regexp_like(path, attributes['re'])",
+            "calls regexp_like with what a caller sent",
+        ),
         ("response_bytes", "substr(path, 1, -1) = 'a'", 7, "substr(path, 1, -1) = 'a'", "stops everybody's usage"),
         ("request_bytes + response_bytes", "true", 6, "request_bytes + response_bytes", "wraps in silence"),
         ("cast(attributes['n'] as bigint)", "true", 6, "cast", "use try_cast"),

@@ -15,13 +15,14 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use tollbook_schemas::catalog::Issuer;
 use tollbook_schemas::decimal::{Decimal, Exact};
+use tollbook_schemas::digest::ContentHash;
 use tollbook_schemas::id::{
     AdjustmentId, ContractId, CouponId, CreditId, InvoiceId, IssuerId, LineId, MeterId, PartnerId, PlanId, PriceId,
     ProfileVersionId, SlotId, SubscriptionId, TaxRateId,
 };
 use tollbook_schemas::invariant::Invariant;
 use tollbook_schemas::money::{Currency, Money};
-use tollbook_schemas::period::{Month, Period};
+use tollbook_schemas::period::{Month, Period, day};
 use tollbook_schemas::tables::Row;
 use tollbook_schemas::tables::billing::INVOICE;
 
@@ -40,13 +41,14 @@ pub struct BilledDay {
     /// Requests of the day.
     pub event_count: i64,
     /// UTC day of the slices.
+    #[serde(with = "day")]
     pub event_date: NaiveDate,
     /// Quantity of the day; of a `unique` meter the day's distinct values, which do not add up to the line's.
     pub quantity: Decimal,
     /// Usage rows of the day.
     pub slice_count: i64,
     /// SHA-256 over the rows, in key order.
-    pub usage_sha256: String,
+    pub usage_sha256: ContentHash,
 }
 
 /// What a line that adjusts an earlier month is the difference of: amount and quantity of the line are now − billed.

@@ -12,7 +12,7 @@ use arrow::array::RecordBatch;
 use chrono::{DateTime, NaiveDate, Utc};
 use tollbook_schemas::catalog::Aggregation;
 use tollbook_schemas::decimal::{Decimal, DecimalError};
-use tollbook_schemas::digest::{PartsDigest, sha256_hex};
+use tollbook_schemas::digest::{ContentHash, PartsDigest};
 use tollbook_schemas::id::{IdError, MeterId, PartnerId};
 use tollbook_schemas::meter::{MeterState, StateError, quantity};
 use tollbook_schemas::period::{Period, print_instant};
@@ -162,12 +162,12 @@ impl UsageSlice {
 }
 
 /// The evidence for some rows of one meter and partner: SHA-256 over them in key order, and once more over that.
-pub(crate) fn usage_sha256(slices: &[&UsageSlice]) -> String {
+pub(crate) fn usage_sha256(slices: &[&UsageSlice]) -> ContentHash {
     let mut digest = PartsDigest::default();
     for slice in in_order(slices) {
         slice.add_to(&mut digest);
     }
-    sha256_hex(&digest.finish())
+    ContentHash::of(&digest.finish())
 }
 
 fn in_order<'a>(slices: &[&'a UsageSlice]) -> Vec<&'a UsageSlice> {

@@ -3,6 +3,11 @@
 //! Takes parts of bytes, gives SHA-256. Parts are length-prefixed, so `("ab", "c")` and `("a", "bc")` differ:
 //! without that two different contents could share an id.
 
+use std::fmt;
+use std::str::FromStr;
+
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
 /// SHA-256 of one byte string, as lower-case hexadecimal (64 characters).
@@ -14,7 +19,6 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
 /// A prefix and bytes as lower-case hexadecimal. A month's evidence has millions of them: the `hex` crate's own text is put
 /// together character by character.
 pub(crate) fn hex_of(prefix: &str, bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut text = String::with_capacity(prefix.len() + bytes.len() * 2);
     text.push_str(prefix);
     for byte in bytes {
@@ -23,6 +27,102 @@ pub(crate) fn hex_of(prefix: &str, bytes: &[u8]) -> String {
     }
     text
 }
+
+/// SHA-256 of content: 64 lower-case hexadecimal digits as text. A month's evidence has millions of them, so it owns no text.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ContentHash([u8; 32]);
+
+/// The text of a [`ContentHash`].
+#[derive(Debug, Clone, Copy)]
+pub struct HexText([u8; 64]);
+
+/// Not 64 lower-case hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a SHA-256, which has 64 digits of 0-9 and a-f")]
+pub struct HashError(String);
+
+impl ContentHash {
+    /// Of one byte string.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+
+    /// Its text.
+    #[must_use]
+    pub fn hex(&self) -> HexText {
+        let mut text = [0; 64];
+        for (byte, pair) in self.0.iter().zip(text.chunks_exact_mut(2)) {
+            pair[0] = DIGITS[usize::from(byte >> 4)];
+            pair[1] = DIGITS[usize::from(byte & 15)];
+        }
+        HexText(text)
+    }
+}
+
+impl AsRef<str> for HexText {
+    fn as_ref(&self) -> &str {
+        // Digits are ASCII.
+        str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for ContentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.hex().as_ref())
+    }
+}
+
+impl fmt::Debug for ContentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for ContentHash {
+    type Err = HashError;
+
+    fn from_str(text: &str) -> Result<Self, HashError> {
+        let digit = |digit: u8| match digit {
+            b'0'..=b'9' => Some(digit - b'0'),
+            b'a'..=b'f' => Some(digit - b'a' + 10),
+            _ => None,
+        };
+        let wrong = || HashError(text.chars().take(70).collect());
+        let mut bytes = [0; 32];
+        if text.len() != 64 {
+            return Err(wrong());
+        }
+        for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+            *byte = digit(pair[0]).zip(digit(pair[1])).map(|(high, low)| high << 4 | low).ok_or_else(wrong)?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+impl Serialize for ContentHash {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.hex().as_ref())
+    }
+}
+
+impl<'de> Deserialize<'de> for ContentHash {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = ContentHash;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a SHA-256 of 64 hexadecimal digits")
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<ContentHash, E> {
+                text.parse().map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
+}
+
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 /// SHA-256 over length-prefixed parts.
 #[must_use]
@@ -89,6 +189,18 @@ mod tests {
         let bytes: Vec<u8> = (0..=255).collect();
         assert_eq!(hex_of("inv_", &bytes), format!("inv_{}", hex::encode(&bytes)));
         assert_eq!(sha256_hex(b""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    }
+
+    #[test]
+    fn a_hash_is_its_text() {
+        let hash = ContentHash::of(b"x");
+        assert_eq!(hash.to_string(), sha256_hex(b"x"));
+        assert_eq!(serde_json::to_string(&hash).unwrap(), format!("\"{}\"", sha256_hex(b"x")));
+        assert_eq!(serde_json::from_str::<ContentHash>(&serde_json::to_string(&hash).unwrap()).unwrap(), hash);
+        let text = sha256_hex(b"x");
+        for wrong in ["", &text[1..], &text.to_uppercase(), &format!("{text}0"), &text.replace('a', "g")] {
+            assert!(wrong.parse::<ContentHash>().is_err(), "{wrong}");
+        }
     }
 
     #[test]

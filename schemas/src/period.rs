@@ -5,6 +5,7 @@
 //! instant that exists; where midnight happens twice, at the earlier one. Nothing here reads a clock.
 
 pub mod cadence;
+pub mod day;
 
 use std::fmt;
 use std::str::FromStr;

@@ -97,7 +97,7 @@ pub fn billed_usage_batch(documents: &[&Document]) -> Result<RecordBatch, Billin
         .decimals("quantity", days().map(|day| day.quantity))
         .ints("event_count", days().map(|day| day.event_count))
         .ints("slice_count", days().map(|day| day.slice_count))
-        .texts("usage_sha256", days().map(|day| &day.usage_sha256))
+        .texts("usage_sha256", days().map(|day| day.usage_sha256.hex()))
         .texts("period", of.iter().map(|(_, _, month, _)| month));
     finish(batch)
 }

@@ -15,7 +15,7 @@ use std::fmt;
 use super::{Catalog, ContractVersion, PlanVersion, TaxRateVersion};
 use fields::Fields;
 
-pub use frozen::{broken, broken_contract, broken_coupon, broken_tax_rate};
+pub use frozen::{broken, broken_contract, broken_coupon, broken_issuer, broken_tax_rate};
 pub use impact::{Affected, Subscribers, affected};
 
 /// A kind of entry, in the order in which they are told.

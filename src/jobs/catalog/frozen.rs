@@ -9,22 +9,23 @@ use arrow::datatypes::{Int32Type, Int64Type};
 use tollbook_billing::document::Body;
 use tollbook_lake::as_text;
 use tollbook_schemas::catalog::diff::{
-    Change, EntryChange, FieldChange, Section, broken, broken_contract, broken_coupon, broken_tax_rate,
+    Change, EntryChange, FieldChange, Section, broken, broken_contract, broken_coupon, broken_issuer, broken_tax_rate,
 };
 use tollbook_schemas::catalog::{Catalog, KeptError, Problem, problem};
-use tollbook_schemas::id::{ContractId, CouponId, PlanId, TaxRateId};
+use tollbook_schemas::id::{ContractId, CouponId, IssuerId, PlanId, TaxRateId};
 use tollbook_schemas::tables::billing::{INVOICE, INVOICE_EVENT, INVOICE_LINE};
 
 use super::read_kept_partly;
 use crate::context::{CatalogProblems, JobContext};
 
-/// What issued invoices were rated by: a version of a plan, of a contract or of a tax rate, a coupon.
+/// What issued invoices were rated by: a version of a plan, of a contract or of a tax rate, a coupon, an issuer.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Sold {
     Plan(PlanId, u32),
     Contract(ContractId, u32),
     TaxRate(TaxRateId, u32),
     Coupon(CouponId),
+    Issuer(IssuerId),
 }
 
 /// A version on issued invoices that were rated with another catalog than the present one.
@@ -51,7 +52,10 @@ struct Frozen {
 /// [`CatalogProblems`]; the lake's; kept catalogs that are damaged.
 pub async fn refuse_changes(context: &JobContext, catalog: &Catalog) -> anyhow::Result<()> {
     let is_promised = |section| {
-        matches!(section, Section::Plan | Section::Contract | Section::TaxRate | Section::Coupon | Section::Meter)
+        matches!(
+            section,
+            Section::Plan | Section::Contract | Section::TaxRate | Section::Coupon | Section::Meter | Section::Issuer
+        )
     };
     // On the heap: the jobs around it are nested deeply already, and a thread's stack is small.
     let found = Box::pin(changes(context, catalog, is_promised)).await?;
@@ -113,6 +117,7 @@ async fn changes(
                 Sold::Contract(contract, version) => broken_contract(&then, catalog, contract, *version),
                 Sold::TaxRate(rate, version) => broken_tax_rate(&then, catalog, rate, *version),
                 Sold::Coupon(coupon) => broken_coupon(&then, catalog, coupon),
+                Sold::Issuer(issuer) => broken_issuer(&then, catalog, issuer).into_iter().collect(),
             };
             entries.retain(|entry| is_looked_for(entry.section));
             if !entries.is_empty() {
@@ -123,7 +128,10 @@ async fn changes(
             continue;
         }
         let mut all_used = used_of(context, &sha256).await?;
-        if changed.keys().any(|sold| !matches!(sold, Sold::Plan(..))) {
+        if changed.keys().any(|sold| matches!(sold, Sold::Issuer(_))) {
+            all_used.extend(issuers_of(context, &sha256).await?);
+        }
+        if changed.keys().any(|sold| !matches!(sold, Sold::Plan(..) | Sold::Issuer(_))) {
             all_used.extend(told_by_documents(context, &sha256).await?);
         }
         for used in all_used {
@@ -152,7 +160,8 @@ fn sold_in(catalog: &Catalog) -> Vec<Sold> {
     let rates = catalog.tax_rates.iter();
     let rates = rates.flat_map(|(id, own)| own.iter().map(move |rate| Sold::TaxRate(id.clone(), rate.version)));
     let coupons = catalog.coupons.keys().map(|id| Sold::Coupon(id.clone()));
-    plans.chain(contracts).chain(rates).chain(coupons).collect()
+    let issuers = catalog.issuers.keys().map(|id| Sold::Issuer(id.clone()));
+    plans.chain(contracts).chain(rates).chain(coupons).chain(issuers).collect()
 }
 
 /// The fields that are told one by one; none for an entry that is gone, which is told once.
@@ -180,6 +189,7 @@ impl Frozen {
                 ("tax rate", id.as_str(), *version, numbers.max())
             }
             Sold::Coupon(id) => ("coupon", id.as_str(), 0, None),
+            Sold::Issuer(id) => ("issuer", id.as_str(), 0, None),
         };
         let billed = match invoices {
             1 => format!("is on invoice {invoice}"),
@@ -218,7 +228,11 @@ impl Frozen {
                     if kind == "plan" { "an effective_from" } else { "a later starts" }
                 ),
             ),
-            Section::Product | Section::Issuer => {
+            Section::Issuer => (
+                format!("issuer {id} {billed} and {what}"),
+                format!("{back}, and give plans from now on to another issuer"),
+            ),
+            Section::Product => {
                 self.notes.push(format!(
                     "{} {} of {kind} {id} version {version}, which {billed}, {what}; invoices stay as they are, and \
                      usage that was not billed is computed anew",
@@ -272,6 +286,34 @@ async fn used_of(context: &JobContext, sha256: &str) -> anyhow::Result<Vec<Used>
                     PlanId::parse(plans.value(row)).context("invoice_line.plan_id")?,
                     u32::try_from(versions.value(row)).context("invoice_line.plan_version")?,
                 ),
+                invoice: numbers.value(row).to_owned(),
+                invoices: counts.value(row),
+            });
+        }
+    }
+    Ok(used)
+}
+
+/// The issuers of issued invoices that a catalog rated.
+async fn issuers_of(context: &JobContext, sha256: &str) -> anyhow::Result<Vec<Used>> {
+    let lake = &context.lake;
+    let session = lake.empty_session()?;
+    for table in [&INVOICE, &INVOICE_EVENT] {
+        lake.register(&session, table, None).await?;
+    }
+    let sql = format!(
+        "select i.issuer_id, min(e.number), count(distinct i.invoice_id) \
+         from invoice i join invoice_event e on e.invoice_id = i.invoice_id and e.kind = 'issued' \
+         where i.catalog_sha256 = {} group by 1 order by 1",
+        as_text(sha256)
+    );
+    let mut used = Vec::new();
+    for batch in lake.query(&session, &sql).await? {
+        let (issuers, numbers) = (batch.column(0).as_string::<i32>(), batch.column(1).as_string::<i32>());
+        let counts = batch.column(2).as_primitive::<Int64Type>();
+        for row in 0..batch.num_rows() {
+            used.push(Used {
+                sold: Sold::Issuer(IssuerId::parse(issuers.value(row)).context("invoice.issuer_id")?),
                 invoice: numbers.value(row).to_owned(),
                 invoices: counts.value(row),
             });

@@ -145,6 +145,28 @@ fn what_was_billed_cannot_be_changed() {
             2,
             vec!["plan maps-pro version 1 is on invoice AC-000001 and 1 more and is gone".to_owned()],
         ),
+        (
+            "the zone of its months",
+            "time_zone = \"Europe/Berlin\"",
+            "time_zone = \"Europe/Paris\"",
+            2,
+            vec![
+                "issuer acme-eu is on invoice AC-000001 and 1 more and was changed: time_zone was Europe/Berlin and is \
+                 Europe/Paris"
+                    .to_owned(),
+                "put back Europe/Berlin, and give plans from now on to another issuer".to_owned(),
+            ],
+        ),
+        (
+            "the prefix of its numbers",
+            "number_prefix = \"AC-\"",
+            "number_prefix = \"AD-\"",
+            2,
+            vec![
+                "issuer acme-eu is on invoice AC-000001 and 1 more and was changed: number_prefix was AC- and"
+                    .to_owned(),
+            ],
+        ),
         // What changes nothing that was billed.
         ("the name of the plan", "name = \"Maps Pro\"", "name = \"Maps Professional\"", 0, vec![]),
         ("the name of the meter", "name = \"Map calls\"", "name = \"Calls\"", 0, vec![]),

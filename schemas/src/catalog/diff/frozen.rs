@@ -4,6 +4,7 @@
 //!   currency. Its name is printed nowhere and may change. Of a contract
 //!   version it is the same: all but its name.
 //! - All of a version of a tax rate, and of a coupon.
+//! - The number prefix and the time zone of an issuer: numbers and periods hang on them.
 //! - What its meters count: everything of a meter but its name. A meter has no versions, so a changed filter would be a
 //!   changed price of every version that uses it, in the past too: usage of old periods is computed anew with it, and
 //!   late usage is billed as a difference to that. So it is an error, like a changed price.
@@ -15,7 +16,7 @@ use std::collections::BTreeSet;
 
 use super::{Change, EntryChange, Section, entry, fields};
 use crate::catalog::{Catalog, ContractVersion, Meter, PlanVersion, Price, TaxRateVersion};
-use crate::id::{ContractId, CouponId, MeterId, PlanId, ProductId, TaxRateId};
+use crate::id::{ContractId, CouponId, IssuerId, MeterId, PlanId, ProductId, TaxRateId};
 
 /// What is different between a plan version as it was billed and as it is now: the version, its meters, the products of
 /// these. Nothing where `then` does not have the version.
@@ -45,6 +46,16 @@ pub fn broken_contract(then: &Catalog, now: &Catalog, contract: &ContractId, ver
 pub fn broken_coupon(then: &Catalog, now: &Catalog, coupon: &CouponId) -> Vec<EntryChange> {
     let Some(billed) = then.coupons.get(coupon) else { return Vec::new() };
     entry(Section::Coupon, coupon, (Some(billed), now.coupons.get(coupon)), fields::coupon).into_iter().collect()
+}
+
+/// As [`broken`], of what numbers and periods of an issuer hang on. Another name or address is another version of it, and one
+/// that is gone is told by whoever needs it.
+#[must_use]
+pub fn broken_issuer(then: &Catalog, now: &Catalog, issuer: &IssuerId) -> Option<EntryChange> {
+    let (billed, own) = (then.issuers.get(issuer)?, now.issuers.get(issuer)?);
+    let mut changed = entry(Section::Issuer, issuer, (Some(billed), Some(own)), fields::issuer)?;
+    changed.fields.retain(|field| field.path == ["number_prefix"] || field.path == ["time_zone"]);
+    (!changed.fields.is_empty()).then_some(changed)
 }
 
 /// As [`broken`], of a version of a tax rate.

@@ -37,7 +37,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tollbook_schemas::catalog::{Catalog, Issuer};
-use tollbook_schemas::id::{IssuerId, PartnerId};
+use tollbook_schemas::id::{IssuerId, PartnerId, ProductId};
 use tollbook_schemas::money::Currency;
 use tollbook_schemas::period::{Month, print_instant};
 use tollbook_schemas::registry::{Finding, Registry};
@@ -79,7 +79,7 @@ pub struct DraftInput<'a> {
 }
 
 /// By catalog hash and issuer: products that take other requests, another time zone, other tax rates.
-pub type Otherwise = BTreeMap<(String, IssuerId), ChangedTerms>;
+pub type Otherwise = BTreeMap<(String, IssuerId), Vec<ChangedTerms>>;
 
 /// What of a catalog makes another month of the past.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,26 +88,58 @@ pub struct ChangedTerms {
     pub what: String,
     /// The first instant for which it matters; `None` where it matters for all time.
     pub from: Option<DateTime<Utc>>,
+    /// The products whose meters it matters for; `None` where it matters for every line.
+    pub products: Option<BTreeSet<ProductId>>,
+}
+
+impl ChangedTerms {
+    /// What matters for every line, for all time.
+    #[must_use]
+    pub fn of_everything(what: impl Into<String>) -> Self {
+        Self { what: what.into(), from: None, products: None }
+    }
+
+    /// Whether it makes something else of a line of a month that ends at an instant.
+    fn concerns(&self, catalog: &Catalog, line: &Line, period_end: DateTime<Utc>) -> bool {
+        let counts_others = |products: &BTreeSet<ProductId>| match &line.meter_id {
+            // No usage made it.
+            None => false,
+            // A meter of no product counts whatever the product is.
+            Some(meter_id) => catalog
+                .meters
+                .get(meter_id)
+                .is_none_or(|meter| meter.product.as_ref().is_some_and(|product| products.contains(product))),
+        };
+        self.from.is_none_or(|from| from < period_end) && self.products.as_ref().is_none_or(counts_others)
+    }
 }
 
 /// What of a catalog would make another month of the past than an earlier one made. Versions of plans and meters are not
-/// looked at: those that were billed cannot change.
+/// looked at: those that were billed cannot change. `hints` are the products that requests were ever hinted to be of, of those
+/// that only one of the catalogs has.
 #[must_use]
-pub fn otherwise(then: &Catalog, now: &Catalog) -> Otherwise {
-    // As a refresh of usage asks it: where these are the same, no request is of another product.
-    let is_mapped_otherwise = then.product_rules() != now.product_rules();
+pub fn otherwise(then: &Catalog, now: &Catalog, hints: &BTreeSet<ProductId>) -> Otherwise {
+    let (rules_then, rules_now) = (then.product_rules(), now.product_rules());
+    let is_hinted = !rules_then.changed_hints(&rules_now).is_disjoint(hints);
+    let mapped = match rules_then.changed_products(&rules_now) {
+        _ if is_hinted => Some(None),
+        products if products.is_empty() => None,
+        products => Some(Some(products)),
+    };
+    let mapped = mapped.map(|products| {
+        let named: Vec<&str> = products.iter().flatten().map(ProductId::as_str).collect();
+        let named = if named.is_empty() { String::new() } else { format!(" {}", named.join(", ")) };
+        ChangedTerms { what: format!("the products{named} of the catalog take other requests"), from: None, products }
+    });
     let changed = |(issuer_id, issuer): (&IssuerId, &Issuer)| {
-        let zone = now.issuers.get(issuer_id).map(|now| now.time_zone);
-        let tax_from = now.tax_differs_from(then, issuer_id);
-        let (what, from) = match (zone, tax_from) {
-            _ if is_mapped_otherwise => ("the products of the catalog take other requests".to_owned(), None),
-            (Some(zone), _) if zone != issuer.time_zone => {
-                (format!("the time zone of issuer {issuer_id} changed"), None)
-            }
-            (_, Some(from)) => (format!("the tax rates of issuer {issuer_id} from {from} on changed"), Some(from)),
-            _ => return None,
-        };
-        Some(((then.sha256.clone(), issuer_id.clone()), ChangedTerms { what, from }))
+        let zone = now.issuers.get(issuer_id).filter(|now| now.time_zone != issuer.time_zone);
+        let zone = zone.map(|_| ChangedTerms::of_everything(format!("the time zone of issuer {issuer_id} changed")));
+        let tax = now.tax_differs_from(then, issuer_id).map(|from| ChangedTerms {
+            from: Some(from),
+            ..ChangedTerms::of_everything(format!("the tax rates of issuer {issuer_id} from {from} on changed"))
+        });
+        let changed: Vec<ChangedTerms> = mapped.iter().cloned().chain(zone).chain(tax).collect();
+        (!changed.is_empty()).then(|| ((then.sha256.clone(), issuer_id.clone()), changed))
     };
     then.issuers.iter().filter_map(changed).collect()
 }

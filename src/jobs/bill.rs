@@ -45,6 +45,7 @@ use tollbook_billing::stripe::{
 };
 use tollbook_lake::each_beside;
 use tollbook_schemas::actor::Actor;
+use tollbook_schemas::money::Money;
 use tollbook_schemas::period::{Month, print_instant};
 use tollbook_schemas::tables::billing::INVOICE_EVENT;
 
@@ -129,8 +130,15 @@ impl DraftResult {
             .iter()
             .map(|changed| format!("{} {} of {}: {changed}", changed.partner_id, changed.number, changed.billed));
         let unadjusted = self.drafted.unadjusted.iter().map(|one| {
+            let now = match one.difference {
+                Some(money) if money.minor < 0 => {
+                    format!("{} less", Money { minor: money.minor.saturating_neg(), ..money })
+                }
+                Some(money) if money.minor > 0 => format!("{money} more"),
+                _ => "something else".to_owned(),
+            };
             format!(
-                "{}: {} was billed, comes to something else now and is not adjusted: {}",
+                "{}: {} was billed, comes to {now} now and is not adjusted: {}",
                 one.partner_id, one.month, one.reason
             )
         });
@@ -201,7 +209,8 @@ pub async fn draft_month_by(
                 let issued = read_issued_of(&context.lake, None, &share.range).await?;
                 let mut drafted = sources.inputs(share, &usage)?.draft_adjusting(month, as_of, &issued)?;
                 let (lake, range, at) = (&context.lake, &share.range, context.clock.now());
-                let counts = Box::pin(draft_of(lake, &known, &drafted, range, actor.as_ref(), at)).await?;
+                let counts = draft_of(lake, &known, &drafted, (range, &issued), actor.as_ref(), at);
+                let counts = Box::pin(counts).await?;
                 let mut of_share = DraftResult::of(month);
                 let documents = of_share.take_documents(&mut drafted, holds.as_ref());
                 (of_share.counts, of_share.drafted) = (counts, drafted);

@@ -4,16 +4,17 @@ pub mod coverage;
 pub mod diff;
 pub mod frozen;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::bail;
 use chrono::{DateTime, Utc};
 use tollbook_billing::draft::{ChangedTerms, Otherwise, otherwise};
 use tollbook_lake::as_text;
 use tollbook_schemas::catalog::{Catalog, KeptError, Problem};
+use tollbook_schemas::id::ProductId;
 use tollbook_schemas::period::print_instant;
-use tollbook_schemas::tables::Row;
 use tollbook_schemas::tables::catalog::CATALOG_FILE;
+use tollbook_schemas::tables::{Cells, Row, access_log};
 
 use crate::configuration::ConfigurationError;
 use crate::context::JobContext;
@@ -42,18 +43,41 @@ pub async fn keep(context: &JobContext, catalog: &Catalog) -> anyhow::Result<()>
 /// The lake's; kept catalogs that are damaged.
 pub async fn otherwise_of(context: &JobContext, catalog: &Catalog) -> anyhow::Result<Otherwise> {
     let mut found = Otherwise::new();
+    let mut kept = Vec::new();
     for sha256 in frozen::other_catalogs(context, &catalog.sha256).await? {
         match read_kept_partly(context, &sha256).await {
-            Ok((then, _)) => found.extend(otherwise(&then, catalog)),
+            Ok((then, _)) => kept.push(then),
             Err(error) if matches!(error.downcast_ref(), Some(KeptError::Missing { .. })) => {
-                let unknown =
-                    || ChangedTerms { what: "it is not known what of the catalog changed".to_owned(), from: None };
+                let unknown = || vec![ChangedTerms::of_everything("it is not known what of the catalog changed")];
                 found.extend(catalog.issuers.keys().map(|issuer| ((sha256.clone(), issuer.clone()), unknown())));
             }
             Err(error) => return Err(error),
         }
     }
+    let rules = catalog.product_rules();
+    let changed = kept.iter().flat_map(|then| then.product_rules().changed_hints(&rules)).collect();
+    let hints = hinted(context, &changed).await?;
+    found.extend(kept.iter().flat_map(|then| otherwise(then, catalog, &hints)));
     Ok(found)
+}
+
+/// Which of some products requests were ever hinted to be of, by their gateway.
+async fn hinted(context: &JobContext, products: &BTreeSet<ProductId>) -> anyhow::Result<BTreeSet<ProductId>> {
+    if products.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let session = context.lake.empty_session()?;
+    context.lake.register(&session, &access_log::TABLE, None).await?;
+    let names: Vec<String> = products.iter().map(|product| as_text(product.as_str())).collect();
+    let sql = format!("select distinct product_hint from access_log where product_hint in ({})", names.join(", "));
+    let mut hinted = BTreeSet::new();
+    for batch in context.lake.query(&session, &sql).await? {
+        let cells = Cells::of(&access_log::TABLE, &batch, "product_hint")?;
+        for row in 0..batch.num_rows() {
+            hinted.insert(ProductId::parse(cells.some_text(row)?)?);
+        }
+    }
+    Ok(hinted)
 }
 
 /// A kept catalog, by its whole hash.

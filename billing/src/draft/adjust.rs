@@ -20,13 +20,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::TimeDelta;
+use tollbook_schemas::catalog::Catalog;
 use tollbook_schemas::id::{IssuerId, PartnerId, SlotId};
-use tollbook_schemas::money::Currency;
+use tollbook_schemas::money::{Currency, Money};
 use tollbook_schemas::period::Month;
 
 use super::index::UsageIndex;
 use super::parts::{PART_PARTNERS, draft_parts};
-use super::{DraftInput, Drafted, issuer_of, order_of, profile_of, regular};
+use super::{ChangedTerms, DraftInput, Drafted, issuer_of, order_of, profile_of, regular};
 use crate::billed::{Billed, BilledSlot, IssuedDocument};
 use crate::document::{Body, Credits, Document, DocumentKind, FORMAT, IssuedBy, Line, sum_of};
 use crate::error::BillingError;
@@ -44,6 +46,8 @@ pub struct Unadjusted {
     pub month: Month,
     /// Why, and how to mend it.
     pub reason: String,
+    /// What the lines that are not adjusted come to more than was billed; none where that is not known.
+    pub difference: Option<Money>,
 }
 
 /// Drafts a month with what earlier months are to be adjusted by.
@@ -72,16 +76,28 @@ fn of_partners(
             continue;
         }
         let now = earlier.entry(body.month).or_insert_with(|| MonthNow::of(input, body.month, usage));
-        let adjusted = match differences(slot, now, input) {
-            Ok(None) => continue,
-            Ok(Some(lines)) => refusal(input, &billed, (slot_id, slot), (&lines, now))
-                .map_or(Ok(lines), Err)
-                .and_then(|lines| place(input, &mut documents, slot, lines)),
-            Err(reason) => Err(reason),
-        };
-        if let Err(reason) = adjusted {
+        let mut tell = |reason: String, lines: &[Line]| {
+            let difference = sum_of(lines).filter(|_| !lines.is_empty());
+            let difference = difference.map(|minor| Money { minor, currency: body.currency });
             let (partner_id, month) = (body.partner_id.clone(), body.month);
-            drafted.unadjusted.push(Unadjusted { partner_id, month, reason });
+            drafted.unadjusted.push(Unadjusted { partner_id, month, reason, difference });
+        };
+        let lines = match differences(slot, now, input) {
+            Ok(None) => continue,
+            Ok(Some(lines)) => lines,
+            Err(reason) => {
+                tell(reason, &[]);
+                continue;
+            }
+        };
+        let Sifted { adjusts, refused } = sift(input, &billed, (slot_id, slot), lines, now);
+        for (reason, lines) in refused {
+            tell(reason, &lines);
+        }
+        if !adjusts.is_empty()
+            && let Err(reason) = place(input, &mut documents, slot, adjusts.clone())
+        {
+            tell(reason, &adjusts);
         }
     }
     super::by_hand::add(input, issued, &mut documents, &mut drafted);
@@ -189,21 +205,51 @@ fn differences(slot: &BilledSlot<'_>, now: &MonthNow, input: &DraftInput<'_>) ->
     Ok(Some(differences).filter(|lines| !lines.is_empty()))
 }
 
-/// Why differences are not billed, though they are there.
-fn refusal(
+/// Differences of one slot: what is billed of them, and what is not, by reason.
+struct Sifted {
+    adjusts: Vec<Line>,
+    refused: BTreeMap<String, Vec<Line>>,
+}
+
+/// What is not billed of the differences, though it is there. A reason that is about some lines leaves the others, unless one
+/// of all is made of other lines (tax, a coupon, a minimum): that would then be the difference of something else.
+fn sift(
     input: &DraftInput<'_>,
     billed: &Billed<'_>,
     (slot_id, slot): (&SlotId, &BilledSlot<'_>),
-    (lines, now): (&[Line], &MonthNow),
-) -> Option<String> {
-    let (invoice, number) = (&slot.invoice.document, &slot.invoice.number);
-    let issuer_id = &invoice.body.issuer.issuer_id;
-    let limit = input.catalog.issuers.get(issuer_id).and_then(|issuer| issuer.adjust_months_max);
-    if let Some(months_max) = limit.filter(|months_max| is_older(invoice.body.month, input.month, *months_max)) {
-        return Some(format!(
-            "issuer {issuer_id} adjusts invoices of the last {months_max} months only (adjust_months_max)"
-        ));
+    lines: Vec<Line>,
+    now: &MonthNow,
+) -> Sifted {
+    let mut sifted = Sifted { adjusts: Vec::new(), refused: BTreeMap::new() };
+    if let Some(reason) = whole_refusal(slot, now) {
+        sifted.refused.insert(reason, lines);
+        return sifted;
     }
+    let reason_of = line_refusals(input, billed, (slot_id, slot), &lines, now);
+    let is_apart = lines.iter().all(|line| is_of_price(input.catalog, line));
+    let first = lines.iter().find_map(&reason_of).filter(|_| !is_apart);
+    let reasons: Vec<Option<String>> = lines.iter().map(|line| first.clone().or_else(|| reason_of(line))).collect();
+    drop(reason_of);
+    for (line, reason) in lines.into_iter().zip(reasons) {
+        match reason {
+            None => sifted.adjusts.push(line),
+            Some(reason) => sifted.refused.entry(reason).or_default().push(line),
+        }
+    }
+    sifted
+}
+
+/// Whether a line is made by a price of its plan alone.
+fn is_of_price(catalog: &Catalog, line: &Line) -> bool {
+    let versions = catalog.plans.get(&line.plan_id).into_iter().flatten();
+    let mut prices =
+        versions.filter(|version| version.version == line.plan_version).flat_map(|version| &version.prices);
+    prices.any(|price| price.price_id == line.price_id && price.meter == line.meter_id)
+}
+
+/// Why nothing of a slot is billed.
+fn whole_refusal(slot: &BilledSlot<'_>, now: &MonthNow) -> Option<String> {
+    let number = &slot.invoice.number;
     if slot.invoice.is_voided {
         return Some(format!(
             "invoice {number} was voided at Stripe, and what its month comes to now is billed by nothing; bill it by hand"
@@ -212,36 +258,61 @@ fn refusal(
     if let Some(voided) = slot.voided_adjustment() {
         return Some(format!("{voided}, which adjusted it, was voided at Stripe; bill the rest by hand"));
     }
-    let changed = input.otherwise.get(&(invoice.body.catalog_sha256.clone(), issuer_id.clone()));
-    if let Some(changed) = changed.filter(|changed| changed.from.is_none_or(|from| from < invoice.body.period_end)) {
-        return Some(format!(
-            "{} since invoice {number} was drafted, and a change of the catalog bills no past month",
-            changed.what
-        ));
-    }
-    if let Some((line, version)) = slot.other_version(now.lines_of(slot)) {
-        return Some(format!(
+    slot.other_version(now.lines_of(slot)).map(|(line, version)| {
+        format!(
             "version {version} of plan {} would price it now, and version {} did; give the new version a later \
              effective_from",
             line.plan_id, line.plan_version
-        ));
-    }
+        )
+    })
+}
+
+/// Why a line of a slot is not billed, asked line by line.
+fn line_refusals<'r>(
+    input: &'r DraftInput<'_>,
+    billed: &'r Billed<'_>,
+    (slot_id, slot): (&'r SlotId, &'r BilledSlot<'_>),
+    lines: &[Line],
+    now: &'r MonthNow,
+) -> impl Fn(&Line) -> Option<String> + 'r {
+    let (invoice, number) = (&slot.invoice.document, &slot.invoice.number);
+    let issuer_id = &invoice.body.issuer.issuer_id;
+    let issuer = input.catalog.issuers.get(issuer_id);
+    let limit = issuer.and_then(|issuer| Some((issuer.adjust_months_max?, issuer.time_zone)));
+    let changed = input.otherwise.get(&(invoice.body.catalog_sha256.clone(), issuer_id.clone()));
     // In both directions: what one invoice gives back another must be able to bill, and what one bills no other may have.
-    let partner_id = &invoice.body.partner_id;
-    let bearers = super::payer::bearers(input, partner_id, lines);
+    let bearers = super::payer::bearers(input, &invoice.body.partner_id, lines);
     let others = bearers.into_iter().filter_map(|bearer| now.documents.get(bearer)).flatten();
     let others = others.filter(|document| document.slot_id != invoice.slot_id);
     let others: BTreeSet<_> =
         others.flat_map(|document| &document.body.lines).map(|line| &line.subscription_id).collect();
-    let moved = slot.subscriptions().find(|id| others.contains(id));
-    let came = lines.iter().map(|line| &line.subscription_id).find(|id| billed.elsewhere(slot_id, id).is_some());
-    moved.or(came).map(|subscription_id| {
-        let number = billed.elsewhere(slot_id, subscription_id).unwrap_or(number);
-        format!(
-            "subscription {subscription_id} moved to another issuer, currency or payer after invoice {number} billed it; \
-             credit the invoice and bill the rest by hand"
-        )
-    })
+    move |line: &Line| {
+        if let Some((months_max, zone)) = limit {
+            // What is billed in advance ages from the end of what it bills.
+            let last = Month::of(line.span_end - TimeDelta::microseconds(1), zone).max(invoice.body.month);
+            if is_older(last, input.month, months_max) {
+                return Some(format!(
+                    "issuer {issuer_id} adjusts invoices of the last {months_max} months only (adjust_months_max)"
+                ));
+            }
+        }
+        let concerns = |changed: &&ChangedTerms| changed.concerns(input.catalog, line, invoice.body.period_end);
+        if let Some(changed) = changed.into_iter().flatten().find(concerns) {
+            return Some(format!(
+                "{} since invoice {number} was drafted, and a change of the catalog bills no past month",
+                changed.what
+            ));
+        }
+        let elsewhere = billed.elsewhere(slot_id, &line.subscription_id);
+        (elsewhere.is_some() || others.contains(&line.subscription_id)).then(|| {
+            format!(
+                "subscription {} moved to another issuer, currency or payer after invoice {} billed it; credit the invoice \
+                 and bill the rest by hand",
+                line.subscription_id,
+                elsewhere.unwrap_or(number)
+            )
+        })
+    }
 }
 
 /// Puts the differences of one slot on the documents of the month.

@@ -46,6 +46,17 @@ impl Host {
         Some(if name == text { Self::Exact(text.to_owned()) } else { Self::Ending(format!(".{name}")) })
     }
 
+    /// Whether some host could be of both.
+    fn shares(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Exact(name), Self::Exact(other)) => name == other,
+            (Self::Exact(name), Self::Ending(end)) | (Self::Ending(end), Self::Exact(name)) => {
+                name.ends_with(end.as_str())
+            }
+            (Self::Ending(end), Self::Ending(other)) => end.ends_with(other.as_str()) || other.ends_with(end.as_str()),
+        }
+    }
+
     fn fits(&self, host: &str) -> bool {
         let host = host.split(':').next().unwrap_or_default().to_lowercase();
         match self {
@@ -130,13 +141,23 @@ impl Rule {
     /// have their endings: a request fits both only where these are the same.
     #[must_use]
     pub fn meets(&self, other: &Self) -> bool {
-        let methods = self.methods.is_empty() || self.methods.intersection(&other.methods).next().is_some();
-        let tags = self.tags.iter().all(|(key, value)| other.tags.get(key).is_none_or(|its| its == value));
         self.precedence() == other.precedence()
             && self.host == other.host
             && self.route == other.route
-            && methods
-            && tags
+            && self.shares(other)
+    }
+
+    /// Whether some request could fit both, however specific they are.
+    #[must_use]
+    pub fn shares(&self, other: &Self) -> bool {
+        let host = self.host.as_ref().zip(other.host.as_ref()).is_none_or(|(own, its)| own.shares(its));
+        let route = self.route.as_ref().zip(other.route.as_ref());
+        let route = route.is_none_or(|(own, its)| own.starts_with(its.as_str()) || its.starts_with(own.as_str()));
+        let methods = self.methods.is_empty()
+            || other.methods.is_empty()
+            || self.methods.intersection(&other.methods).next().is_some();
+        let tags = self.tags.iter().all(|(key, value)| other.tags.get(key).is_none_or(|its| its == value));
+        host && route && methods && tags
     }
 }
 
@@ -186,6 +207,27 @@ impl ProductRules {
     /// The rules in the order in which they are tried.
     pub fn rules(&self) -> impl Iterator<Item = (&ProductId, &Rule)> {
         self.rules.iter().map(|(product, rule)| (product, rule))
+    }
+
+    /// The products that a hint may name by one of the two only: requests with that hint may be of any product by the other.
+    #[must_use]
+    pub fn changed_hints(&self, other: &Self) -> BTreeSet<ProductId> {
+        self.products.symmetric_difference(&other.products).cloned().collect()
+    }
+
+    /// The products that may have other requests by their rules in the other: those of a rule that only one of the two has,
+    /// and those with a rule that shares requests with it. A request that fits no such rule fits the same rules in both, and
+    /// the first of them decides. Hints are not looked at.
+    #[must_use]
+    pub fn changed_products(&self, other: &Self) -> BTreeSet<ProductId> {
+        let only = |one: &Self, other: &Self| {
+            let rules = one.rules.iter().filter(|rule| !other.rules.contains(rule));
+            rules.cloned().collect::<Vec<_>>()
+        };
+        let changed = [only(self, other), only(other, self)].concat();
+        let all = || self.rules.iter().chain(&other.rules);
+        let touched = |(_, rule): &&(ProductId, Rule)| changed.iter().any(|(_, changed)| changed.shares(rule));
+        all().filter(touched).map(|(product, _)| product.clone()).collect()
     }
 
     /// The product of a request; none where nothing says which.

@@ -167,3 +167,46 @@ fn a_rule_is_told_in_one_line() {
     let rule = parse(&text).unwrap().products.into_values().next().unwrap().rules.remove(0);
     assert_eq!(rule.to_string(), "GET, POST *.a.b/m with t = \"1\"");
 }
+
+/// Over all pairs of catalogs with two of these rules, and all requests that are any different to them: a request whose
+/// product is another one by the second is of a changed product by both.
+#[test]
+fn a_request_of_another_product_is_of_a_changed_one() {
+    const EU: &str = "host = \"*.eu.example.com\"";
+    const GET: &str = "route = \"/maps/\"\nmethod = [\"GET\"]";
+    const GOLD: &str = "tag = { tier = \"gold\" }";
+    const POOL: [&str; 8] = [ROUTE, LONGER, HOST, ENDING, EU, GET, GOLD, "route = \"/m/\""];
+    let catalogs: Vec<Catalog> = POOL
+        .iter()
+        .flat_map(|first| POOL.iter().map(|second| [*first, *second]))
+        .filter_map(|rules| parse(&products(&rules)).ok())
+        .collect();
+    assert!(catalogs.len() > 40, "{}", catalogs.len());
+    let hosts = ["api.example.com", "eu.example.com", "a.eu.example.com", "h"];
+    let rest = ["/maps/1", "/maps/tiles/1", "/m/1", "/maps/1 tier=gold", "/x tier=gold", "/x"];
+    let mut requests = Vec::new();
+    for method in ["GET", "PUT"] {
+        for host in hosts {
+            requests.extend(rest.map(|rest| format!("{method} {host} {rest}")));
+        }
+    }
+    let (mut moved, mut unmoved) = (0, 0);
+    for then in &catalogs {
+        for now in &catalogs {
+            let (then, now) = (then.product_rules(), now.product_rules());
+            let changed = then.changed_products(&now);
+            assert_eq!(changed, now.changed_products(&then));
+            for text in &requests {
+                let request = request(text);
+                let products = [then.product_of(&request), now.product_of(&request)];
+                if products[0] != products[1] {
+                    moved += 1;
+                    assert!(products.into_iter().flatten().all(|product| changed.contains(product)), "{text}");
+                } else {
+                    unmoved += usize::from(products[0].is_some_and(|product| !changed.contains(product)));
+                }
+            }
+        }
+    }
+    assert!(moved > 1000 && unmoved > 1000, "{moved} {unmoved}");
+}

@@ -69,7 +69,7 @@ pub struct OwnLine {
 pub fn own_lines(drafted: &Drafted, stored: &BTreeMap<InvoiceId, Document>, slots: &Slots) -> Vec<OwnLine> {
     let is_issued =
         |one: &&Document| slots.issued_in(&one.slot_id).is_some_and(|event| event.invoice_id == one.invoice_id);
-    let billed = billed_subscriptions(stored, slots);
+    let billed = billed_subscriptions(stored.values(), slots);
     let is_open = |one: &&Document| slots.issued_in(&one.slot_id).is_none() && billed_before(one, &billed).is_none();
     let issued = stored.values().filter(is_issued);
     issued.chain(drafted.documents.iter().filter(is_open)).flat_map(lines_of).collect()

@@ -186,10 +186,12 @@ impl KnownDrafts {
 /// # Errors
 /// [`BillingError`].
 pub async fn draft_into(lake: &Lake, drafted: &Drafted, at: DateTime<Utc>) -> Result<DraftCounts, BillingError> {
-    draft_of(lake, &KnownDrafts::of(drafted.month), drafted, &PartnerRange::ALL, None, at).await
+    let issued = read_issued(lake, Some(drafted.month)).await?;
+    draft_of(lake, &KnownDrafts::of(drafted.month), drafted, (&PartnerRange::ALL, &issued), None, at).await
 }
 
 /// The same of some partners, by somebody: each `drafted` event says by whom. Drafts of the others are left as they are.
+/// `issued` are their issued documents, of the month at least.
 ///
 /// # Errors
 /// [`BillingError`].
@@ -197,17 +199,25 @@ pub async fn draft_of(
     lake: &Lake,
     known: &KnownDrafts,
     drafted: &Drafted,
-    range: &PartnerRange,
+    (range, issued): (&PartnerRange, &[IssuedDocument]),
     actor: Option<&Actor>,
     at: DateTime<Utc>,
 ) -> Result<DraftCounts, BillingError> {
     let slots = read_slots(lake, range).await?;
     let mut counts = DraftCounts::default();
     let mut open = Vec::new();
-    let months_documents = read_documents_of(lake, drafted.month, range).await?;
-    let issued = read_issued_of(lake, Some(drafted.month), range).await?;
-    counts.changed_since_issue = changed_since_issue(drafted, &Billed::fold(&issued, Some(drafted.month))?);
-    let billed = billed_subscriptions(&months_documents, &slots);
+    let written = read_written(lake, drafted.month, range).await?;
+    // Who was asked before may not know what somebody issued since.
+    let known_ids: BTreeSet<&InvoiceId> = issued.iter().map(|known| &known.document.invoice_id).collect();
+    let is_issued = |one: &&Written| slots.issued_in(&one.slot_id).is_some_and(|by| by.invoice_id == one.invoice_id);
+    let anew = match written.iter().filter(is_issued).all(|one| known_ids.contains(&one.invoice_id)) {
+        true => None,
+        false => Some(read_issued_of(lake, Some(drafted.month), range).await?),
+    };
+    let issued = anew.as_deref().unwrap_or(issued);
+    counts.changed_since_issue = changed_since_issue(drafted, &Billed::fold(issued, Some(drafted.month))?);
+    let of_month = issued.iter().map(|one| &one.document).filter(|document| document.body.month == drafted.month);
+    let billed = billed_subscriptions(of_month, &slots);
     for document in &drafted.documents {
         let partner_id = document.body.partner_id.clone();
         match (slots.issued_in(&document.slot_id), billed_before(document, &billed)) {
@@ -217,8 +227,8 @@ pub async fn draft_of(
         }
     }
     // Documents that are there have their lines and evidence: these are written before them.
-    let new: Vec<&Document> =
-        open.iter().copied().filter(|document| !months_documents.contains_key(&document.invoice_id)).collect();
+    let there: BTreeSet<&InvoiceId> = written.iter().map(|one| &one.invoice_id).collect();
+    let new: Vec<&Document> = open.iter().copied().filter(|document| !there.contains(&document.invoice_id)).collect();
     let ids: Vec<&str> = new.iter().map(|document| document.invoice_id.as_str()).collect();
     let some = |places: &[usize]| -> Vec<&Document> { places.iter().map(|at| new[*at]).collect() };
     let mut lines = known.lines.lock().await;
@@ -248,13 +258,14 @@ pub async fn draft_of(
         events.push(InvoiceEvent { detail: actor.map(ToString::to_string), ..event });
     }
     // Every other draft of the month is stale: another document took its slot, or its partner is billed no more.
-    for document in months_documents.values().filter(|document| !current.contains(&document.invoice_id)) {
-        if slots.issued_in(&document.slot_id).is_some() {
+    for one in written.iter().filter(|one| !current.contains(&one.invoice_id)) {
+        if slots.issued_in(&one.slot_id).is_some() {
             continue;
         }
-        if let Some((generation, true)) = slots.draft_generation(&document.invoice_id) {
-            events.push(InvoiceEvent::of(document, EventKind::Withdrawn, DRAFT, generation, at));
-            counts.withdrawn.push((document.body.partner_id.clone(), document.invoice_id.clone()));
+        if let Some((generation, true)) = slots.draft_generation(&one.invoice_id) {
+            let ids = (&one.invoice_id, &one.slot_id, &one.partner_id);
+            events.push(InvoiceEvent::bare(ids, EventKind::Withdrawn, DRAFT, generation, at));
+            counts.withdrawn.push((one.partner_id.clone(), one.invoice_id.clone()));
         }
     }
     let rows: Vec<Row> = events.iter().map(InvoiceEvent::to_row).collect();
@@ -362,7 +373,7 @@ async fn issue_of(
             usage,
             before: &before,
             billed_before: Billed::fold(&before, adjusted)?,
-            billed: billed_subscriptions(&documents, &slots),
+            billed: billed_subscriptions(documents.values(), &slots),
             at,
         };
         let (mut issued, mut due) = (Issued::default(), Vec::new());
@@ -542,13 +553,13 @@ fn adjusted_months(document: &Document) -> impl Iterator<Item = Month> {
 
 /// Which invoice of the month has billed each subscription.
 pub(crate) fn billed_subscriptions<'a>(
-    documents: &'a BTreeMap<InvoiceId, Document>,
+    documents: impl Iterator<Item = &'a Document>,
     slots: &Slots,
 ) -> BTreeMap<&'a SubscriptionId, &'a Document> {
     let is_issued = |document: &&Document| {
         slots.issued_in(&document.slot_id).is_some_and(|issued| issued.invoice_id == document.invoice_id)
     };
-    let issued = documents.values().filter(is_issued);
+    let issued = documents.filter(is_issued);
     issued.flat_map(|document| own_lines(document).map(move |line| (&line.subscription_id, document))).collect()
 }
 
@@ -569,6 +580,35 @@ pub(crate) fn billed_before<'a>(
 async fn read_slots(lake: &Lake, range: &PartnerRange) -> Result<Slots, BillingError> {
     let condition = format!("{SLOT_KINDS} and {}", range.condition());
     Slots::fold(&events_of(&lake.rows(&INVOICE_EVENT, Some(&condition)).await?)?)
+}
+
+/// A document of a month, draft or invoice, without its content.
+struct Written {
+    invoice_id: InvoiceId,
+    slot_id: SlotId,
+    partner_id: PartnerId,
+}
+
+/// The documents of a month and some partners, without their contents: most of them are looked for, and not looked at.
+async fn read_written(lake: &Lake, month: Month, range: &PartnerRange) -> Result<Vec<Written>, BillingError> {
+    let session = lake.empty_session()?;
+    lake.register(&session, &INVOICE, None).await?;
+    let condition = format!("period = '{month}' and {}", range.condition());
+    let sql = format!("select invoice_id, slot_id, partner_id from invoice where {condition} order by invoice_id");
+    let mut written = Vec::new();
+    for batch in lake.query(&session, &sql).await? {
+        let cells = |column| Cells::of(&INVOICE, &batch, column);
+        let (invoice_id, slot_id, partner_id) = (cells("invoice_id")?, cells("slot_id")?, cells("partner_id")?);
+        let wrong = |error: IdError| BillingError::stored(INVOICE.name, error.to_string());
+        for row in 0..batch.num_rows() {
+            written.push(Written {
+                invoice_id: InvoiceId::parse(invoice_id.some_text(row)?).map_err(wrong)?,
+                slot_id: SlotId::parse(slot_id.some_text(row)?).map_err(wrong)?,
+                partner_id: PartnerId::parse(partner_id.some_text(row)?).map_err(wrong)?,
+            });
+        }
+    }
+    Ok(written)
 }
 
 /// The documents of a month, drafts and invoices.

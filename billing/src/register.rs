@@ -108,7 +108,7 @@ pub fn register(
         };
         rows.insert(place_of(document, document.invoice_id.as_str()), row);
     }
-    let billed = billed_subscriptions(documents, &slots);
+    let billed = billed_subscriptions(documents.values(), &slots);
     for document in &drafted.documents {
         if slots.issued_in(&document.slot_id).is_some() || slots.current_draft(&document.slot_id).is_some() {
             continue;

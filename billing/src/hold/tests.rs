@@ -29,9 +29,16 @@ fn target(drafted: &Drafted) -> Target {
 }
 
 async fn draft_as(lake: &Lake, drafted: &Drafted, name: &str) {
-    draft_of(lake, &KnownDrafts::of(drafted.month), drafted, &PartnerRange::ALL, Some(&actor(name)), at("2026-07-02"))
-        .await
-        .unwrap();
+    draft_of(
+        lake,
+        &KnownDrafts::of(drafted.month),
+        drafted,
+        (&PartnerRange::ALL, &[]),
+        Some(&actor(name)),
+        at("2026-07-02"),
+    )
+    .await
+    .unwrap();
 }
 
 async fn do_as(
@@ -343,7 +350,9 @@ async fn with_four_eyes_an_unknown_drafter_is_nobody_else() {
     let two = HoldPolicy { every_invoice: true, ..HoldPolicy::NOTHING };
     let four = HoldPolicy { four_eyes: true, ..two.clone() };
     let june = drafted(ACME, "");
-    draft_of(&lake, &KnownDrafts::of(june.month), &june, &PartnerRange::ALL, None, at("2026-07-01")).await.unwrap();
+    draft_of(&lake, &KnownDrafts::of(june.month), &june, (&PartnerRange::ALL, &[]), None, at("2026-07-01"))
+        .await
+        .unwrap();
     let refused = do_as(&lake, Act::Approve, &june, ("ann", "seen"), &four).await.unwrap_err();
     assert!(refused.contains("nobody knows who drafted inv_"), "{refused}");
     assert!(refused.contains("`tollbook bill draft --period 2026-06 --actor staff:NAME`"), "{refused}");
@@ -351,10 +360,16 @@ async fn with_four_eyes_an_unknown_drafter_is_nobody_else() {
     assert_eq!(do_as(&lake, Act::Approve, &june, ("ann", "seen"), &two).await, Ok(true));
     let (count, held) = issued(&lake, &four).await;
     assert!(count == 0 && held[0].contains("and nobody knows who drafted it"), "{held:?}");
-    let counts =
-        draft_of(&lake, &KnownDrafts::of(june.month), &june, &PartnerRange::ALL, Some(&actor("ann")), at("2026-07-02"))
-            .await
-            .unwrap();
+    let counts = draft_of(
+        &lake,
+        &KnownDrafts::of(june.month),
+        &june,
+        (&PartnerRange::ALL, &[]),
+        Some(&actor("ann")),
+        at("2026-07-02"),
+    )
+    .await
+    .unwrap();
     assert_eq!((counts.drafted, counts.unchanged), (0, 1));
     for name in ["ann", "Ann"] {
         let refused = do_as(&lake, Act::Approve, &june, (name, "looked"), &four).await.unwrap_err();

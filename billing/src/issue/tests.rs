@@ -113,12 +113,14 @@ async fn the_shares_of_a_month_are_drafted_one_after_the_other() {
     let known = KnownDrafts::of("2026-06".parse().unwrap());
     for (drafted_count, day) in [([2, 1], "2026-07-02"), ([0, 0], "2026-07-03")] {
         for ((range, registry_text), count) in shares.iter().zip(drafted_count) {
-            let counts = draft_of(&lake, &known, &drafted(registry_text, ""), range, None, at(day)).await.unwrap();
+            let counts =
+                draft_of(&lake, &known, &drafted(registry_text, ""), (range, &[]), None, at(day)).await.unwrap();
             assert_eq!((counts.drafted, counts.withdrawn), (count, Vec::new()), "{registry_text}");
         }
     }
     // The share of acme is billed nothing any more; bolt's draft stays.
-    let counts = draft_of(&lake, &known, &drafted("acme", ""), &shares[0].0, None, at("2026-07-04")).await.unwrap();
+    let counts =
+        draft_of(&lake, &known, &drafted("acme", ""), (&shares[0].0, &[]), None, at("2026-07-04")).await.unwrap();
     assert_eq!(counts.withdrawn.len(), 2);
     assert_eq!(told(&issue_june(&lake).await), ["B-000001 bolt 49.00 EUR"]);
 }

@@ -1,9 +1,10 @@
-//! The wide number in which a line is computed: exact, whatever is added, multiplied or divided.
+//! The number in which a line is computed: exact, whatever is added, multiplied or divided.
 //!
-//! An [`Exact`] is an integer of 256 bits over a power of ten and one divisor: `number / (10^ten × divisor)`. Sums and
-//! products of decimals have the divisor 1 and cost what integers cost; a third of a month, a share of a coupon or a
-//! GiB keep their divisor until they are printed. Nothing rounds on the way, and what does not fit 256 bits is an
-//! error. The only rounding of money in tollbook is [`Exact::round_to_minor`], called once for each printed line.
+//! An [`Exact`] is an integer over a power of ten. Most fit 128 bits, and cost what integers cost; what does not, and
+//! what has a divisor (a third of a month, a share of a coupon, a GiB), is an integer of 256 bits over a power of ten
+//! and one divisor ([`wide`]), which is kept until it is printed. Nothing rounds on the way, and what does not fit 256
+//! bits is an error. The only rounding of money in tollbook is [`Exact::round_to_minor`], called once for each printed
+//! line.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -12,6 +13,12 @@ use std::str::FromStr;
 use arrow::datatypes::i256;
 
 use crate::decimal::{Decimal, DecimalError, SCALE};
+
+pub(crate) mod digits;
+mod wide;
+
+use digits::Digits;
+use wide::Wide;
 
 /// Where a quantity that lies between two steps goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,15 +29,6 @@ pub enum Direction {
     Down,
     /// To the nearest step, from the middle to the one farther from zero.
     HalfUp,
-}
-
-/// An exact number.
-#[derive(Debug, Clone, Copy)]
-pub struct Exact {
-    number: i256,
-    ten: u32,
-    /// Always above zero.
-    divisor: i256,
 }
 
 /// 10^0 to 10^38: what 128 bits hold.
@@ -44,30 +42,106 @@ const POWERS: [i128; 39] = {
     powers
 };
 
-/// 10^n, as far as 256 bits hold it.
-fn power(n: u32) -> Option<i256> {
-    match POWERS.get(usize::try_from(n).ok()?) {
-        Some(small) => Some(i256::from_i128(*small)),
-        None => i256::from_i128(10).checked_pow(n),
+/// 10^n, as far as 128 bits hold it.
+fn power(n: u32) -> Option<i128> {
+    POWERS.get(usize::try_from(n).ok()?).copied()
+}
+
+/// An exact number.
+#[derive(Debug, Clone, Copy)]
+pub struct Exact(Form);
+
+#[derive(Debug, Clone, Copy)]
+enum Form {
+    /// `number / 10^ten`.
+    Short { number: i128, ten: u32 },
+    /// `number / (10^ten × divisor)`; the divisor is above zero.
+    Wide { number: i256, ten: u32, divisor: i256 },
+}
+
+impl From<Wide> for Exact {
+    fn from(wide: Wide) -> Self {
+        let Wide { number, ten, divisor } = wide;
+        match number.to_i128() {
+            Some(number) if divisor == i256::ONE => Self(Form::Short { number, ten }),
+            _ => Self(Form::Wide { number, ten, divisor }),
+        }
     }
 }
 
-fn greatest_common_divisor(a: i256, b: i256) -> Option<i256> {
-    let (mut a, mut b) = (a.checked_abs()?, b.checked_abs()?);
-    while b != i256::ZERO {
-        (a, b) = (b, a.checked_rem(b)?);
+/// Both numbers over one power of ten.
+#[inline]
+fn aligned(one: (i128, u32), two: (i128, u32)) -> Option<(i128, i128, u32)> {
+    match one.1.cmp(&two.1) {
+        Ordering::Equal => Some((one.0, two.0, one.1)),
+        Ordering::Less => Some((times(one.0, power(two.1 - one.1)?)?, two.0, two.1)),
+        Ordering::Greater => Some((one.0, times(two.0, power(one.1 - two.1)?)?, one.1)),
     }
-    Some(a)
+}
+
+/// A product: of 64 bits by 64 bits, as most are, in one instruction.
+#[inline]
+fn times(one: i128, two: i128) -> Option<i128> {
+    match (i64::try_from(one), i64::try_from(two)) {
+        (Ok(one), Ok(two)) => Some(i128::from(one) * i128::from(two)),
+        _ => one.checked_mul(two),
+    }
+}
+
+/// How often one goes into the other, in whole numbers.
+#[inline]
+fn steps(magnitude: u128, divisor: u128, direction: Direction) -> Option<u128> {
+    let (quotient, remainder) = match (u64::try_from(magnitude), u64::try_from(divisor)) {
+        (Ok(magnitude), Ok(divisor)) => {
+            (u128::from(magnitude.checked_div(divisor)?), u128::from(magnitude.checked_rem(divisor)?))
+        }
+        _ => {
+            let quotient = magnitude.checked_div(divisor)?;
+            (quotient, magnitude - quotient * divisor)
+        }
+    };
+    let up = match direction {
+        Direction::Down => false,
+        Direction::Up => remainder > 0,
+        Direction::HalfUp => remainder >= divisor - remainder,
+    };
+    quotient.checked_add(u128::from(up))
+}
+
+/// A magnitude with its sign.
+fn signed(is_negative: bool, magnitude: u128) -> Option<i128> {
+    let number = i128::try_from(magnitude).ok()?;
+    Some(if is_negative { -number } else { number })
 }
 
 impl Exact {
     /// Zero.
-    pub const ZERO: Self = Self { number: i256::ZERO, ten: 0, divisor: i256::ONE };
+    pub const ZERO: Self = Self(Form::Short { number: 0, ten: 0 });
 
     /// A decimal as it is.
     #[must_use]
     pub fn from_decimal(decimal: Decimal) -> Self {
-        Self { number: i256::from_i128(decimal.unscaled()), ten: SCALE, divisor: i256::ONE }
+        Self::of_unscaled(decimal.unscaled())
+    }
+
+    /// Trillionths, over the least of 1, 10^6 and 10^12: prices and quantities have few digits after the point, and their
+    /// products fit 64 bits then.
+    #[inline]
+    fn of_unscaled(unscaled: i128) -> Self {
+        const MILLION: i64 = 1_000_000;
+        let millionths = match i64::try_from(unscaled) {
+            Ok(short) if short % MILLION == 0 => Some(i128::from(short / MILLION)),
+            Ok(_) => None,
+            Err(_) => {
+                let millionths = unscaled / i128::from(MILLION);
+                (millionths * i128::from(MILLION) == unscaled).then_some(millionths)
+            }
+        };
+        let Some(millionths) = millionths else { return Self(Form::Short { number: unscaled, ten: SCALE }) };
+        match i64::try_from(millionths) {
+            Ok(short) if short % MILLION == 0 => Self(Form::Short { number: i128::from(short / MILLION), ten: 0 }),
+            _ => Self(Form::Short { number: millionths, ten: SCALE / 2 }),
+        }
     }
 
     /// A whole number.
@@ -79,63 +153,33 @@ impl Exact {
     /// `number / 10^digits`: minor units of a currency as major units, a percentage as a factor.
     #[must_use]
     pub fn scaled(number: i64, digits: u32) -> Self {
-        Self { number: i256::from_i128(i128::from(number)), ten: digits, divisor: i256::ONE }
+        Self(Form::Short { number: i128::from(number), ten: digits })
     }
 
     /// The product of two decimals. Cannot overflow: 38 digits times 38 digits fit 76, which 256 bits hold.
     #[must_use]
     pub fn product(one: Decimal, other: Decimal) -> Self {
+        if let Some(number) = times(one.unscaled(), other.unscaled()) {
+            return Self(Form::Short { number, ten: 2 * SCALE });
+        }
         let number = i256::from_i128(one.unscaled()).wrapping_mul(i256::from_i128(other.unscaled()));
-        Self { number, ten: 2 * SCALE, divisor: i256::ONE }
+        Self(Form::Wide { number, ten: 2 * SCALE, divisor: i256::ONE })
     }
 
-    /// The same value in the smallest terms.
-    fn reduced(self) -> Option<Self> {
-        let common = greatest_common_divisor(self.number, self.divisor)?;
-        let (mut number, mut ten, mut divisor) = (self.number, self.ten, self.divisor);
-        if common > i256::ONE {
-            (number, divisor) = (number.checked_div(common)?, divisor.checked_div(common)?);
+    /// Number and power of ten, of what fits 128 bits.
+    #[inline]
+    fn short(self) -> Option<(i128, u32)> {
+        match self.0 {
+            Form::Short { number, ten } => Some((number, ten)),
+            Form::Wide { .. } => None,
         }
-        if number == i256::ZERO {
-            return Some(Self::ZERO);
-        }
-        let base = i256::from_i128(10);
-        while ten > 0 && number.checked_rem(base)? == i256::ZERO {
-            (number, ten) = (number.checked_div(base)?, ten - 1);
-        }
-        Some(Self { number, ten, divisor })
     }
 
-    /// Both numbers over one common power of ten and divisor.
-    fn aligned(self, other: Self) -> Option<(i256, i256, u32, i256)> {
-        let ten = self.ten.max(other.ten);
-        let (mut one, mut two) = (self.number, other.number);
-        if self.ten < ten {
-            one = one.checked_mul(power(ten - self.ten)?)?;
+    fn wide(self) -> Wide {
+        match self.0 {
+            Form::Short { number, ten } => Wide { number: i256::from_i128(number), ten, divisor: i256::ONE },
+            Form::Wide { number, ten, divisor } => Wide { number, ten, divisor },
         }
-        if other.ten < ten {
-            two = two.checked_mul(power(ten - other.ten)?)?;
-        }
-        if self.divisor == other.divisor {
-            return Some((one, two, ten, self.divisor));
-        }
-        let common = greatest_common_divisor(self.divisor, other.divisor)?;
-        let lift = other.divisor.checked_div(common)?;
-        one = one.checked_mul(lift)?;
-        two = two.checked_mul(self.divisor.checked_div(common)?)?;
-        Some((one, two, ten, self.divisor.checked_mul(lift)?))
-    }
-
-    /// An operation on the numbers as they are or, where that does not fit, in their smallest terms.
-    fn operate<T>(
-        self,
-        other: Self,
-        name: &'static str,
-        operation: impl Fn(Self, Self) -> Option<T>,
-    ) -> Result<T, DecimalError> {
-        operation(self, other)
-            .or_else(|| operation(self.reduced()?, other.reduced()?))
-            .ok_or(DecimalError::Overflow(name))
     }
 
     /// Sum.
@@ -143,10 +187,11 @@ impl Exact {
     /// # Errors
     /// [`DecimalError::Overflow`].
     pub fn checked_add(self, other: Self) -> Result<Self, DecimalError> {
-        self.operate(other, "an addition", |a, b| {
-            let (one, two, ten, divisor) = a.aligned(b)?;
-            Some(Self { number: one.checked_add(two)?, ten, divisor })
-        })
+        let short = || {
+            let (one, two, ten) = aligned(self.short()?, other.short()?)?;
+            Some(Self(Form::Short { number: one.checked_add(two)?, ten }))
+        };
+        short().map_or_else(|| self.wide().checked_add(other.wide()).map(Self::from), Ok)
     }
 
     /// Difference.
@@ -154,10 +199,11 @@ impl Exact {
     /// # Errors
     /// [`DecimalError::Overflow`].
     pub fn checked_sub(self, other: Self) -> Result<Self, DecimalError> {
-        self.operate(other, "a subtraction", |a, b| {
-            let (one, two, ten, divisor) = a.aligned(b)?;
-            Some(Self { number: one.checked_sub(two)?, ten, divisor })
-        })
+        let short = || {
+            let (one, two, ten) = aligned(self.short()?, other.short()?)?;
+            Some(Self(Form::Short { number: one.checked_sub(two)?, ten }))
+        };
+        short().map_or_else(|| self.wide().checked_sub(other.wide()).map(Self::from), Ok)
     }
 
     /// Product.
@@ -165,10 +211,11 @@ impl Exact {
     /// # Errors
     /// [`DecimalError::Overflow`].
     pub fn checked_mul(self, other: Self) -> Result<Self, DecimalError> {
-        self.operate(other, "a multiplication", |a, b| {
-            let divisor = a.divisor.checked_mul(b.divisor)?;
-            Some(Self { number: a.number.checked_mul(b.number)?, ten: a.ten + b.ten, divisor })
-        })
+        let short = || {
+            let (one, two) = (self.short()?, other.short()?);
+            Some(Self(Form::Short { number: times(one.0, two.0)?, ten: one.1.checked_add(two.1)? }))
+        };
+        short().map_or_else(|| self.wide().checked_mul(other.wide()).map(Self::from), Ok)
     }
 
     /// Quotient.
@@ -176,20 +223,7 @@ impl Exact {
     /// # Errors
     /// [`DecimalError::Overflow`]; [`DecimalError::ByZero`].
     pub fn checked_div(self, other: Self) -> Result<Self, DecimalError> {
-        if other.is_zero() {
-            return Err(DecimalError::ByZero);
-        }
-        self.operate(other, "a division", |a, b| {
-            let mut number = a.number.checked_mul(b.divisor)?;
-            if b.number.is_negative() {
-                number = number.checked_neg()?;
-            }
-            if b.ten > a.ten {
-                number = number.checked_mul(power(b.ten - a.ten)?)?;
-            }
-            let divisor = a.divisor.checked_mul(b.number.checked_abs()?)?;
-            Self { number, ten: a.ten.saturating_sub(b.ten), divisor }.reduced()
-        })
+        self.wide().checked_div(other.wide()).map(Self::from)
     }
 
     /// Which of two is larger.
@@ -197,10 +231,11 @@ impl Exact {
     /// # Errors
     /// [`DecimalError::Overflow`] when they cannot be brought to one denominator.
     pub fn checked_cmp(self, other: Self) -> Result<Ordering, DecimalError> {
-        self.operate(other, "a comparison", |a, b| {
-            let (one, two, ..) = a.aligned(b)?;
+        let short = || {
+            let (one, two, _) = aligned(self.short()?, other.short()?)?;
             Some(one.cmp(&two))
-        })
+        };
+        short().map_or_else(|| self.wide().checked_cmp(other.wide()), Ok)
     }
 
     /// The smaller of two.
@@ -222,47 +257,28 @@ impl Exact {
     /// Whether it is zero.
     #[must_use]
     pub fn is_zero(self) -> bool {
-        self.number == i256::ZERO
+        match self.0 {
+            Form::Short { number, .. } => number == 0,
+            Form::Wide { number, .. } => number == i256::ZERO,
+        }
     }
 
     /// Whether it is below zero.
     #[must_use]
     pub fn is_negative(self) -> bool {
-        self.number.is_negative()
+        match self.0 {
+            Form::Short { number, .. } => number < 0,
+            Form::Wide { number, .. } => number.is_negative(),
+        }
     }
 
     /// The value as a decimal, where it is one.
     #[must_use]
     pub fn to_decimal(self) -> Option<Decimal> {
-        if self.divisor == i256::ONE && self.ten == SCALE {
-            return Decimal::from_unscaled(self.number.to_i128()?).ok();
+        match self.short() {
+            Some((number, ten)) if ten <= SCALE => Decimal::from_unscaled(times(number, power(SCALE - ten)?)?).ok(),
+            _ => self.wide().to_decimal(),
         }
-        let least = self.finite()?;
-        let unscaled = if least.ten <= SCALE {
-            least.number.checked_mul(power(SCALE - least.ten)?)?
-        } else {
-            return None;
-        };
-        Decimal::from_unscaled(unscaled.to_i128()?).ok()
-    }
-
-    /// How often `10^ten × divisor × step` goes into `number × lift`, in whole numbers.
-    fn steps(self, lift: i256, step: i256, direction: Direction) -> Option<i256> {
-        let magnitude = self.number.checked_abs()?.checked_mul(lift)?;
-        let divisor = self.divisor.checked_mul(step)?.checked_mul(power(self.ten)?)?;
-        let quotient = match (magnitude.to_i128(), divisor.to_i128()) {
-            // Most amounts fit 128 bits, which divide much faster.
-            (Some(magnitude), Some(divisor)) => i256::from_i128(magnitude.checked_div(divisor)?),
-            _ => magnitude.checked_div(divisor)?,
-        };
-        let remainder = magnitude.checked_sub(quotient.checked_mul(divisor)?)?;
-        let up = match direction {
-            Direction::Down => false,
-            Direction::Up => remainder != i256::ZERO,
-            Direction::HalfUp => remainder >= divisor.checked_sub(remainder)?,
-        };
-        let steps = if up { quotient.checked_add(i256::ONE)? } else { quotient };
-        if self.is_negative() { steps.checked_neg() } else { Some(steps) }
     }
 
     /// The multiple of `step` in a direction. Only a price that says so rounds a quantity.
@@ -273,16 +289,16 @@ impl Exact {
         if step.unscaled() <= 0 {
             return Err(DecimalError::ByZero);
         }
-        self.operate(Self::ZERO, "rounding a quantity", |exact, _| {
-            let unscaled = i256::from_i128(step.unscaled());
+        let short = || {
+            let (number, ten) = self.short()?;
             // 10^12 of the step's own scale and the powers of ten cancel out.
-            let (exact, lift) = match exact.ten.checked_sub(SCALE) {
-                Some(ten) => (Self { ten, ..exact }, i256::ONE),
-                None => (Self { ten: 0, ..exact }, power(SCALE - exact.ten)?),
-            };
-            let number = exact.steps(lift, unscaled, direction)?.checked_mul(unscaled)?;
-            Some(Self { number, ten: SCALE, divisor: i256::ONE })
-        })
+            let lift = power(SCALE.saturating_sub(ten))?.unsigned_abs();
+            let divisor = times(step.unscaled(), power(ten.saturating_sub(SCALE))?)?.unsigned_abs();
+            let steps = steps(number.unsigned_abs().checked_mul(lift)?, divisor, direction)?;
+            let rounded = times(signed(number < 0, steps)?, step.unscaled())?;
+            Some(Self::of_unscaled(rounded))
+        };
+        short().map_or_else(|| self.wide().round_to_multiple(step, direction).map(Self::from), Ok)
     }
 
     /// Rounds to a multiple of `step` minor units of a currency with `exponent` digits, half away from zero, and
@@ -291,27 +307,15 @@ impl Exact {
     /// # Errors
     /// [`DecimalError::Overflow`] when the amount does not fit 63 bits.
     pub fn round_to_minor(self, exponent: u32, step: i64) -> Result<i64, DecimalError> {
-        self.operate(Self::ZERO, "rounding to minor units", |exact, _| {
-            let (exact, lift) = match exact.ten.checked_sub(exponent) {
-                Some(ten) => (Self { ten, ..exact }, i256::ONE),
-                None => (Self { ten: 0, ..exact }, power(exponent - exact.ten)?),
-            };
-            let steps = exact.steps(lift, i256::from_i128(i128::from(step)), Direction::HalfUp)?;
-            i64::try_from(steps.to_i128()?).ok()?.checked_mul(step)
-        })
-    }
-
-    /// The value over a power of ten alone, where it has one: a divisor of twos and fives.
-    fn finite(self) -> Option<Self> {
-        let mut least = self.reduced()?;
-        for (factor, lift) in [(10, 1), (2, 5), (5, 2)] {
-            let (factor, lift) = (i256::from_i128(factor), i256::from_i128(lift));
-            while least.divisor > i256::ONE && least.divisor.checked_rem(factor)? == i256::ZERO {
-                let number = least.number.checked_mul(lift)?;
-                least = Self { number, ten: least.ten + 1, divisor: least.divisor.checked_div(factor)? };
-            }
-        }
-        if least.divisor == i256::ONE { least.reduced() } else { None }
+        let short = || {
+            let (number, ten) = self.short()?;
+            let lift = power(exponent.saturating_sub(ten))?.unsigned_abs();
+            let unit = power(ten.saturating_sub(exponent))?.unsigned_abs();
+            let divisor = unit.checked_mul(u128::try_from(step).ok()?)?;
+            let steps = steps(number.unsigned_abs().checked_mul(lift)?, divisor, Direction::HalfUp)?;
+            i64::try_from(signed(number < 0, steps)?).ok()?.checked_mul(step)
+        };
+        short().map_or_else(|| self.wide().round_to_minor(exponent, step), Ok)
     }
 }
 
@@ -333,67 +337,10 @@ impl Eq for Exact {}
 impl fmt::Display for Exact {
     /// The shortest exact text: `12`, `0.0375`; a value without a finite decimal as a fraction, `1500/31`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.divisor != i256::ONE {
-            match self.finite() {
-                Some(finite) => return finite.fmt(f),
-                None => return self.fraction(f),
-            }
-        }
-        // Most amounts fit 128 bits, which print much faster.
-        if let (Some(small), Some(unit)) = (self.number.to_i128(), 10_u128.checked_pow(self.ten)) {
-            let sign = if small < 0 { "-" } else { "" };
-            let (whole, fraction) = (small.unsigned_abs() / unit, small.unsigned_abs() % unit);
-            write!(f, "{sign}")?;
-            match u64::try_from(whole) {
-                Ok(whole) => write!(f, "{whole}")?,
-                Err(_) => write!(f, "{whole}")?,
-            }
-            return if fraction == 0 { Ok(()) } else { print_fraction(fraction, self.ten, f) };
-        }
-        let text = self.number.to_string();
-        let (sign, digits) = text.strip_prefix('-').map_or(("", text.as_str()), |digits| ("-", digits));
-        let places = usize::try_from(self.ten).unwrap_or(0);
-        let digits = format!("{digits:0>width$}", width = places + 1);
-        let (whole, fraction) = digits.split_at(digits.len() - places);
-        match fraction.trim_end_matches('0') {
-            "" => write!(f, "{sign}{whole}"),
-            fraction => write!(f, "{sign}{whole}.{fraction}"),
-        }
-    }
-}
-
-/// `.0375`: the digits after the point, without zeros at the end.
-fn print_fraction(fraction: u128, digits: u32, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    const CHUNK: u128 = 1_000_000_000_000_000_000;
-    let mut text = [b'0'; 40];
-    let mut rest = fraction;
-    let mut end = text.len();
-    while rest > 0 {
-        let mut chunk = u64::try_from(rest % CHUNK).unwrap_or(0);
-        rest /= CHUNK;
-        for digit in text[..end].iter_mut().rev().take(18) {
-            *digit = b'0' + u8::try_from(chunk % 10).unwrap_or(0);
-            chunk /= 10;
-        }
-        end = end.saturating_sub(18);
-    }
-    let places = usize::try_from(digits).unwrap_or(0).min(text.len());
-    let text = &text[text.len() - places..];
-    let text = std::str::from_utf8(text).unwrap_or_default();
-    write!(f, ".{}", text.trim_end_matches('0'))
-}
-
-impl Exact {
-    fn fraction(self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let whole = || {
-            let least = self.reduced()?;
-            let below = least.divisor.checked_mul(power(least.ten)?)?;
-            let common = greatest_common_divisor(least.number, below)?;
-            Some((least.number.checked_div(common)?, below.checked_div(common)?))
-        };
-        match whole() {
-            Some((above, below)) => write!(f, "{above}/{below}"),
-            None => write!(f, "{}/{}e{}", self.number, self.divisor, self.ten),
+        let digits = self.short().and_then(|(number, ten)| Digits::of(number < 0, number.unsigned_abs(), ten));
+        match digits {
+            Some(digits) => f.write_str(digits.as_str()),
+            None => self.wide().fmt(f),
         }
     }
 }
@@ -422,7 +369,7 @@ impl FromStr for Exact {
         }
         let ten = u32::try_from(fraction.len()).map_err(|_| syntax())?;
         let number = if text.starts_with('-') { number.wrapping_neg() } else { number };
-        Ok(Self { number, ten, divisor: i256::ONE })
+        Ok(Self::from(Wide { number, ten, divisor: i256::ONE }))
     }
 }
 

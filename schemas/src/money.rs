@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::decimal::{Decimal, DecimalError, Exact};
 
@@ -47,8 +47,8 @@ const TWO_DIGITS: &str = "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BG
     TRY TTD TWD TZS UAH USD UYU UZS WST XCD YER ZAR ZMW";
 
 /// A currency of the table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Currency {
     code: [u8; 3],
     exponent: u8,
@@ -61,7 +61,8 @@ impl Currency {
     /// # Errors
     /// [`MoneyError::UnknownCurrency`], [`MoneyError::RefusedCurrency`].
     pub fn parse(code: &str) -> Result<Self, MoneyError> {
-        let listed = |list: &str| list.split_whitespace().any(|known| known == code);
+        // Codes of three letters, with one byte between.
+        let listed = |list: &str| list.as_bytes().chunks(4).any(|known| known.get(..3) == Some(code.as_bytes()));
         let (exponent, step) = match code {
             "UGX" => return Err(MoneyError::RefusedCurrency(code.to_owned())),
             "ISK" => (2, 100),
@@ -109,6 +110,12 @@ impl TryFrom<String> for Currency {
 impl From<Currency> for String {
     fn from(currency: Currency) -> Self {
         currency.code().to_owned()
+    }
+}
+
+impl Serialize for Currency {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.code())
     }
 }
 

@@ -10,10 +10,13 @@ use tollbook_schemas::price::Tier;
 use tollbook_schemas::price::setting::{Settings, ZeroUsageFirstTierFlat};
 
 use super::RatingError;
-use super::working::{Component, Priced, TierShare};
+use super::working::{Component, Priced, TierWorking, Told};
 
-pub(super) fn price(tiers: &[Tier], quantity: Exact, settings: Settings) -> Result<Priced, RatingError> {
+pub(super) fn price(tiers: &[Tier], quantity: Exact, settings: Settings, told: Told) -> Result<Priced, RatingError> {
     let mut priced = Priced::nothing(quantity);
+    if told == Told::Tiers {
+        priced.tiers.reserve_exact(entered(tiers, quantity));
+    }
     let mut from = Decimal::ZERO;
     for (index, tier) in tiers.iter().enumerate() {
         if index > 0 && quantity.checked_cmp(from.into())?.is_le() {
@@ -29,18 +32,37 @@ pub(super) fn price(tiers: &[Tier], quantity: Exact, settings: Settings) -> Resu
         let nothing_used = index == 0 && quantity.is_zero();
         let is_charged = !nothing_used || settings.zero_usage_first_tier_flat == ZeroUsageFirstTierFlat::Charged;
         let flat = if is_charged { tier.flat_price.into() } else { Exact::ZERO };
-        if tier.unit_price != Decimal::ZERO {
-            priced.components.push(Component::of_tier("units", index + 1, Some(inside), units));
+        if told == Told::Tiers {
+            let exact = units.checked_add(flat)?;
+            priced.tiers_sum = priced.tiers_sum.checked_add(exact)?;
+            priced.tiers.push(TierWorking {
+                exact: exact.to_string(),
+                flat_price: tier.flat_price,
+                from,
+                quantity: inside.to_decimal().ok_or(RatingError::NoTier("graduated"))?,
+                unit_price: tier.unit_price,
+                up_to: tier.up_to,
+            });
+        } else {
+            if tier.unit_price != Decimal::ZERO {
+                priced.components.push(Component::of_tier("units", index + 1, Some(inside), units));
+            }
+            if !flat.is_zero() {
+                priced.components.push(Component::of_tier("flat", index + 1, None, flat));
+            }
         }
-        if !flat.is_zero() {
-            priced.components.push(Component::of_tier("flat", index + 1, None, flat));
-        }
-        priced.tiers.push(TierShare { from, tier: *tier, inside, exact: units.checked_add(flat)? });
         match tier.up_to {
             None => return Ok(priced),
             Some(up_to) => from = up_to,
         }
     }
-    let is_inside = quantity.checked_cmp(from.into())?.is_le() && !priced.tiers.is_empty();
+    let is_inside = quantity.checked_cmp(from.into())?.is_le() && !tiers.is_empty();
     if is_inside { Ok(priced) } else { Err(RatingError::NoTier("graduated")) }
+}
+
+/// How many tiers a quantity enters, so that they are told in one piece of memory and no larger one.
+fn entered(tiers: &[Tier], quantity: Exact) -> usize {
+    let Some(quantity) = quantity.to_decimal() else { return 0 };
+    let passed = |tier: &&Tier| tier.up_to.is_some_and(|up_to| up_to < quantity);
+    tiers.len().min(1 + tiers.iter().take_while(passed).count())
 }

@@ -36,7 +36,7 @@ pub use error::RatingError;
 pub use usage::{Event, Group, Usage};
 pub use working::{Component, Rated, TierWorking, Working};
 
-use working::Priced;
+use working::{Priced, Told};
 
 /// Prices the usage of a period, or of the part of it that `usage.served` tells. A flat price takes any quantity that is
 /// not negative and charges the same.
@@ -44,9 +44,10 @@ use working::Priced;
 /// # Errors
 /// [`RatingError`].
 pub fn rate(tariff: &Tariff, usage: &Usage, currency: Currency) -> Result<Rated, RatingError> {
-    let priced = price(tariff, usage, true)?;
-    let amount = rounded(priced.sum()?, currency)?;
-    Ok(Rated { amount, working: priced.working(tariff)? })
+    let told = if is_plain(tariff) { Told::Tiers } else { Told::Components };
+    let priced = price_told(tariff, usage, true, told)?;
+    let sum = priced.sum()?;
+    Ok(Rated { amount: rounded(sum, currency)?, working: priced.working(sum, tariff) })
 }
 
 /// The amount alone, where nobody reads the working.
@@ -65,6 +66,10 @@ fn rounded(exact: Exact, currency: Currency) -> Result<Money, RatingError> {
 /// The steps of a line, in this order and no other; what a price does not name is left out. The minimum is due at the
 /// end of a period only. Rounding, the last step, is the caller's: it rounds a difference of two of these as well.
 fn price(tariff: &Tariff, usage: &Usage, is_last: bool) -> Result<Priced, RatingError> {
+    price_told(tariff, usage, is_last, Told::Components)
+}
+
+fn price_told(tariff: &Tariff, usage: &Usage, is_last: bool, told: Told) -> Result<Priced, RatingError> {
     usage.check()?;
     if usage.quantity.is_negative() {
         return match tariff.settings.negative_total {
@@ -75,14 +80,14 @@ fn price(tariff: &Tariff, usage: &Usage, is_last: bool) -> Result<Priced, Rating
     // 1 to 3. convert, round quantity, included units.
     let billable = steps::billable(tariff, usage)?;
     // 4. price.
-    let mut priced = model(tariff, usage, billable, is_last)?;
+    let mut priced = model(tariff, usage, billable, is_last, told)?;
     // 5 and 6. minimum and maximum, discount.
     steps::limit_and_discount(tariff, usage, is_last, &mut priced)?;
     Ok(priced)
 }
 
 /// One model, one file.
-fn model(tariff: &Tariff, usage: &Usage, billable: Exact, is_last: bool) -> Result<Priced, RatingError> {
+fn model(tariff: &Tariff, usage: &Usage, billable: Exact, is_last: bool, told: Told) -> Result<Priced, RatingError> {
     let settings = tariff.settings;
     let prorated = settings.quantity_basis == QuantityBasis::Prorated;
     match &tariff.model {
@@ -90,7 +95,7 @@ fn model(tariff: &Tariff, usage: &Usage, billable: Exact, is_last: bool) -> Resu
         PriceModel::PerUnit { unit_price } if prorated => per_unit::price(*unit_price, usage.prorated()?),
         PriceModel::PerUnit { unit_price } => per_unit::price(*unit_price, billable),
         PriceModel::Graduated { tiers } if prorated => prorated::price(tiers, usage, settings),
-        PriceModel::Graduated { tiers } => graduated::price(tiers, billable, settings),
+        PriceModel::Graduated { tiers } => graduated::price(tiers, billable, settings, told),
         PriceModel::Volume { tiers } => {
             let priced_units = if prorated { usage.prorated()? } else { billable };
             volume::price(tiers, billable, priced_units, settings, is_last)
@@ -107,12 +112,13 @@ fn model(tariff: &Tariff, usage: &Usage, billable: Exact, is_last: bool) -> Resu
     }
 }
 
-/// Whether the working has the form it had before there were steps: flat, per unit and graduated without any, and whole.
-fn is_plain(tariff: &Tariff, priced: &Priced) -> bool {
+/// Whether the working has the form it had before there were steps: flat, per unit and graduated without any. It has
+/// not, either, where a flat price is one of a part of its period.
+fn is_plain(tariff: &Tariff) -> bool {
     let full = tariff.settings.quantity_basis == QuantityBasis::Full;
     let model =
         matches!(tariff.model, PriceModel::Flat { .. } | PriceModel::PerUnit { .. } | PriceModel::Graduated { .. });
-    full && model && !priced.is_part && tariff.steps == Steps::default()
+    full && model && tariff.steps == Steps::default()
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::exact::Exact;
 use tollbook_schemas::money::Money;
-use tollbook_schemas::price::{PriceModel, Tariff, Tier};
+use tollbook_schemas::price::{PriceModel, Tariff};
 
 use super::{RatingError, is_plain};
 
@@ -120,13 +120,13 @@ impl Component {
     }
 }
 
-/// The units of one tier, for the working of a graduated price.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct TierShare {
-    pub from: Decimal,
-    pub tier: Tier,
-    pub inside: Exact,
-    pub exact: Exact,
+/// What a graduated price tells of its tiers: nobody reads both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// Each tier, for a working of the [plain form](super::is_plain).
+    Tiers,
+    /// Components, as all other prices.
+    Components,
 }
 
 /// A line before its rounding.
@@ -135,50 +135,41 @@ pub(crate) struct Priced {
     /// The quantity that was priced.
     pub billable: Exact,
     pub components: Vec<Component>,
-    pub tiers: Vec<TierShare>,
+    /// Instead of components, and what they come to.
+    pub tiers: Vec<TierWorking>,
+    pub tiers_sum: Exact,
     /// Whether a share of the period, or a number of units, is in the components.
     pub is_part: bool,
 }
 
 impl Priced {
     pub(crate) fn nothing(billable: Exact) -> Self {
-        Self { billable, components: Vec::new(), tiers: Vec::new(), is_part: false }
+        Self::of(billable, Vec::new())
     }
 
     pub(crate) fn of(billable: Exact, components: Vec<Component>) -> Self {
-        Self { billable, components, tiers: Vec::new(), is_part: false }
+        Self { billable, components, tiers: Vec::new(), tiers_sum: Exact::ZERO, is_part: false }
     }
 
     pub(crate) fn sum(&self) -> Result<Exact, RatingError> {
-        let mut sum = Exact::ZERO;
+        let mut sum = self.tiers_sum;
         for component in &self.components {
             sum = sum.checked_add(component.exact)?;
         }
         Ok(sum)
     }
 
-    pub(crate) fn working(&self, tariff: &Tariff) -> Result<Working, RatingError> {
-        let exact = self.sum()?.to_string();
-        if !is_plain(tariff, self) {
+    pub(crate) fn working(self, sum: Exact, tariff: &Tariff) -> Working {
+        let exact = sum.to_string();
+        if self.is_part || !is_plain(tariff) {
             let components = self.components.iter().map(Component::working).collect();
             let billable = Some(self.billable.to_string());
-            return Ok(Working { billable, components, exact, ..Working::default() });
+            return Working { billable, components, exact, ..Working::default() };
         }
-        let tiers = self.tiers.iter().map(|share| {
-            Ok(TierWorking {
-                exact: share.exact.to_string(),
-                flat_price: share.tier.flat_price,
-                from: share.from,
-                quantity: share.inside.to_decimal().ok_or(RatingError::NoTier("graduated"))?,
-                unit_price: share.tier.unit_price,
-                up_to: share.tier.up_to,
-            })
-        });
-        let tiers = tiers.collect::<Result<_, RatingError>>()?;
         let unit_price = match tariff.model {
             PriceModel::PerUnit { unit_price } => Some(unit_price),
             _ => None,
         };
-        Ok(Working { exact, tiers, unit_price, ..Working::default() })
+        Working { exact, tiers: self.tiers, unit_price, ..Working::default() }
     }
 }

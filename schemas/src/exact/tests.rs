@@ -111,3 +111,48 @@ fn the_largest_product_is_exact_and_too_much_money_is_an_error() {
     assert_eq!(most.times(most).round_to_minor(2, 1), Err(DecimalError::Overflow("rounding to minor units")));
     assert!(most.checked_add(most).is_err());
 }
+
+/// What fits 128 bits is computed and printed as by 256, where both have a result; at the ends of 64 and of 128 bits, too.
+#[test]
+fn the_short_form_agrees_with_the_wide_one() {
+    let ends =
+        [0, 1, 5, 9, 10, 999_999, 1_000_000, i128::from(i64::MAX), i128::from(u64::MAX), 10_i128.pow(30), i128::MAX];
+    let numbers = ends.iter().flat_map(|end| [*end, end.saturating_add(1), -end / 7]);
+    let numbers: Vec<Exact> =
+        numbers.flat_map(|number| [0, 1, 12, 38, 39].map(|ten| Exact(Form::Short { number, ten }))).collect();
+    let texts = |exact: Result<Exact, DecimalError>| exact.map(|exact| exact.to_string());
+    let wide = |exact: Result<Wide, DecimalError>| exact.map(|exact| exact.to_string());
+    for one in &numbers {
+        let (short, long) = (*one, one.wide());
+        assert_eq!(short.to_string(), long.to_string(), "{one:?}");
+        assert_eq!(short.to_decimal(), long.to_decimal(), "{one:?}");
+        for (exponent, step) in [(0, 1), (2, 1), (2, 100), (3, 10)] {
+            assert_eq!(short.round_to_minor(exponent, step), long.round_to_minor(exponent, step), "{one:?} {exponent}");
+        }
+        for step in ["0.000000000001", "0.25", "1", "100", "7.3"] {
+            for direction in [Direction::Up, Direction::Down, Direction::HalfUp] {
+                let step = decimal(step);
+                let found = texts(short.round_to_multiple(step, direction));
+                assert_eq!(found, wide(long.round_to_multiple(step, direction)), "{one:?} {step} {direction:?}");
+            }
+        }
+        for other in &numbers {
+            assert_eq!(texts(short.checked_add(*other)), wide(long.checked_add(other.wide())), "{one:?} + {other:?}");
+            assert_eq!(texts(short.checked_sub(*other)), wide(long.checked_sub(other.wide())), "{one:?} - {other:?}");
+            assert_eq!(texts(short.checked_mul(*other)), wide(long.checked_mul(other.wide())), "{one:?} * {other:?}");
+            assert_eq!(short.checked_cmp(*other), long.checked_cmp(other.wide()), "{one:?} {other:?}");
+        }
+    }
+}
+
+/// A decimal is held over the least of 1, 10^6 and 10^12, and is the same number.
+#[test]
+fn decimals_are_held_short() {
+    for text in ["0", "7", "-7", "0.5", "-0.000001", "0.0000005", "9223372036854.775807", "99999999999999999999999999"]
+    {
+        let exact = Exact::from_decimal(decimal(text));
+        assert_eq!((exact.to_string().as_str(), exact.to_decimal()), (text, Some(decimal(text))), "{text}");
+    }
+    let ten = |text| Exact::from_decimal(decimal(text)).short().unwrap().1;
+    assert_eq!([ten("12"), ten("0.25"), ten("0.0000001"), ten("99999999999999999999999999")], [0, 6, 12, 6]);
+}

@@ -203,15 +203,16 @@ impl MeterState {
         };
         let nothing = Written::default();
         let written = match self {
-            Self::Count => nothing,
-            Self::Sum(sum) => Written { sum: Some(*sum), ..nothing },
+            // Of these there are millions.
+            Self::Count | Self::Min(None) | Self::Max(None) => return "{}".to_owned(),
+            Self::Sum(sum) => return format!("{{\"sum\":\"{sum}\"}}"),
+            Self::Min(Some(min)) => return format!("{{\"min\":\"{min}\"}}"),
+            Self::Max(Some(max)) => return format!("{{\"max\":\"{max}\"}}"),
+            Self::Avg(sum, count) => return format!("{{\"count\":{count},\"sum\":\"{sum}\"}}"),
             Self::Events(events) => {
                 let events = events.iter().map(|((at, place), value)| level(*at, place, *value)).collect();
                 Written { events: Some(events), ..nothing }
             }
-            Self::Min(min) => Written { min: *min, ..nothing },
-            Self::Max(max) => Written { max: *max, ..nothing },
-            Self::Avg(sum, count) => Written { sum: Some(*sum), count: Some(*count), ..nothing },
             Self::Unique(values) => Written { values: Some(values.clone()), ..nothing },
             Self::Latest(last) => {
                 let levels = last.iter().map(|seen| level(seen.at, &seen.place, seen.value)).collect();
@@ -273,14 +274,26 @@ impl MeterState {
     }
 }
 
-/// A count or a sum, of which there are millions, without a JSON parser; none where it is another, or not just as written.
+/// A state of numbers, of which there are millions, without a JSON parser; none where it is another, or not just as written.
 fn of_plain(aggregation: Aggregation, text: &str) -> Option<MeterState> {
+    let number = |key: &str| {
+        let number = text.strip_prefix(key)?.strip_suffix("\"}")?;
+        let value: Decimal = number.parse().ok()?;
+        value.prints_as(number).then_some(value)
+    };
     match aggregation {
         Aggregation::Count => (text == "{}").then_some(MeterState::Count),
-        Aggregation::Sum => {
-            let number = text.strip_prefix("{\"sum\":\"")?.strip_suffix("\"}")?;
-            let sum: Decimal = number.parse().ok()?;
-            (sum.to_string() == number).then_some(MeterState::Sum(sum))
+        Aggregation::Sum => number("{\"sum\":\"").map(MeterState::Sum),
+        Aggregation::Min if text == "{}" => Some(MeterState::Min(None)),
+        Aggregation::Min => number("{\"min\":\"").map(|least| MeterState::Min(Some(least))),
+        Aggregation::Max if text == "{}" => Some(MeterState::Max(None)),
+        Aggregation::Max => number("{\"max\":\"").map(|most| MeterState::Max(Some(most))),
+        Aggregation::Avg => {
+            let (count, sum) = text.strip_prefix("{\"count\":")?.strip_suffix("\"}")?.split_once(",\"sum\":\"")?;
+            let (many, all): (i64, Decimal) = (count.parse().ok()?, sum.parse().ok()?);
+            // `+1` and `01` are numbers to Rust.
+            let is_shortest = all.prints_as(sum) && Decimal::whole(many).prints_as(count);
+            is_shortest.then_some(MeterState::Avg(all, many))
         }
         _ => None,
     }

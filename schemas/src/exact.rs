@@ -31,6 +31,58 @@ pub enum Direction {
     HalfUp,
 }
 
+/// Where an amount that lies between two of the smallest goes. tollbook's own is the first (I4); the others are those of
+/// systems whose amounts are replayed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Rounding {
+    /// To the nearest, from the middle to the one farther from zero.
+    #[default]
+    HalfUp,
+    /// To the nearest, from the middle to the even one: banker's rounding.
+    HalfEven,
+    /// To the nearest, from the middle to the one nearer to zero.
+    HalfDown,
+    /// To the one farther from zero.
+    Up,
+    /// To the one nearer to zero.
+    Down,
+}
+
+impl From<Direction> for Rounding {
+    fn from(direction: Direction) -> Self {
+        match direction {
+            Direction::Up => Self::Up,
+            Direction::Down => Self::Down,
+            Direction::HalfUp => Self::HalfUp,
+        }
+    }
+}
+
+impl Rounding {
+    /// Its words, the default first.
+    pub const WORDS: [(&'static str, Self); 5] = [
+        ("half_up", Self::HalfUp),
+        ("half_even", Self::HalfEven),
+        ("half_down", Self::HalfDown),
+        ("up", Self::Up),
+        ("down", Self::Down),
+    ];
+
+    /// Whether what lies `half` of the way (below, at or above the middle) goes on to the next whole number, from one that
+    /// may be odd. What lies nowhere between stays.
+    #[inline]
+    fn goes_on(self, is_between: bool, half: Ordering, is_odd: bool) -> bool {
+        is_between
+            && match self {
+                Self::HalfUp => half.is_ge(),
+                Self::HalfEven => half.is_gt() || (half.is_eq() && is_odd),
+                Self::HalfDown => half.is_gt(),
+                Self::Up => true,
+                Self::Down => false,
+            }
+    }
+}
+
 /// 10^0 to 10^38: what 128 bits hold.
 const POWERS: [i128; 39] = {
     let mut powers = [1; 39];
@@ -90,7 +142,7 @@ fn times(one: i128, two: i128) -> Option<i128> {
 
 /// How often one goes into the other, in whole numbers.
 #[inline]
-fn steps(magnitude: u128, divisor: u128, direction: Direction) -> Option<u128> {
+fn steps(magnitude: u128, divisor: u128, rounding: Rounding) -> Option<u128> {
     let (quotient, remainder) = match (u64::try_from(magnitude), u64::try_from(divisor)) {
         (Ok(magnitude), Ok(divisor)) => {
             (u128::from(magnitude.checked_div(divisor)?), u128::from(magnitude.checked_rem(divisor)?))
@@ -100,11 +152,8 @@ fn steps(magnitude: u128, divisor: u128, direction: Direction) -> Option<u128> {
             (quotient, magnitude - quotient * divisor)
         }
     };
-    let up = match direction {
-        Direction::Down => false,
-        Direction::Up => remainder > 0,
-        Direction::HalfUp => remainder >= divisor - remainder,
-    };
+    let half = remainder.cmp(&(divisor - remainder));
+    let up = rounding.goes_on(remainder > 0, half, quotient % 2 == 1);
     quotient.checked_add(u128::from(up))
 }
 
@@ -294,7 +343,7 @@ impl Exact {
             // 10^12 of the step's own scale and the powers of ten cancel out.
             let lift = power(SCALE.saturating_sub(ten))?.unsigned_abs();
             let divisor = times(step.unscaled(), power(ten.saturating_sub(SCALE))?)?.unsigned_abs();
-            let steps = steps(number.unsigned_abs().checked_mul(lift)?, divisor, direction)?;
+            let steps = steps(number.unsigned_abs().checked_mul(lift)?, divisor, direction.into())?;
             let rounded = times(signed(number < 0, steps)?, step.unscaled())?;
             Some(Self::of_unscaled(rounded))
         };
@@ -307,15 +356,23 @@ impl Exact {
     /// # Errors
     /// [`DecimalError::Overflow`] when the amount does not fit 63 bits.
     pub fn round_to_minor(self, exponent: u32, step: i64) -> Result<i64, DecimalError> {
+        self.round_to_minor_by(exponent, step, Rounding::HalfUp)
+    }
+
+    /// The same as another system rounds, whose amounts are replayed.
+    ///
+    /// # Errors
+    /// As [`Exact::round_to_minor`].
+    pub fn round_to_minor_by(self, exponent: u32, step: i64, rounding: Rounding) -> Result<i64, DecimalError> {
         let short = || {
             let (number, ten) = self.short()?;
             let lift = power(exponent.saturating_sub(ten))?.unsigned_abs();
             let unit = power(ten.saturating_sub(exponent))?.unsigned_abs();
             let divisor = unit.checked_mul(u128::try_from(step).ok()?)?;
-            let steps = steps(number.unsigned_abs().checked_mul(lift)?, divisor, Direction::HalfUp)?;
+            let steps = steps(number.unsigned_abs().checked_mul(lift)?, divisor, rounding)?;
             i64::try_from(signed(number < 0, steps)?).ok()?.checked_mul(step)
         };
-        short().map_or_else(|| self.wide().round_to_minor(exponent, step), Ok)
+        short().map_or_else(|| self.wide().round_to_minor(exponent, step, rounding), Ok)
     }
 }
 

@@ -8,7 +8,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::decimal::{Decimal, DecimalError, Exact};
+use crate::decimal::{Decimal, DecimalError, Exact, SCALE};
+use crate::exact::Rounding;
 
 /// Why an amount cannot be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -53,6 +54,7 @@ pub struct Currency {
     code: [u8; 3],
     exponent: u8,
     step: u8,
+    rounding: Rounding,
 }
 
 impl Currency {
@@ -72,7 +74,18 @@ impl Currency {
             _ => return Err(MoneyError::UnknownCurrency(code.chars().take(12).collect())),
         };
         let code = code.as_bytes().try_into().map_err(|_| MoneyError::UnknownCurrency(code.to_owned()))?;
-        Ok(Self { code, exponent, step })
+        Ok(Self { code, exponent, step, rounding: Rounding::HalfUp })
+    }
+
+    /// The currency as another system prints its amounts: with so many digits, up to 12, where they are not those of Stripe,
+    /// and rounded so. For replaying that system only: nothing that is billed or stored comes from it.
+    #[must_use]
+    pub fn replayed(self, digits: Option<u32>, rounding: Rounding) -> Option<Self> {
+        let (exponent, step) = match digits {
+            None => (self.exponent, self.step),
+            Some(digits) => (u8::try_from(digits).ok().filter(|_| digits <= SCALE)?, 1),
+        };
+        Some(Self { exponent, step, rounding, ..self })
     }
 
     /// The code in upper case.
@@ -135,12 +148,14 @@ impl Money {
         Self { minor: 0, currency }
     }
 
-    /// Rounds an exact amount of major units, half away from zero: once for each printed line (I4).
+    /// Rounds an exact amount of major units, half away from zero (but for a [replayed](Currency::replayed) currency): once for
+    /// each printed line (I4).
     ///
     /// # Errors
     /// [`MoneyError::Rounding`] when it does not fit.
     pub fn round(exact: Exact, currency: Currency) -> Result<Self, MoneyError> {
-        let minor = exact.round_to_minor(currency.exponent(), currency.step_minor()).map_err(MoneyError::Rounding)?;
+        let (exponent, step) = (currency.exponent(), currency.step_minor());
+        let minor = exact.round_to_minor_by(exponent, step, currency.rounding).map_err(MoneyError::Rounding)?;
         Ok(Self { minor, currency })
     }
 

@@ -22,7 +22,7 @@ use std::error::Error;
 
 use serde_json::value::RawValue;
 use serde_json::{Map, Value as Json, json};
-use tollbook_schemas::exact::Exact;
+use tollbook_schemas::exact::{Exact, Rounding};
 use tollbook_schemas::money::{Currency, Money, MoneyError};
 use tollbook_schemas::price::Tariff;
 use tollbook_schemas::price::node::Node;
@@ -173,6 +173,7 @@ fn read_and_answer(node: &Node, reading: &mut Reading) -> Option<Result<Map<Stri
             .map_err(|error: MoneyError| reading.flaw(node.at.clone(), path, error.to_string(), "use such as EUR"))
             .ok()
     })?;
+    let currency = printed(currency, &mut table, reading)?;
     for (key, run) in document::OPERATIONS {
         if let Some(node) = table.take(key) {
             table.finish(reading);
@@ -184,6 +185,35 @@ fn read_and_answer(node: &Node, reading: &mut Reading) -> Option<Result<Map<Stri
     let run = job::job(&mut table, reading)?;
     table.finish(reading);
     reading.flaws.is_empty().then(|| run.answer(&tariff, currency))
+}
+
+/// The currency as the system prints it whose amounts are asked for: its `digits`, its `rounding`.
+fn printed(currency: Currency, table: &mut Table<'_>, reading: &mut Reading) -> Option<Currency> {
+    let digits_at = table.place_or_table("digits");
+    let (digits_path, rounding_path) = (table.path_of("digits"), table.path_of("rounding"));
+    let rounding_at = table.place_or_table("rounding");
+    let digits = table.optional(reading, "digits", Table::count)?;
+    let rounding = table.optional(reading, "rounding", |node, path, reading| {
+        let word = Table::text(node, path, reading)?;
+        let rounding = Rounding::WORDS.into_iter().find(|(known, _)| *known == word).map(|(_, rounding)| rounding);
+        if rounding.is_none() {
+            let words = Rounding::WORDS.map(|(word, _)| word).join(", ");
+            let what = format!("{word:?} is no value of rounding, expected one of {words}");
+            reading.flaw(node.at.clone(), path, what, format!("use one of {words} (the default first)"));
+        }
+        rounding
+    })?;
+    if rounding.is_some() && table.has("allocate") {
+        let what = "rounding says nothing here: parts of an amount are not rounded";
+        reading.flaw(rounding_at, &rounding_path, what, "remove rounding");
+        return None;
+    }
+    let printed = currency.replayed(digits, rounding.unwrap_or_default());
+    if printed.is_none() {
+        let what = "an amount has up to 12 digits after the point";
+        reading.flaw(digits_at, &digits_path, what, "write 0 to 12");
+    }
+    printed
 }
 
 /// The price under the settings beside it, which stand in for its own, and must be such as it can have.

@@ -127,7 +127,10 @@ fn the_short_form_agrees_with_the_wide_one() {
         assert_eq!(short.to_string(), long.to_string(), "{one:?}");
         assert_eq!(short.to_decimal(), long.to_decimal(), "{one:?}");
         for (exponent, step) in [(0, 1), (2, 1), (2, 100), (3, 10)] {
-            assert_eq!(short.round_to_minor(exponent, step), long.round_to_minor(exponent, step), "{one:?} {exponent}");
+            for (word, rounding) in Rounding::WORDS {
+                let found = short.round_to_minor_by(exponent, step, rounding);
+                assert_eq!(found, long.round_to_minor(exponent, step, rounding), "{one:?} {exponent} {word}");
+            }
         }
         for step in ["0.000000000001", "0.25", "1", "100", "7.3"] {
             for direction in [Direction::Up, Direction::Down, Direction::HalfUp] {
@@ -142,6 +145,26 @@ fn the_short_form_agrees_with_the_wide_one() {
             assert_eq!(texts(short.checked_mul(*other)), wide(long.checked_mul(other.wide())), "{one:?} * {other:?}");
             assert_eq!(short.checked_cmp(*other), long.checked_cmp(other.wide()), "{one:?} {other:?}");
         }
+    }
+}
+
+/// What Java's `RoundingMode` and Python's `decimal` print of the same numbers.
+#[test]
+fn amounts_are_rounded_as_others_do() {
+    for (text, half_up, half_even, half_down, up, down) in [
+        ("0.5", 1, 0, 0, 1, 0),
+        ("1.5", 2, 2, 1, 2, 1),
+        ("2.5", 3, 2, 2, 3, 2),
+        ("2.500000000001", 3, 3, 3, 3, 2),
+        ("2.4", 2, 2, 2, 3, 2),
+        ("-0.5", -1, 0, 0, -1, 0),
+        ("-2.5", -3, -2, -2, -3, -2),
+        ("-3.5", -4, -4, -3, -4, -3),
+        ("7", 7, 7, 7, 7, 7),
+        ("0", 0, 0, 0, 0, 0),
+    ] {
+        let found = Rounding::WORDS.map(|(_, rounding)| exact(text).round_to_minor_by(0, 1, rounding).unwrap());
+        assert_eq!(found, [half_up, half_even, half_down, up, down], "{text}");
     }
 }
 

@@ -8,7 +8,7 @@ use std::fmt;
 
 use arrow::datatypes::i256;
 
-use super::{Direction, POWERS};
+use super::{Direction, POWERS, Rounding};
 use crate::decimal::{Decimal, DecimalError, SCALE};
 
 /// A number of 256 bits over `10^ten × divisor`.
@@ -171,16 +171,14 @@ impl Wide {
     }
 
     /// How often `10^ten × divisor × step` goes into `number × lift`, in whole numbers.
-    fn steps(self, lift: i256, step: i256, direction: Direction) -> Option<i256> {
+    fn steps(self, lift: i256, step: i256, rounding: Rounding) -> Option<i256> {
         let magnitude = self.number.checked_abs()?.checked_mul(lift)?;
         let divisor = self.divisor.checked_mul(step)?.checked_mul(power(self.ten)?)?;
         let quotient = magnitude.checked_div(divisor)?;
         let remainder = magnitude.checked_sub(quotient.checked_mul(divisor)?)?;
-        let up = match direction {
-            Direction::Down => false,
-            Direction::Up => remainder != i256::ZERO,
-            Direction::HalfUp => remainder >= divisor.checked_sub(remainder)?,
-        };
+        let half = remainder.cmp(&divisor.checked_sub(remainder)?);
+        let is_odd = quotient.checked_rem(i256::from_i128(2))? == i256::ONE;
+        let up = rounding.goes_on(remainder != i256::ZERO, half, is_odd);
         let steps = if up { quotient.checked_add(i256::ONE)? } else { quotient };
         if self.number.is_negative() { steps.checked_neg() } else { Some(steps) }
     }
@@ -200,23 +198,22 @@ impl Wide {
                 Some(ten) => (Self { ten, ..exact }, i256::ONE),
                 None => (Self { ten: 0, ..exact }, power(SCALE - exact.ten)?),
             };
-            let number = exact.steps(lift, unscaled, direction)?.checked_mul(unscaled)?;
+            let number = exact.steps(lift, unscaled, direction.into())?.checked_mul(unscaled)?;
             Some(Self { number, ten: SCALE, divisor: i256::ONE })
         })
     }
 
-    /// Rounds to a multiple of `step` minor units of a currency with `exponent` digits, half away from zero, and
-    /// gives minor units. The one place where money is rounded (I4).
+    /// Rounds to a multiple of `step` minor units of a currency with `exponent` digits, and gives minor units.
     ///
     /// # Errors
     /// [`DecimalError::Overflow`] when the amount does not fit 63 bits.
-    pub(super) fn round_to_minor(self, exponent: u32, step: i64) -> Result<i64, DecimalError> {
+    pub(super) fn round_to_minor(self, exponent: u32, step: i64, rounding: Rounding) -> Result<i64, DecimalError> {
         self.alone("rounding to minor units", |exact| {
             let (exact, lift) = match exact.ten.checked_sub(exponent) {
                 Some(ten) => (Self { ten, ..exact }, i256::ONE),
                 None => (Self { ten: 0, ..exact }, power(exponent - exact.ten)?),
             };
-            let steps = exact.steps(lift, i256::from_i128(i128::from(step)), Direction::HalfUp)?;
+            let steps = exact.steps(lift, i256::from_i128(i128::from(step)), rounding)?;
             i64::try_from(steps.to_i128()?).ok()?.checked_mul(step)
         })
     }

@@ -26,6 +26,7 @@ fn graduated(tiers: i128) -> PriceModel {
         up_to: (at + 1 < tiers).then(|| decimal((at + 1) * 3_200_000_000_000 / tiers)),
         unit_price: decimal(5_000 - at * 100),
         flat_price: decimal(at * 1_000_000),
+        package_size: None,
     };
     PriceModel::Graduated { tiers: (0..tiers).map(tier).collect() }
 }

@@ -26,10 +26,12 @@ pub use setting::Settings;
 pub struct Tier {
     /// Last quantity that belongs to it; `None` for the last tier.
     pub up_to: Option<Decimal>,
-    /// Price of each unit in it, in major units of the currency.
+    /// Price of each unit in it, or of each package where it has a size, in major units of the currency.
     pub unit_price: Decimal,
     /// Charged once when the quantity enters the tier, in major units.
     pub flat_price: Decimal,
+    /// Units of a package, above 0, where the tier sells packages and not units.
+    pub package_size: Option<Decimal>,
 }
 
 /// One tier of a graduated percentage, bounds as in [`Tier`].

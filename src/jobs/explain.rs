@@ -214,6 +214,7 @@ mod tests {
             up_to: up_to.map(decimal),
             unit_price: decimal(unit),
             flat_price: decimal(flat),
+            package_size: None,
         };
         let tiers = vec![tier(Some("10"), "0.3", "0"), tier(None, "0.1", "5")];
         let graduated = PriceModel::Graduated { tiers: tiers.clone() };

@@ -276,7 +276,7 @@ pub fn price(tariff: &Tariff, used: &Used, currency: Currency) -> Result<(i64, W
         PriceModel::PerUnit { unit_price } if is_bare => {
             Working { unit_price: Some(Ratio::decimal(*unit_price).text()), ..Working::default() }
         }
-        PriceModel::Graduated { .. } if is_bare => {
+        PriceModel::Graduated { tiers } if is_bare && tiers.iter().all(|tier| tier.package_size.is_none()) => {
             Working { tiers: std::mem::take(&mut priced.tiers), ..Working::default() }
         }
         _ => Working {
@@ -344,7 +344,7 @@ fn of_model(tariff: &Tariff, used: &Used) -> Result<Priced, String> {
             let exact = &units * &Ratio::decimal(*unit_price);
             Priced::of(&units, vec![part("units", Some(units.clone()), exact)])
         }
-        PriceModel::Graduated { tiers } => graduated(tiers, &units, pays_at_zero),
+        PriceModel::Graduated { tiers } => graduated(tiers, &units, tariff.settings)?,
         PriceModel::Volume { tiers } => {
             let place = match tariff.settings.tier_edge {
                 TierEdge::HalfOpen => units.clone(),
@@ -353,9 +353,10 @@ fn of_model(tariff: &Tariff, used: &Used) -> Result<Priced, String> {
             let holds = |tier: &Tier| tier.up_to.is_none_or(|up_to| place <= Ratio::decimal(up_to));
             let at = tiers.iter().position(holds).ok_or("a volume price has no tier for the quantity")?;
             let (unit_price, flat) = (Ratio::decimal(tiers[at].unit_price), Ratio::decimal(tiers[at].flat_price));
+            let (sold, name) = sold(&tiers[at], &units, tariff.settings)?;
             let mut parts = Vec::new();
             if !unit_price.is_zero() {
-                parts.push(part(format!("tier {} units", at + 1), Some(units.clone()), &units * &unit_price));
+                parts.push(part(format!("tier {} {name}", at + 1), Some(sold.clone()), &sold * &unit_price));
             }
             if !flat.is_zero() && (pays_at_zero || !units.is_zero()) {
                 parts.push(part(format!("tier {} flat", at + 1), None, flat));
@@ -414,7 +415,8 @@ fn of_model(tariff: &Tariff, used: &Used) -> Result<Priced, String> {
 }
 
 /// Each unit at the price of its own tier; a tier that is entered may cost a flat price. The first is always entered.
-fn graduated(tiers: &[Tier], units: &Ratio, pays_at_zero: bool) -> Priced {
+fn graduated(tiers: &[Tier], units: &Ratio, settings: Settings) -> Result<Priced, String> {
+    let pays_at_zero = settings.zero_usage_first_tier_flat == ZeroUsageFirstTierFlat::Charged;
     let mut priced = Priced::of(units, Vec::new());
     let mut from = Ratio::whole(0);
     for (at, tier) in tiers.iter().enumerate() {
@@ -422,10 +424,11 @@ fn graduated(tiers: &[Tier], units: &Ratio, pays_at_zero: bool) -> Priced {
             let top = tier.up_to.map_or(units.clone(), |up_to| units.clone().min(Ratio::decimal(up_to)));
             let inside = &top - &from;
             let (unit_price, flat) = (Ratio::decimal(tier.unit_price), Ratio::decimal(tier.flat_price));
-            let cost = &inside * &unit_price;
+            let (sold, name) = sold(tier, &inside, settings)?;
+            let cost = &sold * &unit_price;
             let flat_due = if pays_at_zero || !units.is_zero() { flat.clone() } else { Ratio::whole(0) };
             if !unit_price.is_zero() {
-                priced.parts.push(part(format!("tier {} units", at + 1), Some(inside.clone()), cost.clone()));
+                priced.parts.push(part(format!("tier {} {name}", at + 1), Some(sold), cost.clone()));
             }
             if !flat_due.is_zero() {
                 priced.parts.push(part(format!("tier {} flat", at + 1), None, flat_due.clone()));
@@ -441,7 +444,19 @@ fn graduated(tiers: &[Tier], units: &Ratio, pays_at_zero: bool) -> Priced {
         }
         from = tier.up_to.map_or(units.clone(), Ratio::decimal);
     }
-    priced
+    Ok(priced)
+}
+
+/// What a tier sells of the units in it, and how it is called: units, or packages of them.
+fn sold(tier: &Tier, units: &Ratio, settings: Settings) -> Result<(Ratio, &'static str), String> {
+    let Some(size) = tier.package_size else { return Ok((units.clone(), "units")) };
+    let direction = match settings.package_remainder {
+        PackageRemainder::Full => Direction::Up,
+        PackageRemainder::Down => Direction::Down,
+    };
+    let size = Ratio::decimal(size);
+    let packages = units.to_multiple(&size, direction).and_then(|covered| covered.over(&size));
+    Ok((packages.ok_or("a package of 0 units")?, "packages"))
 }
 
 fn matrix(

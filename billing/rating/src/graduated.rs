@@ -2,7 +2,8 @@
 //!
 //! Tiers are `(from, up_to]`; `from` is the end of the tier before, 0 for the first. The catalog guarantees that
 //! they follow each other and that the last is open; here that is checked once more, because a quantity without a
-//! tier would be free of charge without a word.
+//! tier would be free of charge without a word. A tier that sells packages counts them within itself: the unit that begins
+//! a tier begins a package.
 
 use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::exact::Exact;
@@ -10,6 +11,7 @@ use tollbook_schemas::price::Tier;
 use tollbook_schemas::price::setting::{Settings, ZeroUsageFirstTierFlat};
 
 use super::RatingError;
+use super::package::sold;
 use super::working::{Component, Priced, TierWorking, Told};
 
 pub(super) fn price(tiers: &[Tier], quantity: Exact, settings: Settings, told: Told) -> Result<Priced, RatingError> {
@@ -27,7 +29,8 @@ pub(super) fn price(tiers: &[Tier], quantity: Exact, settings: Settings, told: T
             Some(up_to) => quantity.least(up_to.into())?,
         };
         let inside = until.checked_sub(from.into())?;
-        let units = inside.checked_mul(tier.unit_price.into())?;
+        let (sold, name) = sold(tier, inside, settings)?;
+        let units = sold.checked_mul(tier.unit_price.into())?;
         // The first tier is entered by nobody's leave: its flat price is due at 0 too, unless the price says otherwise.
         let nothing_used = index == 0 && quantity.is_zero();
         let is_charged = !nothing_used || settings.zero_usage_first_tier_flat == ZeroUsageFirstTierFlat::Charged;
@@ -45,7 +48,7 @@ pub(super) fn price(tiers: &[Tier], quantity: Exact, settings: Settings, told: T
             });
         } else {
             if tier.unit_price != Decimal::ZERO {
-                priced.components.push(Component::of_tier("units", index + 1, Some(inside), units));
+                priced.components.push(Component::of_tier(name, index + 1, Some(sold), units));
             }
             if !flat.is_zero() {
                 priced.components.push(Component::of_tier("flat", index + 1, None, flat));

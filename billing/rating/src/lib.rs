@@ -116,8 +116,12 @@ fn model(tariff: &Tariff, usage: &Usage, billable: Exact, is_last: bool, told: T
 /// not, either, where a flat price is one of a part of its period.
 fn is_plain(tariff: &Tariff) -> bool {
     let full = tariff.settings.quantity_basis == QuantityBasis::Full;
-    let model =
-        matches!(tariff.model, PriceModel::Flat { .. } | PriceModel::PerUnit { .. } | PriceModel::Graduated { .. });
+    let model = match &tariff.model {
+        PriceModel::Flat { .. } | PriceModel::PerUnit { .. } => true,
+        // Packages are told as components.
+        PriceModel::Graduated { tiers } => tiers.iter().all(|tier| tier.package_size.is_none()),
+        _ => false,
+    };
     full && model && tariff.steps == Steps::default()
 }
 

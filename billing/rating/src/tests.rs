@@ -27,7 +27,7 @@ fn model(text: &str) -> PriceModel {
         let (up_to, price) = tier.split_once(':').unwrap();
         let (unit_price, flat_price) = price.split_once('+').unwrap_or((price, "0"));
         let up_to = (up_to != "*").then(|| decimal(up_to));
-        Tier { up_to, unit_price: decimal(unit_price), flat_price: decimal(flat_price) }
+        Tier { up_to, unit_price: decimal(unit_price), flat_price: decimal(flat_price), package_size: None }
     });
     PriceModel::Graduated { tiers: tiers.collect() }
 }
@@ -153,6 +153,7 @@ fn graduated_of(tiers: &[(Option<i128>, i128, i128)]) -> PriceModel {
         up_to: up_to.map(|up_to| scaled(up_to, 3)),
         unit_price: scaled(*unit_price, 4),
         flat_price: scaled(*flat_price, 4),
+        package_size: None,
     });
     PriceModel::Graduated { tiers: tiers.collect() }
 }

@@ -9,6 +9,7 @@ use tollbook_schemas::price::Tier;
 use tollbook_schemas::price::setting::{Settings, TierEdge, VolumeBeforeEnd, ZeroUsageFirstTierFlat};
 
 use super::RatingError;
+use super::package::sold;
 use super::working::{Component, Priced};
 
 /// `chosen_by` finds the tier, `quantity` is priced: they differ where units are prorated.
@@ -34,8 +35,9 @@ pub(super) fn price(
         }
         let mut priced = Priced::nothing(quantity);
         if tier.unit_price != Decimal::ZERO {
-            let units = quantity.checked_mul(tier.unit_price.into())?;
-            priced.components.push(Component::of_tier("units", index + 1, Some(quantity), units));
+            let (sold, name) = sold(tier, quantity, settings)?;
+            let units = sold.checked_mul(tier.unit_price.into())?;
+            priced.components.push(Component::of_tier(name, index + 1, Some(sold), units));
         }
         let is_charged = !chosen_by.is_zero() || settings.zero_usage_first_tier_flat == ZeroUsageFirstTierFlat::Charged;
         if is_charged && tier.flat_price != Decimal::ZERO {

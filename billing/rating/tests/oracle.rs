@@ -54,6 +54,35 @@ fn tiered(
     sum
 }
 
+/// Units, or started packages: how often the size can be taken away before nothing is left.
+fn sold(units: &BigDecimal, tier: &Tier) -> BigDecimal {
+    let Some(size) = tier.package_size.map(big) else { return units.clone() };
+    let (mut left, mut packages) = (up_to_step(units, &size), 0_i64);
+    while left > BigDecimal::zero() {
+        // In thousands first, so that small packages do not take for ever.
+        let many = if left > &size * whole(1_000) { 1_000 } else { 1 };
+        left -= &size * whole(many);
+        packages += many;
+    }
+    whole(packages)
+}
+
+/// Tiers from the last to the first: each takes what lies above its lower bound, and leaves the rest.
+fn in_packages(tiers: &[Tier], quantity: &BigDecimal, zero_pays: bool) -> BigDecimal {
+    let mut left = quantity.clone();
+    let mut sum = BigDecimal::zero();
+    for (index, tier) in tiers.iter().enumerate().rev() {
+        let lower = index.checked_sub(1).map_or(BigDecimal::zero(), |before| big(tiers[before].up_to.unwrap()));
+        if left > lower {
+            sum += sold(&(&left - &lower), tier) * big(tier.unit_price) + big(tier.flat_price);
+            left = lower;
+        } else if index == 0 && zero_pays {
+            sum += big(tier.flat_price);
+        }
+    }
+    sum
+}
+
 /// Smallest multiple of `step` that is not below, for a value from zero on.
 fn up_to_step(value: &BigDecimal, step: &BigDecimal) -> BigDecimal {
     let quotient = (value / step).with_scale_round(0, RoundingMode::Down);
@@ -77,6 +106,9 @@ fn oracle(tariff: &Tariff, usage: &Usage) -> BigDecimal {
     let mut sum = match &tariff.model {
         PriceModel::Flat { amount } => big(*amount),
         PriceModel::PerUnit { unit_price } => quantity * big(*unit_price),
+        PriceModel::Graduated { tiers } if tiers.iter().any(|tier| tier.package_size.is_some()) => {
+            in_packages(tiers, &quantity, zero_pays)
+        }
         PriceModel::Graduated { tiers } => {
             let tiers: Vec<_> =
                 tiers.iter().map(|t| (t.up_to.map(big), big(t.unit_price), big(t.flat_price))).collect();
@@ -91,7 +123,7 @@ fn oracle(tariff: &Tariff, usage: &Usage) -> BigDecimal {
             let tier = tiers.iter().rev().skip(1).rev().find(|t| quantity <= big(t.up_to.unwrap()));
             let tier = tier.unwrap_or_else(|| tiers.last().unwrap());
             let flat = if quantity.is_zero() && !zero_pays { BigDecimal::zero() } else { big(tier.flat_price) };
-            quantity * big(tier.unit_price) + flat
+            sold(&quantity, tier) * big(tier.unit_price) + flat
         }
         PriceModel::Package { package_size, package_price, free_units } => {
             let mut packages = 0_i64;
@@ -145,8 +177,11 @@ fn bounds(widths: &[(i128, i128, i128)]) -> Vec<(Option<Decimal>, Decimal, Decim
 }
 
 fn tiers(widths: &[(i128, i128, i128)]) -> Vec<Tier> {
-    let tier = |(up_to, unit_price, flat_price)| Tier { up_to, unit_price, flat_price };
-    bounds(widths).into_iter().map(tier).collect()
+    // Some tiers sell packages of a tenth of their width.
+    let size = |(width, _, _): &(i128, i128, i128)| (width % 4 == 1).then(|| scaled(width / 10 + 1, 2));
+    let tier =
+        |((up_to, unit_price, flat_price), width)| Tier { up_to, unit_price, flat_price, package_size: size(width) };
+    bounds(widths).into_iter().zip(widths).map(tier).collect()
 }
 
 fn model() -> impl Strategy<Value = PriceModel> {
@@ -292,11 +327,11 @@ proptest! {
         prop_assert!(of(one) <= of(one + more));
     }
 
-    /// Without flat prices graduated is continuous: at each bound both tiers give the same.
+    /// Without flat prices and packages graduated is continuous: at each bound both tiers give the same.
     #[test]
     fn graduated_is_continuous_at_its_bounds(widths in widths()) {
         let widths: Vec<_> = widths.into_iter().map(|(width, unit, _)| (width, unit, 0)).collect();
-        let tiers = tiers(&widths);
+        let tiers: Vec<_> = tiers(&widths).into_iter().map(|tier| Tier { package_size: None, ..tier }).collect();
         let dearest = tiers.iter().map(|tier| tier.unit_price).max().unwrap();
         let tariff = Tariff::of(PriceModel::Graduated { tiers: tiers.clone() });
         let exact = |quantity| rate(&tariff, &Usage::of(quantity), usd()).unwrap().working.exact.parse::<Exact>().unwrap();

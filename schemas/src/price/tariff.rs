@@ -343,6 +343,16 @@ fn takes_quantity_steps(model: &PriceModel) -> bool {
     }
 }
 
+/// Whether some tier sells packages.
+fn has_packages(model: &PriceModel) -> bool {
+    match model {
+        PriceModel::Graduated { tiers } | PriceModel::Volume { tiers } => {
+            tiers.iter().any(|tier| tier.package_size.is_some())
+        }
+        _ => false,
+    }
+}
+
 /// Settings that a model has no place for: they would change nothing, and whoever wrote them believes that they do. `path`
 /// is that of the settings.
 pub fn settings_of_model(
@@ -391,8 +401,8 @@ pub fn settings_of_model(
         (
             "package_remainder",
             settings.package_remainder != PackageRemainder::Full,
-            matches!(model, PriceModel::Package { .. }),
-            "package",
+            matches!(model, PriceModel::Package { .. }) || has_packages(model),
+            "package, and tiers with a package_size",
         ),
         ("volume_before_end", settings.volume_before_end != VolumeBeforeEnd::Held, is_volume, "volume"),
         (
@@ -416,11 +426,12 @@ pub fn settings_of_model(
     if settings.quantity_basis == QuantityBasis::Prorated {
         let fits =
             matches!(model, PriceModel::PerUnit { .. } | PriceModel::Graduated { .. } | PriceModel::Volume { .. });
+        let fits = fits && !has_packages(model);
         let alone = steps.convert.is_none() && steps.round_quantity.is_none() && steps.included.is_none();
         if !fits || !alone {
             let what = format!("a {word} price with these steps has no prorated units");
-            let mend =
-                "prorated units go with per_unit, graduated or volume, without convert, round_quantity, included";
+            let mend = "prorated units go with per_unit, graduated or volume, without convert, round_quantity, included \
+                        and package_size";
             reading.flaw(at, path, what, mend);
         }
     }

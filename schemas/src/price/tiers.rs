@@ -12,11 +12,20 @@ pub(super) fn unit_tiers(node: &Node, path: &str, reading: &mut Reading) -> Opti
         let unit_price = table.optional(reading, "unit_price", Table::amount)?;
         let flat_price = table.optional(reading, "flat_price", Table::amount)?;
         if unit_price.is_none() && flat_price.is_none() {
-            reading.flaw(at, path, "a tier has no price", "add unit_price or flat_price; \"0\" is a price");
+            let path = table.path_of("unit_price");
+            reading.flaw(at, &path, "a tier has no price", "add unit_price or flat_price; \"0\" is a price");
+            return None;
+        }
+        let size_at = table.place_or_table("package_size");
+        let package_size = table.optional(reading, "package_size", Table::above_zero)?;
+        if package_size.is_some() && unit_price.is_none() {
+            let what = "a tier of packages has no price of a package";
+            let path = table.path_of("package_size");
+            reading.flaw(size_at, &path, what, "add unit_price: it is that of a package here");
             return None;
         }
         let (unit_price, flat_price) = (unit_price.unwrap_or(Decimal::ZERO), flat_price.unwrap_or(Decimal::ZERO));
-        Some(Tier { up_to, unit_price, flat_price })
+        Some(Tier { up_to, unit_price, flat_price, package_size })
     })
 }
 
@@ -26,7 +35,8 @@ pub(super) fn percent_tiers(node: &Node, path: &str, reading: &mut Reading) -> O
         let percent = table.optional(reading, "percent", Table::amount)?;
         let flat_price = table.optional(reading, "flat_price", Table::amount)?;
         if percent.is_none() && flat_price.is_none() {
-            reading.flaw(at, path, "a tier has no price", "add percent or flat_price; \"0\" is a price");
+            let path = table.path_of("percent");
+            reading.flaw(at, &path, "a tier has no price", "add percent or flat_price; \"0\" is a price");
             return None;
         }
         let (percent, flat_price) = (percent.unwrap_or(Decimal::ZERO), flat_price.unwrap_or(Decimal::ZERO));

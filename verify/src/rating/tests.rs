@@ -36,6 +36,18 @@ const WORKED: &[Worked] = &[
     ("USD", r#"{"model":"per_unit","unit_price":"0.05"}"#, &[("30", "1.5"), ("0.5", "0.03")]),
     (
         "USD",
+        r#"{"model":"graduated","tiers":[{"up_to":"1000","unit_price":"1","package_size":"100"},
+           {"unit_price":"2","package_size":"500"}]}"#,
+        &[("0", "0"), ("1", "1"), ("1000", "10"), ("1001", "12"), ("1501", "14")],
+    ),
+    (
+        "USD",
+        r#"{"model":"volume","tiers":[{"up_to":"1000","unit_price":"1","package_size":"100"},{"unit_price":"2","package_size":"500"}],
+           "settings":{"package_remainder":"down"}}"#,
+        &[("99", "0"), ("1000", "10"), ("1501", "6")],
+    ),
+    (
+        "USD",
         r#"{"model":"per_unit","unit_price":"10","convert":{"divide_by":"1000"},"round_quantity":{"direction":"up"},
            "included":"0.5","minimum":"20","maximum":"100","discount_percent":"50"}"#,
         &[("0", "10"), ("1400", "10"), ("7400", "37.5"), ("20000", "50")],
@@ -191,12 +203,15 @@ fn bounds() -> impl Strategy<Value = Vec<Option<Decimal>>> {
 
 fn tiers() -> impl Strategy<Value = Vec<Tier>> {
     bounds().prop_flat_map(|bounds| {
-        let prices = prop::collection::vec((amounts(), amounts()), bounds.len());
+        // Few of them sell packages: the working of the others is another one.
+        let size = prop_oneof![3 => Just(None), 1 => steps_up().prop_map(Some)];
+        let prices = prop::collection::vec((amounts(), amounts(), size), bounds.len());
         prices.prop_map(move |prices| {
-            let tier = |(up_to, (unit_price, flat_price)): (&Option<Decimal>, &(Decimal, Decimal))| Tier {
+            let tier = |(up_to, prices): (&Option<Decimal>, &(Decimal, Decimal, Option<Decimal>))| Tier {
                 up_to: *up_to,
-                unit_price: *unit_price,
-                flat_price: *flat_price,
+                unit_price: prices.0,
+                flat_price: prices.1,
+                package_size: prices.2,
             };
             bounds.iter().zip(&prices).map(tier).collect()
         })
@@ -254,7 +269,11 @@ fn models() -> impl Strategy<Value = PriceModel> {
         tiers().prop_map(|tiers| PriceModel::GraduatedPercentage {
             tiers: tiers
                 .into_iter()
-                .map(|Tier { up_to, unit_price, flat_price }| PercentTier { up_to, percent: unit_price, flat_price })
+                .map(|Tier { up_to, unit_price, flat_price, .. }| PercentTier {
+                    up_to,
+                    percent: unit_price,
+                    flat_price
+                })
                 .collect()
         }),
         (amounts(), amounts(), prop::option::of(amounts())).prop_map(|(eu, us, default_unit_price)| {

@@ -54,7 +54,7 @@ proptest! {
         let open = std::iter::once(None);
         let ends = bounds.iter().map(|end| Some(Decimal::whole(*end))).chain(open);
         let tiers = ends.zip(&prices).map(|(up_to, price)| Tier {
-            up_to, unit_price: Decimal::whole(*price), flat_price: Decimal::whole(price % 3),
+            up_to, unit_price: Decimal::whole(*price), flat_price: Decimal::whole(price % 3), package_size: None,
         });
         let settings = Settings { zero_usage_first_tier_flat: ZeroUsageFirstTierFlat::NotCharged, ..Settings::default() };
         let plain = Tariff { settings, ..Tariff::of(PriceModel::Graduated { tiers: tiers.collect() }) };

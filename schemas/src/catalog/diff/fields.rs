@@ -317,11 +317,12 @@ fn put_model(fields: &mut Fields, model: &PriceModel) {
         PriceModel::Flat { amount } => fields.put(&["amount"], amount),
         PriceModel::PerUnit { unit_price } => fields.put(&["unit_price"], unit_price),
         PriceModel::Graduated { tiers } | PriceModel::Volume { tiers } => {
-            for (at, Tier { up_to, unit_price, flat_price }) in (1..).zip(tiers) {
+            for (at, Tier { up_to, unit_price, flat_price, package_size }) in (1..).zip(tiers) {
                 let number = format!("{at}");
                 fields.put_some(&["tiers", &number, "up_to"], up_to.as_ref());
                 fields.put(&["tiers", &number, "unit_price"], unit_price);
                 fields.put(&["tiers", &number, "flat_price"], flat_price);
+                fields.put_some(&["tiers", &number, "package_size"], package_size.as_ref());
             }
         }
         PriceModel::GraduatedPercentage { tiers } => {

@@ -38,12 +38,20 @@ pub struct Difference {
     pub days: Vec<DayDifference>,
     /// In words, where two values do not tell it.
     pub note: Option<String>,
+    /// Whether it only says that this version does not know something of the document, and not that it is wrong.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_unknown: bool,
 }
 
 impl Difference {
     /// One that words tell.
     pub(crate) fn told(field: &str, note: impl Into<String>) -> Self {
         Self { field: field.to_owned(), note: Some(note.into()), ..Self::default() }
+    }
+
+    /// What this version does not know, in words.
+    pub(crate) fn unknown(field: &str, note: impl Into<String>) -> Self {
+        Self { is_unknown: true, ..Self::told(field, note) }
     }
 
     /// The same, of a line.

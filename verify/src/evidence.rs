@@ -75,17 +75,18 @@ impl<'a> Evidence<'a> {
             let what = format!("catalog {sha256} is not in the table; put the lake back from a copy that has it");
             return Ok(Err(Difference::told(CATALOG_FILE.name, what)));
         }
-        let catalog = match Catalog::parse(&files) {
-            Ok(catalog) => catalog,
-            Err(problems) => {
-                let first = problems.first().map(ToString::to_string).unwrap_or_default();
-                let what = format!(
-                    "catalog {sha256} cannot be read: {first}; put the table back from a copy, or verify with the \
-                     version of tollbook that used it"
-                );
-                return Ok(Err(Difference::told(CATALOG_FILE.name, what)));
-            }
-        };
+        let (catalog, problems) = Catalog::parse_partly(&files);
+        if let Some(first) = problems.first() {
+            let what = format!(
+                "catalog {sha256} cannot be read: {first}; put the table back from a copy, or verify with the version of \
+                 tollbook that used it"
+            );
+            // Where it is what was used then, only this version cannot read it.
+            return Ok(Err(match catalog.sha256 == sha256 {
+                true => Difference::unknown(CATALOG_FILE.name, what),
+                false => Difference::told(CATALOG_FILE.name, what),
+            }));
+        }
         let damage = (catalog.sha256 != sha256).then(|| {
             let what = format!(
                 "it does not hold catalog {sha256}: its rows have the hash {}; put the table back from a copy of the lake",

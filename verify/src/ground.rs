@@ -107,7 +107,7 @@ impl Ground {
             let told = format!(
                 "not re-derived: the document has {what}, which this program does not know and does not compute"
             );
-            return Err(Difference::told("document", told).into());
+            return Err(Difference::unknown("document", told).into());
         }
         let issuer_id = stored.issuer_id();
         let issuer_id = kept.catalog.issuers.keys().find(|id| id.as_str() == issuer_id).cloned();

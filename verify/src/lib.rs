@@ -32,6 +32,7 @@ mod stored;
 mod tax;
 mod terms;
 mod usage;
+mod verdict;
 mod walk;
 
 use std::collections::BTreeSet;
@@ -46,6 +47,7 @@ use tollbook_schemas::period::Month;
 
 pub use compare::{DayDifference, Difference};
 pub use error::VerifyError;
+pub use verdict::{Tally, Verdict};
 
 use evidence::{Evidence, Pins};
 use ground::{Ground, Stopped};
@@ -88,6 +90,8 @@ pub struct Verified {
     pub line_count: usize,
     /// Rows of `access_log` that it was re-derived from: the deliveries of every request that may be its partner's.
     pub rows_read: usize,
+    /// Whether it holds, differs, or has what this version does not know.
+    pub verdict: Verdict,
     /// What differs, the first thing first; none where it holds.
     pub differences: Vec<Difference>,
 }
@@ -96,7 +100,7 @@ impl Verified {
     /// Whether the invoice holds.
     #[must_use]
     pub fn holds(&self) -> bool {
-        self.differences.is_empty()
+        self.verdict == Verdict::Holds
     }
 }
 
@@ -108,9 +112,13 @@ impl fmt::Display for Verified {
             Err(_) => format!("{} {}", self.total_minor, self.currency),
         };
         let Some((first, others)) = self.differences.split_first() else {
-            return write!(f, "OK {number} {partner_id} {total} {line_count} lines {rows_read} rows");
+            return write!(
+                f,
+                "{} {number} {partner_id} {total} {line_count} lines {rows_read} rows",
+                self.verdict.word()
+            );
         };
-        write!(f, "DIFFERENT {number} {partner_id} {total}: {first}")?;
+        write!(f, "{} {number} {partner_id} {total}: {first}", self.verdict.word())?;
         others.iter().try_for_each(|other| write!(f, "\n  also: {other}"))
     }
 }
@@ -294,6 +302,7 @@ async fn one(
         total_minor: stored.body.get("total_minor").and_then(serde_json::Value::as_i64).unwrap_or_default(),
         line_count: stored.lines().count(),
         rows_read,
+        verdict: Verdict::of(&differences),
         differences,
     })
 }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use tollbook_lake::Lake;
 use tollbook_schemas::error::{Classified as _, Kind};
-use tollbook_verify::{Verified, VerifyError, Wanted, verify};
+use tollbook_verify::{Tally, Verified, VerifyError, Wanted, verify};
 
 const USAGE: &str = "usage: tollbook-verify LAKE INVOICE|PERIOD [--json]
   LAKE     folder of the lake
@@ -38,6 +38,7 @@ fn main() -> ExitCode {
                 let line = if is_json { serde_json::to_string(one).unwrap_or_default() } else { one.to_string() };
                 say(&mut std::io::stdout(), &line);
             }
+            say(&mut std::io::stderr(), &Tally::of(&verified).to_string());
             let holds = verified.iter().all(Verified::holds);
             if holds { ExitCode::SUCCESS } else { ExitCode::from(Kind::Data.exit_code()) }
         }

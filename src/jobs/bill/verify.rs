@@ -3,21 +3,29 @@
 
 use anyhow::bail;
 use tollbook_schemas::period::Month;
-use tollbook_verify::{Verified, Wanted, verify};
+use tollbook_verify::{Tally, Verified, Wanted, verify};
 
 use crate::context::JobContext;
 
-/// Issued invoices that do not hold.
+/// Issued invoices that do not hold, or of which that cannot be said.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "{differing} of {all} invoices differ from what their raw rows come to; stop and look: \"An invoice that differs\" in \
-     docs/operations.md"
-)]
-pub struct Different {
-    /// How many differ.
-    pub differing: usize,
-    /// How many were verified.
-    pub all: usize,
+#[error("{}", told(*.0))]
+pub struct Different(pub Tally);
+
+fn told(tally: Tally) -> String {
+    let Tally { differing, unknown, .. } = tally;
+    let all = tally.all();
+    let differ = format!("{differing} of {all} invoices differ from what their raw rows come to");
+    let not_known = format!(
+        "{unknown} of {all} invoices cannot be judged: they have what this version does not know, so nothing is said of \
+         whether they are right"
+    );
+    let told = match (differing, unknown) {
+        (_, 0) => differ,
+        (0, _) => not_known,
+        _ => format!("{differ}, and {not_known}"),
+    };
+    format!("{told}; stop and look: \"An invoice that differs\" in docs/operations.md")
 }
 
 /// Verifies every issued invoice of a month.
@@ -44,14 +52,32 @@ pub async fn verify_named(context: &JobContext, name: &str) -> anyhow::Result<Ve
     Ok(verified)
 }
 
-/// Ends with an error where an invoice differs, after all of them were told.
+/// Ends with an error where an invoice differs or cannot be judged, after all of them were told.
 ///
 /// # Errors
 /// [`Different`].
 pub fn complain_of_different(verified: &[Verified]) -> anyhow::Result<()> {
-    let differing = verified.iter().filter(|one| !one.holds()).count();
-    if differing > 0 {
-        bail!(Different { differing, all: verified.len() });
+    let tally = Tally::of(verified);
+    if tally.differing > 0 || tally.unknown > 0 {
+        bail!(Different(tally));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_tells_what_differs_from_what_is_not_known() {
+        for (holding, differing, unknown, expected) in [
+            (2, 1, 0, "1 of 3 invoices differ from what their raw rows come to; stop"),
+            (2, 0, 1, "1 of 3 invoices cannot be judged: they have what this version does not know"),
+            (1, 2, 1, "2 of 4 invoices differ from what their raw rows come to, and 1 of 4 invoices cannot be judged"),
+        ] {
+            let found = Different(Tally { holding, differing, unknown }).to_string();
+            assert!(found.starts_with(expected), "{found}");
+            assert_eq!(found.contains("differ from"), differing > 0, "{found}");
+        }
+    }
 }

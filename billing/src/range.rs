@@ -17,6 +17,12 @@ impl PartnerRange {
     /// All partners.
     pub const ALL: Self = Self { from: None, before: None };
 
+    /// One partner alone.
+    #[must_use]
+    pub fn of_one(partner_id: &PartnerId) -> Self {
+        Self { from: Some(partner_id.clone()), before: behind(partner_id.as_str()) }
+    }
+
     /// Cuts all partners into ranges. `weights` are partners with what each weighs, in order of id; a range ends before
     /// it would weigh more than `weight_max`, or hold more than `partners_max` of them. Together the ranges hold every
     /// partner there may be.
@@ -66,6 +72,25 @@ impl PartnerRange {
     }
 }
 
+/// The letters of ids, in the order of their bytes.
+const LETTERS: &str = "-.0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz";
+
+/// The first id after this one; none where it is the last there may be.
+fn behind(id: &str) -> Option<PartnerId> {
+    // With one letter more where that is an id; else, of as many letters, the next one.
+    if let Ok(next) = PartnerId::parse(format!("{id}-")) {
+        return Some(next);
+    }
+    let mut head = id.to_owned();
+    while let Some(last) = head.pop() {
+        if let Some(next) = LETTERS.chars().find(|letter| *letter > last) {
+            head.push(next);
+            return PartnerId::parse(head).ok();
+        }
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,5 +123,28 @@ mod tests {
         assert_eq!(PartnerRange::ALL.condition(), "true");
         let range = PartnerRange { from: Some(id("a")), before: Some(id("b")) };
         assert_eq!(range.condition(), "partner_id >= 'a' and partner_id < 'b'");
+    }
+
+    #[test]
+    fn a_range_of_one_partner_holds_nobody_else() {
+        let long = |tail: &str| format!("{}{tail}", "m".repeat(64 - tail.len()));
+        for (one, before, after) in [
+            ("b".to_owned(), vec!["a", "B", "a-", "azz"], vec!["b-", "b.", "b0", "bb", "c"]),
+            (long("a"), vec!["m"], vec![]),
+            (long("z"), vec!["m"], vec!["n"]),
+            (long("-zz"), vec!["m"], vec!["n"]),
+            ("z".repeat(64), vec!["zz"], vec![]),
+        ] {
+            let range = PartnerRange::of_one(&id(&one));
+            assert!(range.contains(&id(&one)), "{range:?}");
+            let next = [long("b"), long("y"), long(".")].into_iter().filter(|other| *other != one);
+            let others = before.into_iter().chain(after).map(str::to_owned).chain(next);
+            for other in others {
+                assert!(!range.contains(&id(&other)), "{other} in {range:?}");
+            }
+        }
+        let mut letters: Vec<char> = LETTERS.chars().collect();
+        letters.sort_unstable();
+        assert_eq!(letters.into_iter().collect::<String>(), LETTERS);
     }
 }

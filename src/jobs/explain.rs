@@ -1,6 +1,8 @@
 //! `tollbook bill explain LINE`: from a printed line to how it was computed (tiers, steps), and to the usage slices, data
 //! files and offsets that made it.
 
+mod printed;
+
 use anyhow::{Context as _, bail};
 use tollbook_aggregate::{Evidence, explain as evidence_of, read_registry};
 use tollbook_billing::document::{Document, Line};
@@ -19,6 +21,8 @@ use tollbook_schemas::tables::billing::{INVOICE, INVOICE_LINE};
 use crate::configuration::ConfigurationError;
 use crate::context::JobContext;
 use crate::jobs::catalog::read_kept;
+
+pub use printed::{price_told, provenance, unit_price_of};
 
 /// A line with what is behind it.
 pub struct Explained {

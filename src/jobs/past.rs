@@ -9,11 +9,11 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, bail};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use tollbook_lake::{PinnedTables, as_text};
+use tollbook_lake::{Lake, PinnedTables, SessionContext, as_text};
 use tollbook_schemas::period::{Month, parse_instant, print_instant};
 use tollbook_schemas::pin::Pin;
 use tollbook_schemas::tables::runs::JOB_RUN;
-use tollbook_schemas::tables::{Row, access_log, partner_event};
+use tollbook_schemas::tables::{Row, Table, access_log, partner_event};
 
 use crate::configuration::ConfigurationError;
 use crate::context::JobContext;
@@ -52,6 +52,32 @@ impl PastRun {
 
     fn instant(&self, key: &str) -> Option<DateTime<Utc>> {
         parse_instant(self.counts[key].as_str()?).ok()
+    }
+}
+
+/// Tables of now, or all of them as a run left them.
+pub(crate) struct Tables<'a> {
+    lake: &'a Lake,
+    session: Option<SessionContext>,
+}
+
+impl<'a> Tables<'a> {
+    /// Those of now, where no run is given.
+    pub(crate) async fn of(context: &'a JobContext, past: Option<&PastRun>) -> anyhow::Result<Self> {
+        let lake = &context.lake;
+        let session = match past {
+            None => None,
+            Some(run) => Some(lake.session_at(&run.tables).await?),
+        };
+        Ok(Self { lake, session })
+    }
+
+    /// Rows of a table that meet an SQL condition.
+    pub(crate) async fn rows(&self, def: &'static Table, condition: Option<&str>) -> anyhow::Result<Vec<Row>> {
+        Ok(match &self.session {
+            None => self.lake.rows(def, condition).await?,
+            Some(session) => self.lake.rows_in(session, def, condition).await?,
+        })
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use arrow::array::{ArrayRef, StringArray};
 use arrow::record_batch::RecordBatch;
-use tollbook_lake::as_table;
+use tollbook_lake::{SessionContext, as_table};
 use tollbook_schemas::tables::{ALL, by_name};
 use tollbook_schemas::views::{self, VIEWS};
 
@@ -29,6 +29,9 @@ pub enum Format {
     /// A file in which decimals, instants and maps keep their types; needs --out.
     Parquet,
 }
+
+/// What is said where Parquet is asked for and cannot be.
+const PARQUET: &str = "Parquet is written to a file, named with --out FILE, and holds the rows of a query only";
 
 /// A question and what is to become of the answer.
 #[derive(Debug, Clone, Copy)]
@@ -60,8 +63,7 @@ pub async fn answer(context: &JobContext, request: &Request<'_>) -> anyhow::Resu
     let Request { query, format, .. } = *request;
     let documented = documentation(query);
     if format == Format::Parquet && (request.out.is_none() || documented.is_some()) {
-        let what = "Parquet is written to a file, named with --out FILE, and holds the rows of a query only";
-        bail!(ConfigurationError(what.to_owned()));
+        bail!(ConfigurationError(PARQUET.to_owned()));
     }
     let text = if let Some(documented) = documented {
         match documented {
@@ -73,20 +75,42 @@ pub async fn answer(context: &JobContext, request: &Request<'_>) -> anyhow::Resu
             None => context.lake.session().await?,
             Some(run_id) => context.lake.session_at(&past::run(context, run_id).await?.tables).await?,
         };
-        if let (Format::Parquet, Some(path)) = (format, request.out) {
-            let partial = Partial::of(path)?;
-            context.lake.write_parquet(&session, query, &partial.file).await?;
-            partial.complete()?;
-            return Ok(None);
-        }
-        rendered(&context.lake.answer(&session, query).await?, format)?
+        return answer_in(context, &session, query, format, request.out).await;
     };
     let Some(path) = request.out else { return Ok(Some(text)) };
-    let mut partial = Partial::of(path)?;
-    let lines = if text.is_empty() { text } else { format!("{text}\n") };
-    partial.file.write_all(lines.as_bytes()).with_context(|| cannot_write(path))?;
-    partial.complete()?;
+    to_file(&text, path)?;
     Ok(None)
+}
+
+/// Answers a query over the tables of a session, in the same forms.
+///
+/// # Errors
+/// As [`answer`].
+pub(crate) async fn answer_in(
+    context: &JobContext,
+    session: &SessionContext,
+    query: &str,
+    format: Format,
+    out: Option<&Path>,
+) -> anyhow::Result<Option<String>> {
+    if format == Format::Parquet {
+        let Some(path) = out else { bail!(ConfigurationError(PARQUET.to_owned())) };
+        let partial = Partial::of(path)?;
+        context.lake.write_parquet(session, query, &partial.file).await?;
+        partial.complete()?;
+        return Ok(None);
+    }
+    let text = rendered(&context.lake.answer(session, query).await?, format)?;
+    let Some(path) = out else { return Ok(Some(text)) };
+    to_file(&text, path)?;
+    Ok(None)
+}
+
+fn to_file(text: &str, path: &Path) -> anyhow::Result<()> {
+    let mut partial = Partial::of(path)?;
+    let lines = if text.is_empty() { String::new() } else { format!("{text}\n") };
+    partial.file.write_all(lines.as_bytes()).with_context(|| cannot_write(path))?;
+    partial.complete()
 }
 
 /// What is answered from the declarations.

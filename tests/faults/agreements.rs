@@ -210,6 +210,58 @@ fn whatever_was_agreed_holds() {
     assert!(!told.iter().any(|line| line.contains("Taken back")), "{told:#?}");
 }
 
+/// A file of lines alone is enough to come to every amount again, or to say which other line or document it follows from.
+#[test]
+fn a_file_of_lines_can_be_rebuilt() {
+    let folder = books();
+    let printed = folder.run(&["bill", "lines", "--format", "json"]).done().printed;
+    let lines: Vec<Value> = printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    // A decimal with 12 digits, in units of the last.
+    let unscaled = |value: &Value| -> i128 {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let (whole, part) = text.split_once('.').unwrap_or((&text, ""));
+        format!("{whole}{part:0<12}").parse().unwrap_or_else(|error| panic!("{text}: {error}"))
+    };
+    let mut by_price = 0;
+    let mut totals: std::collections::BTreeMap<(String, String), i64> = std::collections::BTreeMap::new();
+    for line in &lines {
+        let (minor, number) = (line["amount_minor"].as_i64().unwrap(), line["number"].as_str().unwrap());
+        assert_eq!(unscaled(&line["amount"]), i128::from(minor) * 10_000_000_000, "{line}");
+        if !line["unit_price"].is_null() {
+            // Half away from zero, from 24 digits to 2.
+            let exact = unscaled(&line["quantity"]) * unscaled(&line["unit_price"]);
+            let step = 10_i128.pow(22);
+            assert_eq!((exact + exact.signum() * step / 2) / step, i128::from(minor), "{line}");
+            by_price += 1;
+        }
+        assert_eq!(line["credits_number"].is_string(), line["document_kind"] == "credit_note", "{line}");
+        let issuer = line["issuer_id"].as_str().unwrap().to_owned();
+        *totals.entry((issuer, number.to_owned())).or_default() += minor;
+    }
+    assert!(by_price > 20, "{by_price} of {}", lines.len());
+    let sql = "select issuer_id, number, total_minor from invoice_status";
+    let stored = folder.run(&["sql", sql, "--format", "json"]).done().printed;
+    let stored: Vec<Value> = stored.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for one in &stored {
+        let key = (one["issuer_id"].as_str().unwrap().to_owned(), one["number"].as_str().unwrap().to_owned());
+        assert_eq!(totals.remove(&key), one["total_minor"].as_i64(), "{key:?}");
+    }
+    assert!(totals.is_empty(), "{totals:?}");
+    for (what, key, value) in [
+        ("a contract", "contract_id", "deal"),
+        ("a partner that is paid for", "for_partner", "dora"),
+        ("a unit", "unit", "call"),
+        ("a credit note", "document_kind", "credit_note"),
+    ] {
+        assert!(lines.iter().any(|line| line[key] == value), "{what}: {lines:#?}");
+    }
+    let of_contract = lines.iter().find(|line| line["contract_id"] == "deal").unwrap();
+    assert_eq!(of_contract["contract_version"], 1, "{of_contract}");
+    // The credited invoice is one of these numbers.
+    let note = lines.iter().find(|line| line["document_kind"] == "credit_note").unwrap();
+    assert!(lines.iter().any(|line| line["number"] == note["credits_number"]), "{note}");
+}
+
 /// Each row: a table of a copy, what of it is changed, the month, and what the invoices of it say then; those of other partners
 /// hold.
 #[test]

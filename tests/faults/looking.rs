@@ -40,6 +40,16 @@ fn objects(ran: &Ran) -> Vec<Value> {
     ran.printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
+/// A figure without the zeros that its column gives it; a hyphen for none.
+fn figure(value: &Value) -> String {
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    match (value.is_null(), text.split_once('.')) {
+        (true, _) => "-".to_owned(),
+        (_, Some((whole, part))) if part.bytes().all(|digit| digit == b'0') => whole.to_owned(),
+        _ => text,
+    }
+}
+
 /// A catalog folder with another text in one place.
 fn other_catalog(folder: &Folder, from: &str, to: &str) {
     let catalog = std::fs::read_to_string(folder.path(CATALOG)).unwrap();
@@ -104,6 +114,10 @@ fn documents_are_listed_and_shown_by_number_and_id() {
     let found: Vec<String> = lines.iter().map(told).collect();
     assert_eq!(found, ["AC-000001 1 4900", "AC-000001 2 200", "AC-000002 1 4900", "AC-000002 2 0"]);
     assert_eq!((&lines[0]["document_kind"], &lines[0]["status"]), (&json!("invoice"), &json!("issued")));
+    // What it takes to come to an amount again; a tier table has no one price.
+    let told = |line: &Value| ["unit", "unit_price", "amount", "contract_id"].map(|key| figure(&line[key])).join(" ");
+    let found: Vec<String> = lines.iter().map(told).collect();
+    assert_eq!(found, ["- 49 49 -", "call - 2 -", "- 49 49 -", "call - 0 -"]);
     let csv = bill(&folder, &["lines", "--partner", "dora", "--format", "csv"]).done().printed;
     let heads: Vec<&str> = csv.lines().map(|line| &line[..10]).collect();
     assert_eq!(heads, ["number,doc", "AC-000002,", "AC-000002,"], "{csv}");
@@ -118,13 +132,19 @@ fn documents_are_listed_and_shown_by_number_and_id() {
         let kinds: Vec<&str> =
             shown["history"].as_array().unwrap().iter().map(|event| event["kind"].as_str().unwrap()).collect();
         assert_eq!((kinds, &shown["document"]["total_minor"]), (vec!["drafted", "issued"], &json!(5100)));
+        assert_eq!((&shown["kind"], &shown["unit_prices"]), (&json!("invoice"), &json!(["49", null])));
+        assert_eq!((&shown["used_outside_subscriptions"], &shown["credited_by"]), (&json!([]), &json!([])));
     }
     let shown = bill(&folder, &["show", "AC-000001"]).done().printed;
     for words in [
         "AC-000001 · invoice · inv_",
         "acme · issued",
         "Map calls",
+        "49 EUR",
+        "by tier",
         "above 2 up to 100000",
+        "maps-pro v1",
+        "graduated  map-calls  2026-05-31T22:00:00Z  2026-06-30T22:00:00Z",
         "total 51.00 EUR",
         "drafted",
         "lin_",

@@ -19,11 +19,13 @@ use std::io::BufRead as _;
 
 use serde_json::json;
 use tollbook::context::JobContext;
+use tollbook::jobs::past::PastRun;
 use tollbook::jobs::{self, bill};
 use tollbook::output::{data, talk};
 use tollbook_schemas::actor::Actor;
 use tollbook_schemas::error::Kind;
-use tollbook_schemas::period::print_instant;
+use tollbook_schemas::period::{Month, print_instant};
+use tollbook_verify::Tally;
 
 use crate::cli::{Accept, BillStep, Period};
 
@@ -79,8 +81,18 @@ async fn run_verify(context: &JobContext, wanted: &str, json: bool) -> anyhow::R
     }
     if verified.is_empty() {
         talk(&format!("{wanted}: no invoice was issued"));
+    } else {
+        talk(&Tally::of(&verified).to_string());
     }
     bill::complain_of_different(&verified)
+}
+
+/// The run that issued a month, where one is named; said to whoever asked for it.
+async fn close_of(context: &JobContext, month: Option<Month>) -> anyhow::Result<Option<PastRun>> {
+    match month {
+        None => Ok(None),
+        Some(month) => Ok(Some(crate::cli::commands::close_of(context, month).await?)),
+    }
 }
 
 /// A cell that may be empty.

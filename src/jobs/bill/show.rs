@@ -1,15 +1,25 @@
 //! `tollbook bill show NAME`: one document, by its number, its id, or the first letters of its id; writes nothing.
 
+use std::collections::BTreeSet;
+
 use anyhow::bail;
+use tollbook_billing::billed::IssuedDocument;
 use tollbook_billing::document::Document;
 use tollbook_billing::event::{InvoiceEvent, events_of};
+use tollbook_billing::issue::read_issued_of;
 use tollbook_billing::list::history;
+use tollbook_billing::range::PartnerRange;
 use tollbook_billing::stripe::{Ledger, State};
 use tollbook_lake::as_text;
+use tollbook_schemas::error::Kind;
+use tollbook_schemas::id::PartnerId;
+use tollbook_schemas::money::Money;
 use tollbook_schemas::tables::billing::{INVOICE, INVOICE_EVENT};
 
+use super::Sources;
 use crate::configuration::ConfigurationError;
 use crate::context::JobContext;
+use crate::jobs::kind_of;
 
 /// How many letters of an id must be given at least, behind `inv_`.
 const PREFIX_MIN: usize = 4;
@@ -30,6 +40,19 @@ pub struct Shown {
     pub stripe_id: Option<String>,
     /// Its events, in order; without bytes of requests, which hold contact data.
     pub history: Vec<InvoiceEvent>,
+    /// Numbers of issued credit notes that give something of it back, with their totals.
+    pub credited_by: Vec<(String, Money)>,
+    /// What its partners used in its month outside their subscriptions, by usage as it is now: billed by nothing.
+    pub outside: Outside,
+}
+
+/// Usage of a month that no document bills.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outside {
+    /// In words, of each partner that has some.
+    Listed(Vec<(PartnerId, String)>),
+    /// Why it cannot be said now.
+    Unknown(String),
 }
 
 /// Finds a document.
@@ -72,12 +95,55 @@ pub async fn show(context: &JobContext, name: &str) -> anyhow::Result<Shown> {
     let history = history(&events, &document.invoice_id);
     let history = history.into_iter().map(|event| InvoiceEvent { request_body: None, ..event.clone() }).collect();
     Ok(Shown {
+        credited_by: credited_by(context, &document).await?,
+        outside: outside(context, &document).await?,
         state: ledger.state(),
         stripe_id: ledger.stripe_invoice().map(str::to_owned),
         issued: ledger.issued,
         document,
         history,
     })
+}
+
+/// The issued credit notes of an invoice.
+async fn credited_by(context: &JobContext, document: &Document) -> anyhow::Result<Vec<(String, Money)>> {
+    let body = &document.body;
+    if !body.kind.is_invoice() {
+        return Ok(Vec::new());
+    }
+    let one = PartnerRange::of_one(&body.partner_id);
+    let issued = read_issued_of(&context.lake, Some(body.month), &one).await?;
+    let of_it = |note: &&IssuedDocument| {
+        note.document.body.credits.as_ref().is_some_and(|credits| credits.invoice_id == document.invoice_id)
+    };
+    let mut notes: Vec<(String, Money)> =
+        issued.iter().filter(of_it).map(|note| (note.number.clone(), note.document.total())).collect();
+    notes.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(notes)
+}
+
+/// What the partners of a document used outside their subscriptions in its month. It is known only where usage was computed
+/// with the present catalog; a document is shown all the same.
+async fn outside(context: &JobContext, document: &Document) -> anyhow::Result<Outside> {
+    let body = &document.body;
+    let sources = match Sources::read(context).await {
+        Ok(sources) => sources,
+        Err(error) if matches!(kind_of(&error), Some(Kind::Conflict | Kind::Configuration)) => {
+            return Ok(Outside::Unknown(format!("{error:#}")));
+        }
+        Err(error) => return Err(error),
+    };
+    let borne = body.lines.iter().filter_map(|line| line.for_partner.as_ref());
+    let own: BTreeSet<&PartnerId> = borne.chain([&body.partner_id]).collect();
+    // Who pays for another must be read with it.
+    let range = match sources.registry.payers.is_empty() {
+        true => PartnerRange::of_one(&body.partner_id),
+        false => PartnerRange::ALL,
+    };
+    let inputs = sources.of(&range).await?;
+    let mut drafted = inputs.draft_adjusting(body.month, context.clock.now(), &[])?;
+    drafted.outside.retain(|(partner_id, _)| own.contains(partner_id));
+    Ok(Outside::Listed(drafted.outside))
 }
 
 /// Numbers are unique for each issuer alone, and letters of an id may begin several.

@@ -43,27 +43,7 @@ pub(super) fn print_explained(explained: &explain::Explained, json: bool) {
         print_instant(line.span_end)
     ));
     data(&format!("working: {}", serde_json::to_string(&line.working).unwrap_or_default()));
-    if let Some(contract) = &line.contract {
-        data(&format!("by contract {} version {}", contract.contract_id, contract.version));
-    }
-    if let Some(credit) = &line.credit {
-        let money = |minor| tollbook_schemas::money::Money { minor, currency: body.currency };
-        data(&format!(
-            "paid with credit {}, of which {} were left before and {} after",
-            credit.credit_id,
-            money(credit.before_minor),
-            money(credit.after_minor)
-        ));
-    }
-    if let Some(coupon) = &line.coupon {
-        data(&format!("by coupon {}, redeemed at {}", coupon.coupon_id, print_instant(coupon.redeemed_at)));
-    }
-    if let Some(tax) = &line.tax {
-        data(&format!("by tax rate {} version {}, {} %", tax.tax_rate_id, tax.version, tax.percent));
-    }
-    if let Some(by_hand) = &line.by_hand {
-        data(&format!("made by {}: {}", by_hand.actor, by_hand.reason));
-    }
+    explain::provenance(line, body.currency).iter().for_each(|told| data(told));
     let computed = explain::how_computed_rows(line, body.currency);
     if !computed.is_empty() {
         data(&table(&["how computed", "quantity", "price", "exact"], &computed));

@@ -7,7 +7,9 @@ use tollbook::jobs::bill::{Months, lines};
 use tollbook::jobs::sql::Format;
 use tollbook::output::data;
 use tollbook_schemas::id::PartnerId;
+use tollbook_schemas::period::Month;
 
+use super::close_of;
 use super::list::partner;
 
 /// Which lines, and in what form.
@@ -19,6 +21,9 @@ pub(in crate::cli) struct Given {
     /// Only of this partner.
     #[arg(long, value_name = "PARTNER", value_parser = partner)]
     partner: Option<PartnerId>,
+    /// Lines as they were when the invoices of this month were issued: as the run left the tables that issued the last.
+    #[arg(long, value_name = "MONTH")]
+    as_of_close: Option<Month>,
     /// Form of the answer: with --json it is json.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
@@ -30,7 +35,9 @@ pub(in crate::cli) struct Given {
 pub(super) async fn run(context: &JobContext, given: Given, json: bool) -> anyhow::Result<()> {
     let format = if json { Format::Json } else { given.format };
     let out = given.out.as_deref();
-    if let Some(text) = lines::lines(context, given.period.as_ref(), given.partner.as_ref(), format, out).await? {
+    let past = close_of(context, given.as_of_close).await?;
+    let (months, partner) = (given.period.as_ref(), given.partner.as_ref());
+    if let Some(text) = lines::lines(context, past.as_ref(), months, partner, format, out).await? {
         // Nothing in JSON or CSV is no line at all.
         if !text.is_empty() {
             data(&text);

@@ -7,9 +7,9 @@ use tollbook::output::{data, table, talk};
 use tollbook_billing::list::{Filter, ListRow};
 use tollbook_billing::stripe::State;
 use tollbook_schemas::id::PartnerId;
-use tollbook_schemas::period::print_instant;
+use tollbook_schemas::period::{Month, print_instant};
 
-use super::dash;
+use super::{close_of, dash};
 
 /// What is listed.
 #[derive(Debug, clap::Args)]
@@ -23,6 +23,9 @@ pub(in crate::cli) struct Given {
     /// Only in this state, such as draft, issued, sent, finalised or paid; all but withdrawn drafts by default.
     #[arg(long, value_name = "STATE", value_parser = state)]
     state: Option<State>,
+    /// Documents as they stood when the invoices of this month were issued: as the run left the tables that issued the last.
+    #[arg(long, value_name = "MONTH")]
+    as_of_close: Option<Month>,
 }
 
 /// The word of `--partner`, before anything is opened.
@@ -39,7 +42,8 @@ fn state(text: &str) -> Result<State, String> {
 
 pub(super) async fn run(context: &JobContext, given: Given, json: bool) -> anyhow::Result<()> {
     let filter = Filter { partner_id: given.partner, state: given.state };
-    let listed = list::list(context, given.period.as_ref(), &filter).await?;
+    let past = close_of(context, given.as_of_close).await?;
+    let listed = list::list(context, past.as_ref(), given.period.as_ref(), &filter).await?;
     if json {
         listed.rows.iter().for_each(|row| data(&json_of(row).to_string()));
         return Ok(());

@@ -1,4 +1,7 @@
-//! The invoice page: what the customer reads, and at the foot what proves it.
+//! The invoice page: what the customer reads, in days of the issuer's zone; behind it the usage of each line by day; at the foot
+//! what proves it.
+
+mod appendix;
 
 use std::fmt::Write as _;
 
@@ -6,9 +9,10 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
 use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::money::{Currency, Money};
-use tollbook_schemas::period::{Month, print_instant};
+use tollbook_schemas::period::{Month, Tz, print_instant};
 
 use crate::amount::in_currency;
+use crate::local;
 use crate::page::{Page, escape};
 
 /// Who issues or who is billed.
@@ -71,6 +75,19 @@ pub struct AdjustedPart {
     pub now: Money,
 }
 
+/// What a line billed on one UTC day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BilledDay {
+    /// UTC day.
+    pub event_date: NaiveDate,
+    /// Quantity of the day.
+    pub quantity: Decimal,
+    /// Requests of the day.
+    pub event_count: i64,
+    /// SHA-256 over the usage rows of the day.
+    pub usage_sha256: String,
+}
+
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct InvoiceLine {
@@ -104,6 +121,20 @@ pub struct InvoiceLine {
     pub amount: Money,
     /// What it is the difference of, where it adjusts an earlier month; tiers, components and `exact` are those of now.
     pub adjusts: Option<AdjustedPart>,
+    /// The line's id; none of a shadow bill's.
+    pub line_id: Option<String>,
+    /// Plan with its version.
+    pub plan: String,
+    /// Price of the plan.
+    pub price_id: String,
+    /// Meter; none for a flat price.
+    pub meter_id: Option<String>,
+    /// Subscription.
+    pub subscription_id: String,
+    /// What the customer must know of it beside its price, such as the contract that priced it: a sentence each.
+    pub notes: Vec<String>,
+    /// Its usage by day; none of a flat price.
+    pub usage: Vec<BilledDay>,
 }
 
 /// What the same usage would have cost on another plan; in no total.
@@ -126,7 +157,10 @@ pub struct InvoiceDocument {
     pub credits: Option<String>,
     /// Derived from the document's text.
     pub invoice_id: String,
-    /// Day of issue, UTC.
+    /// The issuer's zone: days on the page are its days.
+    #[serde(serialize_with = "name_of")]
+    pub time_zone: Tz,
+    /// Day of issue in that zone.
     pub issued_on: NaiveDate,
     /// Days until it is due.
     pub payment_terms_days: u32,
@@ -165,6 +199,10 @@ pub struct InvoiceDocument {
     pub incomplete: Option<String>,
 }
 
+fn name_of<S: serde::Serializer>(zone: &Tz, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(zone.name())
+}
+
 /// The page. It cannot fail: there is no chart on it.
 #[must_use]
 pub fn invoice_html(invoice: &InvoiceDocument) -> String {
@@ -173,8 +211,12 @@ pub fn invoice_html(invoice: &InvoiceDocument) -> String {
         None => format!("Invoice {}", invoice.number),
     };
     let mut page = Page::new(&title);
+    page.raw("<div class=\"head\">\n<div>");
     page.element("h1", "", &title);
-    page.raw("<div class=\"parties\">");
+    page.element("p", "as-of", &invoice.issuer.legal_name);
+    page.raw("</div>");
+    due(&mut page, invoice);
+    page.raw("</div>\n<div class=\"parties\">");
     party(&mut page, "From", &invoice.issuer);
     party(&mut page, "Bill to", &invoice.bill_to);
     page.raw("</div>");
@@ -188,8 +230,25 @@ pub fn invoice_html(invoice: &InvoiceDocument) -> String {
         let label = if invoice.before_tax.is_some() { "Would have been, before tax" } else { "Would have been" };
         page.raw(&lines_table(invoice, &shadow.lines, &[(label, shadow.total)], shadow.total.currency));
     }
+    notes(&mut page, invoice);
+    appendix::appendix(&mut page, invoice);
     foot(&mut page, invoice);
     page.end()
+}
+
+/// What is to be paid and until when, where a reader looks first.
+fn due(page: &mut Page, invoice: &InvoiceDocument) {
+    let (label, note) = match (&invoice.credits, invoice.total.minor) {
+        (Some(number), _) => ("Credited", format!("of invoice {number}")),
+        (None, minor) if minor > 0 => ("Amount due", format!("until {}", local::day(invoice.due_on))),
+        (None, 0) => ("Amount due", "nothing to pay".to_owned()),
+        (None, _) => ("In your favour", String::new()),
+    };
+    page.raw("<div class=\"due\">");
+    page.element("p", "label", label);
+    page.element("p", "amount", &invoice.total.to_string());
+    page.element("p", "label", &note);
+    page.raw("</div>");
 }
 
 fn party(page: &mut Page, label: &str, party: &Party) {
@@ -211,24 +270,22 @@ fn party(page: &mut Page, label: &str, party: &Party) {
 }
 
 fn facts(page: &mut Page, invoice: &InvoiceDocument) {
-    let period = format!(
-        "{}: from {} until before {}",
-        invoice.month,
-        print_instant(invoice.period_start),
-        print_instant(invoice.period_end)
-    );
+    let (start, end, zone) = (invoice.period_start, invoice.period_end, invoice.time_zone);
+    let period = format!("{} ({zone})", local::span(start, end, zone));
+    let instants = format!("{} until before {}", print_instant(start), print_instant(end));
     // Nobody has to pay a credit note.
     let terms = match invoice.credits {
         Some(_) => String::new(),
-        None => format!("{} ({} days after issue)", invoice.due_on, invoice.payment_terms_days),
+        None => format!("{} ({} days after issue)", local::day(invoice.due_on), invoice.payment_terms_days),
     };
     let order = invoice.purchase_order.clone().unwrap_or_default();
     let facts = [
         ("Number", invoice.number.clone()),
         ("Credits invoice", invoice.credits.clone().unwrap_or_default()),
-        ("Issued", invoice.issued_on.to_string()),
+        ("Issued", local::day(invoice.issued_on)),
         ("Due", terms),
         ("Billing period", period),
+        ("In UTC", instants),
         ("Purchase order", order),
         ("Customer", invoice.partner_id.clone()),
     ];
@@ -274,8 +331,16 @@ fn line_row(html: &mut String, line: &InvoiceLine, invoice: &InvoiceDocument, ha
     let mut description = escape(&line.description);
     // A line that bills less than the whole period says which part.
     if (line.span_start, line.span_end) != (invoice.period_start, invoice.period_end) {
+        let days = local::span(line.span_start, line.span_end, invoice.time_zone);
         let (from, until) = (print_instant(line.span_start), print_instant(line.span_end));
-        let _ = write!(description, "<br><span class=\"span\">from {from} until before {until}</span>");
+        let _ = write!(description, "<br><span class=\"span\">{days}</span>");
+        // A span that ends or begins within a day is told in both clocks.
+        if days.contains(':') {
+            let _ = write!(description, "<br><span class=\"span\">from {from} until before {until}</span>");
+        }
+    }
+    for note in &line.notes {
+        let _ = write!(description, "<br><span class=\"span\">{}</span>", escape(note));
     }
     let quantity = match &line.unit {
         Some(unit) => format!("{} {unit}", line.quantity),
@@ -354,8 +419,27 @@ fn parts_of(line: &InvoiceLine, currency: Currency) -> Vec<Part> {
         price: String::new(),
         exact: String::new(),
     });
-    let computed = priced.into_iter().chain(line.tiers.iter().map(tier)).chain(line.components.iter().map(component));
+    // One price times the quantity, where rounding took something off or put it on.
+    let is_product = line.unit_price.is_some() && line.adjusts.is_none() && line.components.is_empty();
+    let amount = line.amount.amount_text();
+    let is_rounded = is_product && line.exact != amount && padded_exact(&line.exact, &amount) != amount;
+    let product = is_rounded.then(|| Part {
+        name: "quantity × price, before rounding".to_owned(),
+        quantity: String::new(),
+        price: String::new(),
+        exact: format!("({})", line.exact),
+    });
+    let priced = priced.into_iter().chain(product);
+    let computed = priced.chain(line.tiers.iter().map(tier)).chain(line.components.iter().map(component));
     figures.into_iter().chain(computed).collect()
+}
+
+/// An exact amount with as many digits behind the point as a printed one, if it has no more.
+fn padded_exact(exact: &str, printed: &str) -> String {
+    let digits = |text: &str| text.split_once('.').map_or(0, |(_, part)| part.len());
+    let missing = digits(printed).saturating_sub(digits(exact));
+    let point = if missing > 0 && !exact.contains('.') { "." } else { "" };
+    format!("{exact}{point}{}", "0".repeat(missing))
 }
 
 fn part_row(html: &mut String, part: &Part, is_last: bool) {
@@ -371,7 +455,8 @@ fn part_row(html: &mut String, part: &Part, is_last: bool) {
     );
 }
 
-fn foot(page: &mut Page, invoice: &InvoiceDocument) {
+/// What the amounts mean.
+fn notes(page: &mut Page, invoice: &InvoiceDocument) {
     if invoice.lines.iter().any(|line| line.adjusts.is_some()) {
         page.definition(
             "An adjustment bills what an earlier month comes to now, by everything known at this document's offsets and \
@@ -381,15 +466,19 @@ fn foot(page: &mut Page, invoice: &InvoiceDocument) {
     page.definition(
         "Each line is computed exactly and rounded once, half away from zero; the total is the sum of the printed \
          lines. Amounts in brackets show how a line was computed: the exact shares of its tiers and other components, \
-         before that rounding. Times and dates are UTC; a \
-         period holds its first instant and not the one it ends before.",
+         before that rounding. Days are those of the issuer's time \
+         zone, and both days of a span belong to it; instants are UTC, and a span does not hold the one it ends before.",
     );
     if let Some(incomplete) = &invoice.incomplete {
         page.element("p", "incomplete", &format!("This document was {incomplete}."));
     }
+}
+
+/// What proves it.
+fn foot(page: &mut Page, invoice: &InvoiceDocument) {
     page.raw("<div class=\"foot\">");
     for (name, value) in [
-        ("Document", &invoice.invoice_id),
+        ("Document (from the hash of its text)", &invoice.invoice_id),
         ("What was known (first offset that was not, for each partition)", &invoice.pin),
         ("Catalog SHA-256", &invoice.catalog_sha256),
         ("Billing profile", &invoice.profile_version_id),

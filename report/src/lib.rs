@@ -12,6 +12,7 @@ mod completeness;
 mod error;
 mod funnel;
 mod invoice;
+mod local;
 mod page;
 mod ratio;
 mod roi;
@@ -20,7 +21,7 @@ pub use completeness::{Completeness, RejectedCount, UnattributedCount};
 pub use error::ReportError;
 pub use funnel::{FunnelReport, FunnelStep, WeekCount, funnel_html, weeks_of};
 pub use invoice::{
-    AdjustedPart, ComponentPart, InvoiceDocument, InvoiceLine, Party, ShadowBill, TierPart, invoice_html,
+    AdjustedPart, BilledDay, ComponentPart, InvoiceDocument, InvoiceLine, Party, ShadowBill, TierPart, invoice_html,
 };
 pub use ratio::{Roi, roi_of};
 pub use roi::{

@@ -26,6 +26,19 @@ pub(crate) struct Page(String);
 pub(crate) enum Column<'a> {
     Words(&'a str),
     Figure(&'a str),
+    /// A long text of letters and digits that nobody reads.
+    Hash(&'a str),
+}
+
+impl Column<'_> {
+    /// The attribute of its cells.
+    fn class(&self) -> &'static str {
+        match self {
+            Column::Words(_) => "",
+            Column::Figure(_) => " class=\"figure\"",
+            Column::Hash(_) => " class=\"hash\"",
+        }
+    }
 }
 
 impl Page {
@@ -82,18 +95,14 @@ impl Page {
     pub(crate) fn table(&mut self, columns: &[Column<'_>], rows: &[Vec<String>]) {
         self.0.push_str("<table>\n<thead><tr>");
         for column in columns {
-            let (class, heading) = match column {
-                Column::Words(heading) => ("", heading),
-                Column::Figure(heading) => (" class=\"figure\"", heading),
-            };
-            let _ = write!(self.0, "<th{class}>{}</th>", escape(heading));
+            let (Column::Words(heading) | Column::Figure(heading) | Column::Hash(heading)) = column;
+            let _ = write!(self.0, "<th{}>{}</th>", column.class(), escape(heading));
         }
         self.0.push_str("</tr></thead>\n<tbody>\n");
         for row in rows {
             self.0.push_str("<tr>");
             for (column, cell) in columns.iter().zip(row) {
-                let class = if matches!(column, Column::Figure(_)) { " class=\"figure\"" } else { "" };
-                let _ = write!(self.0, "<td{class}>{}</td>", escape(cell));
+                let _ = write!(self.0, "<td{}>{}</td>", column.class(), escape(cell));
             }
             self.0.push_str("</tr>\n");
         }

@@ -22,7 +22,7 @@ use crate::configuration::ConfigurationError;
 use crate::context::JobContext;
 use crate::jobs::catalog::read_kept;
 
-pub use printed::{price_told, provenance, unit_price_of};
+pub use printed::{price_told, provenance, terms, unit_price_of};
 
 /// A line with what is behind it.
 pub struct Explained {

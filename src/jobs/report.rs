@@ -98,7 +98,7 @@ pub async fn invoices(
     folder: Option<&Path>,
 ) -> anyhow::Result<(Vec<InvoiceDocument>, Vec<PathBuf>)> {
     let work = async {
-        let documents = invoices::issued(&Read::of(context, past).await?, month).await?;
+        let documents = invoices::issued(context, &Read::of(context, past).await?, month).await?;
         let mut paths = Vec::new();
         if let Some(folder) = folder {
             for document in &documents {

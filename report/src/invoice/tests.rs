@@ -27,6 +27,13 @@ fn invoice() -> InvoiceDocument {
         exact: "49".to_owned(),
         amount: money(minor),
         adjusts: None,
+        line_id: Some(format!("lin_{line_number}")),
+        plan: "pro version 3".to_owned(),
+        price_id: format!("price-{line_number}"),
+        meter_id: None,
+        subscription_id: "s1".to_owned(),
+        notes: Vec::new(),
+        usage: Vec::new(),
     };
     let tier = |from: &str, up_to: Option<&str>, quantity: &str, price: &str, flat: &str, exact: &str| TierPart {
         from: decimal(from),
@@ -40,6 +47,12 @@ fn invoice() -> InvoiceDocument {
         let (name, quantity, exact) = (name.to_owned(), quantity.map(str::to_owned), exact.to_owned());
         ComponentPart { name, quantity, unit_price: price.map(decimal), percent: percent.map(decimal), exact }
     };
+    let day = |day, quantity: &str, event_count| BilledDay {
+        event_date: NaiveDate::from_ymd_opt(2026, 6, day).unwrap(),
+        quantity: decimal(quantity),
+        event_count,
+        usage_sha256: format!("{day:064x}"),
+    };
     let party = |name: &str| Party {
         legal_name: name.to_owned(),
         address: vec!["Beispielstrasse 1".to_owned(), "10115 Berlin".to_owned()],
@@ -50,6 +63,7 @@ fn invoice() -> InvoiceDocument {
         number: "NW-2026-000001".to_owned(),
         credits: None,
         invoice_id: "inv_1eb6f956af32422875a8".to_owned(),
+        time_zone: Tz::Europe__Berlin,
         issued_on: NaiveDate::from_ymd_opt(2026, 7, 2).unwrap(),
         payment_terms_days: 14,
         due_on: NaiveDate::from_ymd_opt(2026, 7, 16).unwrap(),
@@ -77,6 +91,10 @@ fn invoice() -> InvoiceDocument {
                 unit: Some("call".to_owned()),
                 unit_price: Some(decimal("0.005")),
                 span_start: parse_instant("2026-06-10T00:00:00Z").unwrap(),
+                exact: "0.165".to_owned(),
+                meter_id: Some("routing".to_owned()),
+                notes: vec!["by contract <deal> version 2".to_owned()],
+                usage: vec![day(10, "30", 31), day(11, "3", 3)],
                 ..line(3, "Routing calls", 17)
             },
             InvoiceLine {
@@ -123,9 +141,12 @@ fn the_page_says_who_what_and_why() {
         "Tax id DE000000000",
         "10115 Berlin",
         "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt; &amp; Söhne",
-        "2026-07-16 (14 days after issue)",
+        "<dd>2 July 2026</dd>",
+        "16 July 2026 (14 days after issue)",
+        "<p class=\"label\">Amount due</p>\n<p class=\"amount\">260.83 EUR</p>\n<p class=\"label\">until 16 July 2026</p>",
         "PO 7",
-        "2026-06: from 2026-05-31T22:00:00Z until before 2026-06-30T22:00:00Z",
+        "<dd>1 to 30 June 2026 (Europe/Berlin)</dd>",
+        "<dd>2026-05-31T22:00:00Z until before 2026-06-30T22:00:00Z</dd>",
         "49.00 EUR",
         "21726 call",
         "189.80 EUR",
@@ -135,7 +156,15 @@ fn the_page_says_who_what_and_why() {
         "above 20000",
         "(51.5534)",
         "0.005 EUR",
+        "10 June 2026, 02:00:00 to 30 June 2026",
         "from 2026-06-10T00:00:00Z until before 2026-06-30T22:00:00Z",
+        "by contract &lt;deal&gt; version 2",
+        "quantity × price, before rounding</td><td class=\"figure\"></td><td class=\"figure\"></td><td class=\"figure\">(0.165)</td>",
+        "<h3>Line 3: Routing calls</h3>",
+        "Plan pro version 3, price price-3, flat; meter routing; subscription s1; usage from 2026-06-10T00:00:00Z until before \
+         2026-06-30T22:00:00Z; line id lin_3.",
+        "<tr><td>2026-06-10</td><td class=\"figure\">30</td><td class=\"figure\">31</td><td class=\"hash\">000000000000000000000000000000000000000000000000000000000000000a</td></tr>",
+        "<tr><td>The line</td><td class=\"figure\">33</td><td class=\"figure\">34</td><td class=\"hash\"></td></tr>",
         "260.83 EUR",
         "quantity priced, after conversion, rounding and included units</td><td class=\"figure\">2</td>",
         ">tier 2 units</td><td class=\"figure\">2</td><td class=\"figure\">1.50 EUR</td><td class=\"figure\">(3)</td>",
@@ -164,11 +193,13 @@ fn what_is_not_there_is_not_printed() {
     invoice.purchase_order = None;
     invoice.bill_to.tax_id = None;
     invoice.incomplete = None;
-    invoice.lines.truncate(3);
+    invoice.lines.truncate(2);
     invoice.issuer.tax_id = None;
     invoice.issuer.address.insert(0, invoice.issuer.legal_name.clone());
     let html = invoice_html(&invoice);
-    assert_eq!(html.matches("Nordwind APIs GmbH").count(), 1);
+    // Under the title, and as who issues.
+    assert_eq!(html.matches("Nordwind APIs GmbH").count(), 2);
+    assert!(!html.contains("Usage appendix") && !html.contains("before rounding"));
     assert!(!html.contains("Purchase order") && !html.contains("Tax id"));
     assert!(!html.contains("This document was") && !html.contains("quantity priced"));
 }
@@ -208,6 +239,8 @@ fn a_credit_note_shows_both_figures_of_each_line() {
         "(190.45 EUR)",
         "-0.65 EUR",
         "under the prices in force then",
+        "<p class=\"label\">Credited</p>",
+        "of invoice NW-2026-000001",
     ] {
         assert!(html.contains(text), "{text}: {html}");
     }
@@ -267,4 +300,39 @@ fn a_shadow_bill_is_told_apart_from_the_total() {
     }
     assert!(html.contains(&invoice.total.to_string()));
     assert_self_contained(&html);
+}
+
+/// What a reader looks at first follows from the total.
+#[test]
+fn the_amount_due_is_told_first() {
+    for (minor, label, note) in [
+        (1, "Amount due", "until 16 July 2026"),
+        (0, "Amount due", "nothing to pay"),
+        (-1, "In your favour", "<p class=\"label\"></p>"),
+    ] {
+        let mut invoice = invoice();
+        invoice.total.minor = minor;
+        let html = invoice_html(&invoice);
+        let (_, due) = html.split_once("<div class=\"due\">").unwrap();
+        let (due, _) = due.split_once("</div>").unwrap();
+        assert!(due.contains(label) && due.contains(note) && due.contains(&invoice.total.to_string()), "{due}");
+    }
+}
+
+#[test]
+fn an_exact_amount_is_told_where_rounding_changed_it() {
+    for (exact, minor, told) in [
+        ("0.165", 17, true),
+        ("0.1457", 15, true),
+        ("0.17", 17, false),
+        ("0.1", 10, false),
+        ("3", 300, false),
+        ("1/3", 33, true),
+    ] {
+        let mut invoice = invoice();
+        invoice.lines.truncate(3);
+        (invoice.lines[2].exact, invoice.lines[2].amount.minor) = (exact.to_owned(), minor);
+        let html = invoice_html(&invoice);
+        assert_eq!(html.contains(&format!("({exact})")), told, "{exact}");
+    }
 }

@@ -35,9 +35,23 @@ pub fn price_told(line: &Line, currency: Currency) -> String {
     }
 }
 
-/// By what a line came to be, beside its plan's price: a sentence each.
+/// By what a line came to be, beside its plan's price: a sentence each; who made it by hand and why is for staff alone.
 #[must_use]
 pub fn provenance(line: &Line, currency: Currency) -> Vec<String> {
+    let mut told = terms(line, currency);
+    if let Some(by_hand) = &line.by_hand {
+        told.push(format!("made by {}: {}", by_hand.actor, by_hand.reason));
+        if by_hand.billed_minor != 0 {
+            let minor = by_hand.billed_minor;
+            told.push(format!("earlier documents billed {} of it", Money { minor, currency }));
+        }
+    }
+    told
+}
+
+/// The same as far as the customer reads it.
+#[must_use]
+pub fn terms(line: &Line, currency: Currency) -> Vec<String> {
     let money = |minor| Money { minor, currency };
     let mut told = Vec::new();
     if let Some(contract) = &line.contract {
@@ -70,12 +84,6 @@ pub fn provenance(line: &Line, currency: Currency) -> Vec<String> {
     }
     if let Some(tax) = &line.tax {
         told.push(format!("by tax rate {} version {}, {} %", tax.tax_rate_id, tax.version, tax.percent));
-    }
-    if let Some(by_hand) = &line.by_hand {
-        told.push(format!("made by {}: {}", by_hand.actor, by_hand.reason));
-        if by_hand.billed_minor != 0 {
-            told.push(format!("earlier documents billed {} of it", money(by_hand.billed_minor)));
-        }
     }
     told
 }
@@ -176,7 +184,10 @@ mod tests {
                 "made by staff:ann: order 17; earlier documents billed 1.00 EUR of it",
             ),
         ] {
-            assert_eq!(provenance(&line(changes), Currency::parse("EUR").unwrap()).join("; "), expected);
+            let (line, currency) = (line(changes), Currency::parse("EUR").unwrap());
+            assert_eq!(provenance(&line, currency).join("; "), expected);
+            let to_customer = if line.by_hand.is_some() { "" } else { expected };
+            assert_eq!(terms(&line, currency).join("; "), to_customer, "reasons are for staff");
         }
     }
 }

@@ -7,17 +7,26 @@ use chrono::Days;
 use tollbook_billing::document::{Document, Line, Shadow};
 use tollbook_billing::event::{EventKind, InvoiceEvent, events_of};
 use tollbook_billing::profile::Profiles;
-use tollbook_report::{AdjustedPart, ComponentPart, InvoiceDocument, InvoiceLine, Party, ShadowBill, TierPart};
-use tollbook_schemas::id::InvoiceId;
+use tollbook_report::{
+    AdjustedPart, BilledDay, ComponentPart, InvoiceDocument, InvoiceLine, Party, ShadowBill, TierPart,
+};
+use tollbook_schemas::catalog::KeptError;
+use tollbook_schemas::id::{InvoiceId, IssuerId};
 use tollbook_schemas::money::{Currency, Money};
-use tollbook_schemas::period::Month;
+use tollbook_schemas::period::{Month, Tz};
 use tollbook_schemas::tables::billing::{BILLING_PROFILE, INVOICE, INVOICE_EVENT};
 
 use super::read::Read;
-use crate::jobs::explain::{computed_after_opening, how_computed};
+use crate::context::JobContext;
+use crate::jobs::catalog::read_kept;
+use crate::jobs::explain::{computed_after_opening, how_computed, terms};
 
 /// The issued invoices of a month, by issuer and number.
-pub(super) async fn issued(read: &Read<'_>, month: Month) -> anyhow::Result<Vec<InvoiceDocument>> {
+pub(super) async fn issued(
+    context: &JobContext,
+    read: &Read<'_>,
+    month: Month,
+) -> anyhow::Result<Vec<InvoiceDocument>> {
     let rows = read.rows(&INVOICE, Some(&format!("period = '{month}'"))).await?;
     let documents = rows.iter().map(Document::from_row).collect::<Result<Vec<_>, _>>()?;
     let documents: BTreeMap<&InvoiceId, &Document> = documents.iter().map(|one| (&one.invoice_id, one)).collect();
@@ -30,16 +39,53 @@ pub(super) async fn issued(read: &Read<'_>, month: Month) -> anyhow::Result<Vec<
         .filter_map(|event| Some((event, *documents.get(&event.invoice_id)?)))
         .collect();
     issued.sort_by_key(|(event, _)| (event.issuer_id.clone(), event.number_sequence));
-    issued.into_iter().map(|(event, document)| printed(event, document, &profiles)).collect()
+    let mut zones = Zones { context, known: BTreeMap::new() };
+    let mut printed = Vec::new();
+    for (event, document) in issued {
+        let zone = zones.of(document).await?;
+        printed.push(print(event, document, &profiles, zone)?);
+    }
+    Ok(printed)
 }
 
-fn printed(event: &InvoiceEvent, document: &Document, profiles: &Profiles) -> anyhow::Result<InvoiceDocument> {
+/// The zones of issuers, by the catalogs that priced documents.
+struct Zones<'a> {
+    context: &'a JobContext,
+    known: BTreeMap<(String, IssuerId), Tz>,
+}
+
+impl Zones<'_> {
+    /// The zone of a document's issuer. An issuer's zone is the same in all catalogs that were used; where the one that priced a
+    /// document is not kept, or today's rules refuse it, days are those of UTC, and the page names that zone.
+    async fn of(&mut self, document: &Document) -> anyhow::Result<Tz> {
+        let body = &document.body;
+        let key = (body.catalog_sha256.clone(), body.issuer.issuer_id.clone());
+        if let Some(zone) = self.known.get(&key) {
+            return Ok(*zone);
+        }
+        let kept = read_kept(self.context, &body.catalog_sha256).await;
+        let zone = match kept.as_ref().map_err(|error| error.downcast_ref::<KeptError>()) {
+            Ok(catalog) => catalog.issuers.get(&body.issuer.issuer_id).map_or(Tz::UTC, |issuer| issuer.time_zone),
+            Err(Some(KeptError::Missing { .. } | KeptError::Unreadable { .. })) => Tz::UTC,
+            Err(_) => kept.map(|_| Tz::UTC)?,
+        };
+        self.known.insert(key, zone);
+        Ok(zone)
+    }
+}
+
+fn print(
+    event: &InvoiceEvent,
+    document: &Document,
+    profiles: &Profiles,
+    time_zone: Tz,
+) -> anyhow::Result<InvoiceDocument> {
     let body = &document.body;
     let profile = profiles
         .version(&body.profile_version_id)
         .map_err(|told| anyhow::anyhow!("invoice {}: {told}", document.invoice_id))?;
     let number = event.number.clone().with_context(|| format!("invoice {} has no number", document.invoice_id))?;
-    let issued_on = event.at.date_naive();
+    let issued_on = event.at.with_timezone(&time_zone).date_naive();
     let due_on = issued_on
         .checked_add_days(Days::new(u64::from(body.payment_terms_days)))
         .with_context(|| format!("invoice {number} is due beyond the calendar"))?;
@@ -53,6 +99,7 @@ fn printed(event: &InvoiceEvent, document: &Document, profiles: &Profiles) -> an
         number,
         credits: body.credits.as_ref().map(|credits| credits.number.clone()),
         invoice_id: document.invoice_id.to_string(),
+        time_zone,
         issued_on,
         payment_terms_days: body.payment_terms_days,
         due_on,
@@ -68,7 +115,14 @@ fn printed(event: &InvoiceEvent, document: &Document, profiles: &Profiles) -> an
         month: body.month,
         period_start: body.period_start,
         period_end: body.period_end,
-        lines: body.lines.iter().map(|line| line_of(line, body.currency)).collect(),
+        lines: body
+            .lines
+            .iter()
+            .map(|line| InvoiceLine {
+                line_id: Some(document.line_id(line.line_number).to_string()),
+                ..line_of(line, body.currency)
+            })
+            .collect(),
         before_tax: body
             .lines
             .iter()
@@ -134,5 +188,21 @@ fn line_of(line: &Line, currency: Currency) -> InvoiceLine {
             now_quantity: adjusts.now_quantity,
             now: money(adjusts.now_amount_minor),
         }),
+        line_id: None,
+        plan: format!("{} version {}", line.plan_id, line.plan_version),
+        price_id: line.price_id.to_string(),
+        meter_id: line.meter_id.as_ref().map(ToString::to_string),
+        subscription_id: line.subscription_id.to_string(),
+        notes: terms(line, currency),
+        usage: line.usage.iter().map(day_of).collect(),
+    }
+}
+
+fn day_of(day: &tollbook_billing::document::BilledDay) -> BilledDay {
+    BilledDay {
+        event_date: day.event_date,
+        quantity: day.quantity,
+        event_count: day.event_count,
+        usage_sha256: day.usage_sha256.clone(),
     }
 }

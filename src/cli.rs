@@ -248,6 +248,18 @@ struct Accept {
     /// the invoices. Looks from now, unless --as-of is given. Drafts of such a month: bill draft --period MONTH.
     #[arg(long = "accept-incomplete", value_name = "REASON", value_parser = bill::reason)]
     reason: Option<String>,
+    /// Do not wait for the grace behind the end of a period (grace_hours in [billing]); job_run says so.
+    #[arg(long)]
+    skip_grace: bool,
+}
+
+impl Accept {
+    /// The surroundings of a job that waits no longer than this says.
+    fn of(&self, context: &JobContext) -> JobContext {
+        let mut context = context.clone();
+        context.configuration.billing.skips_grace = self.skip_grace;
+        context
+    }
 }
 
 /// Where pages go, and up to when they look.
@@ -306,6 +318,12 @@ enum BillStep {
         #[command(flatten)]
         accept: Accept,
     },
+    /// Which months are due, for whom, and why one is not an invoice yet; nothing is written.
+    ///
+    /// Each place that is not issued, with everything that keeps it: its period runs or stays open (grace_hours), data are
+    /// missing, it is not drafted, stale or held, its partner is blocked. What nothing keeps is ready: `bill issue` issues it.
+    #[command(after_help = examples::DUE)]
+    Due(commands::bill::due::Given),
     /// Stop drafts of a partner and month from being issued, until they are released.
     ///
     /// What is held is the place of the invoice, whatever is drafted there; or, by partner and month, every document of it.
@@ -367,6 +385,10 @@ enum BillStep {
     Register {
         #[command(flatten)]
         period: Period,
+        /// As it would have been told when the invoices of this month were issued: as the run left the tables that issued the
+        /// last.
+        #[arg(long, value_name = "MONTH", conflicts_with = "as_of")]
+        as_of_close: Option<Month>,
         /// Comma-separated values.
         #[arg(long)]
         csv: bool,
@@ -481,7 +503,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<u8> {
             }
         }
         Command::Close { period, accept } => {
-            let context = JobContext::open(&arguments.config)?;
+            let context = accept.of(&JobContext::open(&arguments.config)?);
             let reason = accept.reason.as_deref();
             let as_of = bill::issue_as_of(&context, period.as_of.as_deref(), reason).await?;
             let months = bill::months(&context, &period.period, as_of).await?;

@@ -14,6 +14,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
+use chrono::TimeDelta;
 use serde::Deserialize;
 use tollbook_aggregate::Feeds;
 use tollbook_billing::alert::Alert;
@@ -275,6 +276,7 @@ impl Configuration {
             self.door(number, topic, None)?;
         }
         self.billing.hold.policy()?;
+        self.billing.grace()?;
         self.alerts()?;
         if let Some(stripe) = &self.stripe {
             for (key, is_zero) in
@@ -301,6 +303,14 @@ impl Configuration {
     /// A value that cannot be.
     pub fn hold_policy(&self) -> anyhow::Result<HoldPolicy> {
         Ok(self.billing.hold.policy()?)
+    }
+
+    /// How long behind its end a period stays open: until then no invoice is made of it.
+    ///
+    /// # Errors
+    /// A value that cannot be.
+    pub fn grace(&self) -> anyhow::Result<TimeDelta> {
+        Ok(self.billing.grace()?)
     }
 
     /// The levels of usage and spend that somebody wants to be told of.

@@ -9,6 +9,7 @@ pub mod billed;
 pub mod compare;
 pub mod document;
 pub mod draft;
+pub mod due;
 pub mod error;
 pub mod event;
 pub mod fit;

@@ -83,6 +83,11 @@ For flat plans of a program without requests:
   tollbook bill draft --period 2026-06 --as-of 2026-07-01T00:00:00Z
   tollbook bill issue --period 2026-06 --accept-incomplete \"flat plans only\"";
 
+pub(super) const DUE: &str = "\
+Examples:
+  tollbook bill due
+  tollbook bill due --period 2026-06 --partner acme --json";
+
 pub(super) const PUSH: &str = "\
 Examples:
   tollbook bill push
@@ -108,13 +113,15 @@ Examples:
 pub(super) const REGISTER: &str = "\
 Examples:
   tollbook bill register --period 2026-06
-  tollbook bill register --period previous --csv > register.csv";
+  tollbook bill register --period previous --csv > register.csv
+  tollbook bill register --period 2026-06 --as-of-close 2026-06";
 
 pub(super) const LIST: &str = "\
 Examples:
   tollbook bill list
   tollbook bill list --period 2026-01..2026-06 --partner acme
-  tollbook bill list --state draft --json";
+  tollbook bill list --state draft --json
+  tollbook bill list --period 2026-06 --as-of-close 2026-06";
 
 pub(super) const LINES: &str = "\
 Examples:

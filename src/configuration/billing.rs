@@ -1,6 +1,7 @@
-//! `[billing]`: who must see a draft before it becomes an invoice. It changes no document, so it is no part of the pin and
+//! `[billing]`: how long a period stays open, and who must see a draft before it becomes an invoice. It changes no document, so it is no part of the pin and
 //! may be changed at any time: the next `bill draft`, `issue` or `register` looks at it.
 
+use chrono::TimeDelta;
 use serde::Deserialize;
 use tollbook_billing::policy::{CustomerField, Deviation, HeldCreditNotes, HoldPolicy, IssuerField};
 use tollbook_schemas::decimal::Decimal;
@@ -22,9 +23,32 @@ pub fn actor_of_environment() -> Option<String> {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BillingSection {
+    /// Hours behind the end of a period in which no invoice is made of it; 0 by default.
+    pub grace_hours: Option<u32>,
     /// What is held until somebody approves it.
     #[serde(default)]
     pub hold: HoldSection,
+    /// Whether somebody said that this run does not wait for it; never in the file.
+    #[serde(skip)]
+    pub skips_grace: bool,
+}
+
+/// The longest grace: a slip of the unit would keep every month open for years.
+const GRACE_HOURS_MAX: u32 = 24 * 92;
+
+impl BillingSection {
+    /// How long behind its end a period stays open.
+    ///
+    /// # Errors
+    /// One that is too long, at its place.
+    pub(super) fn grace(&self) -> Result<TimeDelta, WrongValue> {
+        let hours = self.grace_hours.unwrap_or(0);
+        if hours > GRACE_HOURS_MAX {
+            let what = format!("[billing] grace_hours is {hours}, more than {GRACE_HOURS_MAX} (92 days)");
+            return Err(WrongValue::at(&["billing", "grace_hours"], what, "write hours, such as 48"));
+        }
+        Ok(if self.skips_grace { TimeDelta::zero() } else { TimeDelta::hours(i64::from(hours)) })
+    }
 }
 
 /// `[billing.hold]`

@@ -41,6 +41,10 @@ fn mistakes_are_told() {
         ("[stripe]", "[[alert]]\nname = \"a\"\nmeter = \"m\"\nquantity = \"0\"\n[stripe]", "not above 0"),
         ("[stripe]", "[[alert]]\nname = \"a b\"\nmeter = \"m\"\nquantity = \"1\"\n[stripe]", "a name is 1 to 64"),
         ("[billing.hold]", "[billing.hold]\nfirst = true", "unknown field `first`"),
+        ("[billing]", "[billing]\ngrace_hours = 2209", "more than 2208 (92 days)"),
+        ("[billing]", "[billing]\ngrace_hours = -1", "invalid value"),
+        ("[billing]", "[billing]\ngrace = 5", "unknown field `grace`"),
+        ("[billing]", "[billing]\nskips_grace = true", "unknown field `skips_grace`"),
         ("[lake]", "[clock]\nfixed = \"noon\"\n[lake]", "[clock] fixed is no instant"),
     ] {
         assert!(SAMPLE.contains(from), "{from}");
@@ -66,6 +70,18 @@ fn what_is_held_is_configured() {
     assert_eq!((policy.issuer_fields.len(), policy.customer_fields.len()), (3, 5));
     let off = parse(SAMPLE, &[("BILLING__HOLD__NEGATIVE_TOTAL", "false")]).unwrap().hold_policy().unwrap();
     assert_eq!(off, HoldPolicy { negative_total: false, ..HoldPolicy::default() });
+}
+
+#[test]
+fn grace_is_hours_and_none_by_default() {
+    let hours =
+        |text: &str, environment: &[(&str, &str)]| parse(text, environment).unwrap().grace().unwrap().num_hours();
+    assert_eq!(hours(SAMPLE, &[]), 0);
+    assert_eq!(hours(&SAMPLE.replace("# grace_hours", "grace_hours"), &[]), 48);
+    assert_eq!(hours(SAMPLE, &[("BILLING__GRACE_HOURS", "72")]), 72);
+    let mut skipping = parse(SAMPLE, &[("BILLING__GRACE_HOURS", "72")]).unwrap();
+    skipping.billing.skips_grace = true;
+    assert_eq!(skipping.grace().unwrap().num_hours(), 0);
 }
 
 #[test]

@@ -6,6 +6,7 @@
 pub mod adjust;
 pub mod adjustments;
 pub mod alert;
+pub mod clock;
 pub mod compare;
 pub mod credits;
 mod due;
@@ -15,6 +16,7 @@ mod incomplete;
 mod inputs;
 pub mod lines;
 pub mod list;
+mod past_register;
 mod periods;
 pub mod preview;
 pub mod quota;
@@ -53,9 +55,11 @@ use crate::context::JobContext;
 use crate::jobs::catalog::frozen::refuse_changes;
 use crate::jobs::catalog::keep;
 
+pub use clock::InGrace;
 pub use due::{months, overdue};
 pub use incomplete::{complain_of_incomplete, issue_as_of, reason, what_is_missing};
 pub use inputs::{Chunk, Inputs, Share, Sources};
+pub use past_register::register_at;
 pub use periods::Months;
 pub use unseen::{Unseen, unseen};
 pub use verify::{Different, complain_of_different, verify_month, verify_named};
@@ -272,6 +276,8 @@ pub struct IssueResult {
     pub reach: Option<DateTime<Utc>>,
     /// What was known then and was in no draft.
     pub unseen: Unseen,
+    /// Drafts whose period has ended and stays open for what comes late: they are left.
+    pub in_grace: Vec<InGrace>,
 }
 
 /// Issues the drafts of a month whose data are complete.
@@ -298,6 +304,7 @@ pub async fn issue_accepting(
 ) -> anyhow::Result<IssueResult> {
     let catalog = context.catalog()?;
     let policy = context.configuration.hold_policy()?;
+    let grace = context.configuration.grace()?;
     let work = Box::pin(async {
         refuse_changes(context, &catalog).await?;
         // The reach before the pin: a refresh between the two then makes the drafts stale, and none is issued under a
@@ -309,11 +316,14 @@ pub async fn issue_accepting(
         let unseen = Box::pin(unseen(context)).await?;
         let pin_json = usage_pin_json(context).await?;
         let (overtaken, policy) = (&unseen.partners, &policy);
-        let usage = UsageState { pin_json: &pin_json, reach, as_of, accept_incomplete, overtaken, policy };
-        let issued = Box::pin(issue_drafts(&context.lake, &catalog, month, usage, context.clock.now())).await?;
+        let ended_by = clock::ended_by(as_of, grace);
+        let usage = UsageState { pin_json: &pin_json, reach, as_of: ended_by, accept_incomplete, overtaken, policy };
+        let mut issued = Box::pin(issue_drafts(&context.lake, &catalog, month, usage, context.clock.now())).await?;
+        let in_grace = clock::in_grace(context, &mut issued, as_of, grace).await?;
         let told = json!({
             "month": month, "issued": issued.invoices.len(), "already_issued": issued.already_issued,
-            "not_ended": issued.not_ended.len(), "stale": issued.stale.len(), "incomplete": issued.incomplete.len(),
+            "not_ended": issued.not_ended.len(), "in_grace": in_grace.len(), "grace_hours": grace.num_hours(),
+            "skips_grace": context.configuration.billing.skips_grace, "stale": issued.stale.len(), "incomplete": issued.incomplete.len(),
             "reach": reach.map(print_instant), "as_of": print_instant(as_of), "accept_incomplete": accept_incomplete,
             "newer_events": unseen.event_count, "newer_requests": unseen.request_count,
             "held": hold::to_json(&issued.held),
@@ -333,7 +343,7 @@ pub async fn issue_accepting(
             // The others' invoices are there: their run must be found by them.
             bail!(Stale { told: why, done: Some(told) });
         }
-        Ok((IssueResult { issued, reach, unseen }, told))
+        Ok((IssueResult { issued, reach, unseen, in_grace }, told))
     });
     context.run("bill issue", Some(catalog.sha256.clone()), work).await
 }

@@ -38,6 +38,8 @@ pub struct Closed {
     pub already_issued: usize,
     /// Drafts that are left, because their period has not ended.
     pub not_ended: usize,
+    /// Drafts that are left, because their period stays open for what comes late.
+    pub in_grace: usize,
     /// Drafts that are left, because their period ended after `reach`.
     pub incomplete: usize,
     /// Invoices that were issued by this run although their period ended after `reach`.
@@ -93,7 +95,7 @@ pub async fn close(
         result.told().iter().for_each(|line| talk(line));
         let bill::DraftResult { drafted, counts, document_count, adjustment_line_count, .. } = result;
         let issued = bill::issue_accepting(context, *month, as_of, accept_incomplete).await;
-        let bill::IssueResult { issued, reach, .. } = match issued {
+        let bill::IssueResult { issued, reach, in_grace, .. } = match issued {
             Ok(result) => result,
             // Others were issued before it was told, and must not wait for one partner's news: they are pushed.
             Err(error) if error.is::<bill::Stale>() => {
@@ -104,6 +106,7 @@ pub async fn close(
             }
             Err(error) => return Err(error),
         };
+        in_grace.iter().for_each(|one| talk(&one.told(*month)));
         missing.extend(bill::what_is_missing(context, *month, &issued, reach).await?);
         let pushed = bill::push_month(context, *month).await?;
         // A document that is not written has no draft to be left: most are told by the drafting, one by a race.
@@ -115,6 +118,7 @@ pub async fn close(
             issued: issued.invoices.len(),
             already_issued: issued.already_issued,
             not_ended: issued.not_ended.len(),
+            in_grace: in_grace.len(),
             incomplete: issued.incomplete.len(),
             issued_incomplete: issued.invoices.iter().filter(|one| one.incomplete.is_some()).count(),
             withdrawn: counts.withdrawn.len(),

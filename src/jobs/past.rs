@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, bail};
+use arrow::record_batch::RecordBatch;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tollbook_lake::{Lake, PinnedTables, SessionContext, as_text};
@@ -27,6 +28,8 @@ pub struct PastRun {
     pub started_at: DateTime<Utc>,
     /// What it knew, and the tables as they stood when it ended.
     pub tables: PinnedTables,
+    /// The catalog that it computed with, where it did.
+    pub catalog_sha256: Option<String>,
     /// What it told.
     counts: Value,
 }
@@ -70,6 +73,14 @@ impl<'a> Tables<'a> {
             Some(run) => Some(lake.session_at(&run.tables).await?),
         };
         Ok(Self { lake, session })
+    }
+
+    /// The batches of a query.
+    pub(crate) async fn query(&self, sql: &str) -> anyhow::Result<Vec<RecordBatch>> {
+        Ok(match &self.session {
+            None => self.lake.query(&self.lake.session().await?, sql).await?,
+            Some(session) => self.lake.query(session, sql).await?,
+        })
     }
 
     /// Rows of a table that meet an SQL condition.
@@ -145,6 +156,7 @@ fn of_row(row: &Row) -> anyhow::Result<PastRun> {
     Ok(PastRun {
         started_at: row.instant("started_at").with_context(damaged)?,
         tables: PinnedTables { pins, versions },
+        catalog_sha256: row.text("catalog_sha256").map(str::to_owned),
         counts: serde_json::from_str(row.text("counts").unwrap_or_default()).with_context(damaged)?,
         run_id,
     })

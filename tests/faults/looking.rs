@@ -298,3 +298,39 @@ fn questions_are_asked_of_the_lake_as_a_month_was_closed() {
     folder.run(&["report", "roi", "--as-of-close", "2026-05"]).fails(2, &["no run issued an invoice of 2026-05"]);
     folder.run(&["report", "roi", "--as-of-close", "2026-06", "--as-of", MONTH[3]]).fails(2, &["cannot be used with"]);
 }
+
+/// Lists, lines and registers as they were when a month was issued: with the drafts, the profiles and the usage of then.
+#[test]
+fn lists_and_registers_look_back_to_a_close() {
+    let folder = june();
+    bill(&folder, &[&["draft"][..], &MONTH].concat()).done();
+    bill(&folder, &[&["issue"][..], &MONTH].concat()).done();
+    let header = PARTNERS.lines().next().unwrap();
+    folder.write("more.csv", format!("{header}\nfern,Fern,,2026-06-20T00:00:00Z,,,,,,,,,,,,,,\n"));
+    folder.run(&["partner", "import", "more.csv", "--apply"]).done();
+    folder.run(&["aggregate", "--as-of", MONTH[3]]).done();
+    // Of bolt a profile came later: it is billed now, and was blocked then.
+    let profile = "bolt,,,,,,,,,,2026-05-31T22:00:00Z,Bolt Ltd,Street 3,DE,,billing@bolt.example,,14";
+    folder.write("profile.csv", format!("{header}\n{profile}\n"));
+    folder.run(&["partner", "import", "profile.csv", "--apply"]).done();
+    bill(&folder, &[&["draft"][..], &MONTH].concat()).done();
+    let told = |words: &[&str], key: &str| -> Vec<String> {
+        let rows = objects(&bill(&folder, &[words, &["--period", "2026-06", "--json"]].concat()).done());
+        rows.iter().map(|row| format!("{} {}", row["partner_id"].as_str().unwrap(), row[key])).collect()
+    };
+    let state = |words: &[&str]| told(words, "state");
+    assert_eq!(state(&["list"]), ["acme \"issued\"", "dora \"issued\"", "bolt \"draft\""]);
+    assert_eq!(state(&["list", "--as-of-close", "2026-06"]), ["acme \"issued\"", "dora \"issued\""]);
+    let register = state(&["register", "--as-of", MONTH[3]]);
+    assert_eq!(register, ["acme \"issued\"", "bolt \"draft\"", "dora \"issued\"", "fern null"]);
+    let register = state(&["register", "--as-of-close", "2026-06"]);
+    assert_eq!(register, ["acme \"issued\"", "bolt null", "dora \"issued\""]);
+    let notes = told(&["register", "--as-of-close", "2026-06"], "note");
+    assert!(notes[0] == "acme null" && notes[1].contains("blocked: no billing profile"), "{notes:?}");
+    bill(&folder, &["register", "--as-of-close", "2026-06", "--as-of", MONTH[3]]).fails(2, &["cannot be used with"]);
+    assert_eq!(told(&["lines", "--as-of-close", "2026-06"], "line_number").len(), 4);
+    bill(&folder, &[&["issue"][..], &MONTH].concat()).done();
+    // The last run that issued something of the month is the one that closed it.
+    assert_eq!(state(&["list", "--as-of-close", "2026-06"]).len(), 3);
+    assert_eq!((told(&["lines"], "line_number").len(), state(&["register"]).len()), (6, 4));
+}

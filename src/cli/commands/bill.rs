@@ -4,6 +4,7 @@
 pub(in crate::cli) mod adjustments;
 pub(in crate::cli) mod compare;
 pub(in crate::cli) mod credits;
+pub(in crate::cli) mod due;
 mod explain;
 pub(in crate::cli) mod fit;
 mod hold;
@@ -51,11 +52,19 @@ pub(in crate::cli) async fn run_bill(context: &JobContext, step: BillStep, json:
             explain::print_explained(&jobs::explain::explain(context, &line).await?, json);
         }
         BillStep::Verify { wanted } => run_verify(context, &wanted, json).await?,
-        BillStep::Register { period, csv } => {
-            let as_of = context.as_of(period.as_of.as_deref()).await?;
+        BillStep::Due(given) => due::run(context, given, json).await?,
+        BillStep::Register { period, as_of_close, csv } => {
+            let past = close_of(context, as_of_close).await?;
+            let as_of = match &past {
+                Some(run) => run.as_of(),
+                None => context.as_of(period.as_of.as_deref()).await?,
+            };
             let mut rows = Vec::new();
             for month in bill::months(context, &period.period, as_of).await? {
-                let of_month = bill::register(context, month, as_of).await?;
+                let of_month = match &past {
+                    Some(run) => Box::pin(bill::register_at(context, run, month)).await?,
+                    None => bill::register(context, month, as_of).await?,
+                };
                 rows.extend(of_month.into_iter().map(|row| (month, row)));
             }
             register::print_register(&rows, csv, json);
@@ -125,15 +134,16 @@ async fn run_draft(context: &JobContext, period: &Period, actor: Option<&Actor>)
 
 async fn run_issue(context: &JobContext, period: &Period, accept: &Accept) -> anyhow::Result<()> {
     let reason = accept.reason.as_deref();
+    let context = &accept.of(context);
     let as_of = bill::issue_as_of(context, period.as_of.as_deref(), reason).await?;
     let mut missing = Vec::new();
     let mut told_unseen = None;
     for month in bill::months(context, &period.period, as_of).await? {
         let result = bill::issue_accepting(context, month, as_of, reason).await?;
-        let bill::IssueResult { issued, reach, unseen } = result;
+        let bill::IssueResult { issued, reach, unseen, in_grace } = result;
         data(
             &json!({ "month": month, "issued": issued.invoices.len(), "already_issued": issued.already_issued,
-            "not_ended": issued.not_ended.len(), "incomplete": issued.incomplete.len(),
+            "not_ended": issued.not_ended.len(), "in_grace": in_grace.len(), "incomplete": issued.incomplete.len(),
             "billed_elsewhere": issued.billed_elsewhere.len(), "held": bill::hold::to_json(&issued.held), "reach": reach.map(print_instant),
             "newer_events": unseen.event_count, "newer_requests": unseen.request_count })
             .to_string(),
@@ -141,6 +151,7 @@ async fn run_issue(context: &JobContext, period: &Period, accept: &Accept) -> an
         for (partner_id, _) in &issued.not_ended {
             talk(&format!("{month} {partner_id}: left, because its period has not ended"));
         }
+        in_grace.iter().for_each(|one| talk(&one.told(month)));
         for one in &issued.invoices {
             one.incomplete.iter().for_each(|told| talk(&format!("{month} {} {}: {told}", one.partner_id, one.number)));
         }

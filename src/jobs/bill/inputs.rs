@@ -223,7 +223,7 @@ impl Inputs {
 }
 
 /// Production usage of partners (I8).
-const PRODUCTION: &str = "partner_id is not null and environment = 'production'";
+pub(super) const PRODUCTION: &str = "partner_id is not null and environment = 'production'";
 
 /// The pin of `usage` as documents carry it.
 pub(super) async fn usage_pin_json(context: &JobContext) -> anyhow::Result<String> {

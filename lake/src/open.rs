@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use delta_kernel::engine::arrow_conversion::TryIntoKernel as _;
 use deltalake_core::kernel::transaction::CommitProperties;
 use deltalake_core::kernel::{StructField, StructType};
@@ -33,6 +34,9 @@ pub(crate) struct Inner {
     pub(crate) store: Arc<dyn ObjectStore>,
     /// The same store seen from the lake's root, for scans.
     pub(crate) scan_store: Arc<dyn ObjectStore>,
+    /// What all sessions share: that store, and the footers of data files that were read before. A data file is never changed, and the queries of one refresh read the same files several times: a footer
+    /// of forty columns takes longer to read than a few columns of some thousand rows.
+    pub(crate) runtime: Arc<RuntimeEnv>,
     handles: Mutex<HashMap<&'static str, Arc<Mutex<Handle>>>>,
 }
 
@@ -74,9 +78,12 @@ impl Lake {
         let url = Url::from_directory_path(&folder).map_err(|()| wrong("not an absolute path".to_owned()))?;
         let prefix = object_store::path::Path::from_absolute_path(&folder).map_err(|e| wrong(e.to_string()))?;
         let store: Arc<dyn ObjectStore> = Arc::new(crate::durable_store::DurableStore::new());
+        let runtime = RuntimeEnvBuilder::new().build_arc().map_err(|error| wrong(error.to_string()))?;
+        let scan_url = Url::parse(crate::scan::STORE_URL).map_err(|error| wrong(error.to_string()))?;
         let scan_store: Arc<dyn ObjectStore> = Arc::new(PrefixStore::new(store.clone(), prefix));
+        runtime.register_object_store(&scan_url, scan_store.clone());
         let handles = Mutex::new(HashMap::new());
-        let inner = Inner { root: url, root_text: root.to_owned(), folder, store, scan_store, handles };
+        let inner = Inner { root: url, root_text: root.to_owned(), folder, store, scan_store, runtime, handles };
         Ok(Self { inner: Arc::new(inner) })
     }
 

@@ -12,13 +12,12 @@ use tollbook_schemas::pin::Pin;
 use tollbook_schemas::source::Source;
 use tollbook_schemas::tables::{ALL, Row, Table, rejected, rows_of};
 use tollbook_schemas::views::VIEWS;
-use url::Url;
 
 use crate::error::LakeError;
 use crate::open::Lake;
 use crate::past::{INGESTED, PinnedTables};
 use crate::question::refused;
-use crate::scan::{STORE_URL, Scan};
+use crate::scan::Scan;
 
 impl Lake {
     /// A session that sees no table yet.
@@ -30,11 +29,7 @@ impl Lake {
         // Strings stay plain: our readers and the tables' declarations agree on one layout.
         config.options_mut().execution.parquet.schema_force_view_types = false;
         config.options_mut().sql_parser.map_string_types_to_utf8view = false;
-        let context = SessionContext::new_with_config(config);
-        let url = Url::parse(STORE_URL)
-            .map_err(|error| LakeError::Root { root: STORE_URL.to_owned(), reason: error.to_string() })?;
-        context.register_object_store(&url, self.inner.scan_store.clone());
-        Ok(context)
+        Ok(SessionContext::new_with_config_rt(config, self.inner.runtime.clone()))
     }
 
     /// A session with every table, each at its newest version now, and every view. Of `rejected` it shows what counts:

@@ -13,6 +13,7 @@ use datafusion::common::tree_node::{TreeNode as _, TreeNodeRecursion};
 use datafusion::common::{DataFusionError, ScalarValue, project_schema};
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
@@ -218,8 +219,12 @@ impl TableProvider for Scan {
         let table_schema = TableSchema::builder(self.file_schema.clone())
             .with_table_partition_cols(self.partition.iter().chain(&self.location).cloned().collect::<Vec<_>>())
             .build();
-        let mut source =
-            ParquetSource::new(table_schema).with_table_parquet_options(state.table_options().parquet.clone());
+        let (url, runtime) = (ObjectStoreUrl::parse(STORE_URL)?, state.runtime_env());
+        let footers = runtime.cache_manager.get_file_metadata_cache();
+        let readers = CachedParquetFileReaderFactory::new(runtime.object_store(&url)?, footers);
+        let mut source = ParquetSource::new(table_schema)
+            .with_table_parquet_options(state.table_options().parquet.clone())
+            .with_parquet_file_reader_factory(Arc::new(readers));
         if let Some(condition) = conjunction(filters.iter().filter(|filter| is_short(filter)).cloned()) {
             let schema = datafusion::common::DFSchema::try_from(self.schema.as_ref().clone())?;
             source = source.with_predicate(state.create_physical_expr(condition, &schema)?);
@@ -230,7 +235,7 @@ impl TableProvider for Scan {
             grouped[at % groups].push(scanned.file.clone());
         }
         let grouped = grouped.into_iter().filter(|group| !group.is_empty()).map(FileGroup::new).collect();
-        let config = FileScanConfigBuilder::new(ObjectStoreUrl::parse(STORE_URL)?, Arc::new(source))
+        let config = FileScanConfigBuilder::new(url, Arc::new(source))
             .with_file_groups(grouped)
             .with_projection_indices(projection.cloned())?
             .with_limit(limit)

@@ -424,3 +424,20 @@ async fn an_answer_in_parquet_keeps_its_types() {
     let error = lake.write_parquet(&context, twice, Vec::new()).await.unwrap_err().to_string();
     assert!(error.contains("two columns are named meter_id"), "{error}");
 }
+
+/// A data file never changes, so its footer is read by the first query of a process and by no other.
+#[tokio::test]
+async fn a_footer_is_read_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = open(folder.path());
+    put(&lake, &PARTNER, ["a", "b"].map(|id| Row::new().with("partner_id", id))).await;
+    let before = lake.rows(&PARTNER, None).await.unwrap();
+    assert_eq!(before.len(), 2);
+    let file = lake.files("partner").await.unwrap().unwrap().remove(0);
+    let mut bytes = std::fs::read(&file).unwrap();
+    let end = bytes.len();
+    bytes[end - 8..].fill(0);
+    std::fs::write(&file, bytes).unwrap();
+    assert_eq!(lake.rows(&PARTNER, None).await.unwrap(), before);
+    assert!(open(folder.path()).rows(&PARTNER, None).await.is_err());
+}

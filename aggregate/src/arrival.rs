@@ -3,18 +3,22 @@
 //!
 //! Nearly every request is delivered once, and a window over all requests to find the others costs several times the
 //! rest of an hourly count (benches/README.md). So the id index, whose hashes are numbers, tells which ids came more
-//! than once, and `contested_request` which contradict each other; only their rows are read with their ids, and ranked
-//! here. Every other request counts, and the main query looks at no id: it asks for a row's place in a small map.
+//! than once, and `contested_request` which contradict each other; only their rows are ranked here. They are sifted out
+//! (of all other rows nothing but the ids is decoded), which takes half of what a query for them does. Every other
+//! request counts, and the main query looks at no id: it asks for a row's place in a small map.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray as _, Int64Array, RecordBatch};
-use arrow::datatypes::{DataType, Int32Type, Int64Type};
+use arrow::datatypes::{DataType, Int32Type, Int64Type, SchemaRef};
+use chrono::{DateTime, NaiveDate};
 use datafusion::common::cast::{as_int32_array, as_int64_array, as_string_array};
 use datafusion::execution::context::SessionContext;
 use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf};
-use tollbook_lake::Lake;
+use tollbook_lake::{Lake, Sift};
 use tollbook_schemas::meter::Place;
 use tollbook_schemas::period::Period;
 use tollbook_schemas::pin::Pin;
@@ -24,11 +28,39 @@ use tollbook_schemas::tables::{Row, Value, access_log};
 use crate::contested::RequestId;
 use crate::error::AggregateError;
 use crate::exact::text_at;
-use crate::id_index::{REQUEST_ID_SQL, fill_index, hash_of_id, is_among, repeated, request_hash_sql, row_hash};
+use crate::id_index::{
+    Hashes, REQUEST_ID_SQL, fill_index, hash_of_id, is_among, repeated, request_hash_sql, row_hash, with_hash,
+};
 use crate::touched::{Hour, days_of, hours_at, hours_of, in_ranges};
 
-/// Deliveries of rows that are not simply the only one of their request, by (offset, partition, index) and source.
-type Ranks = HashMap<(i64, i32, i32), Vec<(String, Option<i64>)>>;
+/// Deliveries of rows that are not simply the only one of their request, by (offset, partition, index) and source. Every
+/// row is looked up: the hasher is a quick one, and who could choose offsets could slow down nobody but himself.
+type Ranks = HashMap<(i64, i32, i32), Vec<(String, Option<i64>)>, BuildHasherDefault<OfPlace>>;
+
+/// A quick hasher of a few numbers.
+#[derive(Debug, Default, Clone, Copy)]
+struct OfPlace(u64);
+
+impl Hasher for OfPlace {
+    fn finish(&self) -> u64 {
+        // A table looks at the lowest and at the highest bits; multiplying leaves the lowest ones poor.
+        self.0 ^ self.0 >> 32
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_i64(i64::from(*byte));
+        }
+    }
+
+    fn write_i32(&mut self, number: i32) {
+        self.write_i64(i64::from(number));
+    }
+
+    fn write_i64(&mut self, number: i64) {
+        self.0 = (self.0.rotate_left(5) ^ number.cast_unsigned()).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+}
 
 /// Registers `delivery_of(source, partition, offset, index, kind)` for the rows of `access_log` that meet a condition,
 /// which must select whole hours; `within` has those hours, all where it is `None`; `contested` has the rows of
@@ -59,24 +91,71 @@ pub async fn register(
         })
         .collect();
     hashes.extend(verdicts.keys().map(|((gateway, id), _)| hash_of_id(gateway, id)));
-    let mut ranks = Ranks::new();
+    let mut ranks = Ranks::default();
     if !hashes.is_empty() {
-        context.register_udf(is_among("is_special", Arc::new(hashes)));
+        let hashes = Arc::new(hashes);
+        let (schema, special) = rows_with_hash(lake, within, hashes.clone()).await?;
+        let few = lake.empty_session()?;
+        few.register_udf(row_hash());
+        few.register_udf(is_among("is_special", hashes));
+        lake.register_batches(&few, &access_log::TABLE, schema, special)?;
         let sql = format!(
             "select gateway, {REQUEST_ID_SQL}, date_trunc('hour', occurred_at), kind,
                source, kafka_partition, kafka_offset, record_index
              from access_log where {condition} and is_special({})",
             request_hash_sql()
         );
-        ranks = ranked(&lake.query(context, &sql).await?, &verdicts)?;
+        ranks = ranked(&lake.query(&few, &sql).await?, &verdicts)?;
     }
     context.register_udf(delivery_of(ranks));
     Ok(())
 }
 
+/// What the conditions of callers and the ranking read.
+const COLUMNS: [&str; 9] = [
+    "source",
+    "kafka_partition",
+    "kafka_offset",
+    "record_index",
+    "kind",
+    "corrects_event_id",
+    "occurred_at",
+    "gateway",
+    "event_id",
+];
+
+/// The rows of `access_log`, on the days of some hours, whose id has one of these hashes.
+async fn rows_with_hash(
+    lake: &Lake,
+    within: Option<&[Period]>,
+    hashes: Arc<Hashes>,
+) -> Result<(SchemaRef, Vec<RecordBatch>), AggregateError> {
+    let runs = within.map_or_else(|| vec![None], |ranges| runs_of_days(ranges).into_iter().map(Some).collect());
+    let mut sift =
+        Sift { table: &access_log::TABLE, days: None, sieves: vec![with_hash(hashes)], columns: COLUMNS.to_vec() };
+    let mut batches = Vec::new();
+    for days in runs {
+        sift.days = days;
+        batches.extend(lake.sift(sift.clone(), |batch| Ok::<_, AggregateError>(batch.clone())).await?);
+    }
+    Ok((sift.schema(), batches))
+}
+
+/// The days of some hours, those that follow each other together.
+fn runs_of_days(ranges: &[Period]) -> Vec<RangeInclusive<NaiveDate>> {
+    let mut runs: Vec<RangeInclusive<NaiveDate>> = Vec::new();
+    for day in hours_of(ranges).iter().map(DateTime::date_naive).collect::<BTreeSet<_>>() {
+        match runs.last_mut() {
+            Some(run) if run.end().succ_opt() == Some(day) => *run = *run.start()..=day,
+            _ => runs.push(day..=day),
+        }
+    }
+    runs
+}
+
 /// Registers `delivery_of` for rows of which each is known to be a request that was delivered once.
 pub(crate) fn register_single(context: &SessionContext) {
-    context.register_udf(delivery_of(Ranks::new()));
+    context.register_udf(delivery_of(Ranks::default()));
 }
 
 /// Ranks deliveries: those of one id in one hour in the order of their places.
@@ -97,7 +176,7 @@ fn ranked(batches: &[RecordBatch], verdicts: &HashMap<(RequestId, Hour), &Row>) 
             deliveries.entry((id, hour)).or_default().push((place, text(3, "kind")? == "request"));
         }
     }
-    let mut ranks = Ranks::new();
+    let mut ranks = Ranks::default();
     for (of, mut places) in deliveries {
         places.sort_unstable();
         for (arrival, (place, is_request)) in (1_i64..).zip(places) {
@@ -148,4 +227,25 @@ fn delivery_of(ranks: Ranks) -> ScalarUDF {
     };
     let takes = vec![DataType::Utf8, DataType::Int32, DataType::Int64, DataType::Int32, DataType::Utf8];
     create_udf("delivery_of", takes, DataType::Int64, Volatility::Immutable, Arc::new(look))
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+
+    #[test]
+    fn days_that_follow_each_other_are_read_together() {
+        let hour = |day: i64, hour: i64| DateTime::UNIX_EPOCH + TimeDelta::hours(day * 24 + hour);
+        let day = |day: i32| NaiveDate::from_epoch_days(day).unwrap();
+        let ranges = [
+            Period { start: hour(1, 23), end: hour(2, 1) },
+            Period { start: hour(2, 7), end: hour(2, 8) },
+            Period { start: hour(3, 0), end: hour(4, 0) },
+            Period { start: hour(9, 5), end: hour(9, 6) },
+        ];
+        assert_eq!(runs_of_days(&ranges), [day(1)..=day(3), day(9)..=day(9)]);
+        assert_eq!(runs_of_days(&[]), []);
+    }
 }

@@ -22,6 +22,7 @@ use crate::contested::contested_at;
 use crate::error::AggregateError;
 use crate::exact::text_at;
 use crate::product::{UNMAPPED, condition};
+use crate::touched::whole_hours;
 
 /// Requests of one product.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -107,7 +108,8 @@ pub async fn coverage(lake: &Lake, catalog: &Catalog, pin: &Pin, look: Look) -> 
     });
     let condition = format!("{}{within}", pin_condition(pin));
     let contested = contested_at(lake, pin).await?;
-    arrival::register(lake, &context, pin, &condition, None, &contested).await?;
+    let around = look.period.map(whole_hours).transpose()?.map(|around| [around]);
+    arrival::register(lake, &context, pin, &condition, around.as_ref().map(|around| &around[..]), &contested).await?;
     // Whose a request is makes no difference to its product, so nobody is known here, and nothing is cut.
     let nowhen = Period { start: attribution::FAR, end: attribution::FAR };
     attribution::register(&context, &Registry::default(), catalog, nowhen, &condition).await?;

@@ -20,6 +20,7 @@ use crate::attribution::{self, instant_sql};
 use crate::contested::contested_at;
 use crate::error::AggregateError;
 use crate::exact::text_at;
+use crate::touched::{AN_HOUR, whole_hours};
 use crate::usage::counted_sql;
 
 /// The requests of one slice that came from one partition and lie in one data file.
@@ -65,7 +66,8 @@ pub async fn explain(
         instant_sql(span.end)
     );
     let contested = contested_at(lake, pin).await?;
-    arrival::register(lake, &context, pin, &hours, None, &contested).await?;
+    let around = whole_hours(Period { start: span.start - AN_HOUR, end: span.end + AN_HOUR })?;
+    arrival::register(lake, &context, pin, &hours, Some(&[around]), &contested).await?;
     attribution::register(&context, registry, catalog, span, &hours).await?;
     let sql = format!(
         "select slice_start, slice_end, source, kafka_partition, data_file,

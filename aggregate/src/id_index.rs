@@ -27,7 +27,7 @@ use datafusion::execution::context::SessionContext;
 use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, create_udf,
 };
-use tollbook_lake::{Lake, Outcome, pin_condition, since_condition};
+use tollbook_lake::{Lake, Outcome, Sieve, Sift, pin_condition, since_condition};
 use tollbook_schemas::pin::Pin;
 use tollbook_schemas::source::Source;
 use tollbook_schemas::tables::access_log;
@@ -66,6 +66,50 @@ pub(crate) fn hash_of_id(gateway: &str, request_id: &str) -> i64 {
         hash_text(text, &mut hash);
     }
     hash.finish().cast_signed()
+}
+
+/// What [`request_hash_sql`] gives for the rows of a batch of a [`Sieve`] over gateway, kind and ids; `None` where they are
+/// of other types.
+fn request_hashes(batch: &RecordBatch) -> Option<Vec<i64>> {
+    let coded = |name| batch.column_by_name(name)?.as_dictionary_opt::<Int32Type>();
+    let (gateways, kinds) = (coded("gateway")?, coded("kind")?);
+    let (names, words) = (gateways.values().as_string_opt::<i32>()?, kinds.values().as_string_opt::<i32>()?);
+    let plain = |name| batch.column_by_name(name)?.as_string_opt::<i32>();
+    let (own, corrected) = (plain("event_id")?, plain("corrects_event_id")?);
+    // A gateway has many rows: its part of the hash is made once.
+    let begun: Vec<XxHash64> = (0..names.len())
+        .map(|at| {
+            let mut hash = XxHash64::with_seed(0);
+            hash.write(&[1]);
+            hash_text(names.value(at), &mut hash);
+            hash
+        })
+        .collect();
+    let is_request: Vec<bool> = (0..words.len()).map(|at| words.value(at) == "request").collect();
+    let of_row = |row: usize| {
+        let mut hash = begun.get(gateways.key(row)?)?.clone();
+        let id = match *is_request.get(kinds.key(row)?)? || corrected.is_null(row) {
+            true => own.value(row),
+            false => corrected.value(row),
+        };
+        hash.write(&[1]);
+        hash_text(id, &mut hash);
+        Some(hash.finish().cast_signed())
+    };
+    (0..batch.num_rows()).map(of_row).collect()
+}
+
+/// The sieve that leaves rows of `access_log` whose id has one of these hashes.
+pub(crate) fn with_hash(hashes: Arc<Hashes>) -> Sieve {
+    let keep = move |batch: &RecordBatch| {
+        let found = match request_hashes(batch) {
+            Some(of_rows) => BooleanBuffer::collect_bool(of_rows.len(), |row| hashes.contains(&of_rows[row])),
+            // Whoever asks looks at the hashes once more.
+            None => BooleanBuffer::new_set(batch.num_rows()),
+        };
+        BooleanArray::new(found, None)
+    };
+    Sieve { coded: &["gateway", "kind"], plain: &["event_id", "corrects_event_id"], keep: Arc::new(keep) }
 }
 
 /// `row_hash(column, …)`: 64 bits over the columns, each with its length, null apart from empty. Fixed for ever: the
@@ -315,6 +359,7 @@ pub(crate) async fn candidates(
         false => count_of(lake, context, "access_log", &new_rows).await?,
     };
     let spans = rows / SEARCH_ROWS_MAX + 1;
+    let mut repeated = Hashes::default();
     for span in 0..spans {
         let within = within_span("request_hash", span, spans);
         let asked: Hashes = if is_first {
@@ -326,8 +371,10 @@ pub(crate) async fn candidates(
             let condition = format!("{new_rows} and {}", within_span(&hash, span, spans));
             hashes_of(lake, context, &hash, "access_log", &condition).await?.into_iter().collect()
         };
-        if !asked.is_empty() {
-            look_up(lake, context, asked, &within, &mut candidates).await?;
+        // Of a first search little is asked for, and the index is read once for all spans.
+        repeated.extend(asked);
+        if !repeated.is_empty() && (!is_first || span + 1 == spans) {
+            look_up(lake, std::mem::take(&mut repeated), &mut candidates).await?;
         }
     }
     Ok(candidates)
@@ -394,24 +441,28 @@ pub(crate) async fn repeated(
 }
 
 /// Adds those of some hashes that are candidates.
-async fn look_up(
-    lake: &Lake,
-    context: &SessionContext,
-    asked: Hashes,
-    within: &str,
-    candidates: &mut Candidates,
-) -> Result<(), AggregateError> {
+async fn look_up(lake: &Lake, asked: Hashes, candidates: &mut Candidates) -> Result<(), AggregateError> {
     struct Seen {
         hour: Hour,
         content: i64,
         is_candidate: bool,
     }
-    context.register_udf(is_among("is_asked", Arc::new(asked)));
-    let sql = format!(
-        "select request_hash, hour, content_hash, is_correction from id_index where {within} and is_asked(request_hash)"
-    );
+    let keep = move |batch: &RecordBatch| {
+        let asked_for = |column: &ArrayRef| {
+            let hashes = column.as_primitive_opt::<Int64Type>()?.values();
+            Some(BooleanBuffer::collect_bool(hashes.len(), |at| asked.contains(&hashes[at])))
+        };
+        let found = batch.column_by_name("request_hash").and_then(asked_for);
+        BooleanArray::new(found.unwrap_or_else(|| BooleanBuffer::new_set(batch.num_rows())), None)
+    };
+    let sift = Sift {
+        table: &ID_INDEX,
+        days: None,
+        sieves: vec![Sieve { coded: &[], plain: &["request_hash"], keep: Arc::new(keep) }],
+        columns: vec!["request_hash", "hour", "content_hash", "is_correction"],
+    };
     let mut seen: HashMap<i64, Seen, BuildHasherDefault<AsItIs>> = HashMap::default();
-    for batch in lake.query(context, &sql).await? {
+    for batch in lake.sift(sift, |batch| Ok::<_, AggregateError>(batch.clone())).await? {
         let (hashes, contents) =
             (batch.column(0).as_primitive::<Int64Type>(), batch.column(2).as_primitive::<Int64Type>());
         let corrections = batch.column(3).as_boolean();
@@ -441,6 +492,8 @@ async fn look_up(
 
 #[cfg(test)]
 mod tests {
+    use arrow::array::{DictionaryArray, StringArray};
+
     use super::*;
 
     #[test]
@@ -462,6 +515,41 @@ mod tests {
             assert_eq!(found, wanted);
         }
         assert_eq!(repeated_of(vec![3, 1, 3, 2, 1, 3, i64::MIN]), [1, 3].into_iter().collect());
+    }
+
+    /// The sieve decides by the hash that is stored, of whichever kind and gateway a row is.
+    #[test]
+    fn a_sieve_hashes_as_the_index_does() {
+        let rows = [
+            ("gw", "request", None, "a"),
+            ("gw", "request", Some("b"), "a"),
+            ("gw", "amendment", Some("b"), "a"),
+            ("other", "retraction", Some("a"), "c"),
+            ("other", "retraction", None, "c"),
+            ("gw", "request", None, ""),
+        ];
+        let coded =
+            |texts: Vec<&str>| -> ArrayRef { Arc::new(texts.into_iter().collect::<DictionaryArray<Int32Type>>()) };
+        let batch = RecordBatch::try_from_iter_with_nullable([
+            ("gateway", coded(rows.iter().map(|row| row.0).collect()), true),
+            ("kind", coded(rows.iter().map(|row| row.1).collect()), true),
+            ("event_id", Arc::new(rows.iter().map(|row| Some(row.3)).collect::<StringArray>()), true),
+            ("corrects_event_id", Arc::new(rows.iter().map(|row| row.2).collect::<StringArray>()), true),
+        ])
+        .unwrap();
+        let wanted: Vec<i64> = rows
+            .iter()
+            .map(|(gateway, kind, corrects, own)| {
+                hash_of_id(gateway, corrects.filter(|_| *kind != "request").unwrap_or(own))
+            })
+            .collect();
+        assert_eq!(request_hashes(&batch).unwrap(), wanted);
+        let one = with_hash(Arc::new([hash_of_id("gw", "b")].into_iter().collect()));
+        let kept: Vec<bool> = (one.keep)(&batch).iter().map(|kept| kept.unwrap()).collect();
+        assert_eq!(kept, [false, false, true, false, false, false]);
+        // What cannot be hashed is not lost.
+        let unknown = batch.project(&[0, 2]).unwrap();
+        assert_eq!((one.keep)(&unknown).true_count(), rows.len());
     }
 
     #[test]

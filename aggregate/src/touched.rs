@@ -33,6 +33,11 @@ pub(crate) fn hour_of(instant: DateTime<Utc>) -> Result<Hour, PeriodError> {
     instant.duration_trunc(AN_HOUR).map_err(|_| PeriodError::OutOfRange)
 }
 
+/// The whole hours around a span.
+pub(crate) fn whole_hours(span: Period) -> Result<Period, PeriodError> {
+    Ok(Period { start: hour_of(span.start)?, end: hour_of(span.end)? + AN_HOUR })
+}
+
 /// Hours that rows meeting a condition over `access_log` lie in, with their number of rows.
 ///
 /// # Errors

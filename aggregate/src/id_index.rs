@@ -18,7 +18,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
-use arrow::array::{Array as _, ArrayRef, AsArray as _, BooleanArray, Int64Array, RecordBatch};
+use arrow::array::{Array as _, ArrayRef, AsArray as _, BooleanArray, Int64Array, PrimitiveArray, RecordBatch};
 use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::{DataType, Int32Type, Int64Type, TimestampMicrosecondType};
 use datafusion::common::DataFusionError;
@@ -202,24 +202,42 @@ fn hash_text(text: &str, hash: &mut XxHash64) {
     hash.write(text.as_bytes());
 }
 
-/// Takes every row up to `pin` into the index; gives how many were taken.
+/// What was taken into the index.
+#[derive(Debug, Default)]
+pub(crate) struct Filled {
+    /// Rows.
+    pub rows_total: i64,
+    /// The hashes of one step, and between which pins it took them.
+    step: Option<(Pin, Pin, Vec<i64>)>,
+}
+
+impl Filled {
+    /// The hashes of the rows between two pins, where these are just what one step took.
+    pub(crate) fn hashes_between(self, known: &Pin, pin: &Pin) -> Option<Vec<i64>> {
+        // A first search is another one: it looks for nothing but what is there more than once.
+        let is_first = known.iter().next().is_none();
+        self.step.filter(|(from, to, _)| !is_first && from == known && to == pin).map(|(_, _, hashes)| hashes)
+    }
+}
+
+/// Takes every row up to `pin` into the index; gives what was taken.
 ///
 /// # Errors
 /// [`AggregateError`].
-pub(crate) async fn fill_index(lake: &Lake, pin: &Pin) -> Result<i64, AggregateError> {
-    let mut taken = 0;
+pub(crate) async fn fill_index(lake: &Lake, pin: &Pin) -> Result<Filled, AggregateError> {
+    let mut filled = Filled::default();
     let mut attempts = 0;
     loop {
         let known = frontier(lake, &ID_INDEX, &access_log::TABLE).await?;
         // Every reader asks, and nearly always there is nothing to do.
         if known.covers(pin) {
-            return Ok(taken);
+            return Ok(filled);
         }
         let context = lake.empty_session()?;
         context.register_udf(row_hash());
         lake.register(&context, &access_log::TABLE, None).await?;
         let Some(next) = next_step(&known, pin, &first_offsets(lake, &context, &known, pin).await?) else {
-            return Ok(taken);
+            return Ok(filled);
         };
         let sql = format!(
             "select {} as request_hash, date_trunc('hour', occurred_at) as hour,
@@ -233,7 +251,16 @@ pub(crate) async fn fill_index(lake: &Lake, pin: &Pin) -> Result<i64, AggregateE
         let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
         let steps = steps(&known, &next, &access_log::TABLE);
         match lake.append_batches(&ID_INDEX, &batches, &steps).await? {
-            Outcome::Committed => taken += i64::try_from(rows).unwrap_or(i64::MAX),
+            Outcome::Committed => {
+                filled.rows_total += i64::try_from(rows).unwrap_or(i64::MAX);
+                let column =
+                    |batch: &RecordBatch| Some(batch.column_by_name("request_hash")?.as_primitive_opt()?.clone());
+                let hashes: Option<Vec<PrimitiveArray<Int64Type>>> = batches.iter().map(column).collect();
+                filled.step = hashes.map(|hashes| {
+                    let all = hashes.iter().flat_map(|hashes| hashes.values().iter().copied()).collect();
+                    (known, next, all)
+                });
+            }
             // Another refresh took them; go on from where it got.
             Outcome::Already | Outcome::Fenced { .. } => {
                 attempts += 1;
@@ -376,6 +403,18 @@ pub(crate) async fn candidates(
         if !repeated.is_empty() && (!is_first || span + 1 == spans) {
             look_up(lake, std::mem::take(&mut repeated), &mut candidates).await?;
         }
+    }
+    Ok(candidates)
+}
+
+/// As [`candidates`], for hashes that are known already.
+///
+/// # Errors
+/// [`AggregateError`].
+pub(crate) async fn candidates_of(lake: &Lake, hashes: Vec<i64>) -> Result<Candidates, AggregateError> {
+    let mut candidates = Candidates::default();
+    if !hashes.is_empty() {
+        look_up(lake, hashes.into_iter().collect(), &mut candidates).await?;
     }
     Ok(candidates)
 }

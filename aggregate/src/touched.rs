@@ -58,6 +58,41 @@ pub(crate) async fn hours_of_rows(
     Ok(hours)
 }
 
+/// Hours of new rows.
+#[derive(Debug, Default)]
+pub(crate) struct NewHours {
+    /// All, with their number of new rows.
+    pub rows: BTreeMap<Hour, i64>,
+    /// Those in which one of them has an idempotency key.
+    pub keyed: BTreeSet<Hour>,
+}
+
+/// Hours of the rows that meet a condition over `access_log`.
+///
+/// # Errors
+/// [`AggregateError`].
+pub(crate) async fn hours_of_new(
+    lake: &Lake,
+    context: &SessionContext,
+    condition: &str,
+) -> Result<NewHours, AggregateError> {
+    let sql = format!(
+        "select date_trunc('hour', occurred_at), count(*), count(idempotency_key_hash) from access_log
+         where {condition} group by 1"
+    );
+    let mut found = NewHours::default();
+    for batch in lake.query(context, &sql).await? {
+        let (rows, keyed) = (batch.column(1).as_primitive::<Int64Type>(), batch.column(2).as_primitive::<Int64Type>());
+        for (row, hour) in hours_at(&batch, 0)?.into_iter().enumerate() {
+            found.rows.insert(hour, rows.value(row));
+            if keyed.value(row) > 0 {
+                found.keyed.insert(hour);
+            }
+        }
+    }
+    Ok(found)
+}
+
 /// Hours of a column.
 pub(crate) fn hours_at(batch: &RecordBatch, column: usize) -> Result<Vec<Hour>, PeriodError> {
     let micros = batch.column(column).as_primitive::<TimestampMicrosecondType>();

@@ -14,6 +14,7 @@
 
 mod added;
 mod metered;
+mod stored;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,17 +39,19 @@ use crate::attribution;
 use crate::contested::{RequestId, Verdict, decide_candidates, rows_of_verdict};
 use crate::error::AggregateError;
 use crate::exact::{exact_decimal, text_at};
-use crate::frontier::{declared, frontier, steps};
-use crate::id_index::{Candidates, candidates, fill_index, row_hash};
+use crate::frontier::{frontier, steps};
+use crate::id_index::{Candidates, candidates, candidates_of, fill_index, row_hash};
 use crate::meters::check_meters;
 use crate::product::UNMAPPED;
 use crate::registry::read_registry;
 use added::hours_of_retries;
 pub(crate) use metered::counted_sql;
 use metered::{base_sql, meter_sql, rows_of_meter};
+use stored::{Stored, stored};
 
 use crate::touched::{
-    AN_HOUR, Hour, changed_links, days_of, hours_of, hours_of_links, hours_of_rows, in_ranges, ranges, recut_hours,
+    AN_HOUR, Hour, NewHours, changed_links, days_of, hours_of_links, hours_of_new, hours_of_rows, in_ranges, ranges,
+    recut_hours,
 };
 
 /// Rows of one pass: hours are taken together up to this many, which bounds memory.
@@ -205,11 +208,12 @@ async fn refresh_once(
     let mut added: BTreeMap<Hour, i64> = BTreeMap::new();
     let hours = if let Some(catalog_before) = before {
         let new_rows = since_condition(&known, &pin);
-        added = hours_of_rows(lake, &context, &new_rows).await?;
+        let NewHours { rows, keyed } = hours_of_new(lake, &context, &new_rows).await?;
+        added = rows;
         let mut touched: BTreeSet<Hour> =
             arrived.contested.values().flat_map(|verdict| &verdict.hours).copied().collect();
         touched.extend(arrived.hours_repeated.into_iter().filter(|hour| added.contains_key(hour)));
-        touched.extend(hours_of_retries(lake, &context, catalog, &new_rows, &all_rows).await?);
+        touched.extend(hours_of_retries(lake, keyed, catalog, &new_rows, &all_rows).await?);
         if events_known != *events_pin || catalog_before.sha256 != catalog.sha256 {
             let registry_before = read_registry(lake, &events_known, None).await?;
             let links = changed_links(&registry_before, registry);
@@ -231,11 +235,12 @@ async fn refresh_once(
         return Ok(None);
     };
     let knowledge = Knowledge { lake, registry, catalog, pin: &pin };
-    let mut rows = Vec::new();
+    let mut new = Vec::new();
     for pass in passes(&added) {
-        let new = knowledge.compute(&pass, Rows::Since(&known), &mut report).await?;
-        rows.extend(added::added(catalog, stored_of(lake, &pass).await?, new)?);
+        new.extend(knowledge.compute(&pass, Rows::Since(&known), &mut report).await?);
     }
+    let stored = if whole { Stored::default() } else { stored(lake, &added, &hours, &new).await? };
+    let mut rows = added::added(catalog, stored.changing, new)?;
     for pass in passes(&hours) {
         rows.extend(knowledge.compute(&pass, Rows::All(&contested), &mut report).await?);
     }
@@ -247,9 +252,7 @@ async fn refresh_once(
     let mut batches = if rows.is_empty() { Vec::new() } else { vec![batch_of(&USAGE, &rows)?] };
     let written: BTreeSet<Hour> = hours.into_keys().chain(added.into_keys()).collect();
     let values = texts_of_days(&written);
-    if !whole {
-        batches.extend(rows_that_stay(lake, &ranges(written)).await?);
-    }
+    batches.extend(stored.staying);
     let replaced = if whole { None } else { Some(values.as_slice()) };
     match lake.replace_batches(&USAGE, replaced, &batches, &commit_steps).await? {
         Outcome::Committed => Ok(Some(report)),
@@ -268,13 +271,18 @@ struct Arrived {
 /// Brings the id index and `contested_request` up to a pin; gives what is known of the deliveries that are new for usage,
 /// `None` where another refresh is ahead or came between.
 async fn refresh_contested(lake: &Lake, pin: &Pin, usage_known: &Pin) -> Result<Option<Arrived>, AggregateError> {
-    fill_index(lake, pin).await?;
+    let filled = fill_index(lake, pin).await?;
     let txns = lake.txns(&CONTESTED_REQUEST).await?;
     let known = frontier(lake, &CONTESTED_REQUEST, &access_log::TABLE).await?;
     if !pin.covers(&known) {
         return Ok(None);
     }
-    let mut found = search_index(lake, &usage_known.both(&known), pin).await?;
+    let since = usage_known.both(&known);
+    let mut found = match filled.hashes_between(&since, pin) {
+        // The very rows that were taken into the index now: they need not be read again.
+        Some(hashes) => candidates_of(lake, hashes).await?,
+        None => search_index(lake, &since, pin).await?,
+    };
     let hours_repeated = std::mem::take(&mut found.hours_repeated);
     let contested = decide_candidates(lake, found, pin).await?;
     let arrived = Arrived { contested, hours_repeated };
@@ -347,22 +355,6 @@ async fn range_of_days(lake: &Lake) -> Result<Option<Period>, AggregateError> {
 fn texts_of_days<'a>(hours: impl IntoIterator<Item = &'a Hour>) -> Vec<String> {
     let days: BTreeSet<NaiveDate> = hours.into_iter().map(DateTime::date_naive).collect();
     days.iter().map(NaiveDate::to_string).collect()
-}
-
-/// Usage of some hours, as it is stored.
-async fn stored_of(lake: &Lake, hours: &[Hour]) -> Result<Vec<Row>, AggregateError> {
-    let context = lake.empty_session()?;
-    lake.register(&context, &USAGE, Some(&days_of(hours))).await?;
-    let condition = in_ranges("slice_start", &ranges(hours.iter().copied()));
-    Ok(lake.rows_in(&context, &USAGE, Some(&condition)).await?)
-}
-
-/// Usage of the days of some hours outside those hours, which are computed anew.
-async fn rows_that_stay(lake: &Lake, computed: &[Period]) -> Result<Vec<RecordBatch>, AggregateError> {
-    let context = lake.empty_session()?;
-    lake.register(&context, &USAGE, Some(&days_of(&hours_of(computed)))).await?;
-    let sql = format!("select * from usage where not {}", in_ranges("slice_start", computed));
-    lake.query(&context, &sql).await?.iter().map(|batch| declared(&USAGE, batch)).collect()
 }
 
 /// Hours grouped so that one pass holds a bounded number of rows.

@@ -8,9 +8,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use datafusion::execution::context::SessionContext;
 use tollbook_lake::Lake;
-use tollbook_schemas::catalog::Catalog;
+use tollbook_schemas::catalog::{Catalog, Meter};
 use tollbook_schemas::id::MeterId;
 use tollbook_schemas::meter::{Exclusion, MeterState, quantity};
 use tollbook_schemas::period::Period;
@@ -18,37 +17,33 @@ use tollbook_schemas::tables::derived::USAGE;
 use tollbook_schemas::tables::{Row, Value, access_log};
 
 use crate::error::AggregateError;
-use crate::touched::{Hour, days_of, hours_at, hours_of_rows, in_ranges, ranges};
+use crate::touched::{Hour, days_of, hours_at, in_ranges, ranges};
 
-/// Those of some hours in which a new row has the idempotency key of another row: which of them is the retry, and of
-/// whom, is decided over all rows of the hour. None where no meter leaves retries out. `new` and `all` are conditions
-/// over `access_log`.
+/// Those of some hours, in which new rows have idempotency keys, where one of these is another row's too: which of them is
+/// the retry, and of whom, is decided over all rows of the hour. None where no meter leaves retries out. `new` and `all`
+/// are conditions over `access_log`.
 ///
 /// # Errors
 /// [`AggregateError`].
 pub(super) async fn hours_of_retries(
     lake: &Lake,
-    context: &SessionContext,
+    hours: BTreeSet<Hour>,
     catalog: &Catalog,
     new: &str,
     all: &str,
 ) -> Result<BTreeSet<Hour>, AggregateError> {
-    if !catalog.meters.values().any(|meter| meter.exclude.contains(&Exclusion::Retries)) {
-        return Ok(BTreeSet::new());
-    }
-    let keyed = format!("{new} and idempotency_key_hash is not null");
-    let hours = hours_of_rows(lake, context, &keyed).await?;
-    if hours.is_empty() {
+    let leaves_out = |meter: &Meter| meter.exclude.contains(&Exclusion::Retries);
+    if hours.is_empty() || !catalog.meters.values().any(leaves_out) {
         return Ok(BTreeSet::new());
     }
     let of_days = lake.empty_session()?;
-    lake.register(&of_days, &access_log::TABLE, Some(&days_of(hours.keys()))).await?;
+    lake.register(&of_days, &access_log::TABLE, Some(&days_of(&hours))).await?;
     let sql = format!(
         "with keyed as (
            select date_trunc('hour', occurred_at) as hour, idempotency_key_hash as key, {new} as is_new from access_log
            where {all} and {} and idempotency_key_hash is not null)
          select hour from keyed group by hour, key having count(*) > 1 and bool_or(is_new)",
-        in_ranges("occurred_at", &ranges(hours.into_keys()))
+        in_ranges("occurred_at", &ranges(hours))
     );
     let mut found = BTreeSet::new();
     for batch in lake.query(&of_days, &sql).await? {

@@ -128,7 +128,7 @@ impl fmt::Display for WhyNot {
 /// same partner.
 #[must_use]
 pub fn due(input: &DueInput<'_>) -> Vec<DueRow> {
-    let billed = billed_subscriptions(input.documents, input.slots);
+    let billed = billed_subscriptions(input.documents.values(), input.slots);
     let is_open = |document: &&Document| {
         input.slots.issued_in(&document.slot_id).is_none() && billed_before(document, &billed).is_none()
     };

@@ -140,6 +140,21 @@ impl Sources {
         Share { range: PartnerRange::ALL, registry: self.registry.clone(), profiles: self.profiles.clone() }
     }
 
+    /// What some partners are rated from.
+    ///
+    /// # Errors
+    /// The lake's.
+    pub async fn of(&self, range: &PartnerRange) -> anyhow::Result<Inputs> {
+        let usage = self.usage_of(range).await?;
+        if *range == PartnerRange::ALL {
+            return self.inputs(&self.everybody(), &usage);
+        }
+        let own = |partner_id: &PartnerId| range.contains(partner_id).then_some(0);
+        let registry = self.registry.cut(own, 1).pop().unwrap_or_default();
+        let profiles = self.profiles.cut(own, 1).pop().unwrap_or_default();
+        self.inputs(&Share { range: range.clone(), registry, profiles }, &usage)
+    }
+
     /// The usage of some partners, as columns.
     ///
     /// # Errors
@@ -188,9 +203,7 @@ impl Inputs {
     /// # Errors
     /// As [`Sources::read`].
     pub async fn read(context: &JobContext) -> anyhow::Result<Self> {
-        let sources = Sources::read(context).await?;
-        let usage = sources.usage_of(&PartnerRange::ALL).await?;
-        sources.inputs(&sources.everybody(), &usage)
+        Sources::read(context).await?.of(&PartnerRange::ALL).await
     }
 
     /// What a month is drafted from.

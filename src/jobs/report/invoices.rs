@@ -203,6 +203,6 @@ fn day_of(day: &tollbook_billing::document::BilledDay) -> BilledDay {
         event_date: day.event_date,
         quantity: day.quantity,
         event_count: day.event_count,
-        usage_sha256: day.usage_sha256.clone(),
+        usage_sha256: day.usage_sha256.to_string(),
     }
 }

@@ -162,6 +162,7 @@ impl DraftResult {
     #[must_use]
     pub fn to_json(&self) -> Value {
         let (drafted, counts) = (&self.drafted, &self.counts);
+        let outside: BTreeSet<_> = drafted.outside.iter().map(|(partner_id, _)| partner_id).collect();
         json!({
             "month": drafted.month, "documents": self.document_count, "drafted": counts.drafted,
             "unchanged": counts.unchanged, "already_issued": counts.already_issued.len(),
@@ -169,7 +170,7 @@ impl DraftResult {
             "changed_since_issue": counts.changed_since_issue.len(), "blocked": drafted.blocked.len(),
             "credit_notes": self.credit_note_count, "adjustment_lines": self.adjustment_line_count,
             "unadjusted": drafted.unadjusted.len(), "held": self.held.len(),
-            "used_outside_subscriptions": drafted.outside.len(), "newer_events": self.unseen.event_count, "newer_requests": self.unseen.request_count,
+            "used_outside_subscriptions": outside.len(), "newer_events": self.unseen.event_count, "newer_requests": self.unseen.request_count,
         })
     }
 }

@@ -350,6 +350,12 @@ fn one_changed_row_turns_it_red_and_names_the_line() {
             &["DIFFERENT AC-000007 acme", "invoice_event.number is AC-000007, and re-derived AC-000001"],
         ),
         (
+            "an invoice that is gone",
+            &INVOICE_EVENT,
+            edit(Box::new(on("number", "AC-000001")), |_| None),
+            &["DIFFERENT AC-000002", "nobody has the number before it: an issued invoice is gone"],
+        ),
+        (
             "an event of the registry",
             &partner_event::TABLE,
             edit(Box::new(on("event_type", "subscription.changed")), |_| None),

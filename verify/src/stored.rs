@@ -382,10 +382,14 @@ fn issuing(stored: &Stored, issued: &Issued, slot_id: &SlotId) -> Option<Differe
     let text = |column: &str| stored.event.text(column).unwrap_or_default().to_owned();
     let is_twice = |count: Option<&usize>| count.is_some_and(|count| *count > 1);
     let number = (text("issuer_id"), stored.event.int("number_sequence"));
+    let before = number.1.map(|sequence| sequence - 1).filter(|before| *before > 0);
+    let is_after_gap = before.is_some_and(|before| !issued.numbers.contains_key(&(number.0.clone(), Some(before))));
     let twice = match () {
         () if is_twice(issued.slots.get(&text("slot_id"))) => Some("two invoices were issued in its slot"),
         () if is_twice(issued.invoices.get(&text("invoice_id"))) => Some("it was issued twice"),
         () if is_twice(issued.numbers.get(&number)) => Some("two invoices have its number"),
+        // Numbers have no gap, so an invoice that is gone is missed by the next one.
+        () if is_after_gap => Some("nobody has the number before it: an issued invoice is gone"),
         () => None,
     };
     wrong.or_else(|| twice.map(|note| Difference::told(INVOICE_EVENT.name, note)))

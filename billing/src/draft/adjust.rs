@@ -289,7 +289,10 @@ fn line_refusals<'r>(
     move |line: &Line| {
         if let Some((months_max, zone)) = limit {
             // What is billed in advance ages from the end of what it bills.
-            let last = Month::of(line.span_end - TimeDelta::microseconds(1), zone).max(invoice.body.month);
+            let last = match line.due {
+                Some(_) => Month::of(line.span_end - TimeDelta::microseconds(1), zone).max(invoice.body.month),
+                None => invoice.body.month,
+            };
             if is_older(last, input.month, months_max) {
                 return Some(format!(
                     "issuer {issuer_id} adjusts invoices of the last {months_max} months only (adjust_months_max)"

@@ -168,7 +168,7 @@ mod tests {
     use crate::draft::tests::{catalog, drafted, drafted_with};
 
     /// One row: the product of `calls`, a subscription, usage, which is of `maps`, and what is listed. The plan pro prices calls,
-    /// days only a fee, and users are sold by none.
+    /// days only a fee.
     #[test]
     fn usage_of_products_that_no_plan_of_the_partner_prices_is_listed() {
         let calls = "acme calls production 2026-06-02T00:00 12";
@@ -178,7 +178,12 @@ mod tests {
             (Some("tiles"), "acme pro 2026-01-01..", calls, Some("calls (12 call) in 2026-06 is of products")),
             (Some("tiles"), "acme days 2026-01-01..", calls, None),
             (Some("tiles"), "acme pro 2026-01-01..; acme days 2026-01-01..", calls, None),
-            (Some("tiles"), "acme pro 2026-01-01..", "acme users production 2026-06-02T00:00 a", None),
+            (
+                Some("tiles"),
+                "acme pro 2026-01-01..",
+                "acme users production 2026-06-02T00:00 a",
+                Some("users (3 requests) in 2026-06 is of products"),
+            ),
             (Some("tiles"), "acme pro 2026-01-01..", "acme calls sandbox 2026-06-02T00:00 12", None),
             (Some("tiles"), "acme pro 2026-06-10..", calls, Some("calls (12 call) in 2026-06 lies outside")),
         ] {

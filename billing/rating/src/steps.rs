@@ -98,6 +98,9 @@ pub(super) fn limit_and_discount(
 }
 
 fn limit(tariff: &Tariff, usage: &Usage, is_last: bool, priced: &mut Priced) -> Result<(), RatingError> {
+    if tariff.steps.minimum.is_none() && tariff.steps.maximum.is_none() {
+        return Ok(());
+    }
     let sum = priced.sum()?;
     let named = |name: &str, part: Option<String>| match part {
         Some(part) => format!("{name} for {part}"),

@@ -113,8 +113,9 @@ impl Checking<'_> {
         }
         // With the casts that the engine puts in by itself, a text that is compared with a number, and what it makes of some
         // functions before it runs them.
-        let run = self.simplified(&expression);
-        let run = run.and_then(|expression| self.context.create_physical_expr(expression, self.schema));
+        // What cannot be simplified, because something written in it is wrong, is told by running it.
+        let simplified = self.simplified(&expression).unwrap_or_else(|_| expression.clone());
+        let run = self.context.create_physical_expr(simplified, self.schema);
         match run.and_then(|run| failing::part(&run, self.schema.as_arrow())) {
             Ok(None) => {}
             Ok(Some(failing)) => self.refuse(field, None, &failing.what, failing.mend),

@@ -11,7 +11,6 @@ use serde::{Deserializer, Serializer};
 ///
 /// # Errors
 /// The serializer's.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 pub fn serialize<S: Serializer>(date: &NaiveDate, serializer: S) -> Result<S::Ok, S::Error> {
     let Ok(year @ 0..=9999) = u32::try_from(date.year()) else {
         return serializer.collect_str(date);

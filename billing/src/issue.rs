@@ -128,6 +128,17 @@ pub struct IssuedInvoice {
     pub incomplete: Option<String>,
 }
 
+/// A draft whose period has not ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotEnded {
+    /// Partner.
+    pub partner_id: PartnerId,
+    /// Draft.
+    pub invoice_id: InvoiceId,
+    /// First instant after its period.
+    pub period_end: DateTime<Utc>,
+}
+
 /// What [`issue`] did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Issued {
@@ -136,7 +147,7 @@ pub struct Issued {
     /// Invoices of the month that were issued before.
     pub already_issued: usize,
     /// Drafts whose period has not ended; they are left as they are.
-    pub not_ended: Vec<(PartnerId, InvoiceId)>,
+    pub not_ended: Vec<NotEnded>,
     /// Drafts whose period has ended, but the data do not reach to its end; they are left, with that end.
     pub incomplete: Vec<(PartnerId, DateTime<Utc>)>,
     /// Drafts of another state of `usage` than the present one, of another catalog, or of partners of which newer
@@ -475,7 +486,8 @@ impl Known<'_> {
             return None;
         }
         if body.period_end > self.at.min(usage.as_of) {
-            issued.not_ended.push(named());
+            let (partner_id, invoice_id) = named();
+            issued.not_ended.push(NotEnded { partner_id, invoice_id, period_end: body.period_end });
             return None;
         }
         let Ok(incomplete) = usage.completeness(document) else {

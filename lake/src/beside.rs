@@ -20,14 +20,28 @@ pub async fn each_beside<T: Sync, R: Send, E: Send>(
     work: impl AsyncFn(&T) -> Result<R, E> + Sync,
 ) -> Result<Vec<R>, E> {
     let runtime = Handle::current();
-    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(shares.len());
     // Where one thread is all that the runtime has, nobody else would wait for the store's answers.
-    if threads < 2 || runtime.runtime_flavor() == RuntimeFlavor::CurrentThread {
+    if threads_of(shares.len()) < 2 || runtime.runtime_flavor() == RuntimeFlavor::CurrentThread {
         let mut done = Vec::with_capacity(shares.len());
         for share in shares {
             done.push(work(share).await?);
         }
         return Ok(done);
+    }
+    tokio::task::block_in_place(|| on_threads(shares, |share| runtime.block_on(work(share))))
+}
+
+/// The same of work that waits for nobody.
+///
+/// # Errors
+/// The first share's that has one.
+pub fn on_threads<T: Sync, R: Send, E: Send>(
+    shares: &[T],
+    work: impl Fn(&T) -> Result<R, E> + Sync,
+) -> Result<Vec<R>, E> {
+    let threads = threads_of(shares.len());
+    if threads < 2 {
+        return shares.iter().map(work).collect();
     }
     let (next, has_failed) = (AtomicUsize::new(0), AtomicBool::new(false));
     let done = Mutex::new(BTreeMap::new());
@@ -35,14 +49,19 @@ pub async fn each_beside<T: Sync, R: Send, E: Send>(
         while !has_failed.load(Ordering::Relaxed) {
             let at = next.fetch_add(1, Ordering::Relaxed);
             let Some(share) = shares.get(at) else { break };
-            let one = runtime.block_on(work(share));
+            let one = work(share);
             has_failed.fetch_or(one.is_err(), Ordering::Relaxed);
             done.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(at, one);
         }
     };
     // A panic of one is a panic of the whole.
-    tokio::task::block_in_place(|| thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(run)))));
+    thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(run))));
+    // Shares are begun in order: before the first that failed all are there.
     done.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()).into_values().collect()
+}
+
+fn threads_of(shares: usize) -> usize {
+    thread::available_parallelism().map_or(1, NonZero::get).min(shares)
 }
 
 #[cfg(test)]

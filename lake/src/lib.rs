@@ -26,7 +26,7 @@ mod write;
 /// What queries are asked of: some tables and views under their names.
 pub use datafusion::execution::context::SessionContext;
 
-pub use beside::each_beside;
+pub use beside::{each_beside, on_threads};
 pub use checkpoint::CHECKPOINT_ENTRIES;
 pub use commit::{Outcome, Part, TxnStep};
 pub use compact::Compacted;

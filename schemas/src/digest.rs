@@ -6,14 +6,15 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
+
+use crate::read_text::read_text;
 
 /// SHA-256 of one byte string, as lower-case hexadecimal (64 characters).
 #[must_use]
 pub fn sha256_hex(bytes: &[u8]) -> String {
-    hex_of("", &Sha256::digest(bytes))
+    ContentHash::of(bytes).to_string()
 }
 
 /// A prefix and bytes as lower-case hexadecimal. A month's evidence has millions of them: the `hex` crate's own text is put
@@ -22,8 +23,7 @@ pub(crate) fn hex_of(prefix: &str, bytes: &[u8]) -> String {
     let mut text = String::with_capacity(prefix.len() + bytes.len() * 2);
     text.push_str(prefix);
     for byte in bytes {
-        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        text.push(char::from(DIGITS[usize::from(byte & 15)]));
+        text.extend(hex_pair(*byte).map(char::from));
     }
     text
 }
@@ -53,8 +53,7 @@ impl ContentHash {
     pub fn hex(&self) -> HexText {
         let mut text = [0; 64];
         for (byte, pair) in self.0.iter().zip(text.chunks_exact_mut(2)) {
-            pair[0] = DIGITS[usize::from(byte >> 4)];
-            pair[1] = DIGITS[usize::from(byte & 15)];
+            pair.copy_from_slice(&hex_pair(*byte));
         }
         HexText(text)
     }
@@ -108,21 +107,14 @@ impl Serialize for ContentHash {
 
 impl<'de> Deserialize<'de> for ContentHash {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl Visitor<'_> for Text {
-            type Value = ContentHash;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a SHA-256 of 64 hexadecimal digits")
-            }
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<ContentHash, E> {
-                text.parse().map_err(E::custom)
-            }
-        }
-        deserializer.deserialize_str(Text)
+        read_text(deserializer, "a SHA-256 of 64 hexadecimal digits", str::parse)
     }
 }
 
-const DIGITS: &[u8; 16] = b"0123456789abcdef";
+fn hex_pair(byte: u8) -> [u8; 2] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]
+}
 
 /// SHA-256 over length-prefixed parts.
 #[must_use]

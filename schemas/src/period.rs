@@ -61,12 +61,17 @@ pub fn print_instant(instant: DateTime<Utc>) -> String {
     let year = date.year().unsigned_abs();
     let pairs = [year / 100, year % 100, date.month(), date.day(), time.hour(), time.minute(), time.second()];
     let mut text = *b"0000-00-00T00:00:00Z";
-    for (pair, at) in pairs.into_iter().zip([0, 2, 5, 8, 11, 14, 17]) {
+    put_pairs(&mut text, pairs, [0, 2, 5, 8, 11, 14, 17]);
+    str::from_utf8(&text).unwrap_or_default().to_owned()
+}
+
+/// Puts numbers of two digits over noughts of a text, each at its place.
+fn put_pairs<const COUNT: usize>(text: &mut [u8], pairs: [u32; COUNT], places: [usize; COUNT]) {
+    for (pair, at) in pairs.into_iter().zip(places) {
         for (digit, at) in [(pair / 10, at), (pair % 10, at + 1)] {
             text[at] += u8::try_from(digit).unwrap_or_default();
         }
     }
-    str::from_utf8(&text).unwrap_or_default().to_owned()
 }
 
 /// Reads an IANA time zone name.

@@ -34,7 +34,7 @@ use serde_json::{Value, json};
 use tollbook_aggregate::usage_reach;
 use tollbook_billing::billed::IssuedDocument;
 use tollbook_billing::document::Document;
-use tollbook_billing::draft::Drafted;
+use tollbook_billing::draft::{Drafted, draft_adjusting};
 use tollbook_billing::event::events_of;
 use tollbook_billing::hold::{HeldDraft, Holds, held_among, mark_held, read as read_holds};
 use tollbook_billing::issue::{
@@ -45,6 +45,7 @@ use tollbook_billing::register::{RegisterRow, register as make_register};
 use tollbook_billing::stripe::{
     PushReport, PushSettings, SecretKey, SyncReport, Transport, push as push_invoices, sync as sync_invoices,
 };
+use tollbook_billing::usage::UsageSlice;
 use tollbook_lake::each_beside;
 use tollbook_schemas::actor::Actor;
 use tollbook_schemas::money::Money;
@@ -212,7 +213,8 @@ pub async fn draft_month_by(
             let usage = sources.usage_of(&chunk.range).await?;
             let draft = async |share: &Share| {
                 let issued = read_issued_of(&context.lake, None, &share.range).await?;
-                let mut drafted = sources.inputs(share, &usage)?.draft_adjusting(month, as_of, &issued)?;
+                let usage = UsageSlice::read_of(&usage, &share.range)?;
+                let mut drafted = draft_adjusting(&sources.of_month(share, &usage, month, as_of), &issued)?;
                 let (lake, range, at) = (&context.lake, &share.range, context.clock.now());
                 let counts = draft_of(lake, &known, &drafted, (range, &issued), actor.as_ref(), at);
                 let counts = Box::pin(counts).await?;
@@ -320,7 +322,7 @@ pub async fn issue_accepting(
         let ended_by = clock::ended_by(as_of, grace);
         let usage = UsageState { pin_json: &pin_json, reach, as_of: ended_by, accept_incomplete, overtaken, policy };
         let mut issued = Box::pin(issue_drafts(&context.lake, &catalog, month, usage, context.clock.now())).await?;
-        let in_grace = clock::in_grace(context, &mut issued, as_of, grace).await?;
+        let in_grace = clock::in_grace(&mut issued, as_of.min(context.clock.now()), grace);
         let told = json!({
             "month": month, "issued": issued.invoices.len(), "already_issued": issued.already_issued,
             "not_ended": issued.not_ended.len(), "in_grace": in_grace.len(), "grace_hours": grace.num_hours(),

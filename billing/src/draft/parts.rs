@@ -5,11 +5,8 @@
 //! also bounds what is looked through for each of its partners: subscriptions, profiles, findings, issued documents.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::num::NonZero;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
+use tollbook_lake::on_threads;
 use tollbook_schemas::id::PartnerId;
 use tollbook_schemas::registry::Registry;
 
@@ -70,29 +67,12 @@ pub(super) fn draft_parts<'a>(
 ) -> Result<Drafted, BillingError> {
     let is_apart = input.registry.payers.is_empty();
     let parts = parts_of(input, issued, if is_apart { partners_max } else { usize::MAX });
-    let next = AtomicUsize::new(0);
-    let drafted = Mutex::new(BTreeMap::new());
-    let work = || {
-        loop {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some(part) = parts.get(at) else { break };
-            let input = DraftInput { registry: &part.registry, profiles: &part.profiles, ..*input };
-            let done = draft(&input, part);
-            drafted.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(at, done);
-        }
-    };
-    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(parts.len());
-    if threads > 1 {
-        // A panic of one is a panic of the whole.
-        thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
-    } else {
-        work();
-    }
-    let drafted = drafted.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let drafted = on_threads(&parts, |part| {
+        let input = DraftInput { registry: &part.registry, profiles: &part.profiles, ..*input };
+        draft(&input, part)
+    })?;
     let mut all = Drafted::of(input.month);
-    for part in drafted.into_values() {
-        all.add(part?);
-    }
+    drafted.into_iter().for_each(|part| all.add(part));
     all.documents.sort_by(|a, b| order_of(a).cmp(&order_of(b)));
     Ok(all)
 }

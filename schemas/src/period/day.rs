@@ -1,11 +1,11 @@
 //! A calendar date in documents: `2026-06-01`, as chrono writes it. A month's evidence has millions of days, and chrono's own
 //! reading and writing put each together piece by piece.
 
-use std::fmt;
-
 use chrono::{Datelike as _, NaiveDate};
-use serde::de::{Error, Visitor};
 use serde::{Deserializer, Serializer};
+
+use super::put_pairs;
+use crate::read_text::read_text;
 
 /// Writes a date.
 ///
@@ -16,11 +16,7 @@ pub fn serialize<S: Serializer>(date: &NaiveDate, serializer: S) -> Result<S::Ok
         return serializer.collect_str(date);
     };
     let mut text = *b"0000-00-00";
-    for (pair, at) in [year / 100, year % 100, date.month(), date.day()].into_iter().zip([0, 2, 5, 8]) {
-        for (digit, at) in [(pair / 10, at), (pair % 10, at + 1)] {
-            text[at] += u8::try_from(digit).unwrap_or_default();
-        }
-    }
+    put_pairs(&mut text, [year / 100, year % 100, date.month(), date.day()], [0, 2, 5, 8]);
     serializer.serialize_str(str::from_utf8(&text).unwrap_or_default())
 }
 
@@ -29,27 +25,12 @@ pub fn serialize<S: Serializer>(date: &NaiveDate, serializer: S) -> Result<S::Ok
 /// # Errors
 /// A text that is no date.
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<NaiveDate, D::Error> {
-    deserializer.deserialize_str(Text)
+    // Whatever else is a date is left to chrono.
+    let parse = |text: &str| of_ten_digits(text).map_or_else(|| text.parse(), Ok::<_, chrono::ParseError>);
+    read_text(deserializer, "a date such as 2026-06-01", parse)
 }
 
-struct Text;
-
-impl Visitor<'_> for Text {
-    type Value = NaiveDate;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a date such as 2026-06-01")
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<NaiveDate, E> {
-        match of_ten_digits(text) {
-            Some(date) => Ok(date),
-            None => text.parse().map_err(E::custom),
-        }
-    }
-}
-
-/// Of a text of the usual length; whatever else is a date is left to chrono.
+/// Of a text of the usual length.
 fn of_ten_digits(text: &str) -> Option<NaiveDate> {
     let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = *text.as_bytes() else { return None };
     let number = |digits: &[u8]| {

@@ -148,8 +148,8 @@ async fn run_issue(context: &JobContext, period: &Period, accept: &Accept) -> an
             "newer_events": unseen.event_count, "newer_requests": unseen.request_count })
             .to_string(),
         );
-        for (partner_id, _) in &issued.not_ended {
-            talk(&format!("{month} {partner_id}: left, because its period has not ended"));
+        for one in &issued.not_ended {
+            talk(&format!("{month} {}: left, because its period has not ended", one.partner_id));
         }
         in_grace.iter().for_each(|one| talk(&one.told(month)));
         for one in &issued.invoices {

@@ -4,13 +4,12 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tollbook_aggregate::usage_reach;
-use tollbook_billing::document::Document;
 use tollbook_billing::due::{DueInput, DueRow, due};
 use tollbook_billing::event::events_of;
-use tollbook_billing::issue::{Issued, Slots, read_documents, read_issued};
+use tollbook_billing::issue::{Issued, NotEnded, Slots, read_documents, read_issued};
 use tollbook_schemas::id::{InvoiceId, PartnerId};
 use tollbook_schemas::period::{Month, print_instant};
-use tollbook_schemas::tables::billing::{INVOICE, INVOICE_EVENT};
+use tollbook_schemas::tables::billing::INVOICE_EVENT;
 
 use super::{Inputs, hold, months, unseen};
 use crate::context::JobContext;
@@ -45,37 +44,18 @@ pub(super) fn ended_by(as_of: DateTime<Utc>, grace: TimeDelta) -> DateTime<Utc> 
 }
 
 /// Takes the drafts whose period has ended by an instant out of those that have not ended a grace before it.
-///
-/// # Errors
-/// The lake's.
-pub(super) async fn in_grace(
-    context: &JobContext,
-    issued: &mut Issued,
-    as_of: DateTime<Utc>,
-    grace: TimeDelta,
-) -> anyhow::Result<Vec<InGrace>> {
-    if grace.is_zero() || issued.not_ended.is_empty() {
-        return Ok(Vec::new());
-    }
-    // Ids hold no quotes.
-    let ids: Vec<String> = issued.not_ended.iter().map(|(_, invoice_id)| format!("'{invoice_id}'")).collect();
-    let rows = context.lake.rows(&INVOICE, Some(&format!("invoice_id in ({})", ids.join(", ")))).await?;
-    let by = as_of.min(context.clock.now());
-    let mut found = Vec::new();
-    for row in &rows {
-        let document = Document::from_row(row)?;
-        let end = document.body.period_end;
-        if let Some(closes_at) = end.checked_add_signed(grace).filter(|_| end <= by) {
-            found.push(InGrace {
-                partner_id: document.body.partner_id.clone(),
-                invoice_id: document.invoice_id.clone(),
-                closes_at,
-            });
-        }
-    }
+pub(super) fn in_grace(issued: &mut Issued, by: DateTime<Utc>, grace: TimeDelta) -> Vec<InGrace> {
+    let (ended, running): (Vec<NotEnded>, _) =
+        std::mem::take(&mut issued.not_ended).into_iter().partition(|one| !grace.is_zero() && one.period_end <= by);
+    issued.not_ended = running;
+    let of = |NotEnded { partner_id, invoice_id, period_end }| {
+        // A period so late that it has no end with the grace is never closed.
+        let closes_at = period_end.checked_add_signed(grace).unwrap_or(DateTime::<Utc>::MAX_UTC);
+        InGrace { partner_id, invoice_id, closes_at }
+    };
+    let mut found: Vec<InGrace> = ended.into_iter().map(of).collect();
     found.sort_by(|a, b| (&a.partner_id, &a.invoice_id).cmp(&(&b.partner_id, &b.invoice_id)));
-    issued.not_ended.retain(|(_, invoice_id)| !found.iter().any(|one| one.invoice_id == *invoice_id));
-    Ok(found)
+    found
 }
 
 /// What is due, and how it was looked at.

@@ -109,9 +109,6 @@ impl Sources {
         }
         let rows: Vec<(PartnerId, i64)> = rows.into_iter().collect();
         let ranges = PartnerRange::cut(&rows, USAGE_ROWS_MAX, PARTNERS_MAX);
-        if ranges.len() == 1 {
-            return Ok(vec![Chunk { range: PartnerRange::ALL, shares: vec![self.everybody()] }]);
-        }
         let place = |partner_id: &PartnerId| PartnerRange::place_of(&ranges, partner_id);
         let mut weights = vec![0_i64; ranges.len()];
         for (partner_id, count) in &rows {
@@ -144,15 +141,15 @@ impl Sources {
     ///
     /// # Errors
     /// The lake's.
-    pub async fn of(&self, range: &PartnerRange) -> anyhow::Result<Inputs> {
-        let usage = self.usage_of(range).await?;
-        if *range == PartnerRange::ALL {
-            return self.inputs(&self.everybody(), &usage);
-        }
+    pub async fn of(self, range: &PartnerRange) -> anyhow::Result<Inputs> {
+        let usage = UsageSlice::read(&self.usage_of(range).await?)?;
+        let Self { catalog, registry, profiles, pin_json, otherwise, .. } = self;
         let own = |partner_id: &PartnerId| range.contains(partner_id).then_some(0);
-        let registry = self.registry.cut(own, 1).pop().unwrap_or_default();
-        let profiles = self.profiles.cut(own, 1).pop().unwrap_or_default();
-        self.inputs(&Share { range: range.clone(), registry, profiles }, &usage)
+        let (registry, profiles) = match *range == PartnerRange::ALL {
+            true => (registry, profiles),
+            false => (registry.cut(own, 1).pop().unwrap_or_default(), profiles.cut(own, 1).pop().unwrap_or_default()),
+        };
+        Ok(Inputs { catalog, usage, registry, profiles, pin_json, otherwise })
     }
 
     /// The usage of some partners, as columns.
@@ -165,19 +162,25 @@ impl Sources {
         Ok(self.lake.query(&self.session, &sql).await?)
     }
 
-    /// What a share is rated from: its own of the usage of its chunk.
-    ///
-    /// # Errors
-    /// Where a row is not as its table declares.
-    pub fn inputs(&self, share: &Share, usage: &[RecordBatch]) -> anyhow::Result<Inputs> {
-        Ok(Inputs {
-            catalog: self.catalog.clone(),
-            usage: UsageSlice::read_of(usage, &share.range)?,
-            registry: share.registry.clone(),
-            profiles: share.profiles.clone(),
-            pin_json: self.pin_json.clone(),
-            otherwise: self.otherwise.clone(),
-        })
+    /// What a month of a share is drafted from, with its own usage.
+    #[must_use]
+    pub fn of_month<'a>(
+        &'a self,
+        share: &'a Share,
+        usage: &'a [UsageSlice],
+        month: Month,
+        as_of: DateTime<Utc>,
+    ) -> DraftInput<'a> {
+        DraftInput {
+            month,
+            usage,
+            registry: &share.registry,
+            catalog: &self.catalog,
+            profiles: &share.profiles,
+            pin_json: &self.pin_json,
+            as_of,
+            otherwise: &self.otherwise,
+        }
     }
 }
 

@@ -56,58 +56,56 @@ const WITH_WRITTEN: [&str; 10] = [
 const OF_INSTANT: [&str; 3] = ["date_part", "date_trunc", "date_bin"];
 
 /// Their answers are floating-point numbers where what they take is, and those do not fail.
-const OF_FLOAT: [&str; 5] = ["ceil", "floor", "round", "signum", "trunc"];
+const OF_FLOAT: [&str; 6] = ["abs", "ceil", "floor", "round", "signum", "trunc"];
 
 /// What is wrong with a call; none where it gives a value or null whatever comes.
 pub(super) fn failing(function: &ScalarFunctionExpr, schema: &Schema) -> Result<Option<Failing>, DataFusionError> {
     let (name, arguments) = (function.name(), function.args());
-    if ANY.contains(&name) {
-        return Ok(None);
-    }
-    let written = |arguments: &[Arc<dyn PhysicalExpr>]| arguments.iter().all(|argument| is_written(argument.as_ref()));
-    let mut is_known = WITH_WRITTEN.contains(&name);
-    if is_known && written(arguments.get(1..).unwrap_or_default()) {
-        return Ok(None);
-    }
-    if OF_INSTANT.contains(&name) {
-        is_known = true;
-        if written(arguments.get(..1).unwrap_or_default()) {
-            return Ok(None);
-        }
-    }
-    if OF_FLOAT.contains(&name) || name == "abs" {
-        let mut is_float = true;
-        for argument in arguments.iter().take(1) {
-            is_float &= argument.data_type(schema)?.is_floating();
-        }
-        if is_float && written(arguments.get(1..).unwrap_or_default()) {
-            return Ok(None);
-        }
-        let what = format!(
-            "calls {name} of a number that is not floating-point, which fails on some of them, and stops everybody's usage"
-        );
-        return Ok(Some(Failing { what, mend: "compare the number as it is, or write `case when … then … end`" }));
-    }
-    Ok(Some(match is_known {
-        true => Failing {
-            what: format!(
-                "calls {name} with what a caller sent, which fails on some of it, and stops everybody's usage"
-            ),
-            mend: "write what it takes beside the column as a constant",
-        },
-        false if name.starts_with("to_") || name.starts_with("make_") || name == "arrow_cast" || name == "decode" => {
-            Failing {
-                what: format!(
-                    "calls {name}, which fails on the first value that it cannot read, and stops everybody's usage"
-                ),
-                mend: "use try_cast, which gives null there",
+    let behind = arguments.get(1..).unwrap_or_default();
+    // What must be written there.
+    let constants = match name {
+        _ if ANY.contains(&name) => &[],
+        _ if WITH_WRITTEN.contains(&name) => behind,
+        _ if OF_INSTANT.contains(&name) => arguments.get(..1).unwrap_or_default(),
+        _ if OF_FLOAT.contains(&name) => {
+            let kind = arguments.first().map(|argument| argument.data_type(schema)).transpose()?;
+            if !kind.is_none_or(|kind| kind.is_floating()) || !are_written(behind) {
+                let what = format!(
+                    "calls {name} of a number that is not floating-point, which fails on some of them, and stops \
+                     everybody's usage"
+                );
+                return Ok(Some(Failing {
+                    what,
+                    mend: "compare the number as it is, or write `case when … then … end`",
+                }));
             }
+            &[]
         }
-        false => Failing {
-            what: format!(
-                "calls {name}, which is not known to answer every request: one that it fails on stops everybody's usage"
-            ),
-            mend: "docs/metering.md lists the functions that a meter may call",
-        },
+        _ => return Ok(Some(unknown(name))),
+    };
+    Ok((!are_written(constants)).then(|| Failing {
+        what: format!("calls {name} with what a caller sent, which fails on some of it, and stops everybody's usage"),
+        mend: "write what it takes beside the column as a constant",
     }))
+}
+
+fn are_written(arguments: &[Arc<dyn PhysicalExpr>]) -> bool {
+    arguments.iter().all(|argument| is_written(argument.as_ref()))
+}
+
+fn unknown(name: &str) -> Failing {
+    if name.starts_with("to_") || name.starts_with("make_") || name == "arrow_cast" || name == "decode" {
+        return Failing {
+            what: format!(
+                "calls {name}, which fails on the first value that it cannot read, and stops everybody's usage"
+            ),
+            mend: "use try_cast, which gives null there",
+        };
+    }
+    Failing {
+        what: format!(
+            "calls {name}, which is not known to answer every request: one that it fails on stops everybody's usage"
+        ),
+        mend: "docs/metering.md lists the functions that a meter may call",
+    }
 }

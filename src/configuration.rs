@@ -20,6 +20,7 @@ use tollbook_aggregate::Feeds;
 use tollbook_billing::alert::Alert;
 use tollbook_billing::policy::HoldPolicy;
 use tollbook_ingest::{CredentialKey, Decoder, Door, KeyRing};
+use tollbook_lake::QUERY_BYTES_MIN;
 use tollbook_schemas::catalog::{Catalog, Problem};
 use tollbook_schemas::period::parse_instant;
 use tollbook_schemas::source::Source;
@@ -69,6 +70,9 @@ pub struct Configuration {
 pub struct LakeSection {
     /// Folder of the tables.
     pub root: String,
+    /// Bytes of memory that the queries of one process may take together, before they go on on the disk; half of what the
+    /// machine or its container has by default.
+    pub query_memory_bytes_max: Option<u64>,
 }
 
 /// `[catalog]`
@@ -271,6 +275,13 @@ impl Configuration {
                 let what = format!("[clock] fixed is no instant: {error}");
                 WrongValue::at(&["clock", "fixed"], what, "leave [clock] out, but in a demo")
             })?;
+        }
+        if let Some(bytes) = self.lake.query_memory_bytes_max.filter(|bytes| *bytes < QUERY_BYTES_MIN) {
+            let what = format!(
+                "[lake] query_memory_bytes_max = {bytes} is less than the {QUERY_BYTES_MIN} that a sort begins with"
+            );
+            let mend = "write more, or leave it out for half of the memory there is";
+            bail!(WrongValue::at(&["lake", "query_memory_bytes_max"], what, mend));
         }
         for (number, topic) in self.topic.iter().enumerate() {
             self.door(number, topic, None)?;

@@ -53,7 +53,8 @@ impl JobContext {
         let no_text =
             || ConfigurationError(format!("the lake's path {} is not UTF-8; rename a folder", root.display()));
         let root = root.to_str().ok_or_else(no_text)?;
-        Ok(Self { lake: Lake::open(root)?, configuration, clock })
+        let lake = Lake::open_within(root, configuration.lake.query_memory_bytes_max)?;
+        Ok(Self { lake, configuration, clock })
     }
 
     /// Reads and checks the catalog, its meters' SQL included.

@@ -15,6 +15,7 @@
 mod added;
 mod metered;
 mod stored;
+mod unpublished;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,7 +33,7 @@ use tollbook_schemas::pin::Pin;
 use tollbook_schemas::registry::Registry;
 use tollbook_schemas::tables::catalog::CATALOG_FILE;
 use tollbook_schemas::tables::derived::{CONTESTED_REQUEST, USAGE};
-use tollbook_schemas::tables::{Row, Table, access_log, batch_of, partner_event};
+use tollbook_schemas::tables::{Row, Table, access_log, partner_event};
 
 use crate::arrival;
 use crate::attribution;
@@ -48,14 +49,16 @@ use added::hours_of_retries;
 pub(crate) use metered::counted_sql;
 use metered::{base_sql, meter_sql, rows_of_meter};
 use stored::{Stored, stored};
+use unpublished::UnpublishedUsage;
 
 use crate::touched::{
     AN_HOUR, Hour, NewHours, changed_links, days_of, hours_of_links, hours_of_new, hours_of_rows, in_ranges, ranges,
     recut_hours,
 };
 
-/// Rows of one pass: hours are taken together up to this many, which bounds memory.
-const PASS_ROWS_MAX: i64 = 2_000_000;
+/// Rows of one pass: hours are taken together up to this many, which bounds memory; in tests so few that a history has
+/// several passes.
+const PASS_ROWS_MAX: i64 = if cfg!(test) { 40 } else { 1_000_000 };
 const ATTEMPTS_MAX: usize = 5;
 
 /// What a refresh did, and what the days it touched hold.
@@ -231,30 +234,32 @@ async fn refresh_once(
     } else {
         hours_of_rows(lake, &context, &all_rows).await?
     };
-    let Some(contested) = contested_of(lake, &pin, (!whole).then(|| days_of(hours.keys()))).await? else {
-        return Ok(None);
-    };
     let knowledge = Knowledge { lake, registry, catalog, pin: &pin };
     let mut new = Vec::new();
     for pass in passes(&added) {
         new.extend(knowledge.compute(&pass, Rows::Since(&known), &mut report).await?);
     }
     let stored = if whole { Stored::default() } else { stored(lake, &added, &hours, &new).await? };
-    let mut rows = added::added(catalog, stored.changing, new)?;
+    let rows = added::added(catalog, stored.changing, new)?;
+    report.usage_rows_total = rows.len();
+    let mut usage = UnpublishedUsage::of(lake);
+    usage.add(&rows).await?;
+    drop(rows);
     for pass in passes(&hours) {
-        rows.extend(knowledge.compute(&pass, Rows::All(&contested), &mut report).await?);
+        let Some(contested) = contested_of(lake, &pin, &days_of(&pass)).await? else { return Ok(None) };
+        let rows = knowledge.compute(&pass, Rows::All(&contested), &mut report).await?;
+        report.usage_rows_total += rows.len();
+        usage.add(&rows).await?;
     }
     report.hours_total = hours.len() + added.len();
     report.hours_added_total = added.len();
-    report.usage_rows_total = rows.len();
     // Every refresh moves this one, so that of two at once the second always meets the first.
     commit_steps.push(TxnStep::counting(USAGE_REFRESH, txns.get(USAGE_REFRESH).copied()));
-    let mut batches = if rows.is_empty() { Vec::new() } else { vec![batch_of(&USAGE, &rows)?] };
     let written: BTreeSet<Hour> = hours.into_keys().chain(added.into_keys()).collect();
     let values = texts_of_days(&written);
-    batches.extend(stored.staying);
+    let files = usage.files(stored.staying).await?;
     let replaced = if whole { None } else { Some(values.as_slice()) };
-    match lake.replace_batches(&USAGE, replaced, &batches, &commit_steps).await? {
+    match lake.replace_files(&USAGE, replaced, &files, &commit_steps).await? {
         Outcome::Committed => Ok(Some(report)),
         Outcome::Already | Outcome::Fenced { .. } => Ok(None),
     }
@@ -294,11 +299,8 @@ async fn refresh_contested(lake: &Lake, pin: &Pin, usage_known: &Pin) -> Result<
     // Two at once that took other partitions would each miss pairs between them: the second meets this one.
     commit_steps.push(TxnStep::counting(USAGE_REFRESH, txns.get(USAGE_REFRESH).copied()));
     let hours: BTreeSet<Hour> = arrived.contested.values().flat_map(|verdict| verdict.hours.iter().copied()).collect();
-    let mut rows = if hours.is_empty() {
-        Vec::new()
-    } else {
-        rows_of_days(lake, &CONTESTED_REQUEST, Some(&days_of(&hours))).await?
-    };
+    let mut rows =
+        if hours.is_empty() { Vec::new() } else { rows_of_days(lake, &CONTESTED_REQUEST, &days_of(&hours)).await? };
     let id_of = |row: &Row| Some((row.text("gateway")?.to_owned(), row.text("event_id")?.to_owned()));
     rows.retain(|row| id_of(row).is_none_or(|id| !arrived.contested.contains_key(&id)));
     rows.extend(arrived.contested.iter().flat_map(|(id, verdict)| rows_of_verdict(id, verdict)));
@@ -316,25 +318,17 @@ pub async fn search_index(lake: &Lake, known: &Pin, pin: &Pin) -> Result<Candida
     candidates(lake, &context, known, pin).await
 }
 
-/// What is contested on some days (all, where it is `None`) as of a pin, to which the table was just brought; `None`
-/// where another refresh has moved it on.
-async fn contested_of(
-    lake: &Lake,
-    pin: &Pin,
-    days: Option<Vec<ScalarValue>>,
-) -> Result<Option<Vec<Row>>, AggregateError> {
-    let rows = rows_of_days(lake, &CONTESTED_REQUEST, days.as_deref()).await?;
+/// What is contested on some days as of a pin, to which the table was just brought; `None` where another refresh has moved
+/// it on.
+async fn contested_of(lake: &Lake, pin: &Pin, days: &[ScalarValue]) -> Result<Option<Vec<Row>>, AggregateError> {
+    let rows = rows_of_days(lake, &CONTESTED_REQUEST, days).await?;
     // After the rows: the frontier never goes back, so they too are of this pin.
     Ok((frontier(lake, &CONTESTED_REQUEST, &access_log::TABLE).await? == *pin).then_some(rows))
 }
 
-async fn rows_of_days(
-    lake: &Lake,
-    def: &'static Table,
-    days: Option<&[ScalarValue]>,
-) -> Result<Vec<Row>, AggregateError> {
+async fn rows_of_days(lake: &Lake, def: &'static Table, days: &[ScalarValue]) -> Result<Vec<Row>, AggregateError> {
     let context = lake.empty_session()?;
-    lake.register(&context, def, days).await?;
+    lake.register(&context, def, Some(days)).await?;
     Ok(lake.rows_in(&context, def, None).await?)
 }
 
@@ -376,7 +370,7 @@ fn passes(hours: &BTreeMap<Hour, i64>) -> Vec<Vec<Hour>> {
 
 /// Which rows of some hours usage is computed from.
 enum Rows<'a> {
-    /// All of them; with the rows of `contested_request`.
+    /// All of them; with the rows of `contested_request` of these hours, or of more.
     All(&'a [Row]),
     /// Those that came since a pin, each a request that was delivered once.
     Since(&'a Pin),
@@ -412,9 +406,7 @@ impl Knowledge<'_> {
         let condition = format!("{of_pin} and {}", in_ranges("occurred_at", &within));
         match rows_read {
             Rows::All(contested) => {
-                let is_of = |row: &&Row| row.instant("hour").is_some_and(|hour| hours.binary_search(&hour).is_ok());
-                let contested: Vec<Row> = contested.iter().filter(is_of).cloned().collect();
-                arrival::register(lake, &context, pin, &condition, Some(&within), &contested).await?;
+                arrival::register(lake, &context, pin, &condition, Some(&within), contested).await?;
             }
             Rows::Since(_) => arrival::register_single(&context),
         }

@@ -15,6 +15,7 @@ use tollbook_schemas::tables::{Row, Table, batch_of};
 
 use crate::error::LakeError;
 use crate::open::{Handle, Lake};
+use crate::write::Unpublished;
 
 /// Attempts before a commit that keeps failing is given up.
 pub(crate) const ATTEMPTS_MAX: usize = 20;
@@ -170,21 +171,23 @@ impl Lake {
         steps: &[TxnStep],
     ) -> Result<Outcome, LakeError> {
         let batches = if rows.is_empty() { Vec::new() } else { vec![batch_of(def, rows)?] };
-        self.replace_batches(def, values, &batches, steps).await
+        self.change(def, Operation::Replace, &batches, steps, |handle| handle.removes(values)).await
     }
 
-    /// As [`Lake::replace`], for what is columns already: batches of the table's declared schema.
+    /// As [`Lake::replace`], by files that were written before.
     ///
     /// # Errors
     /// [`LakeError`].
-    pub async fn replace_batches(
+    pub async fn replace_files(
         &self,
         def: &'static Table,
         values: Option<&[String]>,
-        batches: &[RecordBatch],
+        files: &Unpublished,
         steps: &[TxnStep],
     ) -> Result<Outcome, LakeError> {
-        self.change(def, Operation::Replace, batches, steps, |handle| handle.removes(values)).await
+        let handle = self.handle(def).await?;
+        let mut handle = handle.lock().await;
+        handle.change(Operation::Replace, files.adds(), steps, |handle| handle.removes(values)).await
     }
 
     pub(crate) async fn change(

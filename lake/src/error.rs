@@ -108,6 +108,15 @@ pub enum LakeError {
         /// The last cause, with names that come near.
         what: String,
     },
+    /// A query needs more memory than there may be for it, and cannot go on on the disk.
+    #[error(
+        "a query needs more memory than the queries of a process may take: {what}; ask for less at once, run less beside it, \
+         or raise query_memory_bytes_max in [lake] of tollbook.toml"
+    )]
+    Memory {
+        /// Who asked for how much.
+        what: String,
+    },
     /// A query failed.
     #[error("the query over the lake failed")]
     Query(#[source] Box<datafusion::error::DataFusionError>),
@@ -151,6 +160,9 @@ pub enum LakeError {
 impl From<datafusion::error::DataFusionError> for LakeError {
     fn from(error: datafusion::error::DataFusionError) -> Self {
         use datafusion::error::DataFusionError;
+        if let DataFusionError::ResourcesExhausted(what) = error.find_root() {
+            return Self::Memory { what: what.lines().collect::<Vec<_>>().join(" ") };
+        }
         match error {
             // What a table of ours said while it was read, and not what DataFusion says of it.
             DataFusionError::External(source) => match source.downcast::<Self>() {
@@ -165,7 +177,7 @@ impl From<datafusion::error::DataFusionError> for LakeError {
 impl Classified for LakeError {
     fn kind(&self) -> Kind {
         match self {
-            Self::Sql { .. } | Self::Root { .. } | Self::Export { .. } => Kind::Configuration,
+            Self::Sql { .. } | Self::Root { .. } | Self::Export { .. } | Self::Memory { .. } => Kind::Configuration,
             Self::Open { source, .. } if !is_of_the_store(source) => Kind::Data,
             Self::Open { .. } | Self::Write { .. } | Self::Commit { .. } => Kind::Retry,
             Self::Log { .. } | Self::Schema { .. } | Self::Compaction { .. } | Self::Past { .. } => Kind::Data,

@@ -12,6 +12,7 @@ mod error;
 mod export;
 mod lease;
 mod lock;
+mod memory;
 mod missing;
 mod open;
 mod past;
@@ -33,12 +34,14 @@ pub use compact::Compacted;
 pub use error::LakeError;
 pub use lease::Lease;
 pub use lock::Lock;
+pub use memory::QUERY_BYTES_MIN;
 pub use missing::{KnownGroups, rows_app_id};
 pub use open::Lake;
 pub use past::PinnedTables;
 pub use read::{as_table, as_text, pin_condition, since_condition};
 pub use sift::{Keep, Sieve, Sift};
 pub use txns::{FILE_WATERMARK, watermark_app_id};
+pub use write::Unpublished;
 /// For `benches/`, which encode with the very properties that the lake writes with.
 #[doc(hidden)]
 pub use write::properties as parquet_properties;

@@ -65,6 +65,15 @@ impl Lake {
     /// # Errors
     /// [`LakeError::Root`] when the root cannot be used.
     pub fn open(root: &str) -> Result<Self, LakeError> {
+        Self::open_within(root, None)
+    }
+
+    /// The same, with a limit of what its queries may take of memory together, in bytes; half of what there is, where it is
+    /// `None`.
+    ///
+    /// # Errors
+    /// As [`Lake::open`].
+    pub fn open_within(root: &str, memory_bytes_max: Option<u64>) -> Result<Self, LakeError> {
         let wrong = |reason: String| LakeError::Root { root: root.to_owned(), reason };
         if root.contains("://") && !root.starts_with("file://") {
             return Err(wrong("this build reads and writes local folders only".to_owned()));
@@ -78,7 +87,9 @@ impl Lake {
         let url = Url::from_directory_path(&folder).map_err(|()| wrong("not an absolute path".to_owned()))?;
         let prefix = object_store::path::Path::from_absolute_path(&folder).map_err(|e| wrong(e.to_string()))?;
         let store: Arc<dyn ObjectStore> = Arc::new(crate::durable_store::DurableStore::new());
-        let runtime = RuntimeEnvBuilder::new().build_arc().map_err(|error| wrong(error.to_string()))?;
+        let pool = crate::memory::pool(memory_bytes_max);
+        let runtime =
+            RuntimeEnvBuilder::new().with_memory_pool(pool).build_arc().map_err(|error| wrong(error.to_string()))?;
         let scan_url = Url::parse(crate::scan::STORE_URL).map_err(|error| wrong(error.to_string()))?;
         let scan_store: Arc<dyn ObjectStore> = Arc::new(PrefixStore::new(store.clone(), prefix));
         runtime.register_object_store(&scan_url, scan_store.clone());

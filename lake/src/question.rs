@@ -17,7 +17,7 @@ const SUGGESTED_MAX: usize = 3;
 /// The error of a person's query.
 pub(crate) fn refused(error: DataFusionError) -> LakeError {
     let root = error.find_root();
-    if is_of_the_store(root) {
+    if is_of_the_store(root) || matches!(root, DataFusionError::ResourcesExhausted(_)) {
         return LakeError::from(error);
     }
     LakeError::Sql { what: told(root) }

@@ -9,8 +9,10 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnPath;
 
+use tollbook_schemas::tables::Table;
+
 use crate::error::LakeError;
-use crate::open::Handle;
+use crate::open::{Handle, Lake};
 
 /// Columns in which no value comes twice: a dictionary of them is made, is as large as they are, and is read for nothing.
 const UNIQUE: [&str; 2] = ["request_hash", "content_hash"];
@@ -25,6 +27,38 @@ pub fn properties() -> WriterProperties {
         .into_iter()
         .fold(common, |properties, column| properties.set_column_dictionary_enabled(ColumnPath::from(column), false))
         .build()
+}
+
+/// Files of one table that were written and that no commit names yet: nobody reads them before [`Lake::replace_files`].
+#[derive(Debug, Default)]
+pub struct Unpublished(Vec<Add>);
+
+impl Unpublished {
+    pub(crate) fn adds(&self) -> &[Add] {
+        &self.0
+    }
+
+    /// Takes in further files of the same table.
+    pub fn add(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+}
+
+impl Lake {
+    /// Writes batches of the table's declared schema to files, for a commit that comes later: of much that is made piece by
+    /// piece, a piece at a time is held.
+    ///
+    /// # Errors
+    /// [`LakeError`].
+    pub async fn write_unpublished(
+        &self,
+        def: &'static Table,
+        batches: &[RecordBatch],
+    ) -> Result<Unpublished, LakeError> {
+        let handle = self.handle(def).await?;
+        let handle = handle.lock().await;
+        Ok(Unpublished(handle.write_files(batches).await?))
+    }
 }
 
 impl Handle {

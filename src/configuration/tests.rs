@@ -27,6 +27,7 @@ fn mistakes_are_told() {
         ("brokers =", "broker =", "unknown field `broker`"),
         ("[lake]", "[lakes]", "unknown field `lakes`"),
         ("live = false", "timeout_ms = 0", "must be 1 or more"),
+        ("[lake]", "[lake]\nquery_memory_bytes_max = 67108863", "less than the 67108864 that a sort begins with"),
         ("[billing.hold]", "[billing.hold]\ndeviation_minimum = \"-1\"\ndeviation_percent = 5", "below 0"),
         ("[billing.hold]", "[billing.hold]\ndeviation_minimum = \"1\"", "add such as deviation_percent = 50"),
         ("[billing.hold]", "[billing.hold]\ndeviation_minimum = \"1,5\"", "not a plain decimal number"),

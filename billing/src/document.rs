@@ -10,6 +10,7 @@
 //! give back, so that the sum over all documents of a month is what it comes to.
 
 mod columns;
+mod read;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,8 @@ use tollbook_schemas::tables::Row;
 use tollbook_schemas::tables::billing::INVOICE;
 
 pub use columns::{billed_usage_batch, invoice_batch, line_batch};
+pub use read::read_documents;
+pub(crate) use read::read_documents_of;
 
 use crate::error::BillingError;
 use crate::rating::Working;

@@ -28,10 +28,10 @@ use tollbook_schemas::tables::Row;
 use tollbook_schemas::tables::billing::{BILLING_PROFILE, INVOICE, INVOICE_EVENT};
 
 use crate::billed::IssuedDocument;
-use crate::document::{Body, Document};
+use crate::document::{Body, Document, read_documents};
 use crate::error::BillingError;
 use crate::event::{EventKind, InvoiceEvent, events_of};
-use crate::issue::{Slots, read_documents, read_issued};
+use crate::issue::{Slots, read_issued};
 use crate::policy::{HoldPolicy, rules_met};
 use crate::profile::Profiles;
 use crate::register::RegisterRow;

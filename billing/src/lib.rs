@@ -26,6 +26,7 @@ pub mod reprice;
 mod stored;
 pub mod stripe;
 pub mod usage;
+pub mod write_drafts;
 
 /// From a price and its usage to an amount: a package of its own, so that its tests build in seconds.
 pub use tollbook_rating as rating;

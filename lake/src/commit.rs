@@ -190,6 +190,18 @@ impl Lake {
         handle.change(Operation::Replace, files.adds(), steps, |handle| handle.removes(values)).await
     }
 
+    /// As [`Lake::append`], of files that were written before.
+    pub(crate) async fn append_files(
+        &self,
+        def: &'static Table,
+        files: &Unpublished,
+        steps: &[TxnStep],
+    ) -> Result<Outcome, LakeError> {
+        let handle = self.handle(def).await?;
+        let mut handle = handle.lock().await;
+        handle.change(Operation::Append, files.adds(), steps, |_| Ok(Vec::new())).await
+    }
+
     pub(crate) async fn change(
         &self,
         def: &'static Table,
@@ -227,11 +239,6 @@ pub(crate) async fn pause(attempt: usize) {
 }
 
 impl Handle {
-    /// One commit of files that were written and transactions, as [`Lake::append`].
-    pub(crate) async fn append_files(&mut self, adds: &[Add], steps: &[TxnStep]) -> Result<Outcome, LakeError> {
-        self.change(Operation::Append, adds, steps, |_| Ok(Vec::new())).await
-    }
-
     async fn change(
         &mut self,
         operation: Operation,

@@ -11,6 +11,7 @@ use tollbook_schemas::tables::{Cells, Row, Table, Value, batch_of, rows_of};
 use crate::commit::{ATTEMPTS_MAX, Outcome, TxnStep, pause};
 use crate::error::LakeError;
 use crate::open::Lake;
+use crate::write::Unpublished;
 
 /// App id of the counter that [`Lake::append_missing`] moves: whoever must see every such row of a table before it
 /// decides compares and swaps it too.
@@ -64,22 +65,33 @@ impl Lake {
         condition: &str,
         rows: &[Row],
     ) -> Result<usize, LakeError> {
-        let app_id = rows_app_id(def);
         for attempt in 0..ATTEMPTS_MAX {
             pause(attempt).await;
-            let expected = self.txn(def, &app_id).await?;
+            let found = self.txn(def, &rows_app_id(def)).await?;
             let mut seen = self.keys(def, condition).await?;
             let missing: Vec<&Row> = rows.iter().filter(|row| seen.insert(key_of(def, row))).collect();
             if missing.is_empty() {
                 return Ok(0);
             }
-            let step = TxnStep::counting(&app_id, expected);
-            match self.append_batches(def, &[batch_of(def, &missing)?], &[step]).await? {
-                Outcome::Committed => return Ok(missing.len()),
-                Outcome::Already | Outcome::Fenced { .. } => {}
+            let files = self.write_unpublished(def, &[batch_of(def, &missing)?]).await?;
+            if self.append_counted(def, &files, found).await?.is_some() {
+                return Ok(missing.len());
             }
         }
-        Err(LakeError::Contention { table: def.name, app_id })
+        Err(contention(def))
+    }
+
+    /// Commits files, where nobody moved the counter since it was found; gives where it stands then.
+    async fn append_counted(
+        &self,
+        def: &'static Table,
+        files: &Unpublished,
+        found: Option<i64>,
+    ) -> Result<Option<i64>, LakeError> {
+        let step = TxnStep::counting(&rows_app_id(def), found);
+        let next = step.next;
+        let outcome = self.append_files(def, files, &[step]).await?;
+        Ok((outcome == Outcome::Committed).then_some(next))
     }
 
     /// The keys of the rows that meet a condition.
@@ -108,42 +120,31 @@ impl Lake {
         batch: impl Fn(&[usize]) -> Result<RecordBatch, E>,
     ) -> Result<usize, E> {
         let def = known.def;
-        let app_id = rows_app_id(def);
         for attempt in 0..ATTEMPTS_MAX {
             pause(attempt).await;
-            let expected = self.txn(def, &app_id).await?;
+            let found = self.txn(def, &rows_app_id(def)).await?;
             // Whoever added rows since moved the counter.
-            if known.there.as_ref().is_none_or(|(found, _)| *found != expected) {
-                known.there = Some((expected, self.groups(def, known.column, &known.condition).await?));
+            if known.there.as_ref().is_none_or(|(counter, _)| *counter != found) {
+                known.there = Some((found, self.groups(def, known.column, &known.condition).await?));
             }
             let there = known.there.as_ref().map(|(_, there)| there);
             let is_missing = |at: &usize| there.is_none_or(|there| !there.contains(groups[*at]));
             let missing: Vec<usize> = (0..groups.len()).filter(is_missing).collect();
-            if missing.is_empty() {
-                return Ok(0);
-            }
             let pieces: Vec<&[usize]> = missing.chunks(GROUPS_AT_ONCE).collect();
-            let handle = self.handle(def).await?;
-            let mut handle = handle.lock().await;
-            let adds = handle.write_made(pieces.len(), |piece| batch(pieces[piece])).await?;
-            let step = TxnStep::counting(&app_id, expected);
-            let next = step.next;
+            let files = self.write_made(def, pieces.len(), |piece| batch(pieces[piece])).await?;
             // Groups without a row leave nothing to commit.
-            if adds.is_empty() {
+            if files.is_empty() {
                 return Ok(0);
             }
-            match handle.append_files(&adds, &[step]).await? {
-                Outcome::Committed => {
-                    if let Some((found, there)) = &mut known.there {
-                        *found = Some(next);
-                        there.extend(missing.iter().map(|at| groups[*at].to_owned()));
-                    }
-                    return Ok(missing.len());
+            if let Some(next) = self.append_counted(def, &files, found).await? {
+                if let Some((counter, there)) = &mut known.there {
+                    *counter = Some(next);
+                    there.extend(missing.iter().map(|at| groups[*at].to_owned()));
                 }
-                Outcome::Already | Outcome::Fenced { .. } => {}
+                return Ok(missing.len());
             }
         }
-        Err(LakeError::Contention { table: def.name, app_id }.into())
+        Err(contention(def).into())
     }
 
     /// The groups that have a row.
@@ -160,6 +161,10 @@ impl Lake {
         }
         Ok(groups)
     }
+}
+
+fn contention(def: &'static Table) -> LakeError {
+    LakeError::Contention { table: def.name, app_id: rows_app_id(def) }
 }
 
 fn key_of(def: &Table, row: &Row) -> String {

@@ -38,6 +38,10 @@ impl Unpublished {
         &self.0
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Takes in further files of the same table.
     pub fn add(&mut self, other: Self) {
         self.0.extend(other.0);
@@ -58,6 +62,26 @@ impl Lake {
         let handle = self.handle(def).await?;
         let handle = handle.lock().await;
         Ok(Unpublished(handle.write_files(batches).await?))
+    }
+
+    /// The same of batches that are made one after the other: few are held at once.
+    pub(crate) async fn write_made<E: From<LakeError>>(
+        &self,
+        def: &'static Table,
+        count: usize,
+        make: impl Fn(usize) -> Result<RecordBatch, E>,
+    ) -> Result<Unpublished, E> {
+        let failed = |source: DeltaTableError| LakeError::Write { table: def.name, source: Box::new(source) };
+        let handle = self.handle(def).await?;
+        let handle = handle.lock().await;
+        let mut writer = handle.writer();
+        for at in 0..count {
+            let batch = make(at)?;
+            if batch.num_rows() > 0 {
+                writer.write(&batch).await.map_err(failed)?;
+            }
+        }
+        Ok(Unpublished(writer.close().await.map_err(failed)?))
     }
 }
 
@@ -86,23 +110,5 @@ impl Handle {
             writer.write(batch).await.map_err(failed)?;
         }
         writer.close().await.map_err(failed)
-    }
-
-    /// Writes batches that are made one after the other: few are held at once.
-    pub(crate) async fn write_made<E: From<LakeError>>(
-        &self,
-        count: usize,
-        make: impl Fn(usize) -> Result<RecordBatch, E>,
-    ) -> Result<Vec<Add>, E> {
-        let def = self.def;
-        let failed = |source: DeltaTableError| LakeError::Write { table: def.name, source: Box::new(source) };
-        let mut writer = self.writer();
-        for at in 0..count {
-            let batch = make(at)?;
-            if batch.num_rows() > 0 {
-                writer.write(&batch).await.map_err(failed)?;
-            }
-        }
-        Ok(writer.close().await.map_err(failed)?)
     }
 }

@@ -7,7 +7,7 @@ use arrow::array::AsArray as _;
 use arrow::datatypes::Int64Type;
 use chrono::{DateTime, Utc};
 use tollbook_aggregate::read_registry;
-use tollbook_billing::issue::read_documents;
+use tollbook_billing::document::read_documents;
 use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::period::{Month, print_instant};
 use tollbook_schemas::tables::Row;

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Context as _;
-use tollbook_billing::document::{Document, DocumentKind, Line, Shadow};
+use tollbook_billing::document::{Document, DocumentKind, Line, Shadow, read_documents};
 use tollbook_billing::hold::{Act, Target, act};
-use tollbook_billing::issue::{Issued, read_documents, read_issued};
+use tollbook_billing::issue::{Issued, read_issued};
 use tollbook_schemas::actor::Actor;
 use tollbook_schemas::period::{Month, print_instant};
 use tollbook_simulate::{ExpectedDocument, Sequel, World};

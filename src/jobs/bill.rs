@@ -33,19 +33,17 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use tollbook_aggregate::usage_reach;
 use tollbook_billing::billed::IssuedDocument;
-use tollbook_billing::document::Document;
+use tollbook_billing::document::{Document, read_documents};
 use tollbook_billing::draft::{Drafted, draft_adjusting};
 use tollbook_billing::event::events_of;
 use tollbook_billing::hold::{HeldDraft, Holds, held_among, mark_held, read as read_holds};
-use tollbook_billing::issue::{
-    DraftCounts, Issued, KnownDrafts, UsageState, draft_of, issue as issue_drafts, read_documents, read_issued,
-    read_issued_of,
-};
+use tollbook_billing::issue::{Issued, UsageState, issue as issue_drafts, read_issued, read_issued_of};
 use tollbook_billing::register::{RegisterRow, register as make_register};
 use tollbook_billing::stripe::{
     PushReport, PushSettings, SecretKey, SyncReport, Transport, push as push_invoices, sync as sync_invoices,
 };
 use tollbook_billing::usage::UsageSlice;
+use tollbook_billing::write_drafts::{DraftCounts, KnownDrafts, draft_of};
 use tollbook_lake::each_beside;
 use tollbook_schemas::actor::Actor;
 use tollbook_schemas::money::Money;

@@ -3,9 +3,10 @@ use tollbook_schemas::error::{Classified as _, Kind};
 use super::*;
 use crate::draft::Drafted;
 use crate::draft::tests::{at, catalog, drafted};
-use crate::issue::{Issued, KnownDrafts, UsageState, draft_of, issue};
+use crate::issue::{Issued, UsageState, issue};
 use crate::range::PartnerRange;
 use crate::register::register;
+use crate::write_drafts::{KnownDrafts, draft_of};
 
 const ACME: &str = "acme pro 2026-01-01..";
 const USED: &str = "acme calls production 2026-06-02T00:00 12";

@@ -1,14 +1,20 @@
-//! What each slot holds, folded from the events of drafts and invoices. Pure.
+//! What each slot holds, folded from the events of drafts and invoices: pure, but for reading these events.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
+use tollbook_lake::Lake;
 use tollbook_schemas::id::{InvoiceId, IssuerId, SlotId};
 use tollbook_schemas::invariant::Invariant;
+use tollbook_schemas::tables::billing::INVOICE_EVENT;
 
 use crate::document::Document;
 use crate::error::BillingError;
-use crate::event::{EventKind, InvoiceEvent};
+use crate::event::{EventKind, InvoiceEvent, events_of};
+use crate::range::PartnerRange;
+
+/// The kinds of events that decide what a slot holds.
+const SLOT_KINDS: &str = "kind IN ('drafted', 'withdrawn', 'issued')";
 
 /// What one slot holds.
 #[derive(Debug, Clone, Default)]
@@ -31,6 +37,15 @@ pub struct Slots {
 }
 
 impl Slots {
+    /// Reads those of some partners.
+    ///
+    /// # Errors
+    /// [`BillingError`].
+    pub(crate) async fn read(lake: &Lake, range: &PartnerRange) -> Result<Self, BillingError> {
+        let condition = format!("{SLOT_KINDS} and {}", range.condition());
+        Self::fold(&events_of(&lake.rows(&INVOICE_EVENT, Some(&condition)).await?)?)
+    }
+
     /// Folds events; their order does not matter.
     ///
     /// # Errors

@@ -1,8 +1,12 @@
 use tollbook_lake::Lake;
+use tollbook_schemas::tables::billing::{BILLED_USAGE, INVOICE_LINE};
 
 use super::*;
+use crate::document::read_documents;
 use crate::draft::tests::{at, catalog, drafted, drafted_after};
+use crate::event::events_of;
 use crate::stripe::{Ledger, State};
+use crate::write_drafts::{DraftCounts, KnownDrafts, draft_into, draft_of};
 
 fn month() -> Month {
     "2026-06".parse().unwrap()

@@ -30,9 +30,9 @@ use super::requests::{LINES_A_CALL, LINES_MAX};
 use super::send::ReadFailure;
 use super::transport::Transport;
 use crate::document::Document;
+use crate::document::read_documents;
 use crate::error::BillingError;
 use crate::event::{EventKind, InvoiceEvent, events_of};
-use crate::issue::read_documents;
 use crate::profile::Profiles;
 
 use phase::{Unit, UnitResult};

@@ -4,9 +4,10 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tollbook_aggregate::usage_reach;
+use tollbook_billing::document::read_documents;
 use tollbook_billing::due::{DueInput, DueRow, due};
 use tollbook_billing::event::events_of;
-use tollbook_billing::issue::{Issued, NotEnded, Slots, read_documents, read_issued};
+use tollbook_billing::issue::{Issued, NotEnded, Slots, read_issued};
 use tollbook_schemas::id::{InvoiceId, PartnerId};
 use tollbook_schemas::period::{Month, print_instant};
 use tollbook_schemas::tables::billing::INVOICE_EVENT;

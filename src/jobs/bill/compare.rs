@@ -8,9 +8,10 @@ use std::path::Path;
 use anyhow::bail;
 use chrono::{DateTime, Utc};
 use tollbook_billing::compare::{Compared, LegacyLine, compare as make_compare, own_lines};
+use tollbook_billing::document::read_documents;
 use tollbook_billing::draft::Blocked;
 use tollbook_billing::event::events_of;
-use tollbook_billing::issue::{Slots, read_documents, read_issued};
+use tollbook_billing::issue::{Slots, read_issued};
 use tollbook_schemas::period::Month;
 use tollbook_schemas::tables::billing::INVOICE_EVENT;
 

@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::bail;
 use serde_json::{Value, json};
-use tollbook_billing::document::{Document, slot_of};
+use tollbook_billing::document::{Document, read_documents, slot_of};
 use tollbook_billing::event::{EventKind, InvoiceEvent, events_of};
 use tollbook_billing::hold::{Act, ActDone, Acts, HeldDraft, Target, act, held_drafts as read_held};
-use tollbook_billing::issue::{Slots, read_documents};
+use tollbook_billing::issue::Slots;
 use tollbook_billing::policy::HoldPolicy;
 use tollbook_schemas::actor::{Actor, reason};
 use tollbook_schemas::id::{AdjustmentId, IdError, InvoiceId, PartnerId, SlotId};

@@ -23,7 +23,7 @@ use crate::issue::{Slots, billed_before, billed_subscriptions};
 /// What tells a line of the other system.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LineName {
-    /// Id of the price in tollbook's catalog.
+    /// Id of the price in tollbook's catalog, or of the tax rate.
     Price(PriceId),
     /// What is printed.
     Description(String),
@@ -53,8 +53,9 @@ pub struct OwnLine {
     pub partner_id: PartnerId,
     /// Month that it bills.
     pub month: Month,
-    /// Price.
-    pub price_id: PriceId,
+    /// Id of the price; of a tax line that of the rate, though it may stand on the document with the id of the price that it
+    /// taxes: it is no part of that price's amount.
+    pub named: String,
     /// What is printed.
     pub description: String,
     /// Quantity.
@@ -81,7 +82,7 @@ fn lines_of(document: &Document) -> Vec<OwnLine> {
         // The other system knows who used it.
         partner_id: line.for_partner.as_ref().unwrap_or(&body.partner_id).clone(),
         month: body.month,
-        price_id: line.price_id.clone(),
+        named: line.tax.as_ref().map_or(line.price_id.as_str(), |tax| tax.tax_rate_id.as_str()).to_owned(),
         description: line.description.clone(),
         quantity: line.quantity,
         amount: Money { minor: line.amount_minor, currency: body.currency },
@@ -205,12 +206,12 @@ pub fn compare(legacy: &[LegacyLine], own: &[OwnLine]) -> Result<Compared, Compa
         compared.take(place, &name_of(name), &legacy, &matching)?;
     }
     for (place, lines) in left {
-        let mut by_price: BTreeMap<&PriceId, Vec<&OwnLine>> = BTreeMap::new();
+        let mut by_name: BTreeMap<&str, Vec<&OwnLine>> = BTreeMap::new();
         for line in lines {
-            by_price.entry(&line.price_id).or_default().push(line);
+            by_name.entry(&line.named).or_default().push(line);
         }
-        for (price_id, lines) in by_price {
-            compared.take(place, price_id.as_str(), &[], &lines)?;
+        for (name, lines) in by_name {
+            compared.take(place, name, &[], &lines)?;
         }
     }
     compared.differences.sort_by(|a, b| {
@@ -222,7 +223,7 @@ pub fn compare(legacy: &[LegacyLine], own: &[OwnLine]) -> Result<Compared, Compa
 
 fn is_named(line: &OwnLine, name: &LineName) -> bool {
     match name {
-        LineName::Price(price_id) => line.price_id == *price_id,
+        LineName::Price(price_id) => line.named == price_id.as_str(),
         LineName::Description(description) => line.description == *description,
     }
 }

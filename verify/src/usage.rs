@@ -216,10 +216,15 @@ impl<'a> Usage<'a> {
         let takes_number = self.meter.aggregation.takes_number();
         let counts = |slice: &Slice| if takes_number { !slice.seen.is_empty() } else { slice.events > 0 };
         let valued: Vec<_> = slices.iter().filter(|(_, slice)| counts(slice)).copied().collect();
-        let all: BTreeSet<&Dimensions> = valued.iter().map(|(key, _)| &key.1).collect();
-        let group = |dimensions: &Dimensions| {
-            let own: Vec<_> = valued.iter().filter(|(key, _)| key.1 == *dimensions).copied().collect();
-            Ok((dimensions.clone(), self.fold(&own, times)?))
+        // What a request does not tell counts as the empty text.
+        let whole = |told: &Dimensions| -> Dimensions {
+            self.meter.group_by.keys().map(|name| (name.clone(), told.get(name).cloned().unwrap_or_default())).collect()
+        };
+        let all: BTreeSet<Dimensions> = valued.iter().map(|(key, _)| whole(&key.1)).collect();
+        let group = |dimensions: Dimensions| {
+            let own: Vec<_> = valued.iter().filter(|(key, _)| whole(&key.1) == dimensions).copied().collect();
+            let quantity = self.fold(&own, times)?;
+            Ok((dimensions, quantity))
         };
         all.into_iter().map(group).collect()
     }

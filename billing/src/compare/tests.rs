@@ -1,4 +1,7 @@
+use tollbook_schemas::id::TaxRateId;
+
 use super::*;
+use crate::document::LineTax;
 
 fn money(text: &str) -> Money {
     let (amount, currency) = text.split_once(' ').unwrap();
@@ -33,7 +36,7 @@ fn own(text: &str) -> Vec<OwnLine> {
         .map(|row| OwnLine {
             partner_id: PartnerId::parse(row[0]).unwrap(),
             month: row[1].parse().unwrap(),
-            price_id: PriceId::parse(row[2]).unwrap(),
+            named: row[2].to_owned(),
             description: row[3].to_owned(),
             quantity: row[4].parse().unwrap(),
             amount: money(&format!("{} {}", row[5], row[6])),
@@ -161,8 +164,17 @@ fn own_lines_are_those_of_invoices_and_of_todays_drafts() {
     let stored = BTreeMap::from([(before.invoice_id.clone(), before.clone())]);
     let lines = |events: &[InvoiceEvent]| -> Vec<String> {
         let lines = own_lines(&today, &stored, &Slots::fold(events).unwrap());
-        lines.iter().map(|line| format!("{} {} {}", line.partner_id, line.price_id, line.amount.minor)).collect()
+        lines.iter().map(|line| format!("{} {} {}", line.partner_id, line.named, line.amount.minor)).collect()
     };
+    // A tax line for each line bears the id of the price that it taxes, and is no part of it.
+    let mut taxed = before.clone();
+    let mut line = taxed.body.lines[0].clone();
+    let profile_version_id = taxed.body.profile_version_id.clone();
+    let (tax_rate_id, percent) = (TaxRateId::parse("vat").unwrap(), Decimal::whole(19));
+    line.tax = Some(LineTax { contained_minor: None, percent, profile_version_id, tax_rate_id, version: 1 });
+    taxed.body.lines.push(line);
+    let names: Vec<String> = lines_of(&taxed).into_iter().map(|line| line.named).collect();
+    assert_eq!(names, ["base", "calls", "vat"]);
     let event = |kind| InvoiceEvent::of(&before, kind, "x", 0, at("2026-07-05"));
     let drafts = ["acme base 4900", "acme calls 200", "bolt base 4900", "bolt calls 0"];
     assert_eq!(lines(&[event(EventKind::Drafted)]), drafts);

@@ -281,14 +281,14 @@ fn measure(
     let groups = match meter.aggregation {
         // What does not add up over its dimensions cannot be priced by them.
         Aggregation::Count | Aggregation::Sum if !meter.group_by.is_empty() => {
-            let mut by_values: BTreeMap<&BTreeMap<String, String>, Vec<&UsageSlice>> = BTreeMap::new();
+            let mut by_values: BTreeMap<BTreeMap<String, String>, Vec<&UsageSlice>> = BTreeMap::new();
             // Where nothing counted there is only what was left out or came again: nothing to price.
             for slice in slices.iter().filter(|slice| slice.event_count > slice.invalid_count) {
-                by_values.entry(&slice.dimensions).or_default().push(slice);
+                by_values.entry(every_dimension(meter, &slice.dimensions)).or_default().push(slice);
             }
-            let group = |(values, slices): (&BTreeMap<String, String>, Vec<&UsageSlice>)| {
+            let group = |(values, slices): (BTreeMap<String, String>, Vec<&UsageSlice>)| {
                 let quantity = fold_over(meter_id, meter.aggregation, &slices, times, &[])?.quantity;
-                Ok(Group { values: values.clone(), quantity })
+                Ok(Group { values, quantity })
             };
             Some(by_values.into_iter().map(group).collect::<Result<Vec<_>, UsageError>>()?)
         }
@@ -312,6 +312,12 @@ fn told(error: &dyn Error) -> String {
         cause = error.source();
     }
     told
+}
+
+/// The values of every dimension of a meter. A request without one of them is priced as one whose value is the empty text:
+/// callers choose attributes, and who leaves one out must not keep a whole invoice from being priced.
+fn every_dimension(meter: &Meter, told: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    meter.group_by.keys().map(|name| (name.clone(), told.get(name).cloned().unwrap_or_default())).collect()
 }
 
 #[cfg(test)]
@@ -360,5 +366,15 @@ mod tests {
         let groups: Vec<_> = usage.groups.unwrap().into_iter().map(|group| (group.values, group.quantity)).collect();
         assert_eq!(groups, [(BTreeMap::from([("region".to_owned(), "eu".to_owned())]), Decimal::whole(100))]);
         assert_eq!(days[0].event_count, 4, "the evidence tells all that was there");
+
+        // Without a region, and with an empty one: both are of the empty text.
+        let all = [slice(Some("eu"), 100, 1, 0), slice(None, 7, 2, 0), slice(Some(""), 5, 1, 0)];
+        let all: Vec<&UsageSlice> = all.iter().collect();
+        let (usage, _) = measure(&MeterId::parse("bytes").unwrap(), &meter, &all, &[hour], &[]).unwrap();
+        let groups: Vec<_> = usage.groups.unwrap().into_iter().map(|group| (group.values, group.quantity)).collect();
+        let of = |region: &str, quantity: i64| {
+            (BTreeMap::from([("region".to_owned(), region.to_owned())]), Decimal::whole(quantity))
+        };
+        assert_eq!(groups, [of("", 12), of("eu", 100)]);
     }
 }

@@ -219,7 +219,7 @@ async fn run() {
     let files = lake.files("access_log").await.unwrap().unwrap();
     let file_bytes: u64 = files.iter().map(|file| std::fs::metadata(file).unwrap().len()).sum();
 
-    let python = parts::wanted("DuckDB", || parts::install("duckdb"));
+    let python = parts::wanted("DuckDB", || parts::install("duckdb-rival"));
     let rival = python.map(|python| duckdb(&python, &files, rounds));
     let mut queries = serde_json::Map::new();
     for (at, (name, query)) in QUERIES.iter().enumerate() {

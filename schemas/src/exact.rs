@@ -46,6 +46,10 @@ pub enum Rounding {
     Up,
     /// To the one nearer to zero.
     Down,
+    /// To the larger one: of an amount below zero the one nearer to it.
+    Ceiling,
+    /// To the smaller one: of an amount below zero the one farther from it.
+    Floor,
 }
 
 impl From<Direction> for Rounding {
@@ -60,13 +64,24 @@ impl From<Direction> for Rounding {
 
 impl Rounding {
     /// Its words, the default first.
-    pub const WORDS: [(&'static str, Self); 5] = [
+    pub const WORDS: [(&'static str, Self); 7] = [
         ("half_up", Self::HalfUp),
         ("half_even", Self::HalfEven),
         ("half_down", Self::HalfDown),
         ("up", Self::Up),
         ("down", Self::Down),
+        ("ceiling", Self::Ceiling),
+        ("floor", Self::Floor),
     ];
+
+    /// The same for a magnitude, whose sign was taken off.
+    fn of_magnitude(self, is_negative: bool) -> Self {
+        match (self, is_negative) {
+            (Self::Ceiling, false) | (Self::Floor, true) => Self::Up,
+            (Self::Ceiling, true) | (Self::Floor, false) => Self::Down,
+            (other, _) => other,
+        }
+    }
 
     /// Whether what lies `half` of the way (below, at or above the middle) goes on to the next whole number, from one that
     /// may be odd. What lies nowhere between stays.
@@ -77,8 +92,8 @@ impl Rounding {
                 Self::HalfUp => half.is_ge(),
                 Self::HalfEven => half.is_gt() || (half.is_eq() && is_odd),
                 Self::HalfDown => half.is_gt(),
-                Self::Up => true,
-                Self::Down => false,
+                Self::Up | Self::Ceiling => true,
+                Self::Down | Self::Floor => false,
             }
     }
 }
@@ -364,6 +379,7 @@ impl Exact {
     /// # Errors
     /// As [`Exact::round_to_minor`].
     pub fn round_to_minor_by(self, exponent: u32, step: i64, rounding: Rounding) -> Result<i64, DecimalError> {
+        let rounding = rounding.of_magnitude(self.is_negative());
         let short = || {
             let (number, ten) = self.short()?;
             let lift = power(exponent.saturating_sub(ten))?.unsigned_abs();

@@ -88,6 +88,16 @@ impl Currency {
         Some(Self { exponent, step, rounding, ..self })
     }
 
+    /// A currency of another system that is none of ours (refused or unknown here, or credits of its own), with as many digits
+    /// as it prints: for replaying that system only, like [`Currency::replayed`]. None for what is no code of three capital
+    /// letters.
+    #[must_use]
+    pub fn foreign(code: &str, digits: u32, rounding: Rounding) -> Option<Self> {
+        let code: [u8; 3] = code.as_bytes().try_into().ok()?;
+        let is_code = code.iter().all(u8::is_ascii_uppercase);
+        Self { code, exponent: 0, step: 1, rounding }.replayed(Some(digits), rounding).filter(|_| is_code)
+    }
+
     /// The code in upper case.
     #[must_use]
     pub fn code(&self) -> &str {
@@ -98,6 +108,12 @@ impl Currency {
     #[must_use]
     pub fn exponent(self) -> u32 {
         u32::from(self.exponent)
+    }
+
+    /// How its amounts are rounded: half away from zero, but for a [replayed](Currency::replayed) one.
+    #[must_use]
+    pub fn rounding(self) -> Rounding {
+        self.rounding
     }
 
     /// Amounts must be a multiple of this many minor units (1, but 100 for ISK and 10 for three-digit currencies).
@@ -220,6 +236,20 @@ mod tests {
             assert!(matches!(Currency::parse(bad), Err(MoneyError::UnknownCurrency(_))), "{bad:?}");
         }
         assert!(matches!(Currency::parse("UGX"), Err(MoneyError::RefusedCurrency(_))));
+    }
+
+    #[test]
+    fn a_currency_of_another_system_is_what_it_says() {
+        let amount = |code, digits| {
+            let currency = Currency::foreign(code, digits, Rounding::Ceiling)?;
+            Some(Money::round("-1.2345".parse().unwrap(), currency).unwrap().to_string())
+        };
+        assert_eq!(amount("UGX", 0).as_deref(), Some("-1 UGX"));
+        assert_eq!(amount("UGX", 2).as_deref(), Some("-1.23 UGX"));
+        assert_eq!(amount("TOK", 4).as_deref(), Some("-1.2345 TOK"));
+        for (code, digits) in [("UGX", 13), ("ugx", 0), ("UG", 0), ("UGXX", 0), ("U1X", 0), ("€", 0)] {
+            assert_eq!(amount(code, digits), None, "{code} {digits}");
+        }
     }
 
     #[test]

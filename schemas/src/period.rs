@@ -204,6 +204,16 @@ pub fn days_of(period: Period, zone: Tz) -> i64 {
     day(period.end).signed_duration_since(day(period.start)).num_days()
 }
 
+/// The same, were each month one of 30 days: a 31st counts as a 30th.
+#[must_use]
+pub fn days_of_30(period: Period, zone: Tz) -> i64 {
+    let day = |instant: DateTime<Utc>| {
+        let day = instant.with_timezone(&zone).date_naive();
+        i64::from(day.year()) * 360 + i64::from(day.month()) * 30 + i64::from(day.day().min(30))
+    };
+    day(period.end) - day(period.start)
+}
+
 impl FromStr for Month {
     type Err = PeriodError;
     fn from_str(text: &str) -> Result<Self, PeriodError> {

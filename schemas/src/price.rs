@@ -5,6 +5,7 @@
 //! [`Flaw`]s with their place and how to mend them. How a quantity becomes an amount is not known here
 //! (`billing/rating`). Numbers that are money or quantities are text or whole numbers, never floats.
 
+pub(crate) mod foreign;
 pub mod node;
 pub mod read;
 pub mod setting;

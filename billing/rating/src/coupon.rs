@@ -19,6 +19,8 @@ pub enum Split {
     LargestRemainder,
     /// Into exact fractions, which are not printed. As Lago.
     Exact,
+    /// Into minor units, each part rounded alone: they may miss the amount by some. As Flexprice; for replaying it only.
+    Each,
 }
 
 /// What a coupon takes off.
@@ -28,6 +30,8 @@ pub enum Off {
     Amount(Money),
     /// A part of each line, per cent.
     Percent(Decimal),
+    /// The same, an amount at most; for replaying other systems only.
+    PercentUpTo(Decimal, Money),
 }
 
 /// One coupon.
@@ -76,9 +80,16 @@ pub fn reductions(
         let off = match coupon.off {
             Off::Amount(amount) => Exact::scaled(amount.minor, currency.exponent()).least(worth)?,
             Off::Percent(percent) => part(percent, worth)?.least(worth)?,
+            Off::PercentUpTo(percent, most) => {
+                part(percent, worth)?.least(worth)?.least(Exact::scaled(most.minor, currency.exponent()))?
+            }
         };
         let parts = match split {
             Split::Exact => shares(off, &weights)?,
+            Split::Each => {
+                let parts = rounded_each(off, &weights, currency)?;
+                parts.into_iter().map(|part| Exact::scaled(part.minor, currency.exponent())).collect()
+            }
             Split::LargestRemainder => {
                 let parts = allocate(rounded(off, currency)?, &weights)?;
                 parts.into_iter().map(|part| Exact::scaled(part.minor, currency.exponent())).collect()
@@ -91,6 +102,11 @@ pub fn reductions(
     before.into_iter().zip(left).map(|(before, left)| Ok(before.checked_sub(left)?)).collect()
 }
 
+/// The shares of an amount, each rounded alone, as some systems do it; what they add up to is not the amount.
+pub(crate) fn rounded_each(amount: Exact, weights: &[Exact], currency: Currency) -> Result<Vec<Money>, RatingError> {
+    shares(amount, weights)?.into_iter().map(|share| rounded(share, currency)).collect()
+}
+
 /// What is below zero would add to its lines, and what is of another currency has other minor units.
 fn check(coupon: &Coupon, currency: Currency) -> Result<(), RatingError> {
     let below_zero = |off: String| RatingError::Input {
@@ -98,12 +114,14 @@ fn check(coupon: &Coupon, currency: Currency) -> Result<(), RatingError> {
         mend: "give what it takes off as a positive number; what is to be added is a line of its own",
     };
     match coupon.off {
-        Off::Amount(amount) if amount.currency != currency => {
+        Off::Amount(amount) | Off::PercentUpTo(_, amount) if amount.currency != currency => {
             Err(in_another_currency("a coupon", amount.currency, currency))
         }
-        Off::Amount(amount) if amount.minor < 0 => Err(below_zero(amount.to_string())),
-        Off::Percent(percent) if percent.unscaled() < 0 => Err(below_zero(format!("{percent} %"))),
-        Off::Amount(_) | Off::Percent(_) => Ok(()),
+        Off::Amount(amount) | Off::PercentUpTo(_, amount) if amount.minor < 0 => Err(below_zero(amount.to_string())),
+        Off::Percent(percent) | Off::PercentUpTo(percent, _) if percent.unscaled() < 0 => {
+            Err(below_zero(format!("{percent} %")))
+        }
+        Off::Amount(_) | Off::Percent(_) | Off::PercentUpTo(..) => Ok(()),
     }
 }
 

@@ -3,12 +3,19 @@
 
 use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::exact::Exact;
+use tollbook_schemas::money::Currency;
 
 use super::RatingError;
+use super::replay::rounding_of;
 use super::usage::Usage;
 use super::working::{Component, Priced};
 
-pub(super) fn price(multiplier: Decimal, usage: &Usage) -> Result<Priced, RatingError> {
+pub(super) fn price(
+    multiplier: Decimal,
+    usage: &Usage,
+    event_rounding: Option<Currency>,
+) -> Result<Priced, RatingError> {
+    let mut off = Exact::ZERO;
     let amount = match &usage.events {
         None => Exact::from_decimal(usage.quantity),
         Some(events) => {
@@ -19,10 +26,15 @@ pub(super) fn price(multiplier: Decimal, usage: &Usage) -> Result<Priced, Rating
                     return Err(RatingError::NegativeQuantity(own));
                 }
                 amount = amount.checked_add(own.into())?;
+                off = off.checked_add(rounding_of(own.times(multiplier), event_rounding)?)?;
             }
             amount
         }
     };
     let exact = amount.checked_mul(multiplier.into())?;
-    Ok(Priced::of(amount, vec![Component::new("amount", Some(amount), exact)]))
+    let mut components = vec![Component::new("amount", Some(amount), exact)];
+    if !off.is_zero() {
+        components.push(Component::new("rounding of events", None, off));
+    }
+    Ok(Priced::of(amount, components))
 }

@@ -14,7 +14,9 @@ mod document;
 mod input;
 mod instants;
 mod job;
+mod literals;
 mod periods;
+mod rules;
 mod stretches;
 
 use std::collections::BTreeMap;
@@ -22,14 +24,15 @@ use std::error::Error;
 
 use serde_json::value::RawValue;
 use serde_json::{Map, Value as Json, json};
+use tollbook_schemas::decimal::SCALE;
 use tollbook_schemas::exact::{Exact, Rounding};
 use tollbook_schemas::money::{Currency, Money, MoneyError};
 use tollbook_schemas::price::Tariff;
-use tollbook_schemas::price::node::Node;
+use tollbook_schemas::price::node::{Key, Node, Value};
 use tollbook_schemas::price::read::{Flaw, Reading, Table};
 use tollbook_schemas::price::tariff::{settings_node, settings_of_model, tariff};
 
-use super::{RatingError, rounded};
+use super::{Book, RatingError, rounded};
 
 /// What a line was answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +66,9 @@ pub fn line(text: &str) -> String {
 }
 
 fn respond(text: &str, number: Option<u64>) -> Answer {
-    let node: Result<Node, _> = serde_json::from_str(text);
+    let node: Result<Node, _> = serde_json::from_str(&literals::in_quotes(text));
+    // Places in a text that nobody wrote would be of no help.
+    let node = node.or_else(|_| serde_json::from_str(text));
     let result = match &node {
         Ok(node) => answer(node),
         Err(error) => Err(Failure::of_line(error.to_string(), "write one JSON object a line")),
@@ -166,54 +171,96 @@ fn answer(node: &Node) -> Result<Map<String, Json>, Failure> {
 fn read_and_answer(node: &Node, reading: &mut Reading) -> Option<Result<Map<String, Json>, Failure>> {
     let mut table = Table::of(node, "", reading)?;
     _ = table.take("id");
-    let currency = table.required(reading, "currency", "a line", |node, path, reading| {
-        let code = Table::text(node, path, reading)?;
-        let currency = Currency::parse(&code);
-        currency
-            .map_err(|error: MoneyError| reading.flaw(node.at.clone(), path, error.to_string(), "use such as EUR"))
-            .ok()
-    })?;
-    let currency = printed(currency, &mut table, reading)?;
+    let currency = currency(&mut table, reading)?;
     for (key, run) in document::OPERATIONS {
         if let Some(node) = table.take(key) {
             table.finish(reading);
             return run(node, key, currency, reading);
         }
     }
-    let tariff = table.required(reading, "price", "a line", read_price)?;
+    let price_node = table.node("price").map(|node| rules::split(node, "price", reading));
+    let (bare, of_price) = match price_node {
+        None => (None, rules::OfPrice::default()),
+        Some(split) => {
+            let (bare, of_price) = split?;
+            (Some(bare), of_price)
+        }
+    };
+    let tariff = match &bare {
+        None => table.required(reading, "price", "a line", read_price)?,
+        Some(bare) => {
+            _ = table.take("price");
+            read_price(bare, "price", reading)?
+        }
+    };
     let tariff = beside(tariff, &mut table, reading)?;
+    let replay = rules::replay(&mut table, &tariff, of_price, currency, reading)?;
     let run = job::job(&mut table, reading)?;
+    rules::fits(&run, &replay, &table, reading)?;
     table.finish(reading);
-    reading.flaws.is_empty().then(|| run.answer(&tariff, currency))
+    reading.flaws.is_empty().then(|| run.answer(Book { tariff: &tariff, replay: &replay }, currency))
 }
 
 /// The currency as the system prints it whose amounts are asked for: its `digits`, its `rounding`.
-fn printed(currency: Currency, table: &mut Table<'_>, reading: &mut Reading) -> Option<Currency> {
-    let digits_at = table.place_or_table("digits");
-    let (digits_path, rounding_path) = (table.path_of("digits"), table.path_of("rounding"));
-    let rounding_at = table.place_or_table("rounding");
+fn currency(table: &mut Table<'_>, reading: &mut Reading) -> Option<Currency> {
+    let (code_at, digits_at) = (table.place_or_table("currency"), table.place_or_table("digits"));
+    let (code_path, digits_path) = (table.path_of("currency"), table.path_of("digits"));
+    let (rounding_at, rounding_path) = (table.place_or_table("rounding"), table.path_of("rounding"));
+    let code = table.required(reading, "currency", "a line", Table::text)?;
     let digits = table.optional(reading, "digits", Table::count)?;
-    let rounding = table.optional(reading, "rounding", |node, path, reading| {
-        let word = Table::text(node, path, reading)?;
-        let rounding = Rounding::WORDS.into_iter().find(|(known, _)| *known == word).map(|(_, rounding)| rounding);
-        if rounding.is_none() {
-            let words = Rounding::WORDS.map(|(word, _)| word).join(", ");
-            let what = format!("{word:?} is no value of rounding, expected one of {words}");
-            reading.flaw(node.at.clone(), path, what, format!("use one of {words} (the default first)"));
-        }
-        rounding
-    })?;
-    if rounding.is_some() && table.has("allocate") {
+    let rounding = table.optional(reading, "rounding", rounding)?;
+    let is_each = |(key, node): &(Key, Node)| key.name == "split" && node.value == Value::Text("each".to_owned());
+    if rounding.is_some() && table.has("allocate") && !table.entries_of("allocate").iter().any(is_each) {
         let what = "rounding says nothing here: parts of an amount are not rounded";
         reading.flaw(rounding_at, &rounding_path, what, "remove rounding");
         return None;
     }
-    let printed = currency.replayed(digits, rounding.unwrap_or_default());
-    if printed.is_none() {
+    if digits.is_some_and(|digits| digits > SCALE) {
         let what = "an amount has up to 12 digits after the point";
         reading.flaw(digits_at, &digits_path, what, "write 0 to 12");
+        return None;
     }
-    printed
+    let rounding = rounding.unwrap_or_default();
+    match Currency::parse(&code) {
+        Ok(currency) => currency.replayed(digits, rounding),
+        Err(error) => {
+            // What another system prints is known where it says so.
+            let foreign = digits.and_then(|digits| Currency::foreign(&code, digits, rounding));
+            if foreign.is_none() {
+                let (what, mend) = (error.to_string(), mend_of_code(&code, &error));
+                reading.flaw(code_at, &code_path, what, mend);
+            }
+            foreign
+        }
+    }
+}
+
+/// How to mend a currency.
+fn mend_of_code(code: &str, error: &MoneyError) -> String {
+    let capitals = code.to_uppercase();
+    let is_code = capitals.len() == 3 && capitals.bytes().all(|byte| byte.is_ascii_uppercase());
+    match error {
+        MoneyError::RefusedCurrency(_) => {
+            "say digits: how many the system prints whose amounts are replayed, such as 0 or 2".to_owned()
+        }
+        _ if is_code && capitals != code => format!("write {capitals:?}"),
+        _ if is_code => {
+            "use such as EUR; another system's code is taken where digits says how many it prints".to_owned()
+        }
+        _ => "use such as EUR".to_owned(),
+    }
+}
+
+/// How another system rounds an amount.
+fn rounding(node: &Node, path: &str, reading: &mut Reading) -> Option<Rounding> {
+    let word = Table::text(node, path, reading)?;
+    let rounding = Rounding::WORDS.into_iter().find(|(known, _)| *known == word).map(|(_, rounding)| rounding);
+    if rounding.is_none() {
+        let words = Rounding::WORDS.map(|(word, _)| word).join(", ");
+        let what = format!("{word:?} is no value of rounding, expected one of {words}");
+        reading.flaw(node.at.clone(), path, what, format!("use one of {words} (the default first)"));
+    }
+    rounding
 }
 
 /// The price under the settings beside it, which stand in for its own, and must be such as it can have.

@@ -12,16 +12,23 @@ use tollbook_schemas::price::setting::{Settings, ZeroUsageFirstTierFlat};
 
 use super::RatingError;
 use super::package::sold;
+use super::replay::{Replay, limit_tier};
 use super::working::{Component, Priced, TierWorking, Told};
 
-pub(super) fn price(tiers: &[Tier], quantity: Exact, settings: Settings, told: Told) -> Result<Priced, RatingError> {
+pub(super) fn price(
+    tiers: &[Tier],
+    replay: &Replay,
+    quantity: Exact,
+    settings: Settings,
+    told: Told,
+) -> Result<Priced, RatingError> {
     let mut priced = Priced::nothing(quantity);
     if told == Told::Tiers {
         priced.tiers.reserve_exact(entered(tiers, quantity));
     }
     let mut from = Decimal::ZERO;
     for (index, tier) in tiers.iter().enumerate() {
-        if index > 0 && quantity.checked_cmp(from.into())?.is_le() {
+        if index > 0 && !replay.enters_next(quantity.checked_cmp(from.into())?) {
             return Ok(priced);
         }
         let until = match tier.up_to {
@@ -52,6 +59,9 @@ pub(super) fn price(tiers: &[Tier], quantity: Exact, settings: Settings, told: T
             }
             if !flat.is_zero() {
                 priced.components.push(Component::of_tier("flat", index + 1, None, flat));
+            }
+            if is_charged {
+                limit_tier(replay, index, units.checked_add(flat)?, &mut priced.components)?;
             }
         }
         match tier.up_to {

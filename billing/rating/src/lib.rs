@@ -3,6 +3,7 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::as_conversions))]
 
 pub mod allocate;
+mod capacity;
 pub mod commitment;
 pub mod coupon;
 pub mod credit;
@@ -15,10 +16,12 @@ mod graduated_percentage;
 mod matrix;
 pub mod opening;
 mod package;
+mod per_event;
 mod per_unit;
 mod percentage;
 pub mod prorate;
 mod prorated;
+pub mod replay;
 pub mod served;
 pub mod split;
 pub mod steps;
@@ -36,6 +39,8 @@ pub use error::RatingError;
 pub use usage::{Event, Group, Usage};
 pub use working::{Component, Rated, TierWorking, Working};
 
+pub use replay::Book;
+use replay::PerEvent;
 use working::{Priced, Told};
 
 /// Prices the usage of a period, or of the part of it that `usage.served` tells. A flat price takes any quantity that is
@@ -43,19 +48,21 @@ use working::{Priced, Told};
 ///
 /// # Errors
 /// [`RatingError`].
-pub fn rate(tariff: &Tariff, usage: &Usage, currency: Currency) -> Result<Rated, RatingError> {
-    let told = if is_plain(tariff) { Told::Tiers } else { Told::Components };
-    let priced = price_told(tariff, usage, true, told)?;
+pub fn rate<'a>(book: impl Into<Book<'a>>, usage: &Usage, currency: Currency) -> Result<Rated, RatingError> {
+    let book = book.into();
+    let is_told_by_tier = is_plain(book.tariff) && book.replay.is_none();
+    let told = if is_told_by_tier { Told::Tiers } else { Told::Components };
+    let priced = price_told(book, usage, true, told)?;
     let sum = priced.sum()?;
-    Ok(Rated { amount: rounded(sum, currency)?, working: priced.working(sum, tariff) })
+    Ok(Rated { amount: rounded(sum, currency)?, working: priced.working(sum, book.tariff) })
 }
 
 /// The amount alone, where nobody reads the working.
 ///
 /// # Errors
 /// As [`rate`].
-pub fn amount(tariff: &Tariff, usage: &Usage, currency: Currency) -> Result<Money, RatingError> {
-    rounded(price(tariff, usage, true)?.sum()?, currency)
+pub fn amount<'a>(book: impl Into<Book<'a>>, usage: &Usage, currency: Currency) -> Result<Money, RatingError> {
+    rounded(price(book.into(), usage, true)?.sum()?, currency)
 }
 
 /// The one rounding of a printed line.
@@ -65,29 +72,59 @@ fn rounded(exact: Exact, currency: Currency) -> Result<Money, RatingError> {
 
 /// The steps of a line, in this order and no other; what a price does not name is left out. The minimum is due at the
 /// end of a period only. Rounding, the last step, is the caller's: it rounds a difference of two of these as well.
-fn price(tariff: &Tariff, usage: &Usage, is_last: bool) -> Result<Priced, RatingError> {
-    price_told(tariff, usage, is_last, Told::Components)
+fn price(book: Book<'_>, usage: &Usage, is_last: bool) -> Result<Priced, RatingError> {
+    price_told(book, usage, is_last, Told::Components)
 }
 
-fn price_told(tariff: &Tariff, usage: &Usage, is_last: bool, told: Told) -> Result<Priced, RatingError> {
+fn price_told(book: Book<'_>, usage: &Usage, is_last: bool, told: Told) -> Result<Priced, RatingError> {
     usage.check()?;
-    if usage.quantity.is_negative() {
-        return match tariff.settings.negative_total {
-            NegativeTotal::Refused => Err(RatingError::NegativeQuantity(usage.quantity)),
-            NegativeTotal::NothingDue => Ok(Priced::nothing(Exact::ZERO)),
-        };
-    }
-    // 1 to 3. convert, round quantity, included units.
-    let billable = steps::billable(tariff, usage)?;
-    // 4. price.
-    let mut priced = model(tariff, usage, billable, is_last, told)?;
-    // 5 and 6. minimum and maximum, discount.
-    steps::limit_and_discount(tariff, usage, is_last, &mut priced)?;
+    let mut priced = match book.replay.per_event {
+        None | Some(PerEvent::Quantity) => return price_alone(book, usage, is_last, told),
+        Some(PerEvent::Line) => per_event::price(book, usage, true, is_last)?,
+        Some(PerEvent::Price) => {
+            let mut priced = per_event::price(book, usage, false, is_last)?;
+            after_model(book, usage, is_last, &mut priced)?;
+            priced
+        }
+    };
+    replay::round_components(book.replay.component_rounding, &mut priced)?;
     Ok(priced)
 }
 
+/// All of a quantity at once.
+fn price_alone(book: Book<'_>, usage: &Usage, is_last: bool, told: Told) -> Result<Priced, RatingError> {
+    if usage.quantity.is_negative() && !percentage::gives_back(book, usage) {
+        return match (book.replay.negative, book.tariff.settings.negative_total) {
+            (Some(rule), _) => per_event::below_zero(book, usage, rule, is_last),
+            (None, NegativeTotal::Refused) => Err(RatingError::NegativeQuantity(usage.quantity)),
+            (None, NegativeTotal::NothingDue) => Ok(Priced::nothing(Exact::ZERO)),
+        };
+    }
+    // 1 to 3. convert, round quantity, included units.
+    let billable = steps::billable(book, usage)?;
+    // 4. price.
+    let mut priced = model(book, usage, billable, is_last, told)?;
+    after_model(book, usage, is_last, &mut priced)?;
+    Ok(priced)
+}
+
+/// 5 and 6. minimum and maximum, discount; before them, what only a replay has.
+fn after_model(book: Book<'_>, usage: &Usage, is_last: bool, priced: &mut Priced) -> Result<(), RatingError> {
+    replay::round_components(book.replay.component_rounding, priced)?;
+    replay::overage(book.replay.overage, priced)?;
+    if is_last {
+        replay::give_back_unused(book, usage, priced)?;
+    }
+    steps::limit_and_discount(book.tariff, usage, is_last, priced)?;
+    replay::round_components(book.replay.component_rounding, priced)
+}
+
 /// One model, one file.
-fn model(tariff: &Tariff, usage: &Usage, billable: Exact, is_last: bool, told: Told) -> Result<Priced, RatingError> {
+fn model(book: Book<'_>, usage: &Usage, billable: Exact, is_last: bool, told: Told) -> Result<Priced, RatingError> {
+    let Book { tariff, replay } = book;
+    if let Some(tiers) = &replay.capacity {
+        return capacity::price(tiers, usage);
+    }
     let settings = tariff.settings;
     let prorated = settings.quantity_basis == QuantityBasis::Prorated;
     match &tariff.model {
@@ -95,20 +132,20 @@ fn model(tariff: &Tariff, usage: &Usage, billable: Exact, is_last: bool, told: T
         PriceModel::PerUnit { unit_price } if prorated => per_unit::price(*unit_price, usage.prorated()?),
         PriceModel::PerUnit { unit_price } => per_unit::price(*unit_price, billable),
         PriceModel::Graduated { tiers } if prorated => prorated::price(tiers, usage, settings),
-        PriceModel::Graduated { tiers } => graduated::price(tiers, billable, settings, told),
+        PriceModel::Graduated { tiers } => graduated::price(tiers, replay, billable, settings, told),
         PriceModel::Volume { tiers } => {
             let priced_units = if prorated { usage.prorated()? } else { billable };
-            volume::price(tiers, billable, priced_units, settings, is_last)
+            volume::price(tiers, replay, billable, priced_units, settings, is_last)
         }
         PriceModel::Package { package_size, package_price, free_units } => {
             package::price(*package_size, *package_price, *free_units, billable, settings)
         }
-        PriceModel::Percentage(percentage) => percentage::price(percentage, usage, settings),
-        PriceModel::GraduatedPercentage { tiers } => graduated_percentage::price(tiers, billable, settings),
+        PriceModel::Percentage(percentage) => percentage::price(percentage, usage, settings, replay),
+        PriceModel::GraduatedPercentage { tiers } => graduated_percentage::price(tiers, replay, billable, settings),
         PriceModel::Matrix { dimensions, cells, default_unit_price } => {
-            matrix::price(dimensions, cells, *default_unit_price, tariff, usage)
+            matrix::price(dimensions, cells, *default_unit_price, book, usage)
         }
-        PriceModel::Dynamic { multiplier } => dynamic::price(*multiplier, usage),
+        PriceModel::Dynamic { multiplier } => dynamic::price(*multiplier, usage, replay.event_rounding),
     }
 }
 

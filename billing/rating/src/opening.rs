@@ -17,7 +17,7 @@ use tollbook_schemas::price::{PriceModel, Settings, Steps, Tariff};
 use super::served::{Served, Stretch};
 use super::split::minus;
 use super::usage::Usage;
-use super::{Rated, RatingError, amount, rate};
+use super::{Book, Rated, RatingError, amount, rate};
 
 /// What is due, and of which two it is the difference.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,12 +35,14 @@ pub struct Remainder {
 ///
 /// # Errors
 /// [`RatingError`].
-pub fn rate_after(
-    tariff: &Tariff,
+pub fn rate_after<'a>(
+    book: impl Into<Book<'a>>,
     opening: &Usage,
     since: &Usage,
     currency: Currency,
 ) -> Result<Remainder, RatingError> {
+    let book = book.into();
+    let tariff = book.tariff;
     let is_flat = matches!(tariff.model, PriceModel::Flat { .. });
     let whole = match (is_flat || is_nothing(opening), &tariff.model) {
         (true, _) => since.clone(),
@@ -48,13 +50,14 @@ pub fn rate_after(
         (false, PriceModel::Matrix { .. }) => joined(opening, since)?,
         (false, _) => joined(&without_groups(opening), &without_groups(since))?,
     };
-    let whole = rate(tariff, &whole, currency)?;
+    let whole = rate(book, &whole, currency)?;
     let opening = match (is_nothing(opening), is_flat) {
         (true, _) => Money::zero(currency),
         (false, true) => amount(&units_of(tariff), &units(opening.quantity, since), currency)?,
         (false, false) => {
             let tariff = Tariff { steps: Steps { minimum: None, ..tariff.steps }, ..tariff.clone() };
-            amount(&tariff, &Usage { served: since.served.clone(), ..opening.clone() }, currency)?
+            let book = Book { tariff: &tariff, ..book };
+            amount(book, &Usage { served: since.served.clone(), ..opening.clone() }, currency)?
         }
     };
     Ok(Remainder { due: minus(whole.amount, opening)?, opening, whole })

@@ -6,21 +6,30 @@
 
 use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::exact::Exact;
-use tollbook_schemas::price::Percentage;
 use tollbook_schemas::price::setting::{FixedFeeAtZeroTotal, Settings};
+use tollbook_schemas::price::{Percentage, PriceModel};
 
 use super::RatingError;
+use super::replay::{Book, Negative, Replay, rounding_of};
 use super::usage::{Event, Usage};
 use super::working::{Component, Priced};
 
-pub(super) fn price(price: &Percentage, usage: &Usage, settings: Settings) -> Result<Priced, RatingError> {
+pub(super) fn price(
+    price: &Percentage,
+    usage: &Usage,
+    settings: Settings,
+    replay: &Replay,
+) -> Result<Priced, RatingError> {
     let total = Exact::from_decimal(usage.quantity);
     if total.is_zero() && settings.fixed_fee_at_zero_total == FixedFeeAtZeroTotal::NotCharged {
         return Ok(Priced::nothing(total));
     }
-    if price.needs_events() {
+    let has_negative =
+        || usage.events.as_ref().is_some_and(|events| events.iter().any(|event| event.quantity.is_negative()));
+    let is_replayed = replay.event_rounding.is_some() || (replay.negative.is_some() && has_negative());
+    if price.needs_events() || is_replayed {
         let events = usage.events.as_ref().ok_or(RatingError::MissingEvents("the amount"))?;
-        return of_events(price, events, total);
+        return of_events(price, events, total, replay);
     }
     let free = price.free_total.map_or(Exact::ZERO, Exact::from_decimal);
     let charged = total.checked_sub(free)?.most(Exact::ZERO)?;
@@ -32,12 +41,18 @@ pub(super) fn price(price: &Percentage, usage: &Usage, settings: Settings) -> Re
     Ok(Priced::of(total, components))
 }
 
+/// Whether events below zero give their share back, so that what they come to in all may be below zero, too.
+pub(super) fn gives_back(book: Book<'_>, usage: &Usage) -> bool {
+    let is_given = matches!(book.replay.negative, Some(Negative::Mirrored | Negative::FirstTier));
+    is_given && usage.events.is_some() && matches!(book.tariff.model, PriceModel::Percentage(_))
+}
+
 /// `percent` per cent of an amount.
 pub(super) fn part(percent: Decimal, amount: Exact) -> Result<Exact, RatingError> {
     Ok(amount.checked_mul(percent.into())?.checked_mul(Exact::scaled(1, 2))?)
 }
 
-fn of_events(price: &Percentage, events: &[Event], total: Exact) -> Result<Priced, RatingError> {
+fn of_events(price: &Percentage, events: &[Event], total: Exact, replay: &Replay) -> Result<Priced, RatingError> {
     let free_events = match (price.free_events, price.free_total) {
         (Some(count), _) => usize::try_from(count).unwrap_or(usize::MAX),
         (None, Some(_)) => usize::MAX,
@@ -45,10 +60,22 @@ fn of_events(price: &Percentage, events: &[Event], total: Exact) -> Result<Price
     };
     let mut free_left = price.free_total.map(Exact::from_decimal);
     let (mut percentage, mut fees, mut raised, mut lowered) = (Exact::ZERO, Exact::ZERO, Exact::ZERO, Exact::ZERO);
-    let (mut charged_total, mut charged_count) = (Exact::ZERO, 0_i64);
+    let (mut charged_total, mut charged_count, mut off) = (Exact::ZERO, 0_i64, Exact::ZERO);
     for (index, event) in events.iter().enumerate() {
         if event.quantity.is_negative() {
-            return Err(RatingError::NegativeQuantity(event.quantity));
+            let amount = Exact::from_decimal(event.quantity);
+            match replay.negative {
+                None => return Err(RatingError::NegativeQuantity(event.quantity)),
+                Some(Negative::AsZero) => {}
+                // Its per cent is given back, and nothing that is due for an event.
+                Some(Negative::Mirrored | Negative::FirstTier) => {
+                    let share = part(price.percent, amount)?;
+                    off = off.checked_add(rounding_of(share, replay.event_rounding)?)?;
+                    charged_total = charged_total.checked_add(amount)?;
+                    percentage = percentage.checked_add(share)?;
+                }
+            }
+            continue;
         }
         let amount = Exact::from_decimal(event.quantity);
         let free = if index >= free_events {
@@ -68,14 +95,18 @@ fn of_events(price: &Percentage, events: &[Event], total: Exact) -> Result<Price
         let charged = amount.checked_sub(free)?;
         let share = part(price.percent, charged)?;
         let due = share.checked_add(price.fixed_fee.into())?;
+        let mut held = due;
         if let Some(least) = price.event_minimum {
             let least = Exact::from_decimal(least);
             raised = raised.checked_add(least.most(due)?.checked_sub(due)?)?;
+            held = held.most(least)?;
         }
         if let Some(most) = price.event_maximum {
             let most = Exact::from_decimal(most);
             lowered = lowered.checked_add(most.least(due)?.checked_sub(due)?)?;
+            held = held.least(most)?;
         }
+        off = off.checked_add(rounding_of(held, replay.event_rounding)?)?;
         charged_total = charged_total.checked_add(charged)?;
         charged_count += 1;
         percentage = percentage.checked_add(share)?;
@@ -86,6 +117,7 @@ fn of_events(price: &Percentage, events: &[Event], total: Exact) -> Result<Price
         ("fixed_fee", Some(Exact::whole(charged_count)), fees),
         ("event_minimum", None, raised),
         ("event_maximum", None, lowered),
+        ("rounding of events", None, off),
     ] {
         if !exact.is_zero() {
             components.push(Component::new(name, quantity, exact));

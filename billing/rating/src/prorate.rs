@@ -6,7 +6,7 @@
 use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::exact::Exact;
 use tollbook_schemas::money::{Currency, Money};
-use tollbook_schemas::period::{Period, Tz, days_of};
+use tollbook_schemas::period::{Period, Tz, days_of, days_of_30};
 
 use super::{RatingError, rounded};
 
@@ -40,6 +40,8 @@ pub enum DayCount {
     Thirty,
     /// Always 365: an annual item on a monthly plan.
     Year,
+    /// Both as if each month had 30: a 31st is a 30th. As Kill Bill with a fixed number of days.
+    ThirtyEach,
 }
 
 /// Settings of a proration by days.
@@ -86,8 +88,13 @@ impl Share {
             DayCount::Period => days_of(full, zone) + last,
             DayCount::Thirty => 30,
             DayCount::Year => 365,
+            DayCount::ThirtyEach => days_of_30(full, zone) + last,
         };
-        Self::new(days_of(service, zone) + last.max(ended), whole)
+        let served = match settings.day_count {
+            DayCount::ThirtyEach => days_of_30(service, zone),
+            _ => days_of(service, zone),
+        };
+        Self::new(served + last.max(ended), whole)
     }
 
     /// The rest of the whole: what a credit note gives back.

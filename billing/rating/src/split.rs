@@ -6,8 +6,8 @@
 
 use tollbook_schemas::exact::Exact;
 use tollbook_schemas::money::{Currency, Money};
-use tollbook_schemas::price::Tariff;
 
+use super::replay::Book;
 use super::working::{Component, Priced};
 use super::{RatingError, Usage, price, rounded};
 
@@ -66,19 +66,20 @@ pub(crate) fn minus(one: Money, other: Money) -> Result<Money, RatingError> {
 ///
 /// # Errors
 /// [`RatingError`].
-pub fn rate_split(
-    tariff: &Tariff,
+pub fn rate_split<'a>(
+    book: impl Into<Book<'a>>,
     before: Option<&Usage>,
     now: &Usage,
     is_last: bool,
     currency: Currency,
 ) -> Result<Delta, RatingError> {
+    let book = book.into();
     let now = in_pieces(before, now)?;
     let before = match before {
         None => Priced::nothing(Exact::ZERO),
-        Some(before) => price(tariff, before, false)?,
+        Some(before) => price(book, before, false)?,
     };
-    difference(&before, &price(tariff, &now, is_last)?, currency)
+    difference(&before, &price(book, &now, is_last)?, currency)
 }
 
 /// The usage up to a split, with its pieces: those up to the split before, and what came since. So it is the same whether a
@@ -104,26 +105,33 @@ fn in_pieces(before: Option<&Usage>, now: &Usage) -> Result<Usage, RatingError> 
 ///
 /// # Errors
 /// [`RatingError`].
-pub fn delta(tariff: &Tariff, billed: &Usage, now: &Usage, currency: Currency) -> Result<Delta, RatingError> {
-    difference(&price(tariff, billed, true)?, &price(tariff, now, true)?, currency)
+pub fn delta<'a>(
+    book: impl Into<Book<'a>>,
+    billed: &Usage,
+    now: &Usage,
+    currency: Currency,
+) -> Result<Delta, RatingError> {
+    let book = book.into();
+    difference(&price(book, billed, true)?, &price(book, now, true)?, currency)
 }
 
 /// What each part of a period costs, from the cumulative usage at the end of each part.
 ///
 /// # Errors
 /// [`RatingError`].
-pub fn parts(
-    tariff: &Tariff,
+pub fn parts<'a>(
+    book: impl Into<Book<'a>>,
     cumulative: &[Usage],
     is_last: bool,
     currency: Currency,
 ) -> Result<Vec<Money>, RatingError> {
+    let book = book.into();
     let mut before: Option<Usage> = None;
     let mut parts = Vec::new();
     for (index, now) in cumulative.iter().enumerate() {
         let is_end = is_last && index + 1 == cumulative.len();
         let now = in_pieces(before.as_ref(), now)?;
-        parts.push(rate_split(tariff, before.as_ref(), &now, is_end, currency)?.amount);
+        parts.push(rate_split(book, before.as_ref(), &now, is_end, currency)?.amount);
         before = Some(now);
     }
     Ok(parts)
@@ -135,8 +143,8 @@ pub fn parts(
 ///
 /// # Errors
 /// [`RatingError`]; [`RatingError::Input`] where more parts were billed than there are now.
-pub fn corrections(
-    tariff: &Tariff,
+pub fn corrections<'a>(
+    book: impl Into<Book<'a>>,
     billed: &[Usage],
     now: &[Usage],
     is_last: bool,
@@ -148,8 +156,9 @@ pub fn corrections(
         let mend = "give every part that was billed; one without usage has the quantity of the part before it";
         return Err(RatingError::Input { what, mend });
     }
-    let billed = parts(tariff, billed, false, currency)?;
-    let mut corrections = parts(tariff, now, is_last, currency)?;
+    let book = book.into();
+    let billed = parts(book, billed, false, currency)?;
+    let mut corrections = parts(book, now, is_last, currency)?;
     for (now, before) in corrections.iter_mut().zip(billed) {
         *now = minus(*now, before)?;
     }

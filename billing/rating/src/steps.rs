@@ -6,15 +6,25 @@ use tollbook_schemas::price::Tariff;
 use tollbook_schemas::price::setting::{Limits, SplitRounding};
 
 use super::RatingError;
+use super::per_event::counted;
 use super::percentage::part;
+use super::replay::{Book, PerEvent};
 use super::served::By;
 use super::usage::Usage;
 use super::working::{Component, Priced};
 
 /// Steps 1 to 3.
-pub(super) fn billable(tariff: &Tariff, usage: &Usage) -> Result<Exact, RatingError> {
+pub(super) fn billable(book: Book<'_>, usage: &Usage) -> Result<Exact, RatingError> {
+    let Book { tariff, replay } = book;
     let each = tariff.settings.split_rounding == SplitRounding::Each && !usage.pieces.is_empty();
-    let mut quantity = if each {
+    let mut quantity = if replay.per_event == Some(PerEvent::Quantity) {
+        let mut sum = Exact::ZERO;
+        for event in usage.events.as_ref().ok_or(RatingError::MissingEvents("the quantity"))? {
+            let quantity = counted(event.quantity, replay.event_quantity_minimum);
+            sum = sum.checked_add(converted(tariff, quantity)?)?;
+        }
+        sum
+    } else if each {
         let mut sum = Exact::ZERO;
         for piece in &usage.pieces {
             sum = sum.checked_add(converted(tariff, *piece)?)?;
@@ -23,11 +33,16 @@ pub(super) fn billable(tariff: &Tariff, usage: &Usage) -> Result<Exact, RatingEr
     } else {
         converted(tariff, usage.quantity)?
     };
-    if let Some(included) = tariff.steps.included {
-        let included = in_part(tariff, usage, included)?.0.checked_add(usage.carried.unwrap_or(Exact::ZERO))?;
-        quantity = quantity.checked_sub(included)?.most(Exact::ZERO)?;
+    if tariff.steps.included.is_some() {
+        quantity = quantity.checked_sub(included(tariff, usage)?)?.most(Exact::ZERO)?;
     }
     Ok(quantity)
+}
+
+/// Included units of the part of the period that was served, with those that earlier periods left.
+pub(super) fn included(tariff: &Tariff, usage: &Usage) -> Result<Exact, RatingError> {
+    let Some(included) = tariff.steps.included else { return Ok(Exact::ZERO) };
+    Ok(in_part(tariff, usage, included)?.0.checked_add(usage.carried.unwrap_or(Exact::ZERO))?)
 }
 
 /// What a period includes, and what was used of it, both in the unit that is priced.
@@ -125,7 +140,7 @@ fn limit(tariff: &Tariff, usage: &Usage, is_last: bool, priced: &mut Priced) -> 
     Ok(())
 }
 
-fn discount(tariff: &Tariff, priced: &mut Priced) -> Result<(), RatingError> {
+pub(super) fn discount(tariff: &Tariff, priced: &mut Priced) -> Result<(), RatingError> {
     let Some(percent) = tariff.steps.discount_percent else { return Ok(()) };
     let off = Exact::ZERO.checked_sub(part(percent, priced.sum()?)?)?;
     if !off.is_zero() {

@@ -10,11 +10,13 @@ use tollbook_schemas::price::setting::{Settings, TierEdge, VolumeBeforeEnd, Zero
 
 use super::RatingError;
 use super::package::sold;
+use super::replay::{Replay, limit_tier};
 use super::working::{Component, Priced};
 
 /// `chosen_by` finds the tier, `quantity` is priced: they differ where units are prorated.
 pub(super) fn price(
     tiers: &[Tier],
+    replay: &Replay,
     chosen_by: Exact,
     quantity: Exact,
     settings: Settings,
@@ -29,7 +31,7 @@ pub(super) fn price(
     };
     for (index, tier) in tiers.iter().enumerate() {
         if let Some(up_to) = tier.up_to
-            && place.checked_cmp(up_to.into())?.is_gt()
+            && replay.enters_next(place.checked_cmp(up_to.into())?)
         {
             continue;
         }
@@ -42,6 +44,9 @@ pub(super) fn price(
         let is_charged = !chosen_by.is_zero() || settings.zero_usage_first_tier_flat == ZeroUsageFirstTierFlat::Charged;
         if is_charged && tier.flat_price != Decimal::ZERO {
             priced.components.push(Component::of_tier("flat", index + 1, None, tier.flat_price.into()));
+        }
+        if is_charged {
+            limit_tier(replay, index, priced.sum()?, &mut priced.components)?;
         }
         return Ok(priced);
     }

@@ -222,6 +222,12 @@ fn every_key_of_estimate_is_documented() {
                 r#""served":{"period":["2026-01-01","2026-02-01"],"stretches":[{"service":["2026-01-01","2026-01-02"],"zz":1}]}"#,
             ),
         ),
+        ("The line", format!("{{{price},\"quantity\":1,\"overage\":{{\"above\":1,\"factor\":1,\"zz\":1}}}}")),
+        (
+            "Rules of other systems",
+            r#"{"currency":"EUR","price":{"model":"capacity","tiers":[{"flat_price":1,"zz":1}]},"quantity":1}"#
+                .to_owned(),
+        ),
         ("Usage", of_usage(r#""events":[{"zz":1}]"#)),
         ("Usage", of_usage(r#""groups":[{"quantity":1,"values":{},"zz":1}]"#)),
         ("Allocate", r#"{"currency":"EUR","allocate":{"amount":1,"weights":[1],"zz":1}}"#.to_owned()),

@@ -387,7 +387,7 @@ proptest! {
 
     /// The largest and smallest numbers in every place of every model are an amount or an error, never a panic.
     #[test]
-    fn extremes_are_answered(template in 0_usize..8, picks in prop::collection::vec(0_usize..EXTREMES.len(), 12)) {
+    fn extremes_are_answered(template in 0_usize..11, picks in prop::collection::vec(0_usize..EXTREMES.len(), 12)) {
         let mut picks = picks.into_iter().cycle();
         let mut line = String::new();
         for piece in TEMPLATES[template].split('#') {
@@ -400,6 +400,162 @@ proptest! {
         let answer = tollbook_rating::estimate::line(&line);
         prop_assert!(answer.contains("\"total\"") || answer.contains("\"error\""), "{}: {}", line, answer);
         prop_assert!(!answer.contains("expected value") && !answer.contains("EOF"), "{}: {}", line, answer);
+    }
+}
+
+/// A tier as a line of JSON has it: where it ends, what a unit costs, what entering it costs, its least, its most.
+type LimitedTier = (Option<Decimal>, Decimal, Decimal, Option<Decimal>, Option<Decimal>);
+
+fn limited_tiers() -> impl Strategy<Value = Vec<LimitedTier>> {
+    let limits = (prop::option::of(0_i128..20_000), prop::option::of(0_i128..20_000));
+    (widths(), prop::collection::vec(limits, 5)).prop_map(|(widths, limits)| {
+        let limited = |((up_to, unit, flat), (one, two)): (_, (Option<i128>, Option<i128>))| {
+            let (least, most) = match (one, two) {
+                (Some(one), Some(two)) => (Some(one.min(two)), Some(one.max(two))),
+                other => other,
+            };
+            (up_to, unit, flat, least.map(|cents| scaled(cents, 2)), most.map(|cents| scaled(cents, 2)))
+        };
+        bounds(&widths).into_iter().zip(limits).map(limited).collect()
+    })
+}
+
+fn json_of_tiers(tiers: &[LimitedTier]) -> String {
+    let tier = |(up_to, unit, flat, least, most): &LimitedTier| {
+        let optional = |key: &str, number: &Option<Decimal>| match number {
+            None => String::new(),
+            Some(number) => format!(",\"{key}\":{number}"),
+        };
+        let rest = [optional("up_to", up_to), optional("minimum", least), optional("maximum", most)].concat();
+        format!("{{\"unit_price\":\"{unit}\",\"flat_price\":\"{flat}\"{rest}}}")
+    };
+    format!("[{}]", tiers.iter().map(tier).collect::<Vec<_>>().join(","))
+}
+
+/// What each tier costs, from the last to the first: its units, its flat price, what its limits add or take off.
+fn costs_of_tiers(tiers: &[LimitedTier], quantity: &BigDecimal) -> Vec<[BigDecimal; 3]> {
+    let mut costs = Vec::new();
+    let mut left = quantity.clone();
+    for (index, (_, unit, flat, least, most)) in tiers.iter().enumerate().rev() {
+        let lower = index.checked_sub(1).map_or(BigDecimal::zero(), |before| big(tiers[before].0.unwrap()));
+        if left <= lower && index > 0 {
+            continue;
+        }
+        let units = (&left - &lower) * big(*unit);
+        let due = &units + big(*flat);
+        let mut held = due.clone();
+        held = least.map_or(held.clone(), |least| held.max(big(least)));
+        held = most.map_or(held.clone(), |most| held.min(big(most)));
+        costs.push([units, big(*flat), held - due]);
+        left = left.min(lower);
+    }
+    costs
+}
+
+fn sum(costs: &[[BigDecimal; 3]]) -> BigDecimal {
+    costs.iter().flatten().fold(BigDecimal::zero(), |sum, cost| sum + cost)
+}
+
+fn minor_of(line: &str) -> i64 {
+    let answer: serde_json::Value = serde_json::from_str(&tollbook_rating::estimate::line(line)).unwrap();
+    answer["total_minor"].as_i64().unwrap_or_else(|| panic!("{line}: {answer}"))
+}
+
+fn half_even(value: &BigDecimal) -> i64 {
+    (value * whole(100)).with_scale_round(0, RoundingMode::HalfEven).to_string().parse().unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    /// What only a replay has, through the line of JSON: limits of tiers, an overage, events alone, units given back, each
+    /// component rounded.
+    #[test]
+    fn rules_of_other_systems_agree_with_the_oracle(
+        tiers in limited_tiers(),
+        events in prop::collection::vec(quantity(), 1..5),
+        (above, factor) in (0_i128..100_000, 0_i128..40),
+        (least, more) in (0_i128..100_000, 0_i128..100_000),
+    ) {
+        let price = format!("\"model\":\"graduated\",\"tiers\":{}", json_of_tiers(&tiers));
+        let line = |rules: &str, steps: &str, usage: &str| {
+            minor_of(&format!("{{\"currency\":\"USD\",\"price\":{{{price}{steps}}}{rules},{usage}}}"))
+        };
+        let quantities: Vec<Decimal> = events.iter().map(|event| scaled(*event, 3)).collect();
+        let listed = quantities.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        let usage = format!("\"usage\":{{\"events\":[{listed}]}}");
+        let total = scaled(events.iter().sum(), 3);
+        let cost = |quantity: &Decimal| sum(&costs_of_tiers(&tiers, &big(*quantity)));
+
+        prop_assert_eq!(line("", "", &usage), cents(&cost(&total)));
+
+        let (above, factor) = (scaled(above, 2), scaled(factor, 1));
+        let over = |cost: BigDecimal| {
+            let extra = (&cost - big(above)).max(BigDecimal::zero());
+            cost - &extra + extra * big(factor)
+        };
+        let rule = format!(",\"overage\":{{\"above\":{above},\"factor\":{factor}}}");
+        prop_assert_eq!(line(&rule, "", &usage), cents(&over(cost(&total))));
+
+        let alone = quantities.iter().fold(BigDecimal::zero(), |sum, quantity| sum + cost(quantity));
+        prop_assert_eq!(line(",\"per_event\":\"price\"", "", &usage), cents(&alone));
+        let each = quantities.iter().map(|quantity| half_even(&cost(quantity))).sum::<i64>();
+        let rule_each = ",\"per_event\":\"price\",\"event_digits\":2,\"rounding\":\"half_even\"";
+        prop_assert_eq!(line(rule_each, "", &usage), each);
+
+        let (least, most) = (scaled(least, 2), scaled(least + more, 2));
+        let held = |cost: BigDecimal| cost.max(big(least)).min(big(most));
+        let steps = format!(",\"minimum\":\"{least}\",\"maximum\":\"{most}\"");
+        let lines = quantities.iter().fold(BigDecimal::zero(), |sum, quantity| sum + held(over(cost(quantity))));
+        prop_assert_eq!(line(&format!("{rule},\"per_event\":\"line\""), &steps, &usage), cents(&lines));
+        prop_assert_eq!(line(&format!("{rule},\"per_event\":\"price\""), &steps, &usage), cents(&held(over(alone))));
+
+        let units = |quantity: &Decimal| {
+            costs_of_tiers(&tiers, &big(*quantity)).iter().fold(BigDecimal::zero(), |sum, cost| sum + &cost[0])
+        };
+        if total != Decimal::ZERO {
+            let back = format!("\"quantity\":-{total}");
+            prop_assert_eq!(line(",\"negative_quantity\":\"mirrored\"", &steps, &back), cents(&-units(&total)));
+            let first = -big(total) * big(tiers[0].1);
+            prop_assert_eq!(line(",\"negative_quantity\":\"first_tier\"", &steps, &back), cents(&first));
+            let zero = held(cost(&Decimal::ZERO));
+            prop_assert_eq!(line(",\"negative_quantity\":\"as_zero\"", &steps, &back), cents(&zero));
+        }
+
+        let components = costs_of_tiers(&tiers, &big(total));
+        let expected: i64 = components.iter().flatten().map(cents).sum();
+        prop_assert_eq!(line(",\"rounded\":\"component\"", "", &usage), expected);
+    }
+
+    /// Limits of tiers keep a graduated price from falling, and splits of a period add up under every rule that takes splits.
+    #[test]
+    fn rules_of_other_systems_keep_the_laws(
+        tiers in limited_tiers(),
+        cuts in prop::collection::vec(quantity(), 1..5),
+        rule in 0_usize..5,
+    ) {
+        // A component that makes up for another one is rounded as that is, the other way.
+        let is_monotone = rule != 2;
+        let rule = [
+            "",
+            ",\"overage\":{\"above\":5,\"factor\":1.5}",
+            ",\"rounded\":\"component\"",
+            ",\"per_event\":\"price\",\"event_digits\":1",
+            ",\"per_event\":\"quantity\",\"rounding\":\"ceiling\"",
+        ][rule];
+        let line = |usage: &str| {
+            let price = format!("{{\"model\":\"graduated\",\"tiers\":{}}}", json_of_tiers(&tiers));
+            minor_of(&format!("{{\"currency\":\"USD\",\"price\":{price}{rule},{usage}}}"))
+        };
+        let events = |cuts: &[i128]| {
+            let events = cuts.iter().map(|cut| scaled(*cut, 3).to_string()).collect::<Vec<_>>().join(",");
+            format!("{{\"events\":[{events}]}}")
+        };
+        let splits = cuts.iter().map(|cut| events(&[*cut])).collect::<Vec<_>>().join(",");
+        let whole = line(&format!("\"usage\":{}", events(&cuts)));
+        prop_assert_eq!(line(&format!("\"splits\":[{splits}]")), whole);
+        let fewer = line(&format!("\"usage\":{}", events(&cuts[..cuts.len() - 1])));
+        prop_assert!(fewer <= whole || !is_monotone, "{} {}", fewer, whole);
     }
 }
 
@@ -416,7 +572,7 @@ const EXTREMES: [&str; 9] = [
 ];
 
 /// `#` is a number, `'` a quote.
-const TEMPLATES: [&str; 8] = [
+const TEMPLATES: [&str; 11] = [
     "{'currency':'USD','price':{'model':'per_unit','unit_price':'#','convert':{'divide_by':'#','multiply_by':'#'},\
      'included':'#','minimum':'#','maximum':'#','discount_percent':'#'},'splits':['#','#','#']}",
     "{'currency':'JPY','price':{'model':'graduated','tiers':[{'up_to':'#','unit_price':'#','flat_price':'#'},\
@@ -433,4 +589,13 @@ const TEMPLATES: [&str; 8] = [
     "{'currency':'USD','invoice':{'lines':[{'amount':'#','tax_percent':'#'},{'amount':'#','tax_percent':'#'}],\
      'coupons':[{'amount':'#'},{'percent':'#'}],'credits':[{'amount':'#'}],'tax_mode':'inclusive'}}",
     "{'currency':'USD','allocate':{'amount':'#','weights':['#','#','#']}}",
+    "{'currency':'USD','digits':12,'per_event':'line','event_digits':9,'event_quantity_minimum':'#',\
+     'negative_quantity':'mirrored','overage':{'above':'#','factor':'#'},'price':{'model':'volume','minimum':'#',\
+     'tiers':[{'up_to':'#','unit_price':'#','minimum':'#'},{'unit_price':'#','flat_price':'#','maximum':'#'}]},\
+     'usage':{'events':['#','#']}}",
+    "{'currency':'USD','negative_quantity':'first_tier','rounded':'component','price':{'model':'graduated',\
+     'convert':{'divide_by':'#'},'round_quantity':{'direction':'up'},'included':'#','discount_percent':'#',\
+     'tiers':[{'up_to':'#','unit_price':'#'},{'unit_price':'#','minimum':'#'}]},'quantity':'#'}",
+    "{'currency':'USD','price':{'model':'capacity','minimum':'#','tiers':[{'up_to':{'a':'#','b':'#'},'flat_price':'#'},\
+     {'flat_price':'#'}]},'usage':{'quantities':{'a':'#','b':'#'}}}",
 ];

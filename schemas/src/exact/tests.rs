@@ -151,20 +151,20 @@ fn the_short_form_agrees_with_the_wide_one() {
 /// What Java's `RoundingMode` and Python's `decimal` print of the same numbers.
 #[test]
 fn amounts_are_rounded_as_others_do() {
-    for (text, half_up, half_even, half_down, up, down) in [
-        ("0.5", 1, 0, 0, 1, 0),
-        ("1.5", 2, 2, 1, 2, 1),
-        ("2.5", 3, 2, 2, 3, 2),
-        ("2.500000000001", 3, 3, 3, 3, 2),
-        ("2.4", 2, 2, 2, 3, 2),
-        ("-0.5", -1, 0, 0, -1, 0),
-        ("-2.5", -3, -2, -2, -3, -2),
-        ("-3.5", -4, -4, -3, -4, -3),
-        ("7", 7, 7, 7, 7, 7),
-        ("0", 0, 0, 0, 0, 0),
+    for (text, half_up, half_even, half_down, up, down, ceiling, floor) in [
+        ("0.5", 1, 0, 0, 1, 0, 1, 0),
+        ("1.5", 2, 2, 1, 2, 1, 2, 1),
+        ("2.5", 3, 2, 2, 3, 2, 3, 2),
+        ("2.500000000001", 3, 3, 3, 3, 2, 3, 2),
+        ("2.4", 2, 2, 2, 3, 2, 3, 2),
+        ("-0.5", -1, 0, 0, -1, 0, 0, -1),
+        ("-2.5", -3, -2, -2, -3, -2, -2, -3),
+        ("-3.5", -4, -4, -3, -4, -3, -3, -4),
+        ("7", 7, 7, 7, 7, 7, 7, 7),
+        ("0", 0, 0, 0, 0, 0, 0, 0),
     ] {
         let found = Rounding::WORDS.map(|(_, rounding)| exact(text).round_to_minor_by(0, 1, rounding).unwrap());
-        assert_eq!(found, [half_up, half_even, half_down, up, down], "{text}");
+        assert_eq!(found, [half_up, half_even, half_down, up, down, ceiling, floor], "{text}");
     }
 }
 

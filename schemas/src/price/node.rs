@@ -42,6 +42,16 @@ pub struct Key {
     pub name: String,
 }
 
+impl Node {
+    /// Whether it is JSON's null, which says that there is nothing.
+    #[must_use]
+    pub fn is_null(&self) -> bool {
+        self.value == Value::Other(NULL)
+    }
+}
+
+const NULL: &str = "null";
+
 impl Value {
     /// What it is called in an error.
     #[must_use]
@@ -141,7 +151,7 @@ impl<'de, C: Deserialize<'de> + Into<Node>, K: Deserialize<'de> + Into<Key>> Vis
     }
 
     fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Other("null"))
+        Ok(Value::Other(NULL))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
+use super::foreign::meaning_of_key;
 use super::node::{Key, Node, Value};
 use crate::decimal::{Decimal, DecimalError};
 use crate::nearest::nearest;
@@ -65,6 +66,8 @@ pub struct Table<'a> {
     pub(super) at: Range<usize>,
     path: String,
     entries: Vec<(&'a Key, &'a Node)>,
+    /// Keys with JSON's null: as left out, but one that is unknown is a mistake all the same.
+    nulls: Vec<&'a Key>,
     known: Vec<&'static str>,
 }
 
@@ -78,8 +81,10 @@ impl<'a> Table<'a> {
             reading.wrong_type(node, path, "a table");
             return None;
         };
-        let entries = entries.iter().map(|(key, value)| (key, value)).collect();
-        Some(Self { at: node.at.clone(), path: path.to_owned(), entries, known: Vec::new() })
+        let (nulls, entries): (Vec<_>, Vec<_>) =
+            entries.iter().map(|(key, value)| (key, value)).partition(|(_, node)| node.is_null());
+        let nulls = nulls.into_iter().map(|(key, _)| key).collect();
+        Some(Self { at: node.at.clone(), path: path.to_owned(), entries, nulls, known: Vec::new() })
     }
 
     /// Where the table stands.
@@ -165,6 +170,7 @@ impl<'a> Table<'a> {
     /// Takes what is there and has no meaning, because what would give it one is wrong itself.
     pub fn take_all(&mut self) {
         self.entries.clear();
+        self.nulls.clear();
     }
 
     /// Reads a key that may be missing; `None` when it is there and wrong.
@@ -193,12 +199,15 @@ impl<'a> Table<'a> {
         Some(value)
     }
 
-    /// Everything that is left is a flaw, with the nearest known key as a suggestion.
+    /// Everything that is left is a flaw, with what another system's word is here, or the nearest known key, as a suggestion.
     pub fn finish(self, reading: &mut Reading) {
-        for (key, _) in self.entries.iter().filter(|(key, _)| !self.known.contains(&key.name.as_str())) {
-            let mend = match nearest(&key.name, self.known.iter().copied()) {
-                Some(known) => format!("did you mean {known}?"),
-                None => "remove it".to_owned(),
+        let left = self.entries.iter().map(|(key, _)| *key).chain(self.nulls.iter().copied());
+        for key in left.filter(|key| !self.known.contains(&key.name.as_str())) {
+            let meant = || nearest(&key.name, self.known.iter().copied());
+            let mend = match (meaning_of_key(&key.name, &self.known), meant()) {
+                (Some(mend), _) => mend.to_owned(),
+                (None, Some(known)) => format!("did you mean {known}?"),
+                (None, None) => "remove it".to_owned(),
             };
             let what = format!("unknown field `{}`, expected one of {}", key.name, self.known.join(", "));
             reading.flaw(key.at.clone(), &self.path_of(&key.name), what, mend);

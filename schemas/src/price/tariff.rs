@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use super::foreign::meaning_of_model;
 use super::node::{Node, Value};
 use super::read::{Reading, Table};
 use super::setting::{
@@ -91,9 +92,10 @@ fn model(word: &str, table: &mut Table<'_>, reading: &mut Reading) -> Option<Pri
         _ => {
             let what = format!("price model {word:?} is not known, expected one of {}", MODELS.join(", "));
             let path = table.path_of("model");
-            let mend = match nearest(word, MODELS.iter().copied()) {
-                Some(known) => format!("did you mean {known}?"),
-                None => "use one of these".to_owned(),
+            let mend = match (meaning_of_model(word), nearest(word, MODELS.iter().copied())) {
+                (Some(mend), _) => mend.to_owned(),
+                (None, Some(known)) => format!("did you mean {known}?"),
+                (None, None) => "use one of these".to_owned(),
             };
             reading.flaw(table.at(), &path, what, mend);
             return None;

@@ -45,7 +45,7 @@ fn every_mistake_is_told_with_its_path() {
         (r#"{"model":"flat","amont":"49"}"#, "did you mean amount?"),
         (r#"{"model":"flat","amount":"49","colour":1}"#, "settings; remove it"),
         (r#"{"model":"flat","amount":49.5}"#, "price.amount: invalid type: floating point"),
-        (r#"{"model":"flat","amount":null}"#, "invalid type: null"),
+        (r#"{"model":"flat","amount":null}"#, "a flat price needs amount"),
         (r#"{"model":"flat","amount":"1e3"}"#, "is not a plain decimal"),
         (r#"{"model":"flat","amount":"-1"}"#, "a price is negative"),
         (r#"{"model":"flat","amount":"1","amount":"2"}"#, "duplicate field `amount`"),

@@ -44,6 +44,22 @@ pub(super) fn percent_tiers(node: &Node, path: &str, reading: &mut Reading) -> O
     })
 }
 
+/// The end of a tier. Other systems have a word for a tier without one.
+fn bound(node: &Node, path: &str, reading: &mut Reading) -> Option<Decimal> {
+    if let Value::Text(text) = &node.value
+        && ["inf", "infinity", "infinite", "unlimited", "\u{221e}"].contains(&text.to_lowercase().as_str())
+    {
+        reading.flaw(
+            node.at.clone(),
+            path,
+            format!("{text:?} is no end of a tier"),
+            "leave up_to out: the last tier has none",
+        );
+        return None;
+    }
+    Table::decimal(node, path, reading)
+}
+
 fn read<T>(
     node: &Node,
     path: &str,
@@ -65,7 +81,7 @@ fn read<T>(
         let path = format!("{path}[{index}]");
         let Some(mut table) = Table::of(entry, &path, reading) else { continue };
         let at = table.place("up_to").unwrap_or_else(|| entry.at.clone());
-        let Some(up_to) = table.optional(reading, "up_to", Table::decimal) else { continue };
+        let Some(up_to) = table.optional(reading, "up_to", bound) else { continue };
         match up_to {
             Some(_) if index == last => {
                 let what = "the last tier ends, so larger quantities have no price";

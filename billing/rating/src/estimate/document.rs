@@ -1,11 +1,11 @@
 //! What concerns no single price: an allocation, a proration, a commitment, a whole document.
 //!
-//! - `allocate`: `amount`, `weights`, optional `keys`, optional `digits` in place of the currency's own;
+//! - `allocate`: `amount`, `weights`, optional `keys`, optional `digits` in place of the currency's own, `split`;
 //! - `prorate`: `amount`, `period` and `service` as `[start, end]`, optional `time_zone`, `by` (`time`, the default, or `days`),
 //!   `period_end`, `termination_day`, `day_count`, `rest` (give back what is left);
 //! - `commitment`: `amount`, `billed`, and the same periods, both optional;
-//! - `invoice`: `lines` (`amount`, `tax_percent`), `coupons` (`amount` or `percent`, `lines`), `split`
-//!   (`largest_remainder` or `exact`), `tax_mode`, `tax_lines`, `credits` (`amount`, `expires_at`, `priority`), `at`.
+//! - `invoice`: `lines` (`amount`, `tax_percent` or `tax_percents`), `coupons` (`amount`, or `percent` and `maximum`; `lines`), `split`
+//!   (`largest_remainder`, `exact` or `each`), `tax_mode`, `tax_lines`, `credits_pay`, `credits` (`amount`, `expires_at`, `priority`), `at`.
 
 use serde_json::{Map, Value as Json, json};
 use tollbook_schemas::decimal::Decimal;
@@ -20,8 +20,8 @@ use super::instants::{Ends, ends, instant_us, zone};
 use super::{Failure, plain, totals, whole_money};
 use crate::allocate::{allocate, allocate_units_by};
 use crate::commitment::true_up;
-use crate::coupon::{Coupon, Off, Split, reductions};
-use crate::credit::{Credit, draw};
+use crate::coupon::{Coupon, Off, Split, reductions, rounded_each};
+use crate::credit::{Credit, Draw, draw};
 use crate::prorate::{DayCount, DaySettings, PeriodEnd, Share, TerminationDay};
 use crate::split::minus;
 use crate::tax::{TaxLines, TaxMode, Taxable, tax_lines};
@@ -70,7 +70,29 @@ fn allocation(node: &Node, path: &str, currency: Currency, reading: &mut Reading
     let weights = table.required(reading, "weights", "an allocation", amounts)?;
     let keys = table.optional(reading, "keys", Table::texts)?;
     let digits = table.optional(reading, "digits", Table::count)?;
+    let split =
+        word!(table, reading, "split", { "largest_remainder" => Split::LargestRemainder, "each" => Split::Each });
+    if split == Split::Each {
+        for (key, is_said) in [("keys", keys.is_some()), ("digits", digits.is_some())] {
+            if is_said {
+                let what = format!("{key} says nothing of parts that are rounded each alone");
+                reading.flaw(node.at.clone(), &table.path_of(key), what, "remove it; the line may say digits");
+            }
+        }
+    }
     table.finish(reading);
+    if split == Split::Each {
+        let each = || {
+            let parts = rounded_each(whole, &weights, currency)?;
+            let mut total = Money::zero(currency);
+            for part in &parts {
+                total = total.checked_add(*part).map_err(|source| RatingError::Money { currency, source })?;
+            }
+            let parts: Vec<String> = parts.into_iter().map(plain).collect();
+            Ok(allocated(currency, parts, plain(total)))
+        };
+        return Some(each().map_err(Failure::at("allocate")));
+    }
     let split = || -> Result<Vec<String>, RatingError> {
         if keys.is_none() && digits.is_none() {
             let parts = allocate(whole_money(whole, currency)?, &weights)?;
@@ -94,10 +116,12 @@ fn allocation(node: &Node, path: &str, currency: Currency, reading: &mut Reading
         let parts = allocate_units_by(units / step, &weights, &keys)?;
         Ok(parts.into_iter().map(|part| Exact::scaled(part * step, digits).to_string()).collect())
     };
-    Some(split().map_err(Failure::at("allocate")).map(|parts| {
-        let currency = ("currency".to_owned(), json!(currency.code()));
-        Map::from_iter([currency, ("parts".to_owned(), json!(parts)), ("total".to_owned(), json!(whole.to_string()))])
-    }))
+    Some(split().map_err(Failure::at("allocate")).map(|parts| allocated(currency, parts, whole.to_string())))
+}
+
+fn allocated(currency: Currency, parts: Vec<String>, total: String) -> Map<String, Json> {
+    let currency = ("currency".to_owned(), json!(currency.code()));
+    Map::from_iter([currency, ("parts".to_owned(), json!(parts)), ("total".to_owned(), json!(total))])
 }
 
 /// The share of a period; the whole where no periods are given.
@@ -114,7 +138,8 @@ fn share(table: &mut Table<'_>, reading: &mut Reading) -> Option<Share> {
         termination_day: word!(table, reading, "termination_day",
             { "not_counted" => TerminationDay::NotCounted, "counted" => TerminationDay::Counted }),
         day_count: word!(table, reading, "day_count",
-            { "period" => DayCount::Period, "30" => DayCount::Thirty, "365" => DayCount::Year }),
+            { "period" => DayCount::Period, "30" => DayCount::Thirty, "365" => DayCount::Year,
+              "30_360" => DayCount::ThirtyEach }),
     };
     let is_on = table.optional(reading, "is_prorated", flag)?.unwrap_or(true);
     let is_rest = table.optional(reading, "rest", flag)?.unwrap_or(false);
@@ -177,12 +202,13 @@ fn commitment(node: &Node, path: &str, currency: Currency, reading: &mut Reading
 
 struct LineInput {
     amount: Exact,
-    tax_percent: Option<Decimal>,
+    tax_percents: Vec<Decimal>,
 }
 
 struct CouponInput {
     amount: Option<Exact>,
     percent: Option<Decimal>,
+    maximum: Option<Exact>,
     lines: Option<Vec<u32>>,
 }
 
@@ -196,21 +222,33 @@ fn line_input(node: &Node, path: &str, reading: &mut Reading) -> Option<LineInpu
     let mut table = Table::of(node, path, reading)?;
     let amount = table.required(reading, "amount", "a line", amount)?;
     let tax_percent = table.optional(reading, "tax_percent", Table::amount)?;
+    let tax_percents = table.optional(reading, "tax_percents", |n, p, r| list(n, p, r, Table::amount))?;
     table.finish(reading);
-    Some(LineInput { amount, tax_percent })
+    if tax_percent.is_some() && tax_percents.is_some() {
+        reading.flaw(node.at.clone(), path, "tax_percent and tax_percents say two things", "remove one");
+        return None;
+    }
+    let tax_percents = tax_percents.unwrap_or_else(|| tax_percent.into_iter().collect());
+    Some(LineInput { amount, tax_percents })
 }
 
 fn coupon_input(node: &Node, path: &str, reading: &mut Reading) -> Option<CouponInput> {
     let mut table = Table::of(node, path, reading)?;
     let amount = table.optional(reading, "amount", amount)?;
     let percent = table.optional(reading, "percent", Table::amount)?;
+    let maximum = table.optional(reading, "maximum", self::amount)?;
     let lines = table.optional(reading, "lines", |node, path, reading| list(node, path, reading, Table::count))?;
     table.finish(reading);
     if amount.is_some() == percent.is_some() {
         reading.flaw(node.at.clone(), path, "a coupon takes off an amount or a percentage", "give one of them");
         return None;
     }
-    Some(CouponInput { amount, percent, lines })
+    if maximum.is_some() && percent.is_none() {
+        let what = "maximum says nothing of a coupon that takes off an amount";
+        reading.flaw(node.at.clone(), &format!("{path}.maximum"), what, "remove maximum");
+        return None;
+    }
+    Some(CouponInput { amount, percent, maximum, lines })
 }
 
 fn credit_input(node: &Node, path: &str, reading: &mut Reading) -> Option<CreditInput> {
@@ -229,19 +267,43 @@ fn invoice(node: &Node, path: &str, currency: Currency, reading: &mut Reading) -
     let credits = table.optional(reading, "credits", |n, p, r| list(n, p, r, credit_input))?.unwrap_or_default();
     let at_us = table.optional(reading, "at", instant_us)?;
     let split = word!(table, reading, "split",
-        { "largest_remainder" => Split::LargestRemainder, "exact" => Split::Exact });
+        { "largest_remainder" => Split::LargestRemainder, "exact" => Split::Exact, "each" => Split::Each });
     let mode = word!(table, reading, "tax_mode",
         { "exclusive" => TaxMode::Exclusive, "inclusive" => TaxMode::Inclusive });
     let by = word!(table, reading, "tax_lines",
         { "per_rate" => TaxLines::PerRate, "per_line" => TaxLines::PerLine, "total" => TaxLines::Total });
+    let pays_lines = word!(table, reading, "credits_pay", { "total" => false, "lines" => true });
     table.finish(reading);
+    if pays_lines && credits.is_empty() {
+        let what = "credits_pay says nothing here: there are no credits";
+        reading.flaw(node.at.clone(), &format!("{path}.credits_pay"), what, "remove it");
+        return None;
+    }
     if credits.iter().any(|credit| credit.expires_at_us.is_some()) && at_us.is_none() {
         let what = "a credit expires, and the invoice does not say when it is";
         reading.flaw(node.at.clone(), path, what, "add at");
         return None;
     }
-    let document = || made(&lines, &coupons, &credits, at_us.unwrap_or(i64::MIN), (split, mode, by), currency);
+    let settings = DocumentSettings { split, mode, by, pays_lines };
+    let document = || made(&lines, &coupons, &credits, at_us.unwrap_or(i64::MIN), settings, currency);
     Some(document().map_err(Failure::at("invoice")))
+}
+
+struct DocumentSettings {
+    split: Split,
+    mode: TaxMode,
+    by: TaxLines,
+    pays_lines: bool,
+}
+
+/// Of an amount with several taxes inside what there is without the others: its net amount and this one.
+fn taxed_by(amount: Exact, percent: Decimal, percents: &[Decimal]) -> Result<Exact, RatingError> {
+    if let [_] = percents {
+        return Ok(amount);
+    }
+    let hundred_and = |percent: Exact| Exact::whole(100).checked_add(percent);
+    let sum = percents.iter().try_fold(Exact::ZERO, |sum, percent| sum.checked_add(Exact::from(*percent)))?;
+    Ok(amount.checked_mul(hundred_and(percent.into())?)?.checked_div(hundred_and(sum)?)?)
 }
 
 /// Lines → coupons → subtotal → tax → total → credits → due.
@@ -250,7 +312,7 @@ fn made(
     coupons: &[CouponInput],
     credits: &[CreditInput],
     at_us: i64,
-    (split, mode, by): (Split, TaxMode, TaxLines),
+    DocumentSettings { split, mode, by, pays_lines }: DocumentSettings,
     currency: Currency,
 ) -> Result<Map<String, Json>, RatingError> {
     let amounts = lines.iter().map(|line| whole_money(line.amount, currency)).collect::<Result<Vec<_>, _>>()?;
@@ -258,7 +320,13 @@ fn made(
     let coupons = coupons.iter().map(|coupon| {
         let off = match (coupon.amount, coupon.percent) {
             (Some(amount), _) => Off::Amount(whole_money(amount, currency)?),
-            (None, percent) => Off::Percent(percent.unwrap_or(Decimal::ZERO)),
+            (None, percent) => {
+                let percent = percent.unwrap_or(Decimal::ZERO);
+                match coupon.maximum {
+                    None => Off::Percent(percent),
+                    Some(most) => Off::PercentUpTo(percent, whole_money(most, currency)?),
+                }
+            }
         };
         Ok(Coupon { off, lines: coupon.lines.as_ref().map(|lines| lines.iter().map(index).collect()) })
     });
@@ -266,11 +334,16 @@ fn made(
     let off = reductions(&amounts, &coupons, split, currency)?;
     let mut taxables = Vec::new();
     let mut subtotal = Exact::ZERO;
+    let mut payable = Vec::new();
     for ((line, amount), off) in lines.iter().zip(&amounts).zip(&off) {
         let left = Exact::scaled(amount.minor, currency.exponent()).checked_sub(*off)?;
         subtotal = subtotal.checked_add(left)?;
-        if let Some(percent) = line.tax_percent {
-            taxables.push(Taxable { amount: left, percent });
+        if pays_lines {
+            payable.push(whole_money(left, currency)?);
+        }
+        for percent in &line.tax_percents {
+            let amount = if mode == TaxMode::Inclusive { taxed_by(left, *percent, &line.tax_percents)? } else { left };
+            taxables.push(Taxable { amount, percent: *percent });
         }
     }
     let subtotal = rounded(subtotal, currency)?;
@@ -289,13 +362,20 @@ fn made(
     let mut answer = totals(currency, total, Vec::new());
     if !credits.is_empty() {
         // As on documents, credits pay what all of it comes to: a line below zero leaves less to pay, and a credit note none.
-        let paid = draw(&credits, &[total], at_us, currency)?;
+        let payable = if pays_lines { [payable.as_slice(), &[on_top]].concat() } else { vec![total] };
+        let paid = draw(&credits, &payable, at_us, currency)?;
         let mut due = total;
         for draw in &paid.draws {
             due = minus(due, draw.amount)?;
         }
-        let draws: Vec<Json> =
-            paid.draws.iter().map(|draw| json!({ "amount": plain(draw.amount), "credit": draw.credit })).collect();
+        let told = |draw: &Draw| {
+            let mut told = json!({ "amount": plain(draw.amount), "credit": draw.credit });
+            if pays_lines {
+                told["line"] = json!(draw.line);
+            }
+            told
+        };
+        let draws: Vec<Json> = paid.draws.iter().map(told).collect();
         answer.insert("draws".to_owned(), json!(draws));
         answer.insert("due".to_owned(), json!(plain(due)));
         answer.insert("left".to_owned(), json!(paid.left.into_iter().map(plain).collect::<Vec<_>>()));

@@ -1,14 +1,17 @@
 //! Readers of the estimate's own input: usage, lists of it, amounts.
 
+use std::collections::BTreeMap;
+
 use tollbook_schemas::decimal::{Decimal, DecimalError};
 use tollbook_schemas::exact::Exact;
 use tollbook_schemas::money::{Currency, Money};
-use tollbook_schemas::price::node::{Node, Value};
+use tollbook_schemas::price::node::{Key, Node, Value};
 use tollbook_schemas::price::read::{Reader, Reading, Table, mend_of};
 
 use super::stretches::served;
 use super::whole_money;
 use crate::RatingError;
+use crate::capacity::UNIT;
 use crate::usage::{Event, Group, Usage, is_part_of};
 
 /// A list, each item by the same reader.
@@ -79,6 +82,12 @@ pub(super) fn usage(node: &Node, path: &str, reading: &mut Reading) -> Option<Us
     let event_count = table.optional(reading, "event_count", Table::count)?;
     let events = table.optional(reading, "events", |node, path, reading| list(node, path, reading, event))?;
     let groups = table.optional(reading, "groups", |node, path, reading| list(node, path, reading, group))?;
+    let quantities = table.optional(reading, "quantities", quantities)?;
+    if let (Some(_), Some(_)) = (&groups, &quantities) {
+        reading.flaw(node.at.clone(), path, "groups and quantities say two things", "remove one");
+        return None;
+    }
+    let groups = groups.or(quantities);
     let served = table.optional(reading, "served", served)?;
     let carried = table.optional(reading, "carried", units)?;
     table.finish(reading);
@@ -89,7 +98,7 @@ pub(super) fn usage(node: &Node, path: &str, reading: &mut Reading) -> Option<Us
     };
     let summed = of_parts.map_err(|error| reading.flaw(node.at.clone(), path, error.to_string(), "look for a typo"));
     if quantity.is_none() && events.is_none() && groups.is_none() {
-        reading.flaw(node.at.clone(), path, "the usage has no quantity", "add quantity, events or groups");
+        reading.flaw(node.at.clone(), path, "the usage has no quantity", "add quantity, events, groups or quantities");
         return None;
     }
     let quantity = quantity.unwrap_or(summed.ok()?.quantity);
@@ -147,6 +156,19 @@ fn event(node: &Node, path: &str, reading: &mut Reading) -> Option<Event> {
     Some(Event { quantity, prorated, amount })
 }
 
+/// The quantity of each unit, as groups by `unit`.
+fn quantities(node: &Node, path: &str, reading: &mut Reading) -> Option<Vec<Group>> {
+    let Value::Table(entries) = &node.value else {
+        reading.wrong_type(node, path, "a table of numbers by unit");
+        return None;
+    };
+    let group = |(key, node): &(Key, Node)| {
+        let quantity = Table::decimal(node, &format!("{path}.{}", key.name), reading)?;
+        Some(Group { values: BTreeMap::from([(UNIT.to_owned(), key.name.clone())]), quantity })
+    };
+    entries.iter().map(group).collect()
+}
+
 fn group(node: &Node, path: &str, reading: &mut Reading) -> Option<Group> {
     let mut table = Table::of(node, path, reading)?;
     let quantity = table.required(reading, "quantity", "a group", Table::decimal)?;
@@ -155,7 +177,7 @@ fn group(node: &Node, path: &str, reading: &mut Reading) -> Option<Group> {
             reading.wrong_type(node, path, "a table of texts");
             return None;
         };
-        let entry = |(key, node): &(tollbook_schemas::price::node::Key, Node), reading: &mut Reading| {
+        let entry = |(key, node): &(Key, Node), reading: &mut Reading| {
             Some((key.name.clone(), Table::text(node, &format!("{path}.{}", key.name), reading)?))
         };
         entries.iter().map(|pair| entry(pair, reading)).collect()

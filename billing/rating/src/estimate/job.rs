@@ -24,7 +24,7 @@ use crate::opening::rate_after;
 use crate::served::{Length, Served, Stretch};
 use crate::split::{Delta, corrections, delta, due_by_threshold, parts, rate_split};
 use crate::working::{Component, ComponentWorking};
-use crate::{RatingError, Usage, price, rounded};
+use crate::{Book, RatingError, Usage, price, rounded};
 
 /// A usage and the key that it stands in.
 pub(super) struct Given {
@@ -172,37 +172,47 @@ pub(super) fn fitted(tariff: &Tariff, usage: &Usage) -> Result<Usage, RatingErro
 }
 
 impl Job {
-    pub(super) fn answer(self, tariff: &Tariff, currency: Currency) -> Result<Map<String, Json>, Failure> {
+    /// Whether the usage comes in pieces that are added up.
+    pub(super) fn adds_up(&self) -> bool {
+        match self {
+            Self::Splits { .. } | Self::After { .. } => true,
+            Self::Split { now, .. } => now.key == "added",
+            Self::Whole(_) | Self::Late { .. } | Self::Runs { .. } | Self::Periods { .. } => false,
+        }
+    }
+
+    pub(super) fn answer(self, book: Book<'_>, currency: Currency) -> Result<Map<String, Json>, Failure> {
+        let tariff = book.tariff;
         match self {
             Self::Whole(Given { key, usage }) => {
                 let failure = Failure::of_usage(key);
                 let usage = fitted(tariff, &usage).map_err(&failure)?;
-                let (amount, line) = whole(tariff, &usage, currency).map_err(&failure)?;
+                let (amount, line) = whole(book, &usage, currency).map_err(&failure)?;
                 Ok(totals(currency, amount, vec![line]))
             }
             Self::Splits { splits, is_last, thresholds } => {
                 let thresholds = thresholds.map(|amounts| money_of(&amounts, currency)).transpose();
                 let thresholds = thresholds.map_err(Failure::at("thresholds"))?;
-                splits_of(tariff, &splits, is_last, thresholds.as_deref(), currency)
+                splits_of(book, &splits, is_last, thresholds.as_deref(), currency)
             }
             Self::Split { before, now, is_last } => {
                 let failure = Failure::of_usage(now.key);
                 let before =
                     before.map(|before| fitted(tariff, &before)).transpose().map_err(Failure::of_usage("before"))?;
                 let usage = fitted(tariff, &now.usage).map_err(&failure)?;
-                let split = rate_split(tariff, before.as_ref(), &usage, is_last, currency).map_err(&failure)?;
+                let split = rate_split(book, before.as_ref(), &usage, is_last, currency).map_err(&failure)?;
                 Ok(totals(currency, split.amount, vec![difference(&split)]))
             }
             Self::Late { billed, now } => {
                 let failure = Failure::of_usage(now.key);
                 let billed = fitted(tariff, &billed).map_err(Failure::of_usage("billed"))?;
                 let usage = fitted(tariff, &now.usage).map_err(&failure)?;
-                let late = delta(tariff, &billed, &usage, currency).map_err(&failure)?;
+                let late = delta(book, &billed, &usage, currency).map_err(&failure)?;
                 Ok(totals(currency, late.amount, vec![difference(&late)]))
             }
             Self::After { opening, since } => {
                 let since = fitted(tariff, &since.usage).map_err(Failure::of_usage(since.key))?;
-                let after = rate_after(tariff, &opening, &since, currency).map_err(Failure::of_usage("opening"))?;
+                let after = rate_after(book, &opening, &since, currency).map_err(Failure::of_usage("opening"))?;
                 let line = json!({
                     "amount": plain(after.due),
                     "opening": plain(after.opening),
@@ -210,15 +220,15 @@ impl Job {
                 });
                 Ok(totals(currency, after.due, vec![line]))
             }
-            Self::Runs { runs, is_last } => runs_of(tariff, &runs, is_last, currency),
-            Self::Periods { periods } => periods_of(tariff, &periods, currency),
+            Self::Runs { runs, is_last } => runs_of(book, &runs, is_last, currency),
+            Self::Periods { periods } => periods_of(book, &periods, currency),
         }
     }
 }
 
 /// A whole period: its amount, and its line.
-pub(super) fn whole(tariff: &Tariff, usage: &Usage, currency: Currency) -> Result<(Money, Json), RatingError> {
-    let priced = price(tariff, usage, true)?;
+pub(super) fn whole(book: Book<'_>, usage: &Usage, currency: Currency) -> Result<(Money, Json), RatingError> {
+    let priced = price(book, usage, true)?;
     let exact = priced.sum()?;
     let amount = rounded(exact, currency)?;
     let line = json!({
@@ -231,7 +241,7 @@ pub(super) fn whole(tariff: &Tariff, usage: &Usage, currency: Currency) -> Resul
 }
 
 fn splits_of(
-    tariff: &Tariff,
+    book: Book<'_>,
     splits: &[Usage],
     is_last: bool,
     thresholds: Option<&[Money]>,
@@ -249,9 +259,9 @@ fn splits_of(
         };
         let is_end = is_last && index + 1 == splits.len();
         let [old, new] =
-            [before.as_ref(), Some(&now)].map(|usage| usage.map(|usage| fitted(tariff, usage)).transpose());
+            [before.as_ref(), Some(&now)].map(|usage| usage.map(|usage| fitted(book.tariff, usage)).transpose());
         let (old, new) = (old.map_err(&failure)?, new.map_err(&failure)?.unwrap_or_default());
-        let due = rate_split(tariff, old.as_ref(), &new, is_end, currency).map_err(&failure)?;
+        let due = rate_split(book, old.as_ref(), &new, is_end, currency).map_err(&failure)?;
         total = total.checked_add(due.amount).map_err(|source| failure(RatingError::Money { currency, source }))?;
         let mut line = difference(&due);
         if let Some(thresholds) = thresholds {
@@ -268,7 +278,7 @@ fn splits_of(
 }
 
 fn runs_of(
-    tariff: &Tariff,
+    book: Book<'_>,
     runs: &[Vec<Usage>],
     is_last: bool,
     currency: Currency,
@@ -281,11 +291,11 @@ fn runs_of(
         let failure = Failure::of_usage(&field);
         let is_end = is_last && index + 1 == runs.len();
         let run: Vec<Usage> =
-            run.iter().map(|part| fitted(tariff, part)).collect::<Result<_, _>>().map_err(&failure)?;
+            run.iter().map(|part| fitted(book.tariff, part)).collect::<Result<_, _>>().map_err(&failure)?;
         let due = if index == 0 {
-            parts(tariff, &run, is_end, currency)
+            parts(book, &run, is_end, currency)
         } else {
-            corrections(tariff, &before, &run, is_end, currency)
+            corrections(book, &before, &run, is_end, currency)
         };
         let due = due.map_err(&failure)?;
         let mut sum = Money::zero(currency);

@@ -9,7 +9,7 @@ use tollbook_schemas::price::Tariff;
 use super::job::{fitted, whole};
 use super::{Failure, totals};
 use crate::steps::allowance;
-use crate::{RatingError, Usage};
+use crate::{Book, RatingError, Usage};
 
 /// What one period left.
 struct Left {
@@ -19,7 +19,8 @@ struct Left {
 }
 
 /// Answers each period with a line of its own, and all of them in total.
-pub(super) fn periods_of(tariff: &Tariff, periods: &[Usage], currency: Currency) -> Result<Map<String, Json>, Failure> {
+pub(super) fn periods_of(book: Book<'_>, periods: &[Usage], currency: Currency) -> Result<Map<String, Json>, Failure> {
+    let tariff = book.tariff;
     let mut total = Money::zero(currency);
     let mut lines = Vec::new();
     let mut left: Vec<Left> = Vec::new();
@@ -28,11 +29,11 @@ pub(super) fn periods_of(tariff: &Tariff, periods: &[Usage], currency: Currency)
         let failure = Failure::of_usage(&field);
         let usage = fitted(tariff, usage).map_err(&failure)?;
         let (amount, mut line) = match tariff.steps.rollover_periods {
-            None => whole(tariff, &usage, currency).map_err(&failure)?,
+            None => whole(book, &usage, currency).map_err(&failure)?,
             Some(reach) => {
                 let (carried, unused) = carry(tariff, &usage, (place, reach), &mut left).map_err(&failure)?;
                 let usage = Usage { carried: Some(carried), ..usage };
-                let (amount, mut line) = whole(tariff, &usage, currency).map_err(&failure)?;
+                let (amount, mut line) = whole(book, &usage, currency).map_err(&failure)?;
                 line["carried"] = json!(carried.to_string());
                 line["left"] = json!(unused.to_string());
                 (amount, line)

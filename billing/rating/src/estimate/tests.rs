@@ -55,3 +55,42 @@ fn an_id_is_given_back_as_it_was() {
     assert!(!line(r#"{"currency":"EUR","round":"1"}"#).contains("\"id\""));
     assert_eq!(line(r#"{"currency":"EUR","round":{"id":1}}"#).matches("\"id\":").count(), 0, "an id inside is no id");
 }
+
+/// A number of JSON is its digits, wherever it stands; what is more than we hold is told and not cut.
+#[test]
+fn numbers_of_json_are_taken_by_their_digits() {
+    let of = |price: &str, quantity: &str| -> Json {
+        let line = format!(
+            r#"{{"id":0.10,"currency":"USD","price":{{"model":"per_unit","unit_price":{price}}},"quantity":{quantity}}}"#
+        );
+        let answer = super::line(&line);
+        assert!(answer.contains(r#""id":0.10"#), "{answer}");
+        serde_json::from_str(&answer).unwrap()
+    };
+    for (price, quantity, exact) in [
+        ("0.1", "3", "0.3"),
+        ("0.1", "0.2", "0.02"),
+        ("1e-12", "1", "0.000000000001"),
+        ("2e-05", "50000", "1"),
+        ("1.10", "1E1", "11"),
+        ("123456.789", "1", "123456.789"),
+        ("9007199254740993", "0.001", "9007199254740.993"),
+        ("0.000000000001", "9223372036854775808.0", "9223372.036854775808"),
+    ] {
+        assert_eq!(of(price, quantity)["lines"][0]["exact"], exact, "{price} x {quantity}");
+    }
+    for (price, what) in [
+        ("0.30000000000000004", "more than 12 digits"),
+        ("1e-13", "more than 12 digits"),
+        ("1e26", "too many digits"),
+        ("1e400", "plain decimal"),
+        ("true", "expected a number in quotes"),
+        ("1.", "expected"),
+        ("01", "expected"),
+    ] {
+        let found = of(price, "1");
+        let told = found["error"]["what"].as_str().unwrap_or_default();
+        assert!(told.contains(what), "{price}: {found}");
+        assert_ne!(found["error"]["mend"], "");
+    }
+}

@@ -1,0 +1,275 @@
+//! Rules of other billing systems that a line may say beside or inside its price, and no catalog can: read here, and taken out
+//! of the price before that is read as the catalog reads it.
+//!
+//! - inside the price: `minimum` and `maximum` of a tier; `included` of a matrix, pooled and of each cell; the model `capacity`;
+//! - beside it: `negative_quantity`, `per_event`, `event_digits`, `event_quantity_minimum`, `rounded`, `overage`, `unused_unit_price`, `tier_end`.
+
+use std::collections::BTreeMap;
+
+use tollbook_schemas::decimal::{Decimal, SCALE};
+use tollbook_schemas::money::Currency;
+use tollbook_schemas::price::node::{Key, Node, Value};
+use tollbook_schemas::price::read::{Reading, Table};
+use tollbook_schemas::price::setting::{NegativeTotal, QuantityBasis};
+use tollbook_schemas::price::{PriceModel, Tariff};
+
+use super::input::list;
+use super::job::Job;
+use crate::capacity::ONLY_UNIT;
+use crate::replay::{CapacityTier, Negative, Overage, PerEvent, Replay, TierLimits};
+
+/// What stood inside the price.
+#[derive(Debug, Default)]
+pub(super) struct OfPrice {
+    tier_limits: Vec<TierLimits>,
+    cells_included: Vec<Option<Decimal>>,
+    pooled_included: Option<Decimal>,
+    capacity: Option<Vec<CapacityTier>>,
+}
+
+/// A price as a catalog has it, and what it has beyond that; none when a flaw is recorded.
+pub(super) fn split(node: &Node, path: &str, reading: &mut Reading) -> Option<(Node, OfPrice)> {
+    let mut node = node.clone();
+    let mut found = OfPrice::default();
+    let Value::Table(entries) = &mut node.value else { return Some((node, found)) };
+    let model = entries.iter().find(|(key, _)| key.name == "model").map(|(_, node)| &node.value);
+    let model = match model {
+        Some(Value::Text(model)) => model.clone(),
+        _ => return Some((node, found)),
+    };
+    let flaws_before = reading.flaws.len();
+    match model.as_str() {
+        "capacity" => found.capacity = Some(capacity(entries, path, reading)?),
+        "graduated" | "volume" | "graduated_percentage" => {
+            for (tier, path) in inner(entries, "tiers", path) {
+                let minimum = taken(tier, "minimum", &path, reading);
+                let maximum = taken(tier, "maximum", &path, reading);
+                if let (Some(least), Some(most)) = (minimum, maximum)
+                    && least > most
+                {
+                    let what = format!("maximum {most} is below minimum {least}");
+                    reading.flaw(node.at.clone(), &format!("{path}.maximum"), what, "exchange them");
+                }
+                found.tier_limits.push(TierLimits { minimum, maximum });
+            }
+        }
+        "matrix" => {
+            found.pooled_included = taken(entries, "included", path, reading);
+            for (cell, path) in inner(entries, "cells", path) {
+                found.cells_included.push(taken(cell, "included", &path, reading));
+            }
+            if found.pooled_included.is_some() && found.cells_included.iter().any(Option::is_some) {
+                let what = "included is said of all cells and of one";
+                reading.flaw(node.at.clone(), &format!("{path}.included"), what, "remove one");
+            }
+        }
+        _ => {}
+    }
+    (reading.flaws.len() == flaws_before).then_some((node, found))
+}
+
+type Entries = Vec<(Key, Node)>;
+
+/// The tables of a list inside, with their paths.
+fn inner<'a>(entries: &'a mut Entries, name: &'a str, path: &'a str) -> Vec<(&'a mut Entries, String)> {
+    let list = entries.iter_mut().find(|(key, _)| key.name == name).map(|(_, node)| &mut node.value);
+    let Some(Value::List(items)) = list else { return Vec::new() };
+    let tables = items.iter_mut().enumerate().filter_map(|(at, item)| match &mut item.value {
+        Value::Table(entries) => Some((entries, format!("{path}.{name}[{at}]"))),
+        _ => None,
+    });
+    tables.collect()
+}
+
+/// Takes an amount, or a number of units, out of a table.
+fn taken(entries: &mut Entries, name: &str, path: &str, reading: &mut Reading) -> Option<Decimal> {
+    let at = entries.iter().position(|(key, _)| key.name == name)?;
+    let (_, node) = entries.remove(at);
+    if node.is_null() { None } else { Table::amount(&node, &format!("{path}.{name}"), reading) }
+}
+
+/// Takes the tiers of a capacity price; what is left is a flat price of nothing, for the steps behind the model.
+fn capacity(entries: &mut Entries, path: &str, reading: &mut Reading) -> Option<Vec<CapacityTier>> {
+    let at = entries.iter().position(|(key, _)| key.name == "tiers");
+    let Some(at) = at else {
+        reading.flaw(0..0, &format!("{path}.tiers"), "a capacity price needs tiers", "add tiers");
+        return None;
+    };
+    let (_, tiers) = entries.remove(at);
+    let text = |text: &str| Node { at: 0..0, value: Value::Text(text.to_owned()) };
+    for (key, node) in entries.iter_mut() {
+        if key.name == "model" {
+            *node = text("flat");
+        }
+    }
+    if let Some((key, _)) = entries.iter().find(|(key, _)| {
+        ["amount", "convert", "round_quantity", "included", "rollover_periods", "settings"].contains(&key.name.as_str())
+    }) {
+        let what = format!("a capacity price has no {}", key.name);
+        reading.flaw(0..0, &format!("{path}.{}", key.name), what, format!("remove {}", key.name));
+        return None;
+    }
+    entries.push((Key { at: 0..0, name: "amount".to_owned() }, text("0")));
+    let path = format!("{path}.tiers");
+    let tiers = list(&tiers, &path, reading, |node, path, reading| {
+        let mut table = Table::of(node, path, reading)?;
+        let flat_price = table.required(reading, "flat_price", "a tier of a capacity", Table::amount)?;
+        let up_to = table.optional(reading, "up_to", units)?.unwrap_or_default();
+        table.finish(reading);
+        Some(CapacityTier { up_to, flat_price })
+    })?;
+    if tiers.is_empty() {
+        reading.flaw(0..0, &path, "there are no tiers", "write at least one");
+        return None;
+    }
+    Some(tiers)
+}
+
+/// The most of each unit, or of the only one.
+fn units(node: &Node, path: &str, reading: &mut Reading) -> Option<BTreeMap<String, Decimal>> {
+    let Value::Table(entries) = &node.value else {
+        return Some(BTreeMap::from([(ONLY_UNIT.to_owned(), Table::amount(node, path, reading)?)]));
+    };
+    let entries = entries.iter().filter(|(_, node)| !node.is_null());
+    entries
+        .map(|(key, node)| Some((key.name.clone(), Table::amount(node, &format!("{path}.{}", key.name), reading)?)))
+        .collect()
+}
+
+/// One of several words.
+macro_rules! rule {
+    ($table:expr, $reading:expr, $key:literal, { $($word:literal => $value:expr),+ }) => {
+        $table.optional($reading, $key, |node, path, reading| {
+            match Table::text(node, path, reading)?.as_str() {
+                $($word => Some($value),)+
+                other => {
+                    let words = [$($word),+].join(", ");
+                    let what = format!("{other:?} is no value of {}, expected one of {words}", $key);
+                    reading.flaw(node.at.clone(), path, what, format!("use one of {words}"));
+                    None
+                }
+            }
+        })?
+    };
+}
+
+/// Reads the rules beside a price; none when a flaw is recorded.
+pub(super) fn replay(
+    table: &mut Table<'_>,
+    tariff: &Tariff,
+    of_price: OfPrice,
+    currency: Currency,
+    reading: &mut Reading,
+) -> Option<Replay> {
+    let negative = rule!(table, reading, "negative_quantity",
+        { "as_zero" => Negative::AsZero, "mirrored" => Negative::Mirrored, "first_tier" => Negative::FirstTier });
+    let per_event = rule!(table, reading, "per_event",
+        { "quantity" => PerEvent::Quantity, "price" => PerEvent::Price, "line" => PerEvent::Line });
+    let digits = table.optional(reading, "event_digits", Table::count)?;
+    let event_quantity_minimum = table.optional(reading, "event_quantity_minimum", Table::amount)?;
+    let components = rule!(table, reading, "rounded", { "line" => false, "component" => true }).unwrap_or(false);
+    let overage = table.optional(reading, "overage", overage)?;
+    let tier_end = rule!(table, reading, "tier_end", { "belongs" => false, "next" => true });
+    let unused_unit_price = table.optional(reading, "unused_unit_price", Table::amount)?;
+    let mut flaw = |key: &str, what: String, mend: &str| {
+        reading.flaw(table.at(), &table.path_of(key), what, mend);
+        None
+    };
+    let is_capacity = of_price.capacity.is_some();
+    let word = if is_capacity { "capacity" } else { tariff.model.as_str() };
+    let prices_events = matches!(tariff.model, PriceModel::Percentage(_) | PriceModel::Dynamic { .. });
+    let is_single = matches!(tariff.model, PriceModel::Flat { .. } | PriceModel::Matrix { .. });
+    let is_prorated = tariff.settings.quantity_basis == QuantityBasis::Prorated;
+    if negative.is_some() && tariff.settings.negative_total != NegativeTotal::Refused {
+        let what = "negative_quantity and negative_total say two things".to_owned();
+        return flaw("negative_quantity", what, "remove one");
+    }
+    if negative.is_some() && (is_single || is_prorated || matches!(tariff.model, PriceModel::Dynamic { .. })) {
+        let what = format!("negative_quantity says nothing here: a {word} price{} has none", prorated(is_prorated));
+        return flaw("negative_quantity", what, "remove it");
+    }
+    if per_event.is_some() && prices_events {
+        let what = format!("per_event says nothing here: a {word} price is one of each event anyway");
+        return flaw("per_event", what, "remove it; event_digits rounds each event's amount");
+    }
+    if per_event.is_some() && (is_single || is_prorated) {
+        let what = format!("per_event says nothing here: a {word} price{} asks no event alone", prorated(is_prorated));
+        return flaw("per_event", what, "remove it");
+    }
+    if per_event.is_some() && tariff.steps.rollover_periods.is_some() {
+        let what = "per_event and rollover_periods do not go together".to_owned();
+        return flaw("per_event", what, "remove one, and give what earlier periods left as included");
+    }
+    if digits.is_some_and(|digits| digits > SCALE) {
+        return flaw("event_digits", "an amount has up to 12 digits after the point".to_owned(), "write 0 to 12");
+    }
+    let is_each = prices_events || matches!(per_event, Some(PerEvent::Price | PerEvent::Line));
+    if digits.is_some() && !is_each {
+        let what = "event_digits says nothing here: no event has an amount of its own".to_owned();
+        return flaw("event_digits", what, "add per_event: price or line, or remove it");
+    }
+    if event_quantity_minimum.is_some() && per_event.is_none() {
+        let what = "event_quantity_minimum says nothing here: events are added up".to_owned();
+        return flaw("event_quantity_minimum", what, "add per_event: quantity, price or line, or remove it");
+    }
+    let carries = tariff.steps.rollover_periods.is_some();
+    let has_tiers = matches!(
+        tariff.model,
+        PriceModel::Graduated { .. } | PriceModel::Volume { .. } | PriceModel::GraduatedPercentage { .. }
+    );
+    if tier_end.is_some() && (!has_tiers || is_prorated) {
+        let what = format!("tier_end says nothing here: a {word} price{} has no tiers", prorated(is_prorated));
+        return flaw("tier_end", what, "remove it");
+    }
+    if unused_unit_price.is_some() && (tariff.steps.included.is_none() || carries || per_event.is_some()) {
+        let what = "unused_unit_price says nothing here: no included units are left unused".to_owned();
+        return flaw("unused_unit_price", what, "it goes with included, without rollover_periods and per_event");
+    }
+    let event_rounding = digits.and_then(|digits| currency.replayed(Some(digits), currency.rounding()));
+    let OfPrice { tier_limits, cells_included, pooled_included, capacity } = of_price;
+    Some(Replay {
+        negative,
+        per_event,
+        event_quantity_minimum,
+        event_rounding,
+        component_rounding: components.then_some(currency),
+        tier_limits,
+        is_tier_end_next: tier_end.unwrap_or(false),
+        cells_included,
+        pooled_included,
+        overage,
+        unused_unit_price,
+        capacity,
+    })
+}
+
+fn prorated(is_prorated: bool) -> &'static str {
+    if is_prorated { " of prorated units" } else { "" }
+}
+
+fn overage(node: &Node, path: &str, reading: &mut Reading) -> Option<Overage> {
+    let mut table = Table::of(node, path, reading)?;
+    let above = table.required(reading, "above", "an overage", Table::amount)?;
+    let factor = table.required(reading, "factor", "an overage", Table::amount)?;
+    table.finish(reading);
+    Some(Overage { above, factor })
+}
+
+/// Whether the usage is told in a form that the rules have a meaning for.
+pub(super) fn fits(job: &Job, replay: &Replay, table: &Table<'_>, reading: &mut Reading) -> Option<()> {
+    if !job.adds_up() {
+        return Some(());
+    }
+    let (what, mend) = if replay.capacity.is_some() {
+        ("the most of each unit does not add up over splits", "give quantity, or billed with quantity")
+    } else if replay.pooled_included.is_some() {
+        (
+            "units that are included in all cells are used up in an order, which splits do not have",
+            "give quantity, or billed with quantity, or say included of each cell",
+        )
+    } else {
+        return Some(());
+    };
+    reading.flaw(table.at(), &table.path_of("splits"), what, mend);
+    None
+}

@@ -1,0 +1,191 @@
+//! Rules of other billing systems under which a price is replayed, and which no catalog price has: only `estimate` reads them,
+//! nothing that is billed or stored comes from them. Each is off unless a line says it, and then the price is what
+//! tollbook bills. Which words there are, and what they mean, is in `docs/estimate.md`.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+use tollbook_schemas::decimal::Decimal;
+use tollbook_schemas::exact::Exact;
+use tollbook_schemas::money::Currency;
+use tollbook_schemas::price::Tariff;
+
+use super::steps::allowance;
+use super::usage::Usage;
+use super::working::{Component, Priced};
+use super::{RatingError, rounded};
+
+/// What a quantity below zero costs, where the price's own `negative_total` is not asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Negative {
+    /// As nothing used: what is due at 0.
+    AsZero,
+    /// The units cost what as many would cost, given back: through the tiers from 0 on, without flat prices and limits.
+    Mirrored,
+    /// The same, all at the first tier's price.
+    FirstTier,
+}
+
+/// Which steps of a line each event goes through alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PerEvent {
+    /// It is converted and rounded alone; the sum is priced.
+    Quantity,
+    /// It is priced alone, tiers from 0; limits and discount are those of the sum. Included units are used up in order.
+    Price,
+    /// It is a line of its own, with all its steps; only the rounding is that of the sum.
+    Line,
+}
+
+/// The least and the most that a tier costs once it is entered, flat price included.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct TierLimits {
+    pub(crate) minimum: Option<Decimal>,
+    pub(crate) maximum: Option<Decimal>,
+}
+
+/// What a line comes to above an amount costs so many times as much.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Overage {
+    pub(crate) above: Decimal,
+    pub(crate) factor: Decimal,
+}
+
+/// A tier of a capacity price: the most of each unit that it holds, and what it costs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CapacityTier {
+    pub(crate) up_to: BTreeMap<String, Decimal>,
+    pub(crate) flat_price: Decimal,
+}
+
+/// All rules of a line.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Replay {
+    pub(crate) negative: Option<Negative>,
+    pub(crate) per_event: Option<PerEvent>,
+    /// An event that is there counts at least so much, before it is converted.
+    pub(crate) event_quantity_minimum: Option<Decimal>,
+    /// Each event's amount is rounded as this currency is.
+    pub(crate) event_rounding: Option<Currency>,
+    /// Each component is rounded as this currency is, such as a tier that is a line of its own.
+    pub(crate) component_rounding: Option<Currency>,
+    /// By tier; shorter where the last have none.
+    pub(crate) tier_limits: Vec<TierLimits>,
+    /// What lies on the end of a tier belongs to the next one.
+    pub(crate) is_tier_end_next: bool,
+    /// Of a matrix: included units of each cell, in order.
+    pub(crate) cells_included: Vec<Option<Decimal>>,
+    /// Of a matrix: included units of all cells, used up in the order of the usage.
+    pub(crate) pooled_included: Option<Decimal>,
+    pub(crate) overage: Option<Overage>,
+    /// What each included unit that was not used gives back when the period ends.
+    pub(crate) unused_unit_price: Option<Decimal>,
+    /// Instead of the model.
+    pub(crate) capacity: Option<Vec<CapacityTier>>,
+}
+
+/// None of the rules: what tollbook bills.
+static NONE: Replay = Replay {
+    negative: None,
+    per_event: None,
+    event_quantity_minimum: None,
+    event_rounding: None,
+    component_rounding: None,
+    tier_limits: Vec::new(),
+    is_tier_end_next: false,
+    cells_included: Vec::new(),
+    pooled_included: None,
+    overage: None,
+    unused_unit_price: None,
+    capacity: None,
+};
+
+impl Replay {
+    /// Whether it has no rule.
+    pub(crate) fn is_none(&self) -> bool {
+        std::ptr::eq(self, &NONE) || *self == NONE
+    }
+}
+
+/// A price, and the rules under which it is replayed.
+#[derive(Debug, Clone, Copy)]
+pub struct Book<'a> {
+    pub(crate) tariff: &'a Tariff,
+    pub(crate) replay: &'a Replay,
+}
+
+impl<'a> From<&'a Tariff> for Book<'a> {
+    fn from(tariff: &'a Tariff) -> Self {
+        Self { tariff, replay: &NONE }
+    }
+}
+
+impl Replay {
+    /// Whether a quantity at such a place to the end of a tier enters the next one.
+    pub(crate) fn enters_next(&self, to_the_end: Ordering) -> bool {
+        to_the_end.is_gt() || (self.is_tier_end_next && to_the_end.is_eq())
+    }
+}
+
+/// Holds what a tier costs within its own limits.
+pub(crate) fn limit_tier(
+    replay: &Replay,
+    index: usize,
+    due: Exact,
+    components: &mut Vec<Component>,
+) -> Result<(), RatingError> {
+    let Some(limits) = replay.tier_limits.get(index) else { return Ok(()) };
+    if let Some(least) = limits.minimum {
+        let raised = due.most(least.into())?.checked_sub(due)?;
+        if !raised.is_zero() {
+            components.push(Component::of_tier("minimum", index + 1, None, raised));
+        }
+    }
+    if let Some(most) = limits.maximum {
+        let lowered = due.least(most.into())?.checked_sub(due)?;
+        if !lowered.is_zero() {
+            components.push(Component::of_tier("maximum", index + 1, None, lowered));
+        }
+    }
+    Ok(())
+}
+
+/// Makes what lies above an amount cost more, or less.
+pub(crate) fn overage(overage: Option<Overage>, priced: &mut Priced) -> Result<(), RatingError> {
+    let Some(Overage { above, factor }) = overage else { return Ok(()) };
+    let over = priced.sum()?.checked_sub(above.into())?;
+    if !over.is_negative() && !over.is_zero() {
+        let more = Exact::from(factor).checked_sub(Exact::whole(1))?;
+        priced.components.push(Component::new("overage", None, over.checked_mul(more)?));
+    }
+    Ok(())
+}
+
+/// Gives back what included units that were not used are worth.
+pub(crate) fn give_back_unused(book: Book<'_>, usage: &Usage, priced: &mut Priced) -> Result<(), RatingError> {
+    let Some(unit_price) = book.replay.unused_unit_price else { return Ok(()) };
+    let allowance = allowance(book.tariff, usage)?;
+    let unused = allowance.included.checked_sub(allowance.quantity)?.most(Exact::ZERO)?;
+    if !unused.is_zero() {
+        let exact = Exact::ZERO.checked_sub(unused.checked_mul(unit_price.into())?)?;
+        priced.components.push(Component::new("unused units", Some(unused), exact));
+    }
+    Ok(())
+}
+
+/// Rounds each component, as systems do that print each as a line.
+pub(crate) fn round_components(currency: Option<Currency>, priced: &mut Priced) -> Result<(), RatingError> {
+    let Some(currency) = currency else { return Ok(()) };
+    for component in &mut priced.components {
+        let amount = rounded(component.exact, currency)?;
+        component.exact = Exact::scaled(amount.minor, currency.exponent());
+    }
+    Ok(())
+}
+
+/// What rounding an event's amount adds to it, or takes off.
+pub(crate) fn rounding_of(exact: Exact, currency: Option<Currency>) -> Result<Exact, RatingError> {
+    let Some(currency) = currency else { return Ok(Exact::ZERO) };
+    let amount = rounded(exact, currency)?;
+    Ok(Exact::scaled(amount.minor, currency.exponent()).checked_sub(exact)?)
+}

@@ -5,8 +5,13 @@ mod cli;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use mimalloc::MiMalloc;
 use tollbook::jobs::kind_of;
 use tollbook::output::talk;
+
+/// A close makes millions of small texts on several threads: the system's allocator took a fifth of its time.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let arguments = cli::Arguments::parse();

@@ -7,7 +7,12 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use mimalloc::MiMalloc;
 use serde_json::Value;
+
+/// As the program has it.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// A number that the run may set, as `TOLLBOOK_BENCH_EVENTS=100000`. The one place of the benchmarks that reads the
 /// environment.

@@ -5,6 +5,8 @@
 //! own partner alone, and only while no later version has taken its place: rows are never edited, so importing the
 //! profile again is how one is mended.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use tollbook_schemas::id::{PartnerId, ProfileVersionId};
 use tollbook_schemas::tables::Row;
@@ -80,7 +82,6 @@ impl Profile {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Unusable {
     profile_version_id: String,
-    partner_id: PartnerId,
     effective_from: DateTime<Utc>,
     recorded_at: DateTime<Utc>,
     reason: String,
@@ -100,13 +101,23 @@ impl Unusable {
 /// All stored versions of all partners.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Profiles {
+    of_partners: BTreeMap<PartnerId, Versions>,
+    /// Whose each usable version is: documents name versions, and a close asks for each of a hundred thousand.
+    partner_of: BTreeMap<ProfileVersionId, PartnerId>,
+}
+
+/// Those of one partner.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Versions {
     usable: Vec<Profile>,
     unusable: Vec<Unusable>,
 }
 
 impl From<Vec<Profile>> for Profiles {
     fn from(usable: Vec<Profile>) -> Self {
-        Self { usable, unusable: Vec::new() }
+        let mut profiles = Self::default();
+        usable.into_iter().for_each(|profile| profiles.add(profile));
+        profiles
     }
 }
 
@@ -120,16 +131,16 @@ impl Profiles {
         for row in rows {
             let what = match Profile::from_row(row) {
                 Ok(profile) => {
-                    profiles.usable.push(profile);
+                    profiles.add(profile);
                     continue;
                 }
                 Err(BillingError::Stored { what, .. }) => what,
                 Err(other) => return Err(other),
             };
             let stored = Stored { table: &BILLING_PROFILE, row };
-            profiles.unusable.push(Unusable {
+            let partner_id = stored.id("partner_id", PartnerId::parse)?;
+            profiles.of_partners.entry(partner_id).or_default().unusable.push(Unusable {
                 profile_version_id: stored.text("profile_version_id")?.to_owned(),
-                partner_id: stored.id("partner_id", PartnerId::parse)?,
                 effective_from: stored.instant("effective_from")?,
                 recorded_at: stored.instant("recorded_at")?,
                 reason: what,
@@ -138,14 +149,20 @@ impl Profiles {
         Ok(profiles)
     }
 
+    fn add(&mut self, profile: Profile) {
+        self.partner_of.insert(profile.profile_version_id.clone(), profile.partner_id.clone());
+        self.of_partners.entry(profile.partner_id.clone()).or_default().usable.push(profile);
+    }
+
     /// The version of a partner's profile in force at an instant, if there is one. Of two that begin at the same
     /// instant, the one that was imported later corrects the other.
     ///
     /// # Errors
     /// Why the version in force cannot be used, and how to mend it.
     pub fn at(&self, partner_id: &PartnerId, at: DateTime<Utc>) -> Result<Option<&Profile>, String> {
-        let usable = self.usable.iter().filter(|one| one.partner_id == *partner_id && one.effective_from <= at);
-        let unusable = self.unusable.iter().filter(|one| one.partner_id == *partner_id && one.effective_from <= at);
+        let Some(own) = self.of_partners.get(partner_id) else { return Ok(None) };
+        let usable = own.usable.iter().filter(|one| one.effective_from <= at);
+        let unusable = own.unusable.iter().filter(|one| one.effective_from <= at);
         let usable = usable.max_by_key(|one| one.rank());
         match unusable.max_by_key(|one| one.rank()) {
             Some(bad) if usable.is_none_or(|good| good.rank() < bad.rank()) => Err(bad.told()),
@@ -157,14 +174,11 @@ impl Profiles {
     #[must_use]
     pub fn cut(&self, share_of: impl Fn(&PartnerId) -> Option<usize>, count: usize) -> Vec<Self> {
         let mut shares = vec![Self::default(); count];
-        for one in &self.usable {
-            if let Some(share) = share_of(&one.partner_id).and_then(|at| shares.get_mut(at)) {
-                share.usable.push(one.clone());
-            }
-        }
-        for one in &self.unusable {
-            if let Some(share) = share_of(&one.partner_id).and_then(|at| shares.get_mut(at)) {
-                share.unusable.push(one.clone());
+        for (partner_id, own) in &self.of_partners {
+            if let Some(share) = share_of(partner_id).and_then(|at| shares.get_mut(at)) {
+                share.of_partners.insert(partner_id.clone(), own.clone());
+                let ids = own.usable.iter().map(|one| (one.profile_version_id.clone(), partner_id.clone()));
+                share.partner_of.extend(ids);
             }
         }
         shares
@@ -184,11 +198,10 @@ impl Profiles {
         if let Some(profile) = self.at(partner_id, at)? {
             return Ok(Some(profile));
         }
-        let own = |one: &PartnerId, from: DateTime<Utc>| one == partner_id && from <= until;
-        let usable =
-            self.usable.iter().filter(|one| own(&one.partner_id, one.effective_from)).map(|one| one.effective_from);
-        let unusable = self.unusable.iter().filter(|one| own(&one.partner_id, one.effective_from));
-        let first = usable.chain(unusable.map(|one| one.effective_from)).min();
+        let Some(own) = self.of_partners.get(partner_id) else { return Ok(None) };
+        let begun = own.usable.iter().map(|one| one.effective_from);
+        let begun = begun.chain(own.unusable.iter().map(|one| one.effective_from));
+        let first = begun.filter(|from| *from <= until).min();
         first.map_or(Ok(None), |first| self.at(partner_id, first))
     }
 
@@ -197,8 +210,10 @@ impl Profiles {
     /// # Errors
     /// Why it cannot be used, and how to mend it.
     pub fn version(&self, id: &ProfileVersionId) -> Result<&Profile, String> {
-        let usable = self.usable.iter().find(|one| one.profile_version_id == *id);
-        usable.ok_or_else(|| match self.unusable.iter().find(|one| one.profile_version_id == id.as_str()) {
+        let own = self.partner_of.get(id).and_then(|partner_id| self.of_partners.get(partner_id));
+        let usable = own.and_then(|own| own.usable.iter().find(|one| one.profile_version_id == *id));
+        let mut unusable = self.of_partners.values().flat_map(|own| &own.unusable);
+        usable.ok_or_else(|| match unusable.find(|one| one.profile_version_id == id.as_str()) {
             Some(bad) => bad.told(),
             None => format!("billing profile {id} is not in the lake any more; import it again"),
         })

@@ -8,6 +8,7 @@ use tollbook_aggregate::{
     ProgramReport, UsageReport, data_reach, read_registry, refresh_program, refresh_registry, refresh_usage,
 };
 use tollbook_schemas::id::PartnerId;
+use tollbook_schemas::tables::Cells;
 use tollbook_schemas::tables::billing::{INVOICE, INVOICE_EVENT};
 
 use crate::context::JobContext;
@@ -63,20 +64,21 @@ pub async fn program(context: &JobContext, as_of: DateTime<Utc>) -> anyhow::Resu
     context.run("aggregate program", Some(catalog.sha256.clone()), work).await
 }
 
-/// When each partner's first invoice above zero was issued.
+/// When each partner's first invoice above zero was issued. Only ids and instants are read: the documents of all months are
+/// most of what a lake holds of billing.
 async fn revenue_at(context: &JobContext) -> anyhow::Result<BTreeMap<PartnerId, DateTime<Utc>>> {
-    let paying = context.lake.rows(&INVOICE, Some("total_minor > 0")).await?;
-    let paying: Vec<&str> = paying.iter().filter_map(|row| row.text("invoice_id")).collect();
-    let mut first: BTreeMap<PartnerId, DateTime<Utc>> = BTreeMap::new();
-    for row in context.lake.rows(&INVOICE_EVENT, Some("kind = 'issued'")).await? {
-        let (Some(invoice), Some(partner), Some(at)) =
-            (row.text("invoice_id"), row.text("partner_id"), row.instant("at"))
-        else {
-            continue;
-        };
-        if paying.contains(&invoice) {
-            let at_first = first.entry(PartnerId::parse(partner)?).or_insert(at);
-            *at_first = at.min(*at_first);
+    let session = context.lake.empty_session()?;
+    context.lake.register(&session, &INVOICE, None).await?;
+    context.lake.register(&session, &INVOICE_EVENT, None).await?;
+    let sql = "select partner_id, min(at) as at from invoice_event
+               where kind = 'issued' and invoice_id in (select invoice_id from invoice where total_minor > 0)
+               group by partner_id";
+    let mut first = BTreeMap::new();
+    for batch in context.lake.query(&session, sql).await? {
+        let cells = |column| Cells::of(&INVOICE_EVENT, &batch, column);
+        let (partner_id, at) = (cells("partner_id")?, cells("at")?);
+        for row in 0..batch.num_rows() {
+            first.insert(PartnerId::parse(partner_id.some_text(row)?)?, at.some_instant(row)?);
         }
     }
     Ok(first)

@@ -103,6 +103,42 @@ pub struct NotEnded {
     pub period_end: DateTime<Utc>,
 }
 
+/// A draft that says what is not so any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StaleDraft {
+    /// Partner.
+    pub partner_id: PartnerId,
+    /// Draft.
+    pub invoice_id: InvoiceId,
+    /// What changed since.
+    pub since: ChangedSince,
+}
+
+/// What changed since a draft was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ChangedSince {
+    /// It was rated from another state of `usage` than the present one, by another catalog, or newer lifecycle events of its
+    /// partner are known.
+    Inputs,
+    /// A document that was issued since used the same prepaid credit, or billed what it bills of an earlier month or by hand.
+    Issued,
+}
+
+impl std::fmt::Display for ChangedSince {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Inputs => {
+                "they were rated from other usage or another catalog than the present one, or newer lifecycle events of the \
+                 partner are known"
+            }
+            Self::Issued => {
+                "a document that was issued since used the same prepaid credit, or billed what they bill of an earlier month or \
+                 by hand"
+            }
+        })
+    }
+}
+
 /// What [`issue`] did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Issued {
@@ -114,9 +150,8 @@ pub struct Issued {
     pub not_ended: Vec<NotEnded>,
     /// Drafts whose period has ended, but the data do not reach to its end; they are left, with that end.
     pub incomplete: Vec<(PartnerId, DateTime<Utc>)>,
-    /// Drafts of another state of `usage` than the present one, of another catalog, or of partners of which newer
-    /// lifecycle events are known: they must be drafted again first.
-    pub stale: Vec<(PartnerId, InvoiceId)>,
+    /// Drafts that must be made again first.
+    pub stale: Vec<StaleDraft>,
     /// Drafts of a subscription that another slot's invoice has billed for the month.
     pub billed_elsewhere: Vec<(PartnerId, InvoiceId)>,
     /// Drafts that would be issued, and that somebody or a policy holds.
@@ -323,6 +358,22 @@ struct Known<'a> {
 }
 
 impl Known<'_> {
+    /// What makes a draft stale; none where it is as it would be drafted now.
+    fn changed_since(&self, document: &Document) -> Option<ChangedSince> {
+        let (usage, body) = (&self.usage, &document.body);
+        let of_others = body.lines.iter().filter_map(|line| line.for_partner.as_ref());
+        let is_rated_anew = body.pin != usage.pin_json
+            || body.catalog_sha256 != self.catalog_sha256
+            || of_others.chain([&body.partner_id]).any(|partner_id| usage.overtaken.contains(partner_id));
+        if is_rated_anew {
+            return Some(ChangedSince::Inputs);
+        }
+        let is_current = self.billed_before.is_current(document)
+            && is_current_by_hand(document, self.before)
+            && is_current_credit(document, self.before);
+        (!is_current).then_some(ChangedSince::Issued)
+    }
+
     /// The draft, where it is due; else it is put down under what keeps it.
     fn sift(&self, document: &Document, issued: &mut Issued) -> Option<Due> {
         let Self { slots, usage, .. } = self;
@@ -346,15 +397,9 @@ impl Known<'_> {
         };
         // Drafted at prices that were corrected since, or before a cancellation that is known by now: nobody's invoice,
         // however right it was when it was drafted.
-        if body.pin != usage.pin_json
-            || body.catalog_sha256 != self.catalog_sha256
-            || usage.overtaken.contains(&body.partner_id)
-            || body.lines.iter().any(|line| line.for_partner.as_ref().is_some_and(|own| usage.overtaken.contains(own)))
-            || !self.billed_before.is_current(document)
-            || !is_current_by_hand(document, self.before)
-            || !is_current_credit(document, self.before)
-        {
-            issued.stale.push(named());
+        if let Some(since) = self.changed_since(document) {
+            let (partner_id, invoice_id) = named();
+            issued.stale.push(StaleDraft { partner_id, invoice_id, since });
             return None;
         }
         if billed_before(document, &self.billed).is_some() {

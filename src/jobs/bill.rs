@@ -25,7 +25,7 @@ pub mod show;
 mod unseen;
 mod verify;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::bail;
@@ -37,7 +37,7 @@ use tollbook_billing::document::{Document, read_documents};
 use tollbook_billing::draft::{Drafted, draft_adjusting};
 use tollbook_billing::event::events_of;
 use tollbook_billing::hold::{HeldDraft, Holds, held_among, mark_held, read as read_holds};
-use tollbook_billing::issue::{Issued, UsageState, issue as issue_drafts, read_issued, read_issued_of};
+use tollbook_billing::issue::{ChangedSince, Issued, UsageState, issue as issue_drafts, read_issued, read_issued_of};
 use tollbook_billing::register::{RegisterRow, register as make_register};
 use tollbook_billing::stripe::{
     PushReport, PushSettings, SecretKey, SyncReport, Transport, push as push_invoices, sync as sync_invoices,
@@ -261,8 +261,19 @@ impl Stale {
         Self { told: told.into(), done: None }
     }
 
+    /// Those of several months as one; the first of all other errors ends a run at once.
+    ///
+    /// # Errors
+    /// Itself, where there is one.
+    pub fn complain(months: &[Self]) -> anyhow::Result<()> {
+        if months.is_empty() {
+            return Ok(());
+        }
+        bail!(Self::of(months.iter().map(|one| one.told.as_str()).collect::<Vec<_>>().join("\n")))
+    }
+
     /// What the run did before it stopped.
-    pub(crate) fn done(&self) -> Option<&Value> {
+    pub fn done(&self) -> Option<&Value> {
         self.done.as_ref()
     }
 }
@@ -332,14 +343,18 @@ pub async fn issue_accepting(
             "pin": serde_json::from_str::<Value>(&pin_json)?,
         });
         if !issued.stale.is_empty() {
-            let partners: BTreeSet<&str> = issued.stale.iter().map(|(partner, _)| partner.as_str()).collect();
-            let partners: Vec<&str> = partners.into_iter().collect();
+            let mut partners: BTreeMap<ChangedSince, BTreeSet<&str>> = BTreeMap::new();
+            for one in &issued.stale {
+                partners.entry(one.since).or_default().insert(one.partner_id.as_str());
+            }
+            let stale = partners.into_iter().map(|(since, partners)| {
+                let partners: Vec<&str> = partners.into_iter().collect();
+                format!("drafts of {} are stale: {since}", partners.join(", "))
+            });
             let why = format!(
-                "{month}: {} issued, but drafts of {} are stale: they were rated from other usage or another catalog than \
-                 the present one, or newer lifecycle events of the partner are known; run `tollbook aggregate` and \
-                 `tollbook bill draft`, and issue again",
+                "{month}: {} issued, but {}; run `tollbook aggregate` and `tollbook bill draft`, and issue again",
                 issued.invoices.len(),
-                partners.join(", ")
+                stale.collect::<Vec<_>>().join("; ")
             );
             // The others' invoices are there: their run must be found by them.
             bail!(Stale { told: why, done: Some(told) });

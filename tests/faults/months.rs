@@ -169,6 +169,31 @@ fn credits_tell_what_is_left_of_them() {
     assert!(table.contains("used up") && table.contains("69.00"), "{table}");
 }
 
+/// Two months are drafted with one credit, and May's invoice uses most of it: June's draft of acme is made again first, and nobody
+/// else waits for it.
+#[test]
+fn a_credit_that_an_earlier_month_used_keeps_nobody_elses_month() {
+    let earlier = billable().replace("2026-05-01T", "2026-04-01T").replace("2026-05-31T22", "2026-04-30T22");
+    let folder = june(0, &earlier);
+    let data =
+        r#"{"credit_id":"prepaid","amount":"60","currency":"EUR","issuer_id":"acme-eu","description":"Prepaid"}"#;
+    let grant = ["--type", "credit.granted", "--at", "2026-05-01T00:00:00Z", "--actor", "staff:ann", "--data", data];
+    folder.run(&[&["partner", "record", "--partner", "acme"][..], &grant].concat()).done();
+    folder.run(&["aggregate"]).done();
+    let issued = |ran: &Ran| -> Vec<String> {
+        objects(ran).iter().map(|one| format!("{} {}", one["month"].as_str().unwrap(), one["issued"])).collect()
+    };
+    bill(&folder, &["draft"]).done();
+    let why = "2026-06: 1 issued, but drafts of acme are stale: a document that was issued since used the same prepaid credit";
+    let ran = bill(&folder, &["issue"])
+        .fails(5, &[why, "run `tollbook aggregate` and `tollbook bill draft`, and issue again"]);
+    assert_eq!(issued(&ran), ["2026-05 2", "2026-06 1"]);
+    bill(&folder, &["draft"]).done();
+    assert_eq!(issued(&bill(&folder, &["issue"]).done()), ["2026-05 0", "2026-06 1"]);
+    let credits = objects(&bill(&folder, &["credits", "--json"]).done());
+    assert_eq!((&credits[0]["used_minor"], &credits[0]["left_minor"]), (&json!(6000), &json!(0)));
+}
+
 /// The data of a gateway that was gone since the 13th of June: the month is over by the clock all the same.
 #[test]
 fn a_month_that_is_over_by_the_clock_alone_ends_with_4() {

@@ -212,7 +212,7 @@ async fn nothing_is_issued_that_usage_does_not_hold_up() {
     for accept_incomplete in [None, Some("late")] {
         let new = UsageState { pin_json: "{\"new\":1}", accept_incomplete, ..usage("2026-07-02") };
         let stale = try_with(new).await;
-        assert_eq!((stale.invoices.len(), stale.stale.len()), (0, 1));
+        assert_eq!((stale.invoices.len(), stale.stale[0].since), (0, ChangedSince::Inputs));
     }
     // A cancellation, or whatever else, is known of acme, and not to usage.
     let overtaken: &'static BTreeSet<PartnerId> = Box::leak(Box::new([PartnerId::parse("acme").unwrap()].into()));
@@ -292,7 +292,7 @@ async fn what_comes_late_is_billed_by_one_later_document() {
     draft_late(&lake, "2026-06", "2026-06-20", &april(15)).await;
     assert_eq!(told(&issue_of_month(&lake, "2026-06").await), ["B-000002 acme 49.30 EUR"]);
     let may = issue_of_month(&lake, "2026-05").await;
-    assert_eq!((may.invoices.len(), may.stale.len()), (0, 1));
+    assert_eq!((may.invoices.len(), may.stale[0].since), (0, ChangedSince::Issued));
     let counts = draft_late(&lake, "2026-05", "2026-06-20", &april(15)).await;
     assert_eq!((counts.drafted, counts.withdrawn.len()), (1, 1));
     assert_eq!(told(&issue_of_month(&lake, "2026-05").await), ["B-000003 acme 49.00 EUR"]);

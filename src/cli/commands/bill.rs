@@ -136,10 +136,20 @@ async fn run_issue(context: &JobContext, period: &Period, accept: &Accept) -> an
     let reason = accept.reason.as_deref();
     let context = &accept.of(context);
     let as_of = bill::issue_as_of(context, period.as_of.as_deref(), reason).await?;
-    let mut missing = Vec::new();
+    let (mut missing, mut stale) = (Vec::new(), Vec::new());
     let mut told_unseen = None;
     for month in bill::months(context, &period.period, as_of).await? {
-        let result = bill::issue_accepting(context, month, as_of, reason).await?;
+        let result = match bill::issue_accepting(context, month, as_of, reason).await {
+            // What is stale of one month keeps nobody's invoice of the next; it is told at the end.
+            Err(error) => {
+                let left = error.downcast::<bill::Stale>()?;
+                let Some(done) = left.done() else { return Err(left.into()) };
+                data(&done.to_string());
+                stale.push(left);
+                continue;
+            }
+            Ok(result) => result,
+        };
         let bill::IssueResult { issued, reach, unseen, in_grace } = result;
         data(
             &json!({ "month": month, "issued": issued.invoices.len(), "already_issued": issued.already_issued,
@@ -163,7 +173,12 @@ async fn run_issue(context: &JobContext, period: &Period, accept: &Accept) -> an
         told_unseen = unseen.told();
     }
     told_unseen.iter().for_each(|line| talk(line));
-    bill::complain_of_incomplete(&missing)
+    let incomplete = bill::complain_of_incomplete(&missing);
+    if let (Err(incomplete), false) = (&incomplete, stale.is_empty()) {
+        talk(&incomplete.to_string());
+    }
+    bill::Stale::complain(&stale)?;
+    incomplete
 }
 
 async fn run_push(context: &JobContext, period: &Period) -> anyhow::Result<()> {

@@ -3,12 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 use tollbook_aggregate::{AggregateError, data_reach};
-use tollbook_lake::Lake;
+use tollbook_lake::{Lake, LakeError};
 use tollbook_schemas::catalog::{Catalog, CatalogFile, Problem, problem};
 use tollbook_schemas::id::RunId;
 use tollbook_schemas::period::{parse_instant, print_instant};
@@ -30,6 +32,9 @@ pub struct JobContext {
     /// The clock.
     pub clock: Clock,
 }
+
+/// How often a job renews its lease, which holds for a minute.
+const RENEW_EVERY: Duration = Duration::from_secs(20);
 
 impl JobContext {
     /// Opens everything that a configuration names.
@@ -124,6 +129,16 @@ impl JobContext {
         catalog_sha256: Option<String>,
         work: impl Future<Output = anyhow::Result<(T, Value)>>,
     ) -> anyhow::Result<T> {
+        self.run_renewing(RENEW_EVERY, job, catalog_sha256, work).await
+    }
+
+    async fn run_renewing<T>(
+        &self,
+        every: Duration,
+        job: &str,
+        catalog_sha256: Option<String>,
+        work: impl Future<Output = anyhow::Result<(T, Value)>>,
+    ) -> anyhow::Result<T> {
         let started_at = self.clock.now();
         let started = std::time::Instant::now();
         // A lease is between processes: it ends by the machine's clock, also where the jobs' own clock stands still.
@@ -134,18 +149,25 @@ impl JobContext {
         let pin = json!({ "access_log": access, "partner_event": events }).to_string();
         let mut work = Box::pin(work);
         let result = {
+            let (stop, mut stopped) = oneshot::channel::<()>();
             // Both are polled together: the work may hold what the renewal waits for.
             let mut renewing = Box::pin(async {
                 loop {
-                    tokio::time::sleep(std::time::Duration::from_secs(20)).await;
-                    if let Err(error) = lease.renew(machine.now()).await {
-                        break error;
+                    tokio::select! {
+                        _ = &mut stopped => break Ok::<(), LakeError>(()),
+                        () = tokio::time::sleep(every) => lease.renew(machine.now()).await?,
                     }
                 }
             });
             tokio::select! {
-                result = &mut work => result,
-                error = &mut renewing => Err(error.into()),
+                result = &mut work => {
+                    // A renewal that has begun comes to its end: its commit may have landed, and whoever gives the lease back
+                    // must know where it stands.
+                    drop(stop);
+                    let renewed = renewing.await;
+                    result.and_then(|done| Ok(renewed.map(|()| done)?))
+                }
+                lost = &mut renewing => Err(lost.err().map_or_else(|| anyhow!("the renewal of a lease ended"), Into::into)),
             }
         };
         let mut counts = match &result {
@@ -280,3 +302,6 @@ pub struct CatalogProblems {
     /// Each of them; paths begin with the catalog's folder.
     pub problems: Vec<Problem>,
 }
+
+#[cfg(test)]
+mod tests;

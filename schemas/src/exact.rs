@@ -379,13 +379,13 @@ impl Exact {
     /// # Errors
     /// As [`Exact::round_to_minor`].
     pub fn round_to_minor_by(self, exponent: u32, step: i64, rounding: Rounding) -> Result<i64, DecimalError> {
-        let rounding = rounding.of_magnitude(self.is_negative());
         let short = || {
             let (number, ten) = self.short()?;
             let lift = power(exponent.saturating_sub(ten))?.unsigned_abs();
             let unit = power(ten.saturating_sub(exponent))?.unsigned_abs();
             let divisor = unit.checked_mul(u128::try_from(step).ok()?)?;
-            let steps = steps(number.unsigned_abs().checked_mul(lift)?, divisor, rounding)?;
+            let magnitude = number.unsigned_abs().checked_mul(lift)?;
+            let steps = steps(magnitude, divisor, rounding.of_magnitude(number < 0))?;
             i64::try_from(signed(number < 0, steps)?).ok()?.checked_mul(step)
         };
         short().map_or_else(|| self.wide().round_to_minor(exponent, step, rounding), Ok)

@@ -56,8 +56,19 @@ pub fn reductions(
 ) -> Result<Vec<Exact>, RatingError> {
     let foreign = lines.iter().map(|line| line.currency).find(|other| *other != currency);
     foreign.map_or(Ok(()), |other| Err(in_another_currency("a line", other, currency)))?;
-    let mut left: Vec<Exact> = lines.iter().map(|line| Exact::scaled(line.minor, currency.exponent())).collect();
-    let before = left.clone();
+    let lines: Vec<Exact> = lines.iter().map(|line| Exact::scaled(line.minor, currency.exponent())).collect();
+    reductions_of(&lines, coupons, split, currency)
+}
+
+/// The same of lines in major units, which may have more digits than the currency: those of other systems.
+pub(crate) fn reductions_of(
+    lines: &[Exact],
+    coupons: &[Coupon],
+    split: Split,
+    currency: Currency,
+) -> Result<Vec<Exact>, RatingError> {
+    let before = lines.to_vec();
+    let mut left = before.clone();
     for coupon in coupons {
         check(coupon, currency)?;
         let mut mine = coupon.lines.clone().unwrap_or_else(|| (0..lines.len()).collect());

@@ -195,7 +195,10 @@ fn read_and_answer(node: &Node, reading: &mut Reading) -> Option<Result<Map<Stri
     };
     let tariff = beside(tariff, &mut table, reading)?;
     let replay = rules::replay(&mut table, &tariff, of_price, currency, reading)?;
-    let run = job::job(&mut table, reading)?;
+    let Some(run) = job::job(&mut table, reading) else {
+        table.finish(reading);
+        return None;
+    };
     rules::fits(&run, &replay, &table, reading)?;
     table.finish(reading);
     reading.flaws.is_empty().then(|| run.answer(Book { tariff: &tariff, replay: &replay }, currency))

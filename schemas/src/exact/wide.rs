@@ -178,6 +178,7 @@ impl Wide {
         let remainder = magnitude.checked_sub(quotient.checked_mul(divisor)?)?;
         let half = remainder.cmp(&divisor.checked_sub(remainder)?);
         let is_odd = quotient.checked_rem(i256::from_i128(2))? == i256::ONE;
+        let rounding = rounding.of_magnitude(self.number.is_negative());
         let up = rounding.goes_on(remainder != i256::ZERO, half, is_odd);
         let steps = if up { quotient.checked_add(i256::ONE)? } else { quotient };
         if self.number.is_negative() { steps.checked_neg() } else { Some(steps) }

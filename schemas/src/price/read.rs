@@ -193,10 +193,25 @@ impl<'a> Table<'a> {
         let at = self.at();
         let path = self.path_of(name);
         let Some(value) = self.optional(reading, name, read)? else {
-            reading.flaw(at, &path, format!("{whose} needs {name}"), format!("add {name}"));
+            let mend = self.meant_for(name).unwrap_or_else(|| format!("add {name}"));
+            reading.flaw(at, &path, format!("{whose} needs {name}"), mend);
             return None;
         };
         Some(value)
+    }
+
+    /// What of the keys that are not taken was meant for a missing one, if any was: another system's word for it, or a typo.
+    #[must_use]
+    pub fn meant_for(&self, name: &str) -> Option<String> {
+        self.entries.iter().find_map(|(key, _)| {
+            // What begins a tier was meant for nothing here.
+            let meaning = meaning_of_key(&key.name, &[name]).filter(|mend| !mend.starts_with("remove it"));
+            let is_typo = !self.known.contains(&key.name.as_str()) && nearest(&key.name, [name]).is_some();
+            match meaning {
+                Some(mend) => Some(format!("{}: {mend}", key.name)),
+                None => is_typo.then(|| format!("write {name} for {}", key.name)),
+            }
+        })
     }
 
     /// Everything that is left is a flaw, with what another system's word is here, or the nearest known key, as a suggestion.

@@ -13,7 +13,9 @@ pub(super) fn unit_tiers(node: &Node, path: &str, reading: &mut Reading) -> Opti
         let flat_price = table.optional(reading, "flat_price", Table::amount)?;
         if unit_price.is_none() && flat_price.is_none() {
             let path = table.path_of("unit_price");
-            reading.flaw(at, &path, "a tier has no price", "add unit_price or flat_price; \"0\" is a price");
+            let meant = table.meant_for("unit_price").or_else(|| table.meant_for("flat_price"));
+            let mend = meant.unwrap_or_else(|| "add unit_price or flat_price; \"0\" is a price".to_owned());
+            reading.flaw(at, &path, "a tier has no price", mend);
             return None;
         }
         let size_at = table.place_or_table("package_size");
@@ -36,7 +38,9 @@ pub(super) fn percent_tiers(node: &Node, path: &str, reading: &mut Reading) -> O
         let flat_price = table.optional(reading, "flat_price", Table::amount)?;
         if percent.is_none() && flat_price.is_none() {
             let path = table.path_of("percent");
-            reading.flaw(at, &path, "a tier has no price", "add percent or flat_price; \"0\" is a price");
+            let meant = table.meant_for("percent").or_else(|| table.meant_for("flat_price"));
+            let mend = meant.unwrap_or_else(|| "add percent or flat_price; \"0\" is a price".to_owned());
+            reading.flaw(at, &path, "a tier has no price", mend);
             return None;
         }
         let (percent, flat_price) = (percent.unwrap_or(Decimal::ZERO), flat_price.unwrap_or(Decimal::ZERO));
@@ -89,7 +93,9 @@ fn read<T>(
             }
             None if index < last => {
                 let what = "a tier without up_to is not the last";
-                reading.flaw(at, &path, what, "give it up_to, or move it to the end");
+                let meant = table.meant_for("up_to");
+                let mend = meant.unwrap_or_else(|| "give it up_to, or move it to the end".to_owned());
+                reading.flaw(at, &path, what, mend);
             }
             Some(up_to) if up_to <= from => {
                 let what = format!("tier up to {up_to} does not come after {from}: tiers would overlap");

@@ -5,7 +5,7 @@
 //!   `period_end`, `termination_day`, `day_count`, `rest` (give back what is left);
 //! - `commitment`: `amount`, `billed`, and the same periods, both optional;
 //! - `invoice`: `lines` (`amount`, `tax_percent` or `tax_percents`), `coupons` (`amount`, or `percent` and `maximum`; `lines`), `split`
-//!   (`largest_remainder`, `exact` or `each`), `tax_mode`, `tax_lines`, `credits_pay`, `credits` (`amount`, `expires_at`, `priority`), `at`.
+//!   (`largest_remainder`, `exact` or `each`), `tax_mode`, `tax_lines`, `line_amounts`, `credits_pay`, `credits` (`amount`, `expires_at`, `priority`), `at`.
 
 use serde_json::{Map, Value as Json, json};
 use tollbook_schemas::decimal::Decimal;
@@ -20,7 +20,7 @@ use super::instants::{Ends, ends, instant_us, zone};
 use super::{Failure, plain, totals, whole_money};
 use crate::allocate::{allocate, allocate_units_by};
 use crate::commitment::true_up;
-use crate::coupon::{Coupon, Off, Split, reductions, rounded_each};
+use crate::coupon::{Coupon, Off, Split, reductions_of, rounded_each};
 use crate::credit::{Credit, Draw, draw};
 use crate::prorate::{DayCount, DaySettings, PeriodEnd, Share, TerminationDay};
 use crate::split::minus;
@@ -272,6 +272,8 @@ fn invoice(node: &Node, path: &str, currency: Currency, reading: &mut Reading) -
         { "exclusive" => TaxMode::Exclusive, "inclusive" => TaxMode::Inclusive });
     let by = word!(table, reading, "tax_lines",
         { "per_rate" => TaxLines::PerRate, "per_line" => TaxLines::PerLine, "total" => TaxLines::Total });
+    let line_amounts = word!(table, reading, "line_amounts",
+        { "printed" => LineAmounts::Printed, "round" => LineAmounts::Round, "keep" => LineAmounts::Keep });
     let pays_lines = word!(table, reading, "credits_pay", { "total" => false, "lines" => true });
     table.finish(reading);
     if pays_lines && credits.is_empty() {
@@ -284,12 +286,35 @@ fn invoice(node: &Node, path: &str, currency: Currency, reading: &mut Reading) -
         reading.flaw(node.at.clone(), path, what, "add at");
         return None;
     }
-    let settings = DocumentSettings { split, mode, by, pays_lines };
+    let settings = DocumentSettings { line_amounts, split, mode, by, pays_lines };
     let document = || made(&lines, &coupons, &credits, at_us.unwrap_or(i64::MIN), settings, currency);
     Some(document().map_err(Failure::at("invoice")))
 }
 
+/// What is done with lines of more digits than the currency prints.
+#[derive(Clone, Copy)]
+enum LineAmounts {
+    /// They are refused.
+    Printed,
+    /// Each is rounded.
+    Round,
+    /// They are kept until the sums are rounded.
+    Keep,
+}
+
+impl LineAmounts {
+    fn of(self, amount: Exact, currency: Currency) -> Result<Exact, RatingError> {
+        let money = match self {
+            Self::Printed => whole_money(amount, currency)?,
+            Self::Round => rounded(amount, currency)?,
+            Self::Keep => return Ok(amount),
+        };
+        Ok(Exact::scaled(money.minor, currency.exponent()))
+    }
+}
+
 struct DocumentSettings {
+    line_amounts: LineAmounts,
     split: Split,
     mode: TaxMode,
     by: TaxLines,
@@ -312,10 +337,10 @@ fn made(
     coupons: &[CouponInput],
     credits: &[CreditInput],
     at_us: i64,
-    DocumentSettings { split, mode, by, pays_lines }: DocumentSettings,
+    DocumentSettings { line_amounts, split, mode, by, pays_lines }: DocumentSettings,
     currency: Currency,
 ) -> Result<Map<String, Json>, RatingError> {
-    let amounts = lines.iter().map(|line| whole_money(line.amount, currency)).collect::<Result<Vec<_>, _>>()?;
+    let amounts = lines.iter().map(|line| line_amounts.of(line.amount, currency)).collect::<Result<Vec<_>, _>>()?;
     let index = |line: &u32| usize::try_from(*line).unwrap_or(usize::MAX);
     let coupons = coupons.iter().map(|coupon| {
         let off = match (coupon.amount, coupon.percent) {
@@ -331,12 +356,12 @@ fn made(
         Ok(Coupon { off, lines: coupon.lines.as_ref().map(|lines| lines.iter().map(index).collect()) })
     });
     let coupons = coupons.collect::<Result<Vec<_>, RatingError>>()?;
-    let off = reductions(&amounts, &coupons, split, currency)?;
+    let off = reductions_of(&amounts, &coupons, split, currency)?;
     let mut taxables = Vec::new();
     let mut subtotal = Exact::ZERO;
     let mut payable = Vec::new();
     for ((line, amount), off) in lines.iter().zip(&amounts).zip(&off) {
-        let left = Exact::scaled(amount.minor, currency.exponent()).checked_sub(*off)?;
+        let left = amount.checked_sub(*off)?;
         subtotal = subtotal.checked_add(left)?;
         if pays_lines {
             payable.push(whole_money(left, currency)?);

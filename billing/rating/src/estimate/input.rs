@@ -73,6 +73,12 @@ pub(super) fn money_of(amounts: &[Exact], currency: Currency) -> Result<Vec<Mone
 
 /// A quantity, or a table with all that a price may need.
 pub(super) fn usage(node: &Node, path: &str, reading: &mut Reading) -> Option<Usage> {
+    if matches!(node.value, Value::List(_)) {
+        let mend =
+            "write { \"events\": [...] } for events; pieces of a period are splits, and several periods are periods";
+        reading.flaw(node.at.clone(), path, "a usage is a number or a table, and this is a list", mend);
+        return None;
+    }
     if !matches!(node.value, Value::Table(_)) {
         return Table::decimal(node, path, reading).map(Usage::of);
     }

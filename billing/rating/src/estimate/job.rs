@@ -133,6 +133,8 @@ pub(super) fn job(table: &mut Table<'_>, reading: &mut Reading) -> Option<Job> {
             };
             let mend = "give one of quantity; usage; splits; before with added or quantity; billed or opening with \
                  quantity; runs; periods";
+            let meant = if said.is_empty() { table.meant_for("quantity") } else { None };
+            let mend = meant.unwrap_or_else(|| mend.to_owned());
             let key = said.last().copied().unwrap_or("quantity");
             reading.flaw(table.at(), &table.path_of(key), what, mend);
             None
@@ -172,12 +174,13 @@ pub(super) fn fitted(tariff: &Tariff, usage: &Usage) -> Result<Usage, RatingErro
 }
 
 impl Job {
-    /// Whether the usage comes in pieces that are added up.
-    pub(super) fn adds_up(&self) -> bool {
+    /// The key of usage that comes in pieces which are added up.
+    pub(super) fn adds_up(&self) -> Option<&'static str> {
         match self {
-            Self::Splits { .. } | Self::After { .. } => true,
-            Self::Split { now, .. } => now.key == "added",
-            Self::Whole(_) | Self::Late { .. } | Self::Runs { .. } | Self::Periods { .. } => false,
+            Self::Splits { .. } => Some("splits"),
+            Self::After { .. } => Some("opening"),
+            Self::Split { now, .. } => Some(now.key).filter(|key| *key == "added"),
+            Self::Whole(_) | Self::Late { .. } | Self::Runs { .. } | Self::Periods { .. } => None,
         }
     }
 

@@ -2,7 +2,8 @@
 //! of the price before that is read as the catalog reads it.
 //!
 //! - inside the price: `minimum` and `maximum` of a tier; `included` of a matrix, pooled and of each cell; the model `capacity`;
-//! - beside it: `negative_quantity`, `per_event`, `event_digits`, `event_quantity_minimum`, `rounded`, `overage`, `unused_unit_price`, `tier_end`.
+//! - beside it: `negative_quantity`, `per_event`, `event_digits`, `event_quantity_minimum`, `rounded`, `overage`,
+//!   `unused_unit_price`, `tier_end`.
 
 use std::collections::BTreeMap;
 
@@ -225,6 +226,12 @@ pub(super) fn replay(
         let what = "unused_unit_price says nothing here: no included units are left unused".to_owned();
         return flaw("unused_unit_price", what, "it goes with included, without rollover_periods and per_event");
     }
+    let is_graduated = matches!(tariff.model, PriceModel::Graduated { .. });
+    if is_prorated && is_graduated && of_price.tier_limits.iter().any(|limits| *limits != TierLimits::default()) {
+        let what =
+            "minimum and maximum of a tier say nothing here: prorated units are of several tiers at once".to_owned();
+        return flaw("price.tiers", what, "remove them, or write quantity_basis = \"full\"");
+    }
     let event_rounding = digits.and_then(|digits| currency.replayed(Some(digits), currency.rounding()));
     let OfPrice { tier_limits, cells_included, pooled_included, capacity } = of_price;
     Some(Replay {
@@ -257,9 +264,7 @@ fn overage(node: &Node, path: &str, reading: &mut Reading) -> Option<Overage> {
 
 /// Whether the usage is told in a form that the rules have a meaning for.
 pub(super) fn fits(job: &Job, replay: &Replay, table: &Table<'_>, reading: &mut Reading) -> Option<()> {
-    if !job.adds_up() {
-        return Some(());
-    }
+    let Some(key) = job.adds_up() else { return Some(()) };
     let (what, mend) = if replay.capacity.is_some() {
         ("the most of each unit does not add up over splits", "give quantity, or billed with quantity")
     } else if replay.pooled_included.is_some() {
@@ -267,9 +272,11 @@ pub(super) fn fits(job: &Job, replay: &Replay, table: &Table<'_>, reading: &mut 
             "units that are included in all cells are used up in an order, which splits do not have",
             "give quantity, or billed with quantity, or say included of each cell",
         )
+    } else if replay.unused_unit_price.is_some() && key == "opening" {
+        ("what is unused is known of the whole period, and an opening is a part of it", "give billed with quantity")
     } else {
         return Some(());
     };
-    reading.flaw(table.at(), &table.path_of("splits"), what, mend);
+    reading.flaw(table.at(), &table.path_of(key), what, mend);
     None
 }

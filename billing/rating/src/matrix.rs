@@ -51,7 +51,11 @@ pub(super) fn price(
         let unit_price = match (cell.map(|cell| &cells[cell]), default_unit_price) {
             (Some(cell), _) => cell.unit_price,
             (None, Some(unit_price)) => unit_price,
-            (None, None) => return Err(RatingError::NoCell(values.join(", "))),
+            (None, None) => {
+                // The empty text is what a request that tells no value counts as.
+                let told = values.iter().map(|value| if value.is_empty() { "\"\"" } else { value });
+                return Err(RatingError::NoCell(told.collect::<Vec<_>>().join(", ")));
+            }
         };
         let mut quantity = converted(book.tariff, quantity)?;
         let own = cell.and_then(|cell| book.replay.cells_included.get(cell).copied().flatten());

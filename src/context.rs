@@ -247,17 +247,24 @@ pub fn read_catalog(folder: &Path) -> anyhow::Result<Catalog> {
              `tollbook init`"
         ))
     };
-    let mut files = Vec::new();
+    let (mut files, mut problems) = (Vec::new(), Vec::new());
     for entry in std::fs::read_dir(folder).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();
         if path.extension().is_some_and(|extension| extension == "toml") {
-            let text = std::fs::read_to_string(&path).map_err(|error| {
-                let what = format!("{} cannot be read ({error}); it must be a file of UTF-8 text", path.display());
-                ConfigurationError(what)
+            let bytes = std::fs::read(&path).map_err(|error| {
+                let shown = path.display();
+                ConfigurationError(format!("{shown} cannot be read ({error}); let it be read, or take it out"))
             })?;
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            files.push(CatalogFile { path: name, text });
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            match CatalogFile::of_bytes(name, bytes) {
+                Ok(file) => files.push(file),
+                Err(problem) => problems.push(*problem),
+            }
         }
+    }
+    if !problems.is_empty() {
+        // What names something of a file that is no text is no mistake of its own.
+        bail!(CatalogProblems::of(folder, problems));
     }
     if files.is_empty() {
         let what = format!("the catalog folder {shown} has no *.toml file; correct folder in [catalog], or write one");
@@ -273,11 +280,7 @@ pub fn read_catalog(folder: &Path) -> anyhow::Result<Catalog> {
     if problems.is_empty() {
         return Ok(catalog);
     }
-    problem::sort(&mut problems);
-    for problem in &mut problems {
-        problem.path = folder.join(&problem.path).display().to_string();
-    }
-    bail!(CatalogProblems { problems })
+    bail!(CatalogProblems::of(folder, problems))
 }
 
 /// Nobody knows yet up to which instant everything was read.
@@ -301,6 +304,17 @@ pub struct ReachUnknown {
 pub struct CatalogProblems {
     /// Each of them; paths begin with the catalog's folder.
     pub problems: Vec<Problem>,
+}
+
+impl CatalogProblems {
+    /// Those of a folder's files, in their order.
+    pub(crate) fn of(folder: &Path, mut problems: Vec<Problem>) -> Self {
+        problem::sort(&mut problems);
+        for problem in &mut problems {
+            problem.path = folder.join(&problem.path).display().to_string();
+        }
+        Self { problems }
+    }
 }
 
 #[cfg(test)]

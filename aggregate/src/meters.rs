@@ -98,7 +98,6 @@ impl Checking<'_> {
             Ok(true) => {
                 let mend = "write try_cast(… as decimal(18, 0)) around each of them";
                 self.refuse(field, None, "is arithmetic on integers, which wraps in silence", mend);
-                return None;
             }
             Err(error) => {
                 self.offends(field, sql, &error);

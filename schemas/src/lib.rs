@@ -17,6 +17,7 @@ pub mod nearest;
 pub mod period;
 pub mod pin;
 pub mod price;
+pub mod printed;
 mod read_text;
 pub mod registry;
 pub mod schedule;

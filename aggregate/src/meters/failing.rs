@@ -19,6 +19,8 @@ use datafusion::physical_expr::expressions::{BinaryExpr, CastExpr, LikeExpr, Lit
 use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 use tollbook_schemas::tables::text_map_builder;
 
+use super::offender::said_by;
+
 /// What is wrong, after "meter m: filter ", and how to mend it.
 pub(super) struct Failing {
     pub what: String,
@@ -68,10 +70,8 @@ fn probed(expression: &Arc<dyn PhysicalExpr>, schema: &Schema) -> Result<Option<
     let fields: Vec<Field> = schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
     let requests = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?;
     Ok(expression.evaluate(&requests).err().map(|error| {
-        let told = error.strip_backtrace();
+        let told = said_by(&error);
         let told = told.split_once(": ").map_or(told.as_str(), |(_, told)| told);
-        // The engine takes what it did not foresee for its own mistake, and asks for a report to its authors.
-        let told = told.split("\nThis issue was likely caused").next().unwrap_or_default().trim_end();
         Failing {
             what: format!("fails on every request, or on some, and stops everybody's usage: {told}"),
             mend: "write a value of the kind that is expected there",

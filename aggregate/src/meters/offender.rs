@@ -33,7 +33,7 @@ pub(super) fn of(error: &DataFusionError, sql: &str, schema: &DFSchema) -> Offen
         DataFusionError::SQL(parser_error, _) => return no_expression(parser_error, sql),
         _ => {}
     }
-    let told = error.strip_backtrace();
+    let told = said_by(error);
     if told.contains("table '") && told.contains("not found") {
         return Offender {
             at: word(sql, "select"),
@@ -47,6 +47,13 @@ pub(super) fn of(error: &DataFusionError, sql: &str, schema: &DFSchema) -> Offen
         what: format!("cannot be used as SQL over access_log: {told}"),
         mend: "`tollbook sql \"describe access_log\"` lists columns with their types".to_owned(),
     }
+}
+
+/// The engine's words. It takes what it did not foresee for its own mistake, and asks for a report to its authors: whoever reads
+/// it here has written an expression.
+pub(super) fn said_by(error: &DataFusionError) -> String {
+    let told = error.strip_backtrace();
+    told.split("This issue was likely caused").next().unwrap_or_default().trim_end().to_owned()
 }
 
 fn unknown_column(name: &str, sql: &str, schema: &DFSchema) -> Offender {

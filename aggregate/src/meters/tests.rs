@@ -170,6 +170,7 @@ fn wrong_expressions_are_told_with_their_place() {
             "stops everybody's usage",
         ),
         ("response_bytes", "occurred_at > 'yesterday'", 7, "occurred_at > 'yesterday'", "yesterday"),
+        ("response_bytes", "path ~ '(['", 7, "path ~ '(['", "stops everybody's usage"),
         ("response_bytes", "path ~ '('", 7, "path ~ '('", "stops everybody's usage"),
         ("response_bytes", "date_part('hourz', occurred_at) = 1", 7, "date_part('hourz', occurred_at) = 1", "hourz"),
         ("response_bytes", "factorial(status) > 1", 7, "factorial(status) > 1", "not known to answer every request"),
@@ -229,10 +230,26 @@ fn wrong_expressions_are_told_with_their_place() {
         let found = problems(value, filter);
         let [problem] = found.as_slice() else { panic!("{value} {filter}: {found:#?}") };
         assert!(problem.to_string().contains(words), "{value} {filter}: {problem}");
+        assert!(!problem.to_string().contains("DataFusion"), "whose engine it is, is no matter: {problem}");
         assert_eq!((problem.line, underlined(problem).as_str()), (line, part), "{}", problem.shown());
         let before = problem.text.chars().nth(problem.column - 2);
         assert_ne!(before, Some('\''), "not the text: {}", problem.shown());
         assert!(problem.what.starts_with("meter m: "), "{problem}");
+    }
+}
+
+/// Each row is a condition with more than one fault: all of them are told at once.
+#[test]
+fn all_faults_of_an_expression_are_told() {
+    for (filter, words) in [
+        ("status + 1", vec!["wraps in silence", "is Int64, expected a condition"]),
+        ("status * attributes['n'] > 3", vec!["wraps in silence", "makes a number of a text"]),
+        ("response_bytes / request_bytes", vec!["may be 0", "is Int64, expected a condition"]),
+        ("cast(path as bigint) + 1", vec!["wraps in silence", "use try_cast", "is Int64, expected a condition"]),
+    ] {
+        let found: Vec<String> = problems("response_bytes", filter).iter().map(ToString::to_string).collect();
+        let is_told = |(problem, words): (&String, &&str)| problem.contains(words);
+        assert!(found.len() == words.len() && found.iter().zip(&words).all(is_told), "{filter}: {found:#?}");
     }
 }
 

@@ -268,10 +268,10 @@ fn rounding(node: &Node, path: &str, reading: &mut Reading) -> Option<Rounding> 
 
 /// The price under the settings beside it, which stand in for its own, and must be such as it can have.
 fn beside(tariff: Tariff, table: &mut Table<'_>, reading: &mut Reading) -> Option<Tariff> {
-    let at = table.place_or_table("settings");
-    let Some(settings) = table.optional(reading, "settings", settings_node)? else { return Some(tariff) };
+    let Some(said) = table.node("settings") else { return Some(tariff) };
+    let settings = table.optional(reading, "settings", settings_node)?.unwrap_or_default();
     let flaws_before = reading.flaws.len();
-    settings_of_model(&tariff.model, &tariff.steps, settings, &table.path_of("settings"), at, reading);
+    settings_of_model(&tariff.model, &tariff.steps, (settings, said), &table.path_of("settings"), reading);
     (reading.flaws.len() == flaws_before).then_some(Tariff { settings, ..tariff })
 }
 

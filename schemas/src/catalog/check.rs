@@ -6,6 +6,7 @@
 mod contract;
 mod coupon;
 mod entry;
+mod instant;
 mod meter;
 mod plan;
 mod product;
@@ -50,7 +51,7 @@ pub(super) fn check(files: &[&CatalogFile], sha256: String) -> (Catalog, Vec<Pro
             root.finish(reading);
         });
     }
-    entries.iter().for_each(|(_, section, node)| checking.declare(section, node));
+    entries.iter().for_each(|(file, section, node)| checking.declare(file, section, node));
     for wanted in SECTIONS {
         for (file, _, node) in entries.iter().filter(|(_, section, _)| *section == wanted) {
             checking.reading(file, |checking, reading| {
@@ -88,6 +89,8 @@ struct Checking {
     catalog: Catalog,
     /// Ids by section, also of entries that are wrong.
     declared: BTreeMap<&'static str, BTreeSet<String>>,
+    /// Where each entry, or version of one, stands first: its section, its id, its version where it says one.
+    first_at: BTreeMap<(&'static str, String, Option<u32>), String>,
     /// Whether every file could be read.
     is_whole: bool,
     /// Rules of the products so far.
@@ -111,7 +114,14 @@ impl Checking {
             files: Vec::new(),
             places: Places::default(),
         };
-        Self { catalog, declared: BTreeMap::new(), is_whole: true, rules: Vec::new(), problems: Vec::new() }
+        Self {
+            catalog,
+            declared: BTreeMap::new(),
+            first_at: BTreeMap::new(),
+            is_whole: true,
+            rules: Vec::new(),
+            problems: Vec::new(),
+        }
     }
 
     /// Reads something of a file; its flaws become problems.
@@ -123,12 +133,28 @@ impl Checking {
         }
     }
 
-    fn declare(&mut self, section: &str, node: &Node) {
-        let Value::Table(entries) = &node.value else { return };
-        let id = entries.iter().find(|(key, _)| key.name == "id").map(|(_, node)| &node.value);
-        if let (Some(Value::Text(id)), Some(section)) = (id, SECTIONS.iter().find(|known| **known == section)) {
-            self.declared.entry(section).or_default().insert(id.clone());
-        }
+    fn declare(&mut self, file: &CatalogFile, section: &str, node: &Node) {
+        let (Some(Value::Text(id)), Some(section)) =
+            (node.under(&["id"]).map(|node| &node.value), SECTIONS.iter().copied().find(|known| *known == section))
+        else {
+            return;
+        };
+        self.declared.entry(section).or_default().insert(id.clone());
+        let version = match node.under(&["version"]).map(|node| &node.value) {
+            Some(Value::Whole(version)) => u32::try_from(*version).ok(),
+            Some(Value::Text(version)) => version.parse().ok(),
+            _ => None,
+        };
+        let Problem { path, line, .. } = Problem::at(&file.path, &file.text, node.place_of(&["id"]), "", "");
+        self.first_at.entry((section, id.clone(), version)).or_insert_with(|| format!("{path}:{line}"));
+    }
+
+    /// The words for an entry, or a version of one, that is there already.
+    fn declared_twice(&self, section: &'static str, id: &str, version: Option<u32>) -> String {
+        let of_version = version.map(|version| format!(" version {version}")).unwrap_or_default();
+        let first = self.first_at.get(&(section, id.to_owned(), version));
+        let first = first.map(|place| format!(", first at {place}")).unwrap_or_default();
+        format!("{} {id}{of_version} is declared twice{first}", section.replace('_', " "))
     }
 
     /// The id of an entry, and where it stands.

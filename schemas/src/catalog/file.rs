@@ -1,7 +1,9 @@
 //! A file of the catalog: its text, and the tree of keys and values in it, each with its place.
 
+use toml::de::DeTable;
+
 use super::Problem;
-use crate::price::node::{Node, Placed};
+use crate::price::node::Node;
 
 /// One file of the catalog.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,16 +15,35 @@ pub struct CatalogFile {
 }
 
 impl CatalogFile {
-    /// What stands in it.
-    pub(super) fn tree(&self) -> Result<Node, Vec<Problem>> {
-        let error = match toml::from_str::<Placed>(&self.text) {
-            Ok(placed) => return Ok(placed.into()),
+    /// A file as it was read.
+    ///
+    /// # Errors
+    /// The place of the first byte that is no text.
+    pub fn of_bytes(path: impl Into<String>, bytes: Vec<u8>) -> Result<Self, Box<Problem>> {
+        let path = path.into();
+        let error = match String::from_utf8(bytes) {
+            Ok(text) => return Ok(Self { path, text }),
             Err(error) => error,
         };
+        let start = error.utf8_error().valid_up_to();
+        let bytes = error.as_bytes();
+        let byte = bytes.get(start).copied().unwrap_or_default();
+        // The text before it is the same in both.
+        let shown = String::from_utf8_lossy(bytes);
+        let at = start..start + char::REPLACEMENT_CHARACTER.len_utf8();
+        let what = format!("the byte 0x{byte:02x} is no text, expected UTF-8");
+        Err(Box::new(Problem::at(&path, &shown, at, what, "save the file as UTF-8")))
+    }
+
+    /// What stands in it.
+    pub(super) fn tree(&self) -> Result<Node, Vec<Problem>> {
         // The parser can go on after a mistake: all of them are told, one for each line.
-        let (_, errors) = toml::de::DeTable::parse_recoverable(&self.text);
+        let (table, errors) = DeTable::parse_recoverable(&self.text);
+        if errors.is_empty() {
+            return Ok(table.into());
+        }
         let mut problems: Vec<Problem> = Vec::new();
-        for error in errors.iter().chain([&error]) {
+        for error in &errors {
             let problem = self.problem(error);
             if !problems.iter().any(|other| other.line == problem.line) {
                 problems.push(problem);

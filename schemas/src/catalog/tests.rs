@@ -117,6 +117,144 @@ fn every_mistake_is_told_with_its_line() {
     }
 }
 
+/// Each row replaces a piece of the whole catalog: what is underlined, what is said of it, what was expected, how to mend it.
+#[test]
+fn what_is_meant_is_underlined() {
+    let contract = |currency: &str| {
+        format!(
+            "[[contract]]\nid = \"c\"\nversion = 1\nname = \"C\"\nplan = \"pro\"\nstarts = \"2026-02-01T00:00:00Z\"\n\
+             discount_percent = 5\ncurrency = \"{currency}\"\n\n[[plan]]"
+        )
+    };
+    let flat = "model = \"flat\"";
+    for (from, to, underlined, what, expected, mend) in [
+        (
+            "effective_from = \"2026-01-01T00:00:00Z\"",
+            "effective_from = 2026-01-01T00:00:00Z".to_owned(),
+            "2026-01-01T00:00:00Z",
+            "invalid type: a date or time without quotes",
+            "an instant in quotes, such as \"2026-01-01T00:00:00Z\"",
+            "put it in quotes, with its offset: Z is UTC",
+        ),
+        (
+            "name = \"Pro\"",
+            "name = 2026-01-01".to_owned(),
+            "2026-01-01",
+            "invalid type: a date or time",
+            "text in quotes",
+            "",
+        ),
+        (
+            "version = 1",
+            "version = 99999999999999999999".to_owned(),
+            "99999999999999999999",
+            "version must be 1 or more",
+            "a whole number",
+            "count versions from 1",
+        ),
+        (
+            "tiers = [",
+            "settings = { limits = \"after_discount\", proration = \"by_time\" }\ntiers = [".to_owned(),
+            "\"by_time\"",
+            "a graduated price has no proration",
+            "",
+            "remove proration",
+        ),
+        (
+            flat,
+            format!("settings = {{ tier_edge = \"ceil\" }}\n{flat}"),
+            "\"ceil\"",
+            "a flat price has no tier_edge",
+            "",
+            "it goes with volume",
+        ),
+        (flat, format!("included = \"5\"\n{flat}"), "\"5\"", "a flat price has no included", "", "remove included"),
+        (
+            "[[plan]]",
+            contract("USD"),
+            "\"USD\"",
+            "plan pro version 1 is in EUR, not in USD",
+            "",
+            "use the currency of the plan",
+        ),
+        (
+            "description = \"Base\"",
+            "description = \"Ba\\nse\"".to_owned(),
+            "\"Ba\\nse\"",
+            "the text has U+000A",
+            "one line of printable characters",
+            "remove it",
+        ),
+        ("unit = \"call\"", "unit = \"ca\\tll\"".to_owned(), "\"ca\\tll\"", "the text has U+0009", "one line", ""),
+        (
+            "address = [",
+            "address = [\"a\\u202eb\", ".to_owned(),
+            "\"a\\u202eb\"",
+            "the text has U+202E",
+            "one line of printable characters",
+            "",
+        ),
+    ] {
+        let text = WHOLE.replacen(from, &to, 1);
+        assert_ne!(text, WHOLE, "{from}");
+        let problems = parse(&text).unwrap_err();
+        let [problem] = problems.as_slice() else { panic!("{to}: {problems:#?}") };
+        let shown: String = problem.text.chars().skip(problem.column - 1).take(problem.end - problem.column).collect();
+        assert_eq!(shown, underlined, "{}", problem.shown());
+        assert!(problem.what.contains(what) && problem.mend.contains(mend), "{}", problem.shown());
+        assert!(problem.expected.as_deref().unwrap_or_default().contains(expected), "{}", problem.shown());
+    }
+}
+
+/// A file that is no text is told with the place of its first byte that is none.
+#[test]
+fn a_byte_that_is_no_text_has_a_place() {
+    let mut bytes = WHOLE.as_bytes().to_vec();
+    let at = WHOLE.find("Pro\"").unwrap();
+    // An umlaut of Latin-1.
+    bytes[at + 1] = 0xf6;
+    let problem = CatalogFile::of_bytes("catalog.toml", bytes).unwrap_err();
+    let line = WHOLE[..at].matches('\n').count() + 1;
+    assert_eq!((problem.line, problem.column, problem.path.as_str()), (line, 10, "catalog.toml"));
+    assert_eq!(problem.text, "name = \"P\u{fffd}o\"");
+    assert_eq!(problem.what, "the byte 0xf6 is no text");
+    assert_eq!(CatalogFile::of_bytes("c", b"a = \"\xc3".to_vec()).unwrap_err().column, 6);
+    assert_eq!(CatalogFile::of_bytes("c", "a = \"ä\"".into()).unwrap().text, "a = \"ä\"");
+}
+
+/// Each row: a second entry of what is there, at the end of the file, and what is said of it.
+#[test]
+fn what_is_declared_twice_is_told_with_the_first_place() {
+    let contract = "[[contract]]\nid = \"c\"\nversion = \"2\"\nname = \"C\"\nplan = \"pro\"\ncurrency = \"EUR\"\n\
+                    discount_percent = 5\nstarts = \"2026-02-01T00:00:00Z\"\n";
+    let coupon = "[[coupon]]\nid = \"k\"\nissuer = \"acme\"\ndescription = \"K\"\npercent = 5\n";
+    let rate = "[[tax_rate]]\nid = \"vat\"\nversion = 1\neffective_from = \"2026-01-01T00:00:00Z\"\nissuer = \"acme\"\n\
+                description = \"VAT\"\npercent = 19\n";
+    let part = |from: &str, to: &str| {
+        let start = WHOLE.find(from).unwrap();
+        let end = WHOLE[start..].find(to).map_or(WHOLE.len(), |end| start + end);
+        WHOLE[start..end].to_owned()
+    };
+    for (text, words) in [
+        (part("[[plan]]", "[[nothing]]"), "plan pro version 1 is declared twice"),
+        (part("[[meter]]", "[[plan]]"), "meter calls is declared twice"),
+        (part("[[product]]", "[[meter]]"), "product maps is declared twice"),
+        (contract.to_owned(), "contract c version 2 is declared twice"),
+        (coupon.to_owned(), "coupon k is declared twice"),
+        (rate.to_owned(), "tax rate vat version 1 is declared twice"),
+    ] {
+        let id = text.lines().find(|line| line.starts_with("id = ")).unwrap();
+        let (first, twice) = match WHOLE.contains(&text) {
+            true => (WHOLE.to_owned(), text.clone()),
+            false => (format!("{WHOLE}\n{text}"), text.clone()),
+        };
+        let line = first.lines().position(|line| line == id).unwrap() + 1;
+        let problems = parse(&format!("{first}\n{twice}")).unwrap_err();
+        assert_eq!(problems.len(), 1, "{problems:#?}");
+        assert_eq!(problems[0].what, format!("{words}, first at catalog.toml:{line}"));
+    }
+}
+
 #[test]
 fn versions_of_a_plan_follow_each_other() {
     let second = WHOLE[WHOLE.find("[[plan]]").unwrap()..].replace("version = 1", "version = 2");

@@ -7,8 +7,6 @@
 //!
 //! `tollbook bill estimate` knows no meters and takes every price.
 
-use std::ops::Range;
-
 use super::{Aggregation, Meter};
 use crate::decimal::Decimal;
 use crate::id::MeterId;
@@ -65,7 +63,7 @@ fn lacking_dimensions(price: &Node, dimensions: &[String], meter: Option<(&Meter
             Some(known) => format!("did you mean {known}?"),
             None => format!("add {dimension} to the meter's group_by"),
         };
-        reading.flaw(place(price, &["dimensions"]), "price.dimensions", what, mend);
+        reading.flaw(price.place_of(&["dimensions"]), "price.dimensions", what, mend);
     }
 }
 
@@ -88,7 +86,7 @@ fn single_events(price: &Node, percentage: &Percentage, meter: Option<(&MeterId,
             let what =
                 format!("a percentage of single events needs amounts that are not below zero, and {id} allows them");
             let mend = "use a meter without allow_negative";
-            reading.flaw(place(price, &["meter"]), "price.meter", what, mend);
+            reading.flaw(price.place_of(&["meter"]), "price.meter", what, mend);
         }
         return;
     }
@@ -109,7 +107,7 @@ fn single_events(price: &Node, percentage: &Percentage, meter: Option<(&MeterId,
                 }
                 _ => "use a meter with aggregation = \"sum_by_event\", or leave it out",
             };
-            reading.flaw(place(price, &[key]), &format!("price.{key}"), what, mend);
+            reading.flaw(price.place_of(&[key]), &format!("price.{key}"), what, mend);
         }
     }
 }
@@ -125,18 +123,7 @@ fn prorated_units(price: &Node, tariff: &Tariff, reading: &mut Reading) {
 fn not_metered(price: &Node, keys: &[&str], what: &str, mend: &str, reading: &mut Reading) {
     let path = format!("price.{}", keys.join("."));
     let what = format!("{what}, which is not metered yet: no partner of this plan could be billed");
-    reading.flaw(place(price, keys), &path, what, mend);
-}
-
-/// Where the value of a key stands.
-fn place(node: &Node, keys: &[&str]) -> Range<usize> {
-    let mut node = node;
-    for wanted in keys {
-        let Value::Table(entries) = &node.value else { break };
-        let Some((_, inner)) = entries.iter().find(|(key, _)| key.name == *wanted) else { break };
-        node = inner;
-    }
-    node.at.clone()
+    reading.flaw(price.place_of(keys), &path, what, mend);
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 use serde_json::{Map, Value};
 
 use crate::period::parse_instant;
+use crate::printed::unprintable;
 use crate::registry::{Environment, RENEWAL, TERM_MONTHS_MAX, WHEN};
 
 /// The form of a field.
@@ -15,6 +16,8 @@ use crate::registry::{Environment, RENEWAL, TERM_MONTHS_MAX, WHEN};
 enum Form {
     /// A text that is not empty.
     Text,
+    /// A text that customers read: not empty, and printable on one line.
+    Printed,
     /// `true` or `false`.
     Flag,
     /// A text with an instant.
@@ -138,7 +141,7 @@ const TYPES: &[(&str, &[Field])] = &[
             ("amount", Form::Text, MUST),
             ("currency", Form::Text, MUST),
             ("issuer_id", Form::Text, MUST),
-            ("description", Form::Text, MUST),
+            ("description", Form::Printed, MUST),
             ("priority", Form::Whole, MAY),
             ("expires_at", Form::Instant, MAY),
             ("effective_at", Form::Instant, MAY),
@@ -154,7 +157,7 @@ const TYPES: &[(&str, &[Field])] = &[
             ("amount", Form::Text, MUST),
             ("currency", Form::Text, MUST),
             ("issuer_id", Form::Text, MUST),
-            ("description", Form::Text, MUST),
+            ("description", Form::Printed, MUST),
             ("reason", Form::Text, MUST),
             ("for_invoice", Form::Text, MAY),
         ],
@@ -227,6 +230,7 @@ impl Form {
         let text = value.as_str().filter(|text| !text.is_empty());
         match self {
             Self::Text => text.is_some(),
+            Self::Printed => text.is_some_and(|text| unprintable(text).is_none()),
             Self::Flag => value.is_boolean(),
             Self::Instant => text.is_some_and(|text| parse_instant(text).is_ok()),
             Self::Environment => text.and_then(Environment::parse).is_some(),
@@ -272,7 +276,8 @@ fn expected(field: &str, form: Form) -> &'static str {
         ) => "an id in text",
         (Form::Text, "adjustment_id") => "an id in text that begins with adj_",
         (Form::Text, "month") => "a month in text, such as \"2026-06\"",
-        (Form::Text, "description" | "reason") => "a text that is not empty",
+        (Form::Printed, _) => "a text of one line, without control characters, that is not empty",
+        (Form::Text, "reason") => "a text that is not empty",
         (Form::Text, "external_id") => "the consumer name",
         (Form::Text, "credential") => "the credential, which is hashed at ingest",
         (Form::Text, "amount") => "a decimal in text, such as \"1200.00\"",

@@ -1,11 +1,11 @@
 //! A tree of keys and values with places: what TOML and JSON have in common, before its meaning is checked.
 
 use std::fmt;
-use std::marker::PhantomData;
 use std::ops::Range;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use toml::Spanned;
+use toml::de::{DeString, DeTable, DeValue};
 
 /// A value and where it stands in its text (an empty range where the format does not tell).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,62 +67,69 @@ impl Value {
     }
 }
 
+impl Node {
+    /// The value under keys, one within the other; none where some table does not have its key.
+    #[must_use]
+    pub fn under(&self, keys: &[&str]) -> Option<&Self> {
+        keys.iter().try_fold(self, |node, wanted| {
+            let Value::Table(entries) = &node.value else { return None };
+            entries.iter().find(|(key, _)| key.name == *wanted).map(|(_, inner)| inner)
+        })
+    }
+
+    /// Where that value stands; where the node does, if there is none.
+    #[must_use]
+    pub fn place_of(&self, keys: &[&str]) -> Range<usize> {
+        self.under(keys).unwrap_or(self).at.clone()
+    }
+}
+
+/// A file of TOML.
+impl From<Spanned<DeTable<'_>>> for Node {
+    fn from(table: Spanned<DeTable<'_>>) -> Self {
+        Self { at: table.span(), value: table.into_inner().into() }
+    }
+}
+
+impl From<Spanned<DeValue<'_>>> for Node {
+    fn from(placed: Spanned<DeValue<'_>>) -> Self {
+        let at = placed.span();
+        let value = match placed.into_inner() {
+            DeValue::String(text) => Value::Text(text.into_owned()),
+            DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
+                .map_or(Value::Other("a number beyond 63 bits"), Value::Whole),
+            // The parser made the float; it is only named, never used.
+            DeValue::Float(_) => Value::Other("floating point"),
+            DeValue::Boolean(flag) => Value::Flag(flag),
+            DeValue::Datetime(_) => Value::Other("a date or time without quotes"),
+            DeValue::Array(items) => Value::List(items.into_iter().map(Self::from).collect()),
+            DeValue::Table(entries) => entries.into(),
+        };
+        Self { at, value }
+    }
+}
+
+impl From<DeTable<'_>> for Value {
+    fn from(entries: DeTable<'_>) -> Self {
+        let entry = |(key, value): (Spanned<DeString<'_>>, Spanned<DeValue<'_>>)| {
+            (Key { at: key.span(), name: key.into_inner().into_owned() }, value.into())
+        };
+        Self::Table(entries.into_iter().map(entry).collect())
+    }
+}
+
+/// A value of JSON, which tells no places.
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = deserializer.deserialize_any(Any::<Self, Bare>(PhantomData))?;
+        let value = deserializer.deserialize_any(Any)?;
         Ok(Self { at: 0..0, value })
     }
 }
 
-/// A node of TOML, whose place serde tells.
-pub struct Placed(pub Node);
+/// Reads any value.
+struct Any;
 
-impl<'de> Deserialize<'de> for Placed {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let inside = Spanned::<Inside>::deserialize(deserializer)?;
-        Ok(Self(Node { at: inside.span(), value: inside.into_inner().0 }))
-    }
-}
-
-impl fmt::Debug for Placed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl From<Placed> for Node {
-    fn from(placed: Placed) -> Self {
-        placed.0
-    }
-}
-
-struct Inside(Value);
-
-impl<'de> Deserialize<'de> for Inside {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Any::<Placed, Spanned<String>>(PhantomData)).map(Self)
-    }
-}
-
-#[derive(serde::Deserialize)]
-struct Bare(String);
-
-impl From<Bare> for Key {
-    fn from(bare: Bare) -> Self {
-        Self { at: 0..0, name: bare.0 }
-    }
-}
-
-impl From<Spanned<String>> for Key {
-    fn from(spanned: Spanned<String>) -> Self {
-        Self { at: spanned.span(), name: spanned.into_inner() }
-    }
-}
-
-/// Reads any value, its children as `C` and its keys as `K`.
-struct Any<C, K>(PhantomData<(C, K)>);
-
-impl<'de, C: Deserialize<'de> + Into<Node>, K: Deserialize<'de> + Into<Key>> Visitor<'de> for Any<C, K> {
+impl<'de> Visitor<'de> for Any {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -156,20 +163,19 @@ impl<'de, C: Deserialize<'de> + Into<Node>, K: Deserialize<'de> + Into<Key>> Vis
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
-        while let Some(item) = items.next_element::<C>()? {
-            list.push(item.into());
+        while let Some(item) = items.next_element()? {
+            list.push(item);
         }
         Ok(Value::List(list))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let mut table: Vec<(Key, Node)> = Vec::new();
-        while let Some((key, value)) = entries.next_entry::<K, C>()? {
-            let key: Key = key.into();
-            if table.iter().any(|(other, _)| other.name == key.name) {
-                return Err(serde::de::Error::custom(format!("duplicate field `{}`", key.name)));
+        while let Some((name, value)) = entries.next_entry::<String, Node>()? {
+            if table.iter().any(|(other, _)| other.name == name) {
+                return Err(serde::de::Error::custom(format!("duplicate field `{name}`")));
             }
-            table.push((key, value.into()));
+            table.push((Key { at: 0..0, name }, value));
         }
         Ok(Value::Table(table))
     }

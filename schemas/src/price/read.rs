@@ -7,6 +7,7 @@ use super::foreign::meaning_of_key;
 use super::node::{Key, Node, Value};
 use crate::decimal::{Decimal, DecimalError};
 use crate::nearest::nearest;
+use crate::printed::unprintable;
 
 /// Something wrong in a price: what, where and how to mend it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -240,6 +241,18 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// A text that is printed for customers.
+    pub fn printed(node: &Node, path: &str, reading: &mut Reading) -> Option<String> {
+        let text = Self::text(node, path, reading)?;
+        if let Some(letter) = unprintable(&text) {
+            let what = format!("the text has U+{:04X}, expected one line of printable characters", u32::from(letter));
+            let mend = "remove it: the text is printed within a line, and such a character tears it apart";
+            reading.flaw(node.at.clone(), path, what, mend);
+            return None;
+        }
+        Some(text)
+    }
+
     /// A decimal, in quotes or whole.
     pub fn decimal(node: &Node, path: &str, reading: &mut Reading) -> Option<Decimal> {
         match &node.value {
@@ -296,10 +309,19 @@ impl<'a> Table<'a> {
 
     /// A list of texts.
     pub fn texts(node: &Node, path: &str, reading: &mut Reading) -> Option<Vec<String>> {
+        Self::each(node, path, reading, Self::text)
+    }
+
+    /// A list of texts that are printed for customers.
+    pub fn printed_texts(node: &Node, path: &str, reading: &mut Reading) -> Option<Vec<String>> {
+        Self::each(node, path, reading, Self::printed)
+    }
+
+    fn each(node: &Node, path: &str, reading: &mut Reading, read: Reader<String>) -> Option<Vec<String>> {
         let Value::List(items) = &node.value else {
             reading.wrong_type(node, path, "a list of texts");
             return None;
         };
-        items.iter().enumerate().map(|(at, item)| Self::text(item, &format!("{path}[{at}]"), reading)).collect()
+        items.iter().enumerate().map(|(at, item)| read(item, &format!("{path}[{at}]"), reading)).collect()
     }
 }

@@ -31,11 +31,15 @@ pub fn tariff(table: &mut Table<'_>, reading: &mut Reading) -> Option<Tariff> {
     let table_at = std::mem::replace(&mut table.at, model_at.clone());
     let model = model(&word, table, reading);
     table.at = table_at;
+    let steps_at = ["convert", "round_quantity", "included"].map(|name| table.place(name));
     let steps = steps(table, reading);
+    let said = table.node("settings");
     let settings = settings(table, reading);
     let (model, steps, settings) = (model?, steps?, settings?);
-    steps_of_model(&model, &steps, table, model_at.clone(), reading);
-    settings_of_model(&model, &steps, settings, &table.path_of("settings"), model_at, reading);
+    steps_of_model(&model, table, steps_at, reading);
+    if let Some(said) = said {
+        settings_of_model(&model, &steps, (settings, said), &table.path_of("settings"), reading);
+    }
     (reading.flaws.len() == flaws_before).then_some(Tariff { model, steps, settings })
 }
 
@@ -316,18 +320,16 @@ pub fn settings_node(node: &Node, path: &str, reading: &mut Reading) -> Option<S
     (reading.flaws.len() == flaws_before).then_some(settings)
 }
 
-/// Steps before the price that a model has no place for.
-fn steps_of_model(model: &PriceModel, steps: &Steps, table: &Table<'_>, at: Range<usize>, reading: &mut Reading) {
+/// Steps before the price that a model has no place for: `convert`, `round_quantity` and `included`, each where it stands.
+fn steps_of_model(model: &PriceModel, table: &Table<'_>, steps_at: [Option<Range<usize>>; 3], reading: &mut Reading) {
     let word = model.as_str();
-    let takes_included = takes_quantity_steps(model) && !matches!(model, PriceModel::Matrix { .. });
-    for (name, is_there, fits) in [
-        ("convert", steps.convert.is_some(), takes_quantity_steps(model)),
-        ("round_quantity", steps.round_quantity.is_some(), takes_quantity_steps(model)),
-        ("included", steps.included.is_some(), takes_included),
-    ] {
-        if is_there && !fits {
+    let takes_quantity = takes_quantity_steps(model);
+    let takes_included = takes_quantity && !matches!(model, PriceModel::Matrix { .. });
+    let steps = [("convert", takes_quantity), ("round_quantity", takes_quantity), ("included", takes_included)];
+    for ((name, fits), at) in steps.into_iter().zip(steps_at) {
+        if let (Some(at), false) = (at, fits) {
             let what = format!("a {word} price has no {name}");
-            reading.flaw(at.clone(), &table.path_of(name), what, format!("remove {name}, or use another model"));
+            reading.flaw(at, &table.path_of(name), what, format!("remove {name}, or use another model"));
         }
     }
 }
@@ -355,14 +357,13 @@ fn has_packages(model: &PriceModel) -> bool {
     }
 }
 
-/// Settings that a model has no place for: they would change nothing, and whoever wrote them believes that they do. `path`
-/// is that of the settings.
+/// Settings that a model has no place for: they would change nothing, and whoever wrote them believes that they do. `said` is
+/// where they are written, and `path` its path.
 pub fn settings_of_model(
     model: &PriceModel,
     steps: &Steps,
-    settings: Settings,
+    (settings, said): (Settings, &Node),
     path: &str,
-    at: Range<usize>,
     reading: &mut Reading,
 ) {
     let word = model.as_str();
@@ -372,12 +373,12 @@ pub fn settings_of_model(
     {
         if is_said && !is_flat {
             let what = format!("a {word} price has no {name}: what was used is known when its period is over");
-            reading.flaw(at.clone(), path, what, format!("remove {name}, or write a flat price"));
+            reading.flaw(said.place_of(&[name]), path, what, format!("remove {name}, or write a flat price"));
         }
     }
     if settings.charged == Charged::Once && settings.proration != Proration::None {
         let what = "a price that is charged once has no proration: it is of no period";
-        reading.flaw(at.clone(), path, what, "remove proration");
+        reading.flaw(said.place_of(&["proration"]), path, what, "remove proration");
     }
     for (name, is_said) in
         [("proration", settings.proration != Proration::None), ("per", settings.per != Per::Subscription)]
@@ -385,7 +386,7 @@ pub fn settings_of_model(
         if is_said && !is_flat {
             let what = format!("a {word} price has no {name}: its usage is that of the part already");
             let mend = format!("remove {name}; for included units, minimum and maximum there is limits_in_part");
-            reading.flaw(at.clone(), path, what, mend);
+            reading.flaw(said.place_of(&[name]), path, what, mend);
         }
     }
     let is_volume = matches!(model, PriceModel::Volume { .. });
@@ -422,7 +423,7 @@ pub fn settings_of_model(
     ] {
         if is_said && !fits {
             let what = format!("a {word} price has no {name}: it changes nothing there");
-            reading.flaw(at.clone(), path, what, format!("remove {name}; it goes with {models}"));
+            reading.flaw(said.place_of(&[name]), path, what, format!("remove {name}; it goes with {models}"));
         }
     }
     if settings.quantity_basis == QuantityBasis::Prorated {
@@ -434,7 +435,7 @@ pub fn settings_of_model(
             let what = format!("a {word} price with these steps has no prorated units");
             let mend = "prorated units go with per_unit, graduated or volume, without convert, round_quantity, included \
                         and package_size";
-            reading.flaw(at, path, what, mend);
+            reading.flaw(said.place_of(&["quantity_basis"]), path, what, mend);
         }
     }
 }

@@ -70,15 +70,12 @@ pub async fn refuse_changes_and_note(context: &JobContext, catalog: &Catalog) ->
     refuse(context, Box::pin(changes(context, catalog, |_| true)).await?)
 }
 
-fn refuse(context: &JobContext, Frozen { mut problems, notes }: Frozen) -> anyhow::Result<Vec<String>> {
+fn refuse(context: &JobContext, Frozen { problems, notes }: Frozen) -> anyhow::Result<Vec<String>> {
     if problems.is_empty() {
         return Ok(notes);
     }
     let folder = context.configuration.path(&context.configuration.catalog.folder);
-    for problem in &mut problems {
-        problem.path = folder.join(&problem.path).display().to_string();
-    }
-    bail!(CatalogProblems { problems })
+    bail!(CatalogProblems::of(&folder, problems))
 }
 
 /// Compares the present catalog with those that documents were rated with. Lines are read only where something that is

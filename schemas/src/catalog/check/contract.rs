@@ -3,6 +3,7 @@
 
 use chrono::{DateTime, Months, Utc};
 
+use super::instant::instant;
 use super::plan::tax_code;
 use super::{Checking, listing};
 use crate::catalog::contract::{COMMITMENT_PRICE, ContractMinimum, ContractVersion, MINIMUM_PRICE};
@@ -12,7 +13,7 @@ use crate::exact::Exact;
 use crate::id::{ContractId, PlanId};
 use crate::money::{Currency, Money};
 use crate::nearest::nearest;
-use crate::period::{first_instant_of, parse_instant};
+use crate::period::first_instant_of;
 use crate::price::node::{Node, Value};
 use crate::price::read::{Reading, Table};
 
@@ -44,12 +45,12 @@ impl Checking {
         let ends = table.optional(reading, "ends", instant);
         let term_at = table.place_or_table("term_months");
         let term_months = table.optional(reading, "term_months", Table::count);
+        let currency_at = table.place_or_table("currency");
         let currency = table.required(reading, "currency", whose, |node, path, reading| {
             let currency = Currency::parse(&Table::text(node, path, reading)?);
             let mend = "use the currency of the plan";
             currency.map_err(|error| reading.flaw(node.at.clone(), path, error.to_string(), mend)).ok()
         });
-        let currency_at = table.place("currency").unwrap_or_else(|| table.at());
         let discount_at = table.place_or_table("discount_percent");
         let discount_percent = table.optional(reading, "discount_percent", percent);
         let minimum_at = table.place_or_table("minimum");
@@ -120,6 +121,7 @@ impl Checking {
         if reading.flaws.len() > flaws_before {
             return None;
         }
+        let twice = self.declared_twice("contract", id.as_str(), Some(version));
         let own = self.catalog.contracts.entry(id.clone()).or_default();
         // What was committed for a term would be asked for in part of it by nobody.
         let cuts = |one: &ContractVersion, later: &ContractVersion| {
@@ -132,7 +134,10 @@ impl Checking {
         }
         let clash = own.iter().find(|old| old.version == version || (old.version < version) != (old.starts < starts));
         if let Some(old) = clash {
-            let what = format!("contract {id} version {version} does not follow version {}", old.version);
+            let what = match old.version == version {
+                true => twice,
+                false => format!("contract {id} version {version} does not follow version {}", old.version),
+            };
             let mend = "give each version its own number, and a later one a later starts";
             let at = if old.version == version { version_at } else { starts_at };
             reading.flaw(if at.is_empty() { id_at } else { at }, "contract.version", what, mend);
@@ -246,12 +251,6 @@ fn is_printable(amount: Decimal, currency: Currency) -> bool {
     unit.and_then(|unit| unit.checked_mul(i128::from(minor))) == Some(amount.unscaled())
 }
 
-fn instant(node: &Node, path: &str, reading: &mut Reading) -> Option<DateTime<Utc>> {
-    let instant = parse_instant(&Table::text(node, path, reading)?);
-    let mend = "write an instant, such as \"2026-01-01T00:00:00Z\"";
-    instant.map_err(|error| reading.flaw(node.at.clone(), path, error.to_string(), mend)).ok()
-}
-
 fn percent(node: &Node, path: &str, reading: &mut Reading) -> Option<Decimal> {
     let percent = Table::above_zero(node, path, reading)?;
     if percent > Decimal::whole(100) {
@@ -265,7 +264,7 @@ fn percent(node: &Node, path: &str, reading: &mut Reading) -> Option<Decimal> {
 fn minimum(node: &Node, path: &str, reading: &mut Reading) -> Option<ContractMinimum> {
     let whose = "a minimum";
     let mut table = Table::of(node, path, reading)?;
-    let description = table.required(reading, "description", whose, Table::text);
+    let description = table.required(reading, "description", whose, Table::printed);
     let amount = table.required(reading, "amount", whose, Table::above_zero);
     let tax_code = table.optional(reading, "tax_code", tax_code);
     table.finish(reading);

@@ -1,12 +1,12 @@
 //! Coupons: from a table to checked terms.
 
 use super::Checking;
+use super::instant::instant;
 use super::tax::some_of;
 use crate::catalog::coupon::{COUPON_PLAN, Coupon, CouponOff};
 use crate::decimal::Decimal;
 use crate::id::{CouponId, IssuerId, PlanId, PriceId, ProductId};
 use crate::money::{Currency, Money};
-use crate::period::parse_instant;
 use crate::price::node::Node;
 use crate::price::read::{Reading, Table};
 
@@ -23,7 +23,7 @@ impl Checking {
         let issuer = table.required(reading, "issuer", whose, Table::text);
         let path = ("issuer", "coupon.issuer");
         let issuer = issuer.and_then(|text| self.reference(text, issuer_at, path, IssuerId::parse, reading));
-        let description = table.required(reading, "description", whose, Table::text);
+        let description = table.required(reading, "description", whose, Table::printed);
         let percent = table.optional(reading, "percent", percent);
         let amount_at = table.place_or_table("amount");
         let amount = table.optional(reading, "amount", Table::above_zero);
@@ -48,11 +48,7 @@ impl Checking {
             }
             fits.then_some(months)
         });
-        let until = table.optional(reading, "until", |node, path, reading| {
-            let instant = parse_instant(&Table::text(node, path, reading)?);
-            let mend = "write an instant, such as \"2027-01-01T00:00:00Z\"";
-            instant.map_err(|error| reading.flaw(node.at.clone(), path, error.to_string(), mend)).ok()
-        });
+        let until = table.optional(reading, "until", instant);
         table.finish(reading);
         let off = match (percent?, amount?, currency?) {
             (Some(percent), None, None) => Some(CouponOff::Percent(percent)),
@@ -112,7 +108,12 @@ impl Checking {
             return None;
         }
         if self.catalog.coupons.insert(id.clone(), new).is_some() {
-            reading.flaw(id_at, "coupon.id", format!("coupon {id} is declared twice"), "remove one, or rename it");
+            reading.flaw(
+                id_at,
+                "coupon.id",
+                self.declared_twice("coupon", id.as_str(), None),
+                "remove one, or rename it",
+            );
         }
         Some(())
     }

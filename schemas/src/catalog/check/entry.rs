@@ -3,9 +3,10 @@
 use std::ops::Range;
 
 use super::Checking;
+use super::instant::instant;
 use crate::catalog::Issuer;
 use crate::id::IssuerId;
-use crate::period::{parse_instant, parse_zone};
+use crate::period::parse_zone;
 use crate::price::node::Value;
 use crate::price::read::{Reading, Table};
 
@@ -13,14 +14,10 @@ impl Checking {
     pub(super) fn issuer(&mut self, mut table: Table<'_>, reading: &mut Reading) -> Option<()> {
         let whose = "an issuer";
         let (id, id_at) = Self::own_id(&mut table, whose, IssuerId::parse, reading);
-        let effective_from = table.optional(reading, "effective_from", |node, path, reading| {
-            let instant = parse_instant(&Table::text(node, path, reading)?);
-            let mend = "write when it begins to hold, such as \"2026-01-01T00:00:00Z\", or leave it out";
-            instant.map_err(|error| reading.flaw(node.at.clone(), path, error.to_string(), mend)).ok()
-        });
-        let legal_name = table.required(reading, "legal_name", whose, Table::text);
-        let address = table.required(reading, "address", whose, Table::texts);
-        let tax_id = table.optional(reading, "tax_id", Table::text);
+        let effective_from = table.optional(reading, "effective_from", instant);
+        let legal_name = table.required(reading, "legal_name", whose, Table::printed);
+        let address = table.required(reading, "address", whose, Table::printed_texts);
+        let tax_id = table.optional(reading, "tax_id", Table::printed);
         let prefix_at = table.place_or_table("number_prefix");
         let number_prefix = table.required(reading, "number_prefix", whose, Table::text);
         let number_prefix =

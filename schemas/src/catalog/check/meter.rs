@@ -89,8 +89,8 @@ impl Checking {
     pub(super) fn meter(&mut self, file: &CatalogFile, mut table: Table<'_>, reading: &mut Reading) -> Option<()> {
         let whose = "a meter";
         let (id, id_at) = Self::own_id(&mut table, whose, MeterId::parse, reading);
-        let name = table.required(reading, "name", whose, Table::text);
-        let unit = table.required(reading, "unit", whose, Table::text);
+        let name = table.required(reading, "name", whose, Table::printed);
+        let unit = table.required(reading, "unit", whose, Table::printed);
         let product_at = table.place_or_table("product");
         let product = table.optional(reading, "product", Table::text);
         let product = product.and_then(|product| match product {
@@ -141,7 +141,12 @@ impl Checking {
             group_by: counts.group_by,
         };
         if self.catalog.meters.insert(id.clone(), meter).is_some() {
-            reading.flaw(id_at, "meter.id", format!("meter {id} is declared twice"), "remove one, or rename it");
+            reading.flaw(
+                id_at,
+                "meter.id",
+                self.declared_twice("meter", id.as_str(), None),
+                "remove one, or rename it",
+            );
         }
         Some(())
     }

@@ -2,13 +2,13 @@
 
 use std::ops::Range;
 
+use super::instant::instant;
 use super::{Checking, listing, terms};
 use crate::catalog::{PlanVersion, Price, unmetered};
 use crate::id::{IssuerId, MeterId, PlanId, PriceId};
 use crate::money::Currency;
 use crate::nearest::nearest;
 use crate::period::cadence::{Anchor, Cadence, Length};
-use crate::period::parse_instant;
 use crate::price::node::{Node, Value};
 use crate::price::read::{Reading, Table};
 use crate::price::tariff::{MODELS, tariff};
@@ -66,12 +66,8 @@ impl Checking {
             }
             version
         });
-        let effective_from = table.required(reading, "effective_from", whose, |node, path, reading| {
-            let instant = parse_instant(&Table::text(node, path, reading)?);
-            let mend = "write when it begins to apply, such as \"2026-01-01T00:00:00Z\"";
-            instant.map_err(|error| reading.flaw(node.at.clone(), path, error.to_string(), mend)).ok()
-        });
-        let name = table.required(reading, "name", whose, Table::text);
+        let effective_from = table.required(reading, "effective_from", whose, instant);
+        let name = table.required(reading, "name", whose, Table::printed);
         let issuer_at = table.place_or_table("issuer");
         let issuer = table.required(reading, "issuer", whose, Table::text);
         let issuer = issuer
@@ -121,7 +117,10 @@ impl Checking {
             .flatten()
             .find(|old| old.version == version || (old.version < version) != (old.effective_from < effective_from));
         if let Some(old) = clash {
-            let what = format!("plan {id} version {version} does not follow version {}", old.version);
+            let what = match old.version == version {
+                true => self.declared_twice("plan", id.as_str(), Some(version)),
+                false => format!("plan {id} version {version} does not follow version {}", old.version),
+            };
             let mend = "give each version its own number, and a later one a later effective_from";
             reading.flaw(version_at, "plan.version", what, mend);
             return None;
@@ -178,7 +177,7 @@ impl Checking {
         if let Some(id) = price_id.as_ref().filter(|id| before.iter().any(|other| other.price_id == **id)) {
             reading.flaw(id_at, "price.id", format!("price {id} is there twice"), "rename one");
         }
-        let description = table.required(reading, "description", whose, Table::text);
+        let description = table.required(reading, "description", whose, Table::printed);
         let model = table.peek("model").unwrap_or_default();
         let model_at = table.place_or_table("model");
         let meter_at = table.place_or_table("meter");

@@ -24,7 +24,7 @@ impl Checking {
     pub(super) fn product(&mut self, file: &CatalogFile, mut table: Table<'_>, reading: &mut Reading) -> Option<()> {
         let whose = "a product";
         let (id, id_at) = Self::own_id(&mut table, whose, ProductId::parse, reading);
-        let name = table.required(reading, "name", whose, Table::text);
+        let name = table.required(reading, "name", whose, Table::printed);
         let has_rules = table.place("rule").is_some();
         let nodes = table.list("routes");
         let routes = match has_rules {
@@ -59,7 +59,12 @@ impl Checking {
         let (description, terms_version, sandbox) = (description?, terms_version?, sandbox?);
         let product = Product { name: name?, routes: routes?, rules, description, terms_version, sandbox };
         if self.catalog.products.insert(id.clone(), product).is_some() {
-            reading.flaw(id_at, "product.id", format!("product {id} is declared twice"), "remove one, or rename it");
+            reading.flaw(
+                id_at,
+                "product.id",
+                self.declared_twice("product", id.as_str(), None),
+                "remove one, or rename it",
+            );
         }
         Some(())
     }

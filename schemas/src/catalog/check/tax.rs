@@ -2,12 +2,12 @@
 //! has to choose.
 
 use super::Checking;
+use super::instant::instant;
 use super::meter::flag;
 use super::plan::word;
 use crate::catalog::tax::{TAX_PLAN, TaxMode, TaxPerLine, TaxRateVersion};
 use crate::decimal::Decimal;
 use crate::id::{IssuerId, TaxRateId};
-use crate::period::parse_instant;
 use crate::price::node::Node;
 use crate::price::read::{Reading, Table};
 
@@ -24,16 +24,12 @@ impl Checking {
             }
             (version > 0).then_some(version)
         });
-        let effective_from = table.required(reading, "effective_from", whose, |node, path, reading| {
-            let instant = parse_instant(&Table::text(node, path, reading)?);
-            let mend = "write when it begins to hold, such as \"2026-01-01T00:00:00Z\"";
-            instant.map_err(|error| reading.flaw(node.at.clone(), path, error.to_string(), mend)).ok()
-        });
+        let effective_from = table.required(reading, "effective_from", whose, instant);
         let issuer_at = table.place_or_table("issuer");
         let issuer = table.required(reading, "issuer", whose, Table::text);
         let path = ("issuer", "tax_rate.issuer");
         let issuer = issuer.and_then(|text| self.reference(text, issuer_at.clone(), path, IssuerId::parse, reading));
-        let description = table.required(reading, "description", whose, Table::text);
+        let description = table.required(reading, "description", whose, Table::printed);
         let percent = table.required(reading, "percent", whose, percent);
         let mode = word(&mut table, "mode", TaxMode::parse, TaxMode::WORDS, reading);
         let lines = word(&mut table, "lines", TaxPerLine::parse, TaxPerLine::WORDS, reading);
@@ -81,6 +77,7 @@ impl Checking {
                         its next version";
             reading.flaw(id_at.clone(), "tax_rate.id", what, mend);
         }
+        let twice = self.declared_twice("tax_rate", id.as_str(), Some(version));
         let own = self.catalog.tax_rates.entry(id.clone()).or_default();
         if let Some(old) = own.iter().find(|old| old.issuer != new.issuer) {
             let what = format!("tax rate {id} is of issuer {} in version {}", old.issuer, old.version);
@@ -90,7 +87,10 @@ impl Checking {
             old.version == version || (old.version < version) != (old.effective_from < effective_from)
         };
         if let Some(old) = own.iter().find(is_out_of_order) {
-            let what = format!("tax rate {id} version {version} does not follow version {}", old.version);
+            let what = match old.version == version {
+                true => twice,
+                false => format!("tax rate {id} version {version} does not follow version {}", old.version),
+            };
             let mend = "give each version its own number, and a later one a later effective_from";
             reading.flaw(version_at, "tax_rate.version", what, mend);
         }

@@ -166,7 +166,7 @@ fn every_mistake_of_a_contract_is_told() {
         problems.iter().map(ToString::to_string).collect()
     };
     let twice = with(&format!("{JUNE}{JUNE}"));
-    assert!(twice.len() == 1 && twice[0].contains("contract big version 1 does not follow version 1"), "{twice:?}");
+    assert!(twice.len() == 1 && twice[0].contains("contract big version 1 is declared twice, first at "), "{twice:?}");
     let head = JUNE[..JUNE.find("discount_percent").unwrap()].to_owned();
     assert!(with(&head)[0].contains("changes nothing of its plan"));
     let late = head.replace("\"pro\"", "\"late\"").replace("EUR", "USD").replace("2026-06-30", "2026-09-30");

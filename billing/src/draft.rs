@@ -32,10 +32,12 @@ mod rollover;
 mod shadow;
 mod span;
 mod tax;
+mod taxed_otherwise;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use tollbook_schemas::catalog::tax::TaxRates;
 use tollbook_schemas::catalog::{Catalog, Issuer};
 use tollbook_schemas::id::{IssuerId, PartnerId, ProductId};
 use tollbook_schemas::money::Currency;
@@ -90,13 +92,15 @@ pub struct ChangedTerms {
     pub from: Option<DateTime<Utc>>,
     /// The products whose meters it matters for; `None` where it matters for every line.
     pub products: Option<BTreeSet<ProductId>>,
+    /// The issuer's tax rates of then: it matters only where they tax the month otherwise than those of now.
+    pub taxed_by: Option<TaxRates>,
 }
 
 impl ChangedTerms {
     /// What matters for every line, for all time.
     #[must_use]
     pub fn of_everything(what: impl Into<String>) -> Self {
-        Self { what: what.into(), from: None, products: None }
+        Self { what: what.into(), from: None, products: None, taxed_by: None }
     }
 
     /// Whether it makes something else of a line of a month that ends at an instant.
@@ -129,13 +133,15 @@ pub fn otherwise(then: &Catalog, now: &Catalog, hints: &BTreeSet<ProductId>) -> 
     let mapped = mapped.map(|products| {
         let named: Vec<&str> = products.iter().flatten().map(ProductId::as_str).collect();
         let named = if named.is_empty() { String::new() } else { format!(" {}", named.join(", ")) };
-        ChangedTerms { what: format!("the products{named} of the catalog take other requests"), from: None, products }
+        let what = format!("the products{named} of the catalog take other requests");
+        ChangedTerms { products, ..ChangedTerms::of_everything(what) }
     });
     let changed = |(issuer_id, issuer): (&IssuerId, &Issuer)| {
         let zone = now.issuers.get(issuer_id).filter(|now| now.time_zone != issuer.time_zone);
         let zone = zone.map(|_| ChangedTerms::of_everything(format!("the time zone of issuer {issuer_id} changed")));
         let tax = now.tax_differs_from(then, issuer_id).map(|from| ChangedTerms {
             from: Some(from),
+            taxed_by: Some(then.tax_rates.clone()),
             ..ChangedTerms::of_everything(format!("the tax rates of issuer {issuer_id} from {from} on changed"))
         });
         let changed: Vec<ChangedTerms> = mapped.iter().cloned().chain(zone).chain(tax).collect();

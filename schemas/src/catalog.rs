@@ -24,7 +24,7 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
 use crate::digest::{sha256_hex, sha256_parts};
-use crate::id::{ContractId, CouponId, IssuerId, MeterId, PlanId, PriceId, ProductId, TaxRateId};
+use crate::id::{ContractId, CouponId, IssuerId, MeterId, PlanId, PriceId, ProductId};
 use crate::money::Currency;
 use crate::period::cadence::Cadence;
 
@@ -167,7 +167,7 @@ pub struct Catalog {
     /// Coupons.
     pub coupons: BTreeMap<CouponId, Coupon>,
     /// Tax rates: their versions, oldest first.
-    pub tax_rates: BTreeMap<TaxRateId, Vec<TaxRateVersion>>,
+    pub tax_rates: tax::TaxRates,
     /// SHA-256 over the files, in name order: part of every pin.
     pub sha256: String,
     /// The files it was read from, in name order: what the lake keeps, and where a plan stands.

@@ -22,12 +22,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
 use tollbook_schemas::catalog::Catalog;
+use tollbook_schemas::catalog::tax::TaxRates;
 use tollbook_schemas::id::{IssuerId, PartnerId, SlotId};
 use tollbook_schemas::money::{Currency, Money};
 use tollbook_schemas::period::Month;
 
 use super::index::UsageIndex;
 use super::parts::{PART_PARTNERS, draft_parts};
+use super::taxed_otherwise::is_taxed_otherwise;
 use super::{ChangedTerms, DraftInput, Drafted, issuer_of, order_of, profile_of, regular};
 use crate::billed::{Billed, BilledSlot, IssuedDocument};
 use crate::document::{Body, Credits, Document, DocumentKind, FORMAT, IssuedBy, Line, sum_of};
@@ -279,7 +281,12 @@ fn line_refusals<'r>(
     let issuer_id = &invoice.body.issuer.issuer_id;
     let issuer = input.catalog.issuers.get(issuer_id);
     let limit = issuer.and_then(|issuer| Some((issuer.adjust_months_max?, issuer.time_zone)));
+    let of = (issuer_id, &invoice.body.partner_id);
+    let taxed_otherwise =
+        |then: &TaxRates| is_taxed_otherwise(input, then, of, invoice.body.lines.iter().chain(now.lines_of(slot)));
     let changed = input.otherwise.get(&(invoice.body.catalog_sha256.clone(), issuer_id.clone()));
+    let matters = |changed: &&ChangedTerms| changed.taxed_by.as_ref().is_none_or(taxed_otherwise);
+    let changed: Vec<&ChangedTerms> = changed.into_iter().flatten().filter(matters).collect();
     // In both directions: what one invoice gives back another must be able to bill, and what one bills no other may have.
     let bearers = super::payer::bearers(input, &invoice.body.partner_id, lines);
     let others = bearers.into_iter().filter_map(|bearer| now.documents.get(bearer)).flatten();
@@ -300,7 +307,7 @@ fn line_refusals<'r>(
             }
         }
         let concerns = |changed: &&ChangedTerms| changed.concerns(input.catalog, line, invoice.body.period_end);
-        if let Some(changed) = changed.into_iter().flatten().find(concerns) {
+        if let Some(changed) = changed.iter().copied().find(concerns) {
             return Some(format!(
                 "{} since invoice {number} was drafted, and a change of the catalog bills no past month",
                 changed.what

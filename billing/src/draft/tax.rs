@@ -54,6 +54,20 @@ pub(super) struct TaxedByHand {
     pub(super) billed_tax_minor: i64,
 }
 
+/// The profile that says where what is billed to an instant is taxed: the one in force at its last instant.
+pub(super) fn taxed_profile<'a>(
+    input: &DraftInput<'a>,
+    partner_id: &PartnerId,
+    before: DateTime<Utc>,
+) -> Result<Option<&'a Profile>, String> {
+    input.profiles.at_or_first(partner_id, before - TimeDelta::microseconds(1), input.as_of)
+}
+
+/// Whether a profile has a tax id.
+pub(super) fn has_tax_id(profile: &Profile) -> bool {
+    profile.tax_id.as_deref().is_some_and(|tax_id| !tax_id.trim().is_empty())
+}
+
 impl<'a> Taxing<'a> {
     /// The tax lines of lines, their tax codes and what each is worth after coupons; without numbers.
     pub(super) fn lines_of(
@@ -100,11 +114,9 @@ impl<'a> Taxing<'a> {
         if input.catalog.tax_rates_before(issuer_id, before).next().is_none() {
             return Ok(None);
         }
-        let at = before - TimeDelta::microseconds(1);
-        let profile = input.profiles.at_or_first(partner_id, at, input.as_of)?;
+        let profile = taxed_profile(input, partner_id, before)?;
         let profile = profile.ok_or_else(|| format!("no billing profile says where {partner_id} is taxed"))?;
-        let has_tax_id = profile.tax_id.as_deref().is_some_and(|tax_id| !tax_id.trim().is_empty());
-        let customer = Customer { country: &profile.country, has_tax_id };
+        let customer = Customer { country: &profile.country, has_tax_id: has_tax_id(profile) };
         let rate = input.catalog.tax_rate_before(issuer_id, tax_code, customer, before);
         Ok(rate.map_err(|error| error.to_string())?.map(|rate| (rate, profile)))
     }

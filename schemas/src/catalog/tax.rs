@@ -4,7 +4,7 @@
 //! what it bills, because tax arises when the service of a period is complete. An issuer without rates taxes nothing,
 //! and nothing before its first one. From then on every line needs a rate: what none is for is an error, never 0.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
@@ -167,6 +167,47 @@ pub struct NoTaxRate {
     has_tax_id: bool,
 }
 
+/// Tax rates by id: their versions, oldest first.
+pub type TaxRates = BTreeMap<TaxRateId, Vec<TaxRateVersion>>;
+
+/// The versions of an issuer's rates that are in force just before an instant, in order of their ids.
+fn in_force_before<'a>(
+    rates: &'a TaxRates,
+    issuer: &'a IssuerId,
+    before: DateTime<Utc>,
+) -> impl Iterator<Item = TaxInForce<'a>> {
+    rates.iter().filter_map(move |(tax_rate_id, versions)| {
+        let version = versions.iter().rev().find(|version| version.effective_from < before)?;
+        (version.issuer == *issuer).then_some(TaxInForce { tax_rate_id, version })
+    })
+}
+
+/// The rate of some rates for a price's tax code that holds at the last instant before `before`; none where the issuer taxes
+/// nothing yet.
+///
+/// # Errors
+/// [`NoTaxRate`] where it taxes, and no rate is for this.
+pub fn rate_before<'a>(
+    rates: &'a TaxRates,
+    issuer: &'a IssuerId,
+    tax_code: Option<&str>,
+    customer: Customer<'_>,
+    before: DateTime<Utc>,
+) -> Result<Option<TaxInForce<'a>>, NoTaxRate> {
+    let mut in_force = in_force_before(rates, issuer, before).peekable();
+    if in_force.peek().is_none() {
+        return Ok(None);
+    }
+    let fitting = in_force.filter(|rate| rate.version.is_of_code(tax_code) && rate.version.is_for(customer));
+    let found = fitting.max_by_key(|rate| rate.version.rank());
+    found.map(Some).ok_or_else(|| NoTaxRate {
+        issuer_id: issuer.clone(),
+        tax_code: tax_code.map(str::to_owned),
+        country: customer.country.to_owned(),
+        has_tax_id: customer.has_tax_id,
+    })
+}
+
 impl Catalog {
     /// The versions of an issuer's rates that are in force just before an instant, in order of their ids.
     pub fn tax_rates_before<'a>(
@@ -174,17 +215,14 @@ impl Catalog {
         issuer: &'a IssuerId,
         before: DateTime<Utc>,
     ) -> impl Iterator<Item = TaxInForce<'a>> {
-        self.tax_rates.iter().filter_map(move |(tax_rate_id, versions)| {
-            let version = versions.iter().rev().find(|version| version.effective_from < before)?;
-            (version.issuer == *issuer).then_some(TaxInForce { tax_rate_id, version })
-        })
+        in_force_before(&self.tax_rates, issuer, before)
     }
 
     /// The rate for a price's tax code that holds at the last instant before `before`; none where the issuer taxes nothing
     /// yet.
     ///
     /// # Errors
-    /// [`NoTaxRate`] where it taxes, and no rate is for this.
+    /// As [`rate_before`].
     pub fn tax_rate_before<'a>(
         &'a self,
         issuer: &'a IssuerId,
@@ -192,18 +230,7 @@ impl Catalog {
         customer: Customer<'_>,
         before: DateTime<Utc>,
     ) -> Result<Option<TaxInForce<'a>>, NoTaxRate> {
-        let mut in_force = self.tax_rates_before(issuer, before).peekable();
-        if in_force.peek().is_none() {
-            return Ok(None);
-        }
-        let fitting = in_force.filter(|rate| rate.version.is_of_code(tax_code) && rate.version.is_for(customer));
-        let found = fitting.max_by_key(|rate| rate.version.rank());
-        found.map(Some).ok_or_else(|| NoTaxRate {
-            issuer_id: issuer.clone(),
-            tax_code: tax_code.map(str::to_owned),
-            country: customer.country.to_owned(),
-            has_tax_id: customer.has_tax_id,
-        })
+        rate_before(&self.tax_rates, issuer, tax_code, customer, before)
     }
 
     /// The first instant from which another catalog has other tax rates of an issuer; none where it has the same.

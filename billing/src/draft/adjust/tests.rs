@@ -360,6 +360,16 @@ fn a_change_of_tax_rates_bills_no_past_month() {
             "calls@2026-04 20 100, vat@2026-04 1 19",
         ),
         ("", r#"vat 20 effective_from="2026-05-01T00:00:00Z""#, "vat 49 980, calls@2026-04 20 100"),
+        // A rate that no line of the month gets: of another country, of another tax code.
+        ("vat 19", r#"vat 19; at 20 countries=["AT"]"#, "calls@2026-04 20 100, vat@2026-04 1 19"),
+        ("vat 19", r#"vat 19; books 7 tax_codes=["book"]"#, "calls@2026-04 20 100, vat@2026-04 1 19"),
+        (r#"vat 19; at 20 countries=["AT"]"#, "vat 19", "calls@2026-04 20 100, vat@2026-04 1 19"),
+        // One that they get in the place of the general one.
+        (
+            "vat 19",
+            r#"vat 19; de 19 countries=["DE"]"#,
+            "2026-04! the tax rates of issuer berlin from 2026-01-01 00:00:00 UTC on changed since invoice N1",
+        ),
     ] {
         let mut program = Program { rates: then, ..Program::default() };
         program.close("2026-04", pro, "");

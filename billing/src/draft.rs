@@ -22,6 +22,7 @@ mod commitment;
 mod contract;
 mod coupon;
 mod credit;
+mod foreseen;
 mod going_live;
 mod index;
 mod line;
@@ -57,6 +58,7 @@ pub use by_hand::is_current_by_hand;
 pub(crate) use by_hand::{BilledByHand, billed_by_hand};
 pub(crate) use commitment::COMMITMENT;
 pub use credit::{Used, is_current_credit, used_credits};
+pub use foreseen::{Foreseen, foreseen};
 
 /// Everything a draft is made from.
 #[derive(Debug, Clone, Copy)]
@@ -455,11 +457,8 @@ fn why_nothing(input: &DraftInput<'_>, usage: &UsageIndex<'_>, partner_id: &Part
     if let Some(payers) = payer::billed_under(input, partner_id) {
         return format!("billed under {payers}");
     }
-    if let Some((id, period)) = own().find_map(|subscription| span::next_bill(input, subscription)) {
-        return format!(
-            "no period of subscription {id} ends in {month}; its period {} is billed in {}",
-            period.0, period.1
-        );
+    if let Some(told) = own().find_map(|subscription| span::when_billed(input, subscription)) {
+        return told;
     }
     let ever = input.registry.subscriptions.values().any(|subscription| subscription.partner_id == *partner_id);
     if ever {

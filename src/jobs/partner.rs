@@ -18,6 +18,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 use tollbook_lake::LakeError;
 use tollbook_schemas::actor::Actor;
+use tollbook_schemas::catalog::Catalog;
 use tollbook_schemas::digest::sha256_hex;
 use tollbook_schemas::id::PartnerId;
 use tollbook_schemas::lifecycle::LifecycleEvent;
@@ -31,6 +32,7 @@ use crate::configuration::ConfigurationError;
 use crate::context::JobContext;
 use crate::output::talk;
 
+use door::Against;
 use line::Lines;
 
 /// An example file: what a column is for follows from its name; empty cells are left out.
@@ -40,7 +42,7 @@ pub const TEMPLATE: &str = include_str!("partner/template.csv");
 pub struct ImportPlan {
     read: Lines,
     file_sha256: String,
-    catalog_sha256: String,
+    catalog: Catalog,
     new_events: Vec<LifecycleEvent>,
     new_profiles: Vec<Row>,
     /// One line for each thing that would be added.
@@ -79,7 +81,8 @@ pub async fn plan(context: &JobContext, path: &Path) -> anyhow::Result<ImportPla
     let known = door::known(&context.lake).await?;
     let new_events = door::missing(&known, door::IMPORT, &read.events);
     // Behind whatever the import has appended: the place only decides between events of one instant.
-    door::refuse(&known, &Source::parse(door::IMPORT)?, i64::from(i32::MAX), &new_events)?;
+    let against = Against { catalog: Some(&catalog), lines: Some(&read) };
+    door::refuse(&known, &Source::parse(door::IMPORT)?, i64::from(i32::MAX), &new_events, against)?;
     let stored = context.lake.rows(&BILLING_PROFILE, None).await?;
     let new_profiles = profile::missing(&stored, &read.profiles, context.clock.now());
     let mut lines = Vec::new();
@@ -92,8 +95,7 @@ pub async fn plan(context: &JobContext, path: &Path) -> anyhow::Result<ImportPla
         let (partner, id) = (profile.text("partner_id"), profile.text("profile_version_id"));
         lines.push(format!("{}: billing profile {}", partner.unwrap_or_default(), id.unwrap_or_default()));
     }
-    let (file_sha256, catalog_sha256) = (sha256_hex(&bytes), catalog.sha256);
-    Ok(ImportPlan { read, file_sha256, catalog_sha256, new_events, new_profiles, lines })
+    Ok(ImportPlan { read, file_sha256: sha256_hex(&bytes), catalog, new_events, new_profiles, lines })
 }
 
 /// Writes what a plan says; gives how many events and profiles were new.
@@ -104,14 +106,15 @@ pub async fn apply(context: &JobContext, plan: &ImportPlan) -> anyhow::Result<(u
     let work = async {
         let now = context.clock.now();
         // Events first: they can be refused, and then nothing of the file is there.
-        let events = door::append_new(&context.lake, door::IMPORT, &plan.read.events, now).await?;
+        let against = Against { catalog: Some(&plan.catalog), lines: Some(&plan.read) };
+        let events = door::append_new(&context.lake, door::IMPORT, &plan.read.events, against, now).await?;
         let stored = context.lake.rows(&BILLING_PROFILE, None).await?;
         let rows = profile::missing(&stored, &plan.read.profiles, now);
         let profiles = context.lake.append_missing(&BILLING_PROFILE, &rows).await?;
         let counts = json!({ "events": events, "profiles": profiles, "file_sha256": plan.file_sha256 });
         Ok(((events, profiles), counts))
     };
-    context.run("partner import", Some(plan.catalog_sha256.clone()), work).await
+    context.run("partner import", Some(plan.catalog.sha256.clone()), work).await
 }
 
 /// An event by hand.
@@ -178,7 +181,8 @@ pub async fn record_event(context: &JobContext, recorded: &Recorded) -> anyhow::
     loop {
         let work = async {
             let events = std::slice::from_ref(&event);
-            let added = door::append_new(&context.lake, door::RECORD, events, context.clock.now()).await?;
+            let against = Against { catalog: Some(&catalog), lines: None };
+            let added = door::append_new(&context.lake, door::RECORD, events, against, context.clock.now()).await?;
             let counts = json!({ "events": added, "type": event.event_type, "partner": event.partner_id });
             Ok((RecordResult { event: event.clone(), is_new: added > 0 }, counts))
         };
@@ -200,10 +204,7 @@ fn is_held(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(LakeError::LeaseHeld { .. }))
 }
 
-fn checked(
-    recorded: &Recorded,
-    catalog: &tollbook_schemas::catalog::Catalog,
-) -> Result<LifecycleEvent, ConfigurationError> {
+fn checked(recorded: &Recorded, catalog: &Catalog) -> Result<LifecycleEvent, ConfigurationError> {
     let wrong = |what: String| ConfigurationError(what);
     let name = ["staff:", "partner:", "system:"].iter().find_map(|kind| recorded.actor.strip_prefix(kind));
     if name.is_none_or(|name| name.trim().is_empty()) {
@@ -253,7 +254,7 @@ pub(super) async fn append_events(
     door: &str,
     events: &[LifecycleEvent],
 ) -> anyhow::Result<usize> {
-    door::append_new(&context.lake, door, events, context.clock.now()).await
+    door::append_new(&context.lake, door, events, Against::default(), context.clock.now()).await
 }
 
 /// An event of the command line; its id is its content.

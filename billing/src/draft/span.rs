@@ -5,9 +5,9 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use tollbook_schemas::catalog::{PlanVersion, Price};
 use tollbook_schemas::decimal::Decimal;
-use tollbook_schemas::id::{MeterId, PartnerId, SubscriptionId};
+use tollbook_schemas::id::{MeterId, PartnerId};
 use tollbook_schemas::period::{Month, Period, Tz, days_of, print_instant};
-use tollbook_schemas::price::setting::Per;
+use tollbook_schemas::price::setting::{Charged, Due, Per};
 use tollbook_schemas::registry::{GoingLive, InForce, Opening, Subscription, contract_in_force};
 use tollbook_schemas::schedule::{self, Scheduled};
 
@@ -121,6 +121,12 @@ impl Span<'_> {
         }
     }
 
+    /// Of a period that another system billed in part it must be known what of each price.
+    fn check_openings(&self) -> Result<(), String> {
+        let Some(openings) = &self.openings else { return Ok(()) };
+        going_live::check(self.subscription, &self.prices, openings)
+    }
+
     /// The contract as lines name it.
     pub(super) fn line_contract(&self) -> Option<LineContract> {
         let contract = self.contract?;
@@ -179,19 +185,21 @@ pub(super) fn spans_of<'a>(input: &DraftInput<'a>, subscription: &'a Subscriptio
             continue;
         }
         let Some(mut span) = span_at(input, subscription, (zone, month), scheduled, bills)? else { continue };
+        span.check_openings()?;
         if span.prices.iter().any(|price| price.tariff.steps.rollover_periods.is_some()) {
             let earlier = periods.iter().take(index);
             let earlier =
                 earlier.map(|earlier| span_at(input, subscription, (zone, month), earlier, bills).transpose());
             span.earlier = earlier.flatten().collect::<Result<_, _>>()?;
+            span.earlier.iter().try_for_each(Span::check_openings)?;
         }
         spans.push(span);
     }
     Ok(spans)
 }
 
-/// One period as a span; none where another system bills it.
-fn span_at<'a>(
+/// One period as a span; none where another system bills it. Whether its openings are there is asked by whoever bills it.
+pub(super) fn span_at<'a>(
     input: &DraftInput<'a>,
     subscription: &'a Subscription,
     (zone, month): (Tz, Period),
@@ -223,9 +231,6 @@ fn span_at<'a>(
     let contract = contract_in_force(&input.registry.contracts, input.catalog, subscription, ran.start);
     let contract = contract.map_err(|error| error.to_string())?;
     let prices = contract.map_or_else(|| version.prices.clone(), |contract| contract.version.prices_of(version));
-    if let Some(openings) = &openings {
-        going_live::check(subscription, &prices, openings)?;
-    }
     let period = scheduled.whole;
     let trial_ends =
         advance::trial_ends(version, subscription, zone).map_err(|error| format!("subscription {id}: {error}"))?;
@@ -285,43 +290,58 @@ pub(super) fn check_openings(input: &DraftInput<'_>, partner_id: &PartnerId) -> 
     Ok(())
 }
 
-/// The period of a subscription that runs through the month without an end in it, and the month whose run bills it.
-pub(super) fn next_bill<'a>(
-    input: &DraftInput<'_>,
-    subscription: &'a Subscription,
-) -> Option<(&'a SubscriptionId, (Period, Month))> {
+/// When the period of a subscription is billed that runs through the month without an end in it, in words.
+pub(super) fn when_billed(input: &DraftInput<'_>, subscription: &Subscription) -> Option<String> {
     let zone = zone_of(input, subscription).ok()?;
     let month = input.month.period(zone).ok()?;
     let periods = schedule::periods(input.catalog, subscription, zone, month.end).ok()?;
-    let running = periods.last().filter(|last| month.end < last.billed.end)?;
-    Some((&subscription.subscription_id, (running.billed, running.month(zone))))
+    let index = periods.len().checked_sub(1)?;
+    let running = periods.get(index).filter(|last| month.end < last.billed.end)?;
+    let live = input.registry.going_live.get(&subscription.partner_id);
+    let early = advance::early(input, subscription, (periods.as_slice(), index), live);
+    let prices = || running.version.into_iter().flat_map(|version| &version.prices);
+    let is_ahead = |price: &Price| price.tariff.settings.due == Due::InAdvance;
+    let ahead = early.filter(|_| prices().any(is_ahead)).map(|early| Month::of(early.at, zone));
+    let is_over_then = prices().all(|price| is_ahead(price) || price.tariff.settings.charged == Charged::Once);
+    let (id, period) = (&subscription.subscription_id, running.billed);
+    let billed = match ahead {
+        Some(ahead) if is_over_then => format!("was billed in {ahead}, in advance"),
+        Some(ahead) => {
+            format!("is billed in {}; what is due in advance of it was billed in {ahead}", running.month(zone))
+        }
+        None => format!("is billed in {}", running.month(zone)),
+    };
+    Some(format!("no period of subscription {id} ends in {}; its period {period} {billed}", input.month))
 }
 
 /// One meter may be billed once for one time, and one subscription in one document of a month.
 pub(super) fn check_overlaps(spans: &[Span<'_>]) -> Result<(), String> {
     for (index, one) in spans.iter().enumerate() {
-        for other in &spans[index + 1..] {
-            let id = &one.subscription.subscription_id;
-            let document = |span: &Span<'_>| (span.version.issuer.clone(), span.version.currency);
-            // A second document of it would be taken for its month billed twice, and never be issued.
-            if *id == other.subscription.subscription_id && document(one) != document(other) {
-                return Err(format!(
-                    "subscription {id} changes at {} to a plan of another issuer or currency within the month; cancel \
-                     it at that instant with `tollbook partner record`, and start another one there, with the same \
-                     time_zone, or the two months overlap",
-                    print_instant(other.billed.start)
-                ));
-            }
-            let Some(both) = one.billed.intersect(&other.billed) else { continue };
-            let Some(meter_id) = meters(one).find(|meter_id| meters(other).any(|m| m == *meter_id)) else { continue };
-            return Err(format!(
-                "subscriptions {} and {} would both bill meter {meter_id} for {both}; cancel one of them, or give \
-                 their plans different meters",
-                one.subscription.subscription_id, other.subscription.subscription_id
-            ));
-        }
+        spans[index + 1..].iter().try_for_each(|other| check_clash(one, other))?;
     }
     Ok(())
+}
+
+/// Two spans of one month.
+pub(super) fn check_clash(one: &Span<'_>, other: &Span<'_>) -> Result<(), String> {
+    let id = &one.subscription.subscription_id;
+    let document = |span: &Span<'_>| (span.version.issuer.clone(), span.version.currency);
+    // A second document of it would be taken for its month billed twice, and never be issued.
+    if *id == other.subscription.subscription_id && document(one) != document(other) {
+        return Err(format!(
+            "subscription {id} changes at {} to a plan of another issuer or currency within the month; cancel \
+             it at that instant with `tollbook partner record`, and start another one there, with the same \
+             time_zone, or the two months overlap",
+            print_instant(other.billed.start)
+        ));
+    }
+    let Some(both) = one.billed.intersect(&other.billed) else { return Ok(()) };
+    let Some(meter_id) = meters(one).find(|meter_id| meters(other).any(|m| m == *meter_id)) else { return Ok(()) };
+    Err(format!(
+        "subscriptions {} and {} would both bill meter {meter_id} for {both}; cancel one of them, or give \
+         their plans different meters",
+        one.subscription.subscription_id, other.subscription.subscription_id
+    ))
 }
 
 fn meters<'a>(span: &'a Span<'_>) -> impl Iterator<Item = &'a MeterId> {

@@ -11,6 +11,7 @@ use tollbook_schemas::id::{ContractId, CouponId, CreditId, IssuerId, MeterId, Pl
 use tollbook_schemas::lifecycle::KNOWN_TYPES;
 use tollbook_schemas::money::{Currency, Money};
 use tollbook_schemas::period::{Month, parse_instant, parse_zone};
+use tollbook_schemas::printed::unprintable;
 use tollbook_schemas::registry::Environment;
 
 /// What is wrong with a type that is none, with the one that was meant where that can be seen.
@@ -75,6 +76,9 @@ pub(super) fn check_data(event_type: &str, data: &Map<String, Value>, catalog: &
             return Err(said(format!("{field} is read of {readers} alone; say by --at when it became true")));
         }
     }
+    for field in ["display_name", "segment", "owner"] {
+        check(data, field, printed).map_err(said)?;
+    }
     check(data, "time_zone", |text| parse_zone(text).map(|_| ()).map_err(|e| shown(&e))).map_err(said)?;
     check(data, "subscription_id", |text| SubscriptionId::parse(text).map(|_| ()).map_err(|e| shown(&e)))
         .map_err(said)?;
@@ -109,6 +113,12 @@ pub(super) fn check_data(event_type: &str, data: &Map<String, Value>, catalog: &
 /// Reads an environment.
 pub(super) fn environment(text: &str) -> Result<Environment, String> {
     Environment::parse(text).ok_or_else(|| format!("{text:?} is neither production nor sandbox"))
+}
+
+/// Whether a text can be printed within a line.
+pub(super) fn printed(text: &str) -> Result<(), String> {
+    unprintable(text)
+        .map_or(Ok(()), |letter| Err(format!("it has U+{:04X}, which no printed line may have", u32::from(letter))))
 }
 
 /// Whether the catalog has the plan.

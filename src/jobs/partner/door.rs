@@ -1,8 +1,8 @@
 //! The door through which the command line appends events: each command has one source, and its transaction is the
 //! next offset.
 //!
-//! An event that says what is there already is not appended, whoever said it. What would contradict the registry is
-//! refused before it is written, because nothing that is written is ever edited. All commands move one transaction
+//! An event that says what is there already is not appended, whoever said it. What would contradict the registry, or block
+//! its partner when a month is drafted, is refused before it is written, because nothing that is written is ever edited. All commands move one transaction
 //! more, [`COMMANDS`], which is read before the events that they are checked against: of two commands at once, whichever
 //! they are, one finds that it has moved, reads again, checks again and goes on behind the other. A commit that did not
 //! land is never taken for one that did.
@@ -11,7 +11,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use tollbook_billing::draft::{Foreseen, foreseen};
 use tollbook_lake::{Lake, LakeError, Outcome, TxnStep};
+use tollbook_schemas::catalog::Catalog;
 use tollbook_schemas::digest::sha256_parts;
 use tollbook_schemas::id::PartnerId;
 use tollbook_schemas::lifecycle::LifecycleEvent;
@@ -21,6 +23,7 @@ use tollbook_schemas::source::Source;
 use tollbook_schemas::tables::Row;
 use tollbook_schemas::tables::partner_event::TABLE as PARTNER_EVENT;
 
+use super::line::Lines;
 use crate::configuration::ConfigurationError;
 
 /// Source of what `partner import` appends, and the CloudEvents source of its events.
@@ -86,7 +89,24 @@ pub(super) fn missing(
     new
 }
 
-/// Refuses events that would contradict the registry.
+/// What new events are held against, beside what is known.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Against<'a> {
+    /// The catalog, where the events are of subscriptions: what it cannot bill is refused.
+    pub(super) catalog: Option<&'a Catalog>,
+    /// The file that they were read from.
+    pub(super) lines: Option<&'a Lines>,
+}
+
+impl Against<'_> {
+    /// Where an event stands, before what is said of it.
+    fn place_of(&self, event: Option<&LifecycleEvent>) -> String {
+        let place = event.and_then(|event| self.lines?.place_of(event));
+        place.map_or_else(String::new, |place| format!("{place}: "))
+    }
+}
+
+/// Refuses events that would contradict the registry, or that would block their partner when a month of it is drafted.
 ///
 /// # Errors
 /// [`ConfigurationError`] with one line for each contradiction.
@@ -95,17 +115,25 @@ pub(super) fn refuse(
     source: &Source,
     first: i64,
     new: &[LifecycleEvent],
+    against: Against<'_>,
 ) -> Result<(), ConfigurationError> {
     let place = |offset| Position { source: source.clone(), partition: 0, offset, index: 0 };
     let added = new.iter().zip(first..).map(|(event, offset)| (place(offset), event.clone()));
     let before = fold(known.to_vec(), None);
     let after = fold(known.iter().cloned().chain(added).collect(), None);
     let told: BTreeSet<(&Position, &str)> = before.findings.iter().map(|f| (&f.position, f.what.as_str())).collect();
+    let at = |position: &Position| {
+        let own = (position.source == *source).then_some(position.offset)?;
+        new.get(usize::try_from(own.checked_sub(first)?).ok()?)
+    };
     let mut problems: Vec<String> = after
         .findings
         .iter()
         .filter(|finding| !told.contains(&(&finding.position, finding.what.as_str())))
-        .map(|finding| format!("{}: {}", finding.partner_id.as_ref().map_or("-", PartnerId::as_str), finding.what))
+        .map(|finding| {
+            let partner = finding.partner_id.as_ref().map_or("-", PartnerId::as_str);
+            format!("{}{partner}: {}", against.place_of(at(&finding.position)), finding.what)
+        })
         .collect();
     for link in after.links.iter().filter(|link| link.partner_id.is_none() && !is_nobodys(&before, link)) {
         problems.push(format!(
@@ -115,14 +143,50 @@ pub(super) fn refuse(
             print_instant(link.valid_from)
         ));
     }
-    if problems.is_empty() {
+    if !problems.is_empty() {
+        return Err(ConfigurationError(format!(
+            "what is known already contradicts this, and nothing was written; see \"Correcting partners\" in \
+             docs/operations.md:\n{}",
+            problems.join("\n")
+        )));
+    }
+    let blocking = against.catalog.map_or_else(Vec::new, |catalog| blocking(catalog, (&before, &after), new));
+    if blocking.is_empty() {
         return Ok(());
     }
+    let line = |(one, event): (Foreseen, Option<&LifecycleEvent>)| {
+        format!("{}{}: {}", against.place_of(event), one.partner_id, one.what)
+    };
     Err(ConfigurationError(format!(
-        "what is known already contradicts this, and nothing was written; see \"Correcting partners\" in \
+        "nobody could bill this, and nothing was written; see \"What cannot be billed is refused\" in \
          docs/operations.md:\n{}",
-        problems.join("\n")
+        blocking.into_iter().map(line).collect::<Vec<_>>().join("\n")
     )))
+}
+
+/// What will block the partners of new events, and did not before them; each with the new event that it is about.
+fn blocking<'n>(
+    catalog: &Catalog,
+    (before, after): (&Registry, &Registry),
+    new: &'n [LifecycleEvent],
+) -> Vec<(Foreseen, Option<&'n LifecycleEvent>)> {
+    let partners: BTreeSet<PartnerId> = new.iter().filter_map(|event| event.partner_id.clone()).collect();
+    let mut found = foreseen(catalog, after, &partners);
+    if !found.is_empty() {
+        let known: BTreeSet<_> = foreseen(catalog, before, &partners).into_iter().map(|one| one.of).collect();
+        // What was so before may be on its way to be mended.
+        found.retain(|one| !known.contains(&one.of));
+    }
+    let about = |one: &Foreseen| {
+        let of_partner = || new.iter().rev().filter(|event| event.partner_id.as_ref() == Some(&one.partner_id));
+        let (_, subscriptions) = &one.of;
+        let names = |event: &&LifecycleEvent| {
+            let named = event.text("subscription_id");
+            named.is_some_and(|named| subscriptions.iter().any(|subscription| subscription.as_str() == named))
+        };
+        of_partner().find(names).or_else(|| of_partner().next())
+    };
+    found.into_iter().map(|one| (about(&one), one)).map(|(event, one)| (one, event)).collect()
 }
 
 /// Whether all the time of a link that is nobody's was nobody's in this registry too.
@@ -137,12 +201,12 @@ fn is_nobodys(registry: &Registry, link: &IdentityLink) -> bool {
 /// Appends those of the events that say something new; gives how many.
 ///
 /// # Errors
-/// [`ConfigurationError`] where they contradict the registry; [`LakeError::Contention`] where other commands kept
-/// winning; the lake's.
+/// As [`refuse`]; [`LakeError::Contention`] where other commands kept winning; the lake's.
 pub(super) async fn append_new(
     lake: &Lake,
     door: &str,
     events: &[LifecycleEvent],
+    against: Against<'_>,
     now: DateTime<Utc>,
 ) -> anyhow::Result<usize> {
     let source = Source::parse(door)?;
@@ -158,7 +222,7 @@ pub(super) async fn append_new(
             return Ok(0);
         }
         let first = expected.unwrap_or(0);
-        refuse(&known, &source, first, &new)?;
+        refuse(&known, &source, first, &new, against)?;
         let row = |(event, offset): (&LifecycleEvent, i64)| {
             let row = event.row().with("source", source.as_str()).with("kafka_partition", 0_i32);
             row.with("kafka_offset", offset).with("record_index", 0_i32).with("received_at", now)

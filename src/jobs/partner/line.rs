@@ -53,6 +53,19 @@ pub(super) struct Lines {
     pub(super) profiles: Vec<Profile>,
     /// When the file says that each partner registered first.
     registered: BTreeMap<PartnerId, DateTime<Utc>>,
+    /// Where the line of each event stands.
+    places: Vec<String>,
+}
+
+impl Lines {
+    /// Where the first line stands that says an event.
+    pub(super) fn place_of(&self, event: &LifecycleEvent) -> Option<&str> {
+        let says = |other: &LifecycleEvent| {
+            (&other.event_type, &other.partner_id, other.occurred_at, &other.data)
+                == (&event.event_type, &event.partner_id, event.occurred_at, &event.data)
+        };
+        self.places.get(self.events.iter().position(says)?).map(String::as_str)
+    }
 }
 
 /// Longest name of a consumer.
@@ -80,6 +93,7 @@ pub(super) fn read(path: &Path, bytes: &[u8], catalog: &Catalog) -> Result<Lines
         reading.place = format!("{} line {number}", path.display());
         let (events, profiles) = (reading.lines.events.len(), reading.lines.profiles.len());
         reading.line(&line);
+        reading.lines.places.resize(reading.lines.events.len(), reading.place.clone());
         let problem = once.check(number, &reading.lines.events[events..], &reading.lines.profiles[profiles..]);
         if let Some((column, problem)) = problem {
             reading.wrong(column, problem);
@@ -181,6 +195,17 @@ impl Reading<'_> {
         self.cell("opening_meter", line.opening_meter.as_ref(), |text| content::meter(text, catalog));
         self.cell("opening_price", line.opening_price.as_ref(), |text| content::price(text, catalog));
         self.cell("opening_quantity", line.opening_quantity.as_ref(), |text| text.parse::<Decimal>());
+        for (column, cell) in [
+            ("display_name", &line.display_name),
+            ("segment", &line.segment),
+            ("legal_name", &line.legal_name),
+            ("tax_id", &line.tax_id),
+            ("purchase_order", &line.purchase_order),
+        ] {
+            self.cell(column, cell.as_ref(), content::printed);
+        }
+        // Its lines are lines.
+        self.cell("address", line.address.as_ref(), |text| text.lines().try_for_each(content::printed));
         let (registers, links) = (line.registered_at.is_some(), line.consumer.is_some());
         let (subscribes, bills) = (line.subscription_id.is_some(), line.legal_name.is_some());
         self.needs(line.display_name.as_ref(), "display_name", registers, "registered_at");

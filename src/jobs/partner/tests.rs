@@ -169,6 +169,104 @@ async fn what_contradicts_the_registry_is_refused_before_it_is_written() {
     assert!(registry.findings.is_empty() && registry.subscriptions.values().all(|s| s.ended_at.is_some()));
 }
 
+/// Plans of another currency, and of a later day.
+const OTHER_PLANS: &str = r#"
+[[plan]]
+id = "usd"
+version = 1
+effective_from = "2026-01-01T00:00:00Z"
+name = "USD"
+issuer = "acme-eu"
+currency = "USD"
+price = [{ id = "base", description = "Base", model = "flat", amount = "49" }]
+
+[[plan]]
+id = "late"
+version = 1
+effective_from = "2027-01-01T00:00:00Z"
+name = "Late"
+issuer = "acme-eu"
+currency = "EUR"
+price = [{ id = "base", description = "Base", model = "flat", amount = "49" }]
+"#;
+
+/// Each row is an event by hand, in their order, and what it is refused with; what is right is taken.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_would_block_its_partner_is_refused_before_it_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let context = context(folder.path());
+    let file = folder.path().join("catalog/catalog.toml");
+    let sample = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, format!("{sample}{OTHER_PLANS}")).unwrap();
+    import(&context, TEMPLATE).await.unwrap();
+    let (june, end) = ("2026-06-09T22:00:00Z", "2026-06-30T22:00:00Z");
+    let start = |id: &str, plan: &str| format!(r#"{{"subscription_id":"{id}","plan_id":"{plan}"}}"#);
+    let of = |id: &str| format!(r#"{{"subscription_id":"{id}"}}"#);
+    for (event_type, at, data, words) in [
+        (
+            "subscription.started",
+            june,
+            start("s2", "maps-pro"),
+            "acme: subscriptions sub-acme-1 and s2 would both bill meter map-calls for [2026-06-09T22:00:00Z, ",
+        ),
+        (
+            "subscription.changed",
+            june,
+            start("sub-acme-1", "usd"),
+            "acme: subscription sub-acme-1 changes at 2026-06-09T22:00:00Z to a plan of another issuer or currency",
+        ),
+        (
+            "subscription.started",
+            june,
+            start("s2", "late"),
+            "acme: plan late has no version in force at 2026-06-09 22:00",
+        ),
+        // A fee beside it, and a plan that has a version by then.
+        ("subscription.started", june, start("s3", "usd"), ""),
+        ("subscription.started", "2027-01-01T00:00:00Z", start("s4", "late"), ""),
+        ("subscription.cancelled", june, of("sub-acme-1"), ""),
+        ("subscription.started", june, start("s2", "maps-pro"), ""),
+        ("subscription.changed", end, start("s2", "usd"), ""),
+        ("offboarded", "2027-02-01T00:00:00Z", "{}".to_owned(), ""),
+    ] {
+        let before = context.lake.rows(&PARTNER_EVENT, None).await.unwrap().len();
+        let result = record_event(&context, &recorded(event_type, at, &data)).await;
+        match (words, result) {
+            ("", result) => assert!(result.unwrap().is_new, "{data}"),
+            (words, Ok(_)) => panic!("{words}: {data}"),
+            (words, Err(error)) => {
+                assert!(format!("{error:#}").contains(words), "{data}: {error:#}");
+                assert_eq!(kind_of(&error), Some(Kind::Configuration));
+                assert_eq!(context.lake.rows(&PARTNER_EVENT, None).await.unwrap().len(), before, "{data}");
+            }
+        }
+    }
+    // What came in all the same, from Kafka, can be mended in steps.
+    let at = |text| parse_instant(text).unwrap();
+    let twice = ["s5", "s6"].map(|id| {
+        let recorded = recorded("subscription.started", "2027-03-01T00:00:00Z", &start(id, "maps-pro"));
+        checked(&Recorded { partner: "bolt".into(), ..recorded }, &context.catalog().unwrap()).unwrap()
+    });
+    door::append_new(&context.lake, door::RECORD, &twice, Against::default(), at(MAY)).await.unwrap();
+    let of_bolt = |event_type, data: &str| Recorded {
+        partner: "bolt".into(),
+        ..recorded(event_type, "2027-03-10T00:00:00Z", data)
+    };
+    record_event(&context, &of_bolt("subscription.cancelled", &of("s6"))).await.unwrap();
+    let third = of_bolt("subscription.started", &start("s7", "maps-pro"));
+    let error = record_event(&context, &third).await.unwrap_err();
+    assert!(format!("{error:#}").contains("subscriptions s5 and s7 would both bill"), "{error:#}");
+    // A file tells the line.
+    let line = "carl,,,,,,,SUB,maps-pro,Europe/Berlin,2026-06-01T00:00:00Z,,,,,,,,,,,,\n";
+    let text = format!("{TEMPLATE}{}{}", line.replace("SUB", "s8"), line.replace("SUB", "s9"));
+    let error = format!("{:#}", import(&context, &text).await.unwrap_err());
+    assert!(error.contains("partners.csv line 5: carl: subscriptions s8 and s9 would both bill meter"), "{error}");
+    assert!(error.contains("docs/operations.md") && error.contains("nothing was written"), "{error}");
+    let error = import(&context, &TEMPLATE.replacen("Europe/Berlin,2026-05-01", "Europe/Berlin,2026-05-02", 1)).await;
+    let error = format!("{:#}", error.unwrap_err());
+    assert!(error.contains("partners.csv line 2: acme: subscription sub-acme-1 was started twice"), "{error}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn mistakes_are_told_with_line_and_column() {
     let folder = tempfile::tempdir().unwrap();
@@ -198,6 +296,17 @@ async fn mistakes_are_told_with_line_and_column() {
         (",acme-gw,,", ",,,", "environment says nothing without consumer"),
         ("billing@example.org", "billing", "correct column billing_email"),
         ("standard", "someone@example.org", "data.segment is contact data"),
+        (
+            "Acme Mobility,",
+            "\"Acme\tMobility\",",
+            "it has U+0009, which no printed line may have; correct column display_name",
+        ),
+        (
+            "Acme Mobility GmbH",
+            "Acme \u{1b}[1mGmbH",
+            "it has U+001B, which no printed line may have; correct column legal_name",
+        ),
+        ("Street 1", "Street\u{202e} 1", "it has U+202E, which no printed line may have; correct column address"),
         (",,,,acme-sandbox,2026-05-01T00:00:00Z,sandbox", ",,,,,,", "the line says nothing of the partner"),
         (",,,,acme-sandbox", ",Acne,,2026-05-01T00:00:00Z,acme-sandbox", "line 2 has another name or segment"),
     ] {
@@ -271,6 +380,17 @@ async fn an_event_by_hand_that_is_none_is_refused() {
         ),
         (event("offboarded", r#"{"effective_at":"June"}"#), "effective_at"),
         (event("registered", r#"{"is_internal":"true"}"#), "data.is_internal is missing or wrong"),
+        (
+            event("registered", r#"{"display_name":"Ac\nme"}"#),
+            "display_name: it has U+000A, which no printed line may have",
+        ),
+        (
+            event(
+                "credit.granted",
+                r#"{"credit_id":"c","amount":"5","currency":"EUR","issuer_id":"acme-eu","description":"a\tb"}"#,
+            ),
+            "data.description is missing or wrong for credit.granted: expected a text of one line",
+        ),
         (event("identity.linked", r#"{"system":"Gateway","external_id":"a"}"#), "data.system is missing or wrong"),
         (start(r#"{"subscription_id":"s1","plan_id":"maps-pro","time_zone":5}"#), "time_zone"),
         (event("subscription.changed", r#"{"subscription_id":"s1","plan_id":"maps-por"}"#), "no plan maps-por"),
@@ -301,7 +421,7 @@ async fn of_many_at_once_none_is_lost() {
             let data = Map::from_iter([("display_name".to_owned(), Value::from(format!("name {number}")))]);
             let at = parse_instant(MAY).unwrap() + chrono::Duration::hours(number % (MANY - 1));
             let event = event_of(door::RECORD, "registered", at, "acme", "staff:ann", data).unwrap();
-            door::append_new(&context.lake, door::RECORD, &[event], at).await.unwrap()
+            door::append_new(&context.lake, door::RECORD, &[event], Against::default(), at).await.unwrap()
         })
     };
     let running: Vec<_> = (0..MANY).map(one).collect();
@@ -363,7 +483,7 @@ async fn of_an_import_and_a_record_at_once_the_second_is_checked_against_the_fir
                     let (name, lake, barrier) = (*name, lake.clone(), barrier.clone());
                     tokio::spawn(async move {
                         barrier.wait().await;
-                        door::append_new(&lake, name, &[event], at).await
+                        door::append_new(&lake, name, &[event], Against::default(), at).await
                     })
                 })
                 .collect();

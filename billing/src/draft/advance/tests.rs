@@ -8,7 +8,7 @@ use super::super::{Drafted, Otherwise, draft_adjusting};
 use super::*;
 use crate::billed::IssuedDocument;
 
-/// Plans of 30.00 a month, prorated by day: in arrears, in advance, with a setup fee, with a trial; a year in advance; and one
+/// Plans of 30.00 a month, prorated by day: in arrears, in advance, with a setup fee, with a trial; a year in advance, with and without calls; and one
 /// that goes to another issuer.
 fn catalog() -> Catalog {
     let plan = |id: &str, version: u32, from: &str, by: &str, rest: &str, price: &str| {
@@ -25,6 +25,8 @@ fn catalog() -> Catalog {
     };
     let (berlin, tokyo) = ("issuer = \"berlin\"\ncurrency = \"EUR\"", "issuer = \"tokyo\"\ncurrency = \"JPY\"");
     let (ahead, behind) = ("proration = \"by_day\", due = \"in_advance\"", "proration = \"by_day\"");
+    let yearly = "billing_period = \"yearly\"\nanchor = \"anniversary\"";
+    let without_calls = |plan: &str| format!("{}]\n", plan.split(" { id = \"calls\"").next().unwrap());
     let text = [
         CATALOG.to_owned(),
         plan("behind", 1, "2026-01-01", berlin, "", &flat("base", "30", behind)),
@@ -39,14 +41,8 @@ fn catalog() -> Catalog {
         ),
         plan("tried", 1, "2026-01-01", berlin, "trial_days = 14", &flat("base", "30", behind)),
         plan("whole", 1, "2026-01-01", berlin, "trial_days = 14", &flat("base", "30", "proration = \"none\"")),
-        plan(
-            "year",
-            1,
-            "2026-01-01",
-            berlin,
-            "billing_period = \"yearly\"\nanchor = \"anniversary\"",
-            &flat("fee", "365", ahead),
-        ),
+        plan("year", 1, "2026-01-01", berlin, yearly, &flat("fee", "365", ahead)),
+        without_calls(&plan("fee", 1, "2026-01-01", berlin, yearly, &flat("fee", "365", ahead))),
         plan("turned", 1, "2026-01-01", berlin, "", &flat("base", "30", ahead)),
         plan("turned", 2, "2026-07-01", tokyo, "", &flat("base", "3100", ahead)),
     ]
@@ -106,7 +102,13 @@ fn flat_prices_are_billed_in_advance_and_once() {
             "acme year 2026-06-15.. UTC",
             "2026-07",
             "acme- no period of subscription s1 ends in 2026-07; its period [2026-06-15T00:00:00Z, 2027-06-15T00:00:00Z) is \
-             billed in 2027-06",
+             billed in 2027-06; what is due in advance of it was billed in 2026-06",
+        ),
+        (
+            "acme fee 2026-06-15.. UTC",
+            "2026-07",
+            "acme- no period of subscription s1 ends in 2026-07; its period [2026-06-15T00:00:00Z, 2027-06-15T00:00:00Z) was \
+             billed in 2026-06, in advance",
         ),
         ("acme year 2026-06-15.. UTC", "2027-06", "acme berlin 365.00 EUR: calls 0 0, fee 1 36500"),
         // The next period is another issuer's: with that one's first invoice.

@@ -53,6 +53,16 @@ fn a_level_is_told_once_for_each_partner_and_month() {
     assert_eq!((&draft["drafted"], &draft["newer_events"]), (&json!(2), &json!(0)));
     assert_eq!(folder.run(&[&["bill", "issue"][..], &MONTH].concat()).json()["issued"], 2);
 
+    // A catalog that is refused tells nobody that a level was reached.
+    let more = format!("{alerts}\n[[alert]]\nname = \"more\"\nspend = \"55\"\ncurrency = \"EUR\"\n");
+    folder.configure(&more);
+    let catalog = std::fs::read_to_string(folder.path("catalog/catalog.toml")).unwrap();
+    folder.write("catalog/catalog.toml", catalog.replacen("amount = \"49\"", "amount = \"59\"", 1));
+    let events = folder.rows(&partner_event::TABLE);
+    aggregate().fails(2, &["price.base.amount was 49 and is 59", "put back 49"]);
+    assert_eq!(folder.rows(&partner_event::TABLE), events);
+    folder.write("catalog/catalog.toml", catalog);
+
     folder.configure(&alerts.replace("map-calls", "calls"));
     aggregate()
         .fails(2, &["[[alert]] calls is of meter calls, which the catalog does not have; its meters: map-calls"]);

@@ -24,6 +24,7 @@ use tollbook_schemas::tables::{access_log, partner_event};
 
 use super::Stale;
 use crate::context::JobContext;
+use crate::jobs::catalog::frozen::refuse_changes;
 use crate::jobs::catalog::otherwise_of;
 
 /// Usage rows that are rated together, where partners are many.
@@ -201,11 +202,13 @@ pub struct Share {
 }
 
 impl Inputs {
-    /// Reads all partners', without writing anything.
+    /// Reads all partners', without writing anything: what is told of them is told of what drafts would bill, so a catalog
+    /// that these refuse is refused here too.
     ///
     /// # Errors
-    /// As [`Sources::read`].
+    /// As [`Sources::read`]; a catalog that changes what issued invoices were rated with.
     pub async fn read(context: &JobContext) -> anyhow::Result<Self> {
+        refuse_changes(context, &context.catalog()?).await?;
         Sources::read(context).await?.of(&PartnerRange::ALL).await
     }
 

@@ -194,8 +194,18 @@ fn what_was_billed_cannot_be_changed() {
             let places = [line, line - 1].map(|line| format!("--> {PATH}:{line}:"));
             let is_gone = name == "its version";
             assert!(is_gone || places.iter().any(|place| checked.told.contains(place)), "{name}: {}", checked.told);
-            for step in ["draft", "issue"] {
+            for step in ["draft", "issue", "register"] {
                 assert_eq!(bill(&folder, step).fails(2, &words).told, checked.told, "{name}: bill {step}");
+            }
+            // What only looks tells no amounts by it either.
+            for (step, of) in [
+                (&["preview"][..], &MONTH[..]),
+                (&["fit"], &MONTH),
+                (&["reprice", "--catalog", "catalog"], &MONTH),
+                (&["due"], &MONTH[..2]),
+            ] {
+                let ran = folder.run(&[&["bill"], step, of].concat());
+                assert_eq!(ran.fails(2, &words).told, checked.told, "{name}: bill {step:?}");
             }
             assert_eq!(folder.all_rows(), before, "{name}: nothing is written");
         }

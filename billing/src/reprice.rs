@@ -15,7 +15,7 @@ use tollbook_schemas::catalog::diff::{Change, EntryChange, Section, diff};
 use tollbook_schemas::catalog::{Catalog, PlanVersion};
 use tollbook_schemas::id::{PartnerId, PlanId};
 use tollbook_schemas::money::{Currency, Money, MoneyError};
-use tollbook_schemas::period::{Month, print_instant};
+use tollbook_schemas::period::{Month, Period, print_instant};
 
 use crate::draft::Drafted;
 
@@ -272,10 +272,26 @@ pub fn newest_versions(catalog: &Catalog) -> Catalog {
 pub fn versions_from(catalog: &Catalog, instant: DateTime<Utc>) -> Vec<String> {
     let all = catalog.plans.iter().flat_map(|(plan_id, versions)| versions.iter().map(move |one| (plan_id, one)));
     let later = all.filter(|(_, version)| version.effective_from >= instant);
-    let told = |(plan_id, version): (&PlanId, &PlanVersion)| {
-        format!("{plan_id} version {} (from {})", version.version, print_instant(version.effective_from))
-    };
     later.map(told).collect()
+}
+
+/// Versions that begin within a time, in words, of those that the present catalog does not have like that: of the periods that
+/// began before them they price nothing.
+#[must_use]
+pub fn versions_within(catalog: &Catalog, present: &Catalog, time: Period) -> Vec<String> {
+    let all = catalog.plans.iter().flat_map(|(plan_id, versions)| versions.iter().map(move |one| (plan_id, one)));
+    let begins_inside =
+        |version: &PlanVersion| time.start < version.effective_from && version.effective_from < time.end;
+    let is_new = |plan_id: &PlanId, version: &PlanVersion| {
+        let mut known = present.plans.get(plan_id).into_iter().flatten();
+        !known.any(|known| (known.version, known.effective_from) == (version.version, version.effective_from))
+    };
+    let inside = all.filter(|(plan_id, version)| begins_inside(version) && is_new(plan_id, version));
+    inside.map(told).collect()
+}
+
+fn told((plan_id, version): (&PlanId, &PlanVersion)) -> String {
+    format!("{plan_id} version {} (from {})", version.version, print_instant(version.effective_from))
 }
 
 #[cfg(test)]

@@ -92,6 +92,14 @@ pub enum LakeError {
         #[source]
         source: Box<parquet::errors::ParquetError>,
     },
+    /// A data file that a table has is not there.
+    #[error(
+        "{path}, a data file of the lake, is gone; put the lake back whole from a copy, and look for what took the file away"
+    )]
+    Gone {
+        /// File, below the lake's root or as the store names it.
+        path: String,
+    },
     /// An answer cannot be written as Parquet.
     #[error("the answer cannot be written as Parquet: {what}")]
     Export {
@@ -163,6 +171,9 @@ impl From<datafusion::error::DataFusionError> for LakeError {
         if let DataFusionError::ResourcesExhausted(what) = error.find_root() {
             return Self::Memory { what: what.lines().collect::<Vec<_>>().join(" ") };
         }
+        if let Some(path) = gone(&error) {
+            return Self::Gone { path };
+        }
         match error {
             // What a table of ours said while it was read, and not what DataFusion says of it.
             DataFusionError::External(source) => match source.downcast::<Self>() {
@@ -182,12 +193,29 @@ impl Classified for LakeError {
             Self::Open { .. } | Self::Write { .. } | Self::Commit { .. } => Kind::Retry,
             Self::Log { .. } | Self::Schema { .. } | Self::Compaction { .. } | Self::Past { .. } => Kind::Data,
             Self::Row(_) => Kind::Bug,
-            Self::Query(_) | Self::File { .. } => Kind::Data,
+            Self::Query(_) | Self::File { .. } | Self::Gone { .. } => Kind::Data,
             Self::LeaseHeld { .. } | Self::LeaseLost { .. } | Self::LockHeld { .. } | Self::Contention { .. } => {
                 Kind::Conflict
             }
         }
     }
+}
+
+/// The data file that was not found, where that is why a query failed. The reader of footers keeps no more than the text of
+/// what it met.
+fn gone(error: &datafusion::error::DataFusionError) -> Option<String> {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(object_store::Error::NotFound { path, .. }) = error.downcast_ref() {
+            return Some(path.clone());
+        }
+        if let Some(parquet::errors::ParquetError::General(told)) = error.downcast_ref() {
+            let (path, why) = told.split_once("Failed to fetch metadata for file ")?.1.split_once(": ")?;
+            return (why.contains("Object at location ") && why.contains(" not found")).then(|| path.to_owned());
+        }
+        cause = error.source();
+    }
+    None
 }
 
 /// Whether the store failed, which may pass. What else keeps a table from being opened is in its log: a torn entry, a

@@ -100,7 +100,15 @@ pub(crate) async fn answer_in(
         partial.complete()?;
         return Ok(None);
     }
-    let text = rendered(&context.lake.answer(session, query).await?, format)?;
+    written(&context.lake.answer(session, query).await?, format, out)
+}
+
+/// An answer in one of the forms of text.
+///
+/// # Errors
+/// A file that cannot be written.
+pub(crate) fn written(batches: &[RecordBatch], format: Format, out: Option<&Path>) -> anyhow::Result<Option<String>> {
+    let text = rendered(batches, format)?;
     let Some(path) = out else { return Ok(Some(text)) };
     to_file(&text, path)?;
     Ok(None)
@@ -186,7 +194,9 @@ fn rendered(batches: &[RecordBatch], format: Format) -> anyhow::Result<String> {
             writer.into_inner()
         }
         Format::Json => {
-            let mut writer = arrow::json::LineDelimitedWriter::new(Vec::new());
+            // A column is in every row, whatever is in it.
+            let all_keys = arrow::json::WriterBuilder::new().with_explicit_nulls(true);
+            let mut writer = all_keys.build::<_, arrow::json::writer::LineDelimited>(Vec::new());
             for batch in batches {
                 writer.write(batch)?;
             }

@@ -79,3 +79,20 @@ fn a_damaged_log_stops_everything_and_changes_nothing() {
     assert_eq!(whole.ingest("given.log", "native"), (1, 0));
     assert_eq!(whole.ingest("0.log", "native"), (0, 0));
 }
+
+/// A data file that somebody took away: whoever reads it says so once, which it is, and how that is mended.
+#[test]
+fn a_data_file_that_is_gone_is_told_once() {
+    let folder = fed();
+    let dates = std::fs::read_dir(folder.path("lake/access_log")).unwrap().map(|entry| entry.unwrap().path());
+    let date = dates.filter(|path| path.file_name().unwrap() != "_delta_log").find(|path| path.is_dir()).unwrap();
+    let file = std::fs::read_dir(&date).unwrap().next().unwrap().unwrap().path();
+    let name = file.file_name().unwrap().to_str().unwrap().to_owned();
+    std::fs::remove_file(&file).unwrap();
+    for command in [&["sql", "select event_id from access_log"][..], &["aggregate", "--as-of", "2026-07-03T00:00:00Z"]]
+    {
+        let words = [&name, "a data file of the lake, is gone; put the lake back whole from a copy"];
+        let told = folder.run(command).fails(3, &words).told;
+        assert_eq!((told.matches(" is gone").count(), told.matches("Parquet").count()), (1, 0), "{told}");
+    }
+}

@@ -90,6 +90,10 @@ fn a_preview_is_no_draft() {
 fn documents_are_listed_and_shown_by_number_and_id() {
     let folder = june();
     assert_eq!(objects(&bill(&folder, &["list", "--json"]).done()), Vec::<Value>::new());
+    // Words that a spreadsheet would run.
+    let catalog = std::fs::read_to_string(folder.path("catalog/catalog.toml")).unwrap();
+    folder.write("catalog/catalog.toml", catalog.replacen("\"Maps Pro, monthly\"", "\"=Maps Pro, monthly\"", 1));
+    folder.run(&["aggregate", "--as-of", MONTH[3]]).done();
     bill(&folder, &[&["draft"][..], &MONTH].concat()).done();
     let drafts = objects(&bill(&folder, &["list", "--state", "draft", "--json"]).done());
     assert_eq!(drafts.len(), 2);
@@ -121,6 +125,7 @@ fn documents_are_listed_and_shown_by_number_and_id() {
     let csv = bill(&folder, &["lines", "--partner", "dora", "--format", "csv"]).done().printed;
     let heads: Vec<&str> = csv.lines().map(|line| &line[..10]).collect();
     assert_eq!(heads, ["number,doc", "AC-000002,", "AC-000002,"], "{csv}");
+    assert!(csv.contains(",\"'=Maps Pro, monthly\","), "{csv}");
     assert_eq!(objects(&bill(&folder, &["lines", "--period", "2026-05", "--json"]).done()), Vec::<Value>::new());
     bill(&folder, &["lines", "--format", "parquet"]).fails(2, &["--out FILE"]);
     bill(&folder, &["list", "--state", "gone"]).fails(2, &["there is no state gone; there are draft, withdrawn"]);
@@ -138,7 +143,7 @@ fn documents_are_listed_and_shown_by_number_and_id() {
     let shown = bill(&folder, &["show", "AC-000001"]).done().printed;
     for words in [
         "AC-000001 · invoice · inv_",
-        "acme · issued",
+        "acme · issued\n2026-06: Acme APIs GmbH (acme-eu), issued at 2026-07-03T00:00:00Z\n",
         "Map calls",
         "49 EUR",
         "by tier",
@@ -190,6 +195,12 @@ fn history_is_repriced_by_another_price_book() {
     folder.write("next/catalog.toml", next + version);
     let ran = reprice(&["--json"]).fails(0, &["maps-pro version 2 (from 2027-01-01T00:00:00Z)", "--newest"]);
     assert_eq!(objects(&ran).last().unwrap()["delta_minor"], 0);
+    let inner = folder.path("next/catalog.toml");
+    let later = std::fs::read_to_string(&inner).unwrap();
+    folder.write("next/catalog.toml", later.replace("2027-01-01", "2026-06-15"));
+    let words = ["these begin within the months", "maps-pro version 2 (from 2026-06-15T00:00:00Z)", "--newest"];
+    assert!(!reprice(&[]).fails(0, &words).told.contains("begin after the months"));
+    folder.write("next/catalog.toml", later);
     let sum = objects(&reprice(&["--json", "--newest"]).done()).pop().unwrap();
     assert_eq!((&sum["delta_minor"], &sum["winners"]), (&json!(-3800), &json!(2)));
     let table = reprice(&["--newest"]).done().printed;

@@ -17,7 +17,7 @@ use super::{going_live, rollover};
 use crate::document::{BilledDay, Line, LineOpening};
 use crate::rating::opening::rate_after;
 use crate::rating::usage::Group;
-use crate::rating::{Event, Rated, Usage, Working, rate};
+use crate::rating::{Event, Rated, RatingError, Usage, Working, rate};
 use crate::usage::{Folded, UsageError, UsageSlice, fold, usage_sha256};
 
 /// What stands for the price's model on a line of what was used while paused.
@@ -45,7 +45,7 @@ pub(super) fn line_of(
     let carried = rollover::carried_to(catalog, usage_index, span, price)?;
     let (carried, rollover) = carried.map_or((None, None), |(carried, told)| (Some(carried), Some(told)));
     let usage = Usage { served: Some(span.served(price)), carried, ..usage };
-    let failed = |error: &dyn Error| format!("{}: {}", place(), told(error));
+    let failed = |error: &(dyn Error + 'static)| format!("{}: {}", place(), told(error));
     let (rated, opening) = match &span.openings {
         None => (rate(&price.tariff, &usage, span.version.currency).map_err(|error| failed(&error))?, None),
         Some(openings) => {
@@ -304,14 +304,19 @@ fn measure(
 }
 
 /// An error and its causes in one sentence.
-fn told(error: &dyn Error) -> String {
+fn told(error: &(dyn Error + 'static)) -> String {
     let mut told = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
         told = format!("{told}: {error}");
         cause = error.source();
     }
-    told
+    match error.downcast_ref() {
+        Some(RatingError::Overflow(_) | RatingError::Money { .. }) => format!(
+            "{told}; correct what is too big: the units of the subscription, what its meter counted, or the price"
+        ),
+        _ => told,
+    }
 }
 
 /// The values of every dimension of a meter. A request without one of them is priced as one whose value is the empty text:

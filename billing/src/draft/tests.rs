@@ -544,6 +544,11 @@ fn who_cannot_be_billed_is_named_with_the_reason_and_others_go_on() {
             "acme! subscription s1 changes at 2026-06-10T00:00:00Z to a plan of another issuer or currency",
         ),
         ("acme huge 2026-01-01..", "", "acme! the total does not fit 63 bits"),
+        (
+            "acme units 2026-01-01.. Europe/Berlin units=2026-01-01:90000000000000000000000000",
+            "",
+            "correct what is too big: the units of the subscription, what its meter counted, or the price",
+        ),
         ("corp pro 2026-01-01..", "", "corp! no billing profile is in force; import one"),
         (
             "acme pro 2026-01-01..; acme pro 2026-06-01..",

@@ -187,6 +187,16 @@ fn versions_of_the_future_are_told_and_may_be_tried() {
         versions_from(&catalog, at("2026-07-01")),
         ["late version 1 (from 2026-08-01T00:00:00Z)", "moved version 2 (from 2026-09-01T00:00:00Z)"]
     );
+    // Within the months, where the present catalog does not have it.
+    let mut present = catalog.clone();
+    present.plans.values_mut().filter(|versions| versions.len() > 1).for_each(|versions| versions.truncate(1));
+    let within = |present: &Catalog, from: &str, until: &str| {
+        versions_within(&catalog, present, Period::new(at(from), at(until)).unwrap())
+    };
+    let (moved, pro) = ("moved version 2 (from 2026-09-01T00:00:00Z)", "pro version 2 (from 2026-06-15T00:00:00Z)");
+    assert_eq!(within(&present, "2026-01-01", "2026-10-01"), [moved, pro]);
+    assert_eq!(within(&present, "2026-06-15", "2026-09-01"), Vec::<String>::new());
+    assert_eq!(within(&catalog, "2026-01-01", "2026-10-01"), Vec::<String>::new());
     // Version 2 of `pro` has a base of 59 and no calls.
     let usage = "acme calls production 2026-06-02T10:00 30";
     let sums = "acme 51.00 EUR 59.00 EUR 800 | 51.00 EUR 59.00 EUR 800: 0w 1l 0u";

@@ -1,6 +1,8 @@
 //! `bill lines`: the view `issued_line` of some months and one partner or all, in a form that ledgers take in; beside it what
 //! only documents hold: unit, unit price, contract, whose line it is, what a credit note credits. With these a line can be
-//! computed again by whoever reads the file.
+//! computed again by whoever reads the file. In CSV no text is a formula of whatever opens it (`lines/cells.rs`).
+
+mod cells;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -65,6 +67,11 @@ pub async fn lines(
         "select {columns} from (select * from issued_line where {condition}) as line join printed_line as printed on \
          printed.line_id = line.line_id order by line.issuer_id, line.number, line.line_number"
     );
+    if format == Format::Csv {
+        let rows = context.lake.answer(&session, &query).await?;
+        let rows = rows.iter().map(cells::as_texts).collect::<anyhow::Result<Vec<_>>>()?;
+        return sql::written(&rows, format, out);
+    }
     sql::answer_in(context, &session, &query, format, out).await
 }
 

@@ -4,9 +4,9 @@ use anyhow::bail;
 use chrono::{DateTime, Utc};
 use tollbook_billing::draft::{DraftInput, draft};
 use tollbook_billing::reprice::{
-    Repriced, Twice, changed_meters, newest_versions, reprice as make_reprice, versions_from,
+    Repriced, Twice, changed_meters, newest_versions, reprice as make_reprice, versions_from, versions_within,
 };
-use tollbook_schemas::period::Month;
+use tollbook_schemas::period::{Month, Period};
 
 use super::due::refuse_not_begun;
 use super::{Inputs, Months};
@@ -25,6 +25,8 @@ pub struct RepriceResult {
     pub repriced: Repriced,
     /// Plan versions of the other catalog that begin only after the months, and so price none of them.
     pub later_versions: Vec<String>,
+    /// Plan versions that only the other catalog has and that begin within the months: they price what begins after them.
+    pub inner_versions: Vec<String>,
     /// Months that have not ended by the instant from which is looked: their usage so far is what was priced.
     pub unfinished: Vec<Month>,
 }
@@ -55,11 +57,13 @@ pub async fn reprice(
         )));
     }
     // The first instant that no month has in any time zone is later by some hours: good enough to say what prices nothing.
-    let end = months.as_slice().last().map(|month| month.next().period(chrono_tz::UTC)).transpose()?;
-    let later_versions = match end {
-        Some(end) if !newest => versions_from(&new, end.start),
-        _ => Vec::new(),
-    };
+    let utc = |month: Option<&Month>| month.map(|month| month.period(chrono_tz::UTC)).transpose();
+    let (first, last) = (utc(months.as_slice().iter().min())?, utc(months.as_slice().iter().max())?);
+    let (mut later_versions, mut inner_versions) = (Vec::new(), Vec::new());
+    if let (Some(first), Some(last), false) = (first, last, newest) {
+        later_versions = versions_from(&new, last.end);
+        inner_versions = versions_within(&new, &inputs.catalog, Period::new(first.start, last.end)?);
+    }
     if newest {
         new = newest_versions(&new);
     }
@@ -78,6 +82,7 @@ pub async fn reprice(
         present_sha256: inputs.catalog.sha256.clone(),
         new_sha256: new.sha256,
         later_versions,
+        inner_versions,
         unfinished: months.as_slice().iter().copied().filter(is_unfinished).collect(),
     })
 }

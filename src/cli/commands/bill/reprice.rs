@@ -42,6 +42,13 @@ pub(super) async fn run(context: &JobContext, given: Given, json: bool) -> anyho
             result.later_versions.join(", ")
         ));
     }
+    if !result.inner_versions.is_empty() {
+        talk(&format!(
+            "these begin within the months, and price of each subscription the periods that begin after that: {}; --newest \
+             prices with the newest version of each plan",
+            result.inner_versions.join(", ")
+        ));
+    }
     let left_out: BTreeSet<_> = result.repriced.left_out.iter().map(|one| (one.month, &one.partner_id)).collect();
     if !left_out.is_empty() {
         talk(&format!("{} months of partners are in no sum: one of the catalogs cannot rate them", left_out.len()));

@@ -27,22 +27,23 @@ pub(super) async fn run(context: &JobContext, name: &str, json: bool) -> anyhow:
 
 fn print_head(shown: &Shown) {
     let body = &shown.document.body;
-    let issued_at = shown.issued.as_ref().map(|issued| format!(" at {}", print_instant(issued.at)));
     let kind = match &body.credits {
         Some(credits) => format!("credit note of {}", credits.number),
         None => "invoice".to_owned(),
     };
     let number = shown.issued.as_ref().and_then(|issued| issued.number.clone());
     data(&format!(
-        "{} · {} · {} · {} · {}{}",
+        "{} · {} · {} · {} · {}",
         number.unwrap_or_else(|| "no number".to_owned()),
         kind,
         shown.document.invoice_id,
         body.partner_id,
         shown.state.as_str(),
-        issued_at.unwrap_or_default()
     ));
-    data(&format!("{}: {} ({})", body.month, body.issuer.legal_name, body.issuer.issuer_id));
+    // When it was paid, or whatever its state is, is in its life below.
+    let issued_at = shown.issued.as_ref().map(|issued| format!(", issued at {}", print_instant(issued.at)));
+    let issued_at = issued_at.unwrap_or_default();
+    data(&format!("{}: {} ({}){issued_at}", body.month, body.issuer.legal_name, body.issuer.issuer_id));
     data(&format!(
         "[{}, {}){}",
         print_instant(body.period_start),

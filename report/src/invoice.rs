@@ -1,5 +1,7 @@
-//! The invoice page: what the customer reads, in days of the issuer's zone; behind it the usage of each line by day; at the foot
-//! what proves it.
+//! The invoice page: what the customer reads; behind it the usage of each line by day; at the foot what proves it.
+//!
+//! Days are those of the issuer's zone, and of a line those of its subscription's: its billing periods begin with them. A zone
+//! that is not the issuer's is named.
 
 mod appendix;
 
@@ -95,6 +97,9 @@ pub struct InvoiceLine {
     pub line_number: u32,
     /// What the customer reads.
     pub description: String,
+    /// The zone whose days its billing period begins and ends with.
+    #[serde(serialize_with = "name_of")]
+    pub time_zone: Tz,
     /// First instant that is billed.
     pub span_start: DateTime<Utc>,
     /// First instant after it.
@@ -157,7 +162,7 @@ pub struct InvoiceDocument {
     pub credits: Option<String>,
     /// Derived from the document's text.
     pub invoice_id: String,
-    /// The issuer's zone: days on the page are its days.
+    /// The issuer's zone: days on the page are its days, but for those of lines that have another one.
     #[serde(serialize_with = "name_of")]
     pub time_zone: Tz,
     /// Day of issue in that zone.
@@ -270,7 +275,7 @@ fn party(page: &mut Page, label: &str, party: &Party) {
 }
 
 fn facts(page: &mut Page, invoice: &InvoiceDocument) {
-    let (start, end, zone) = (invoice.period_start, invoice.period_end, invoice.time_zone);
+    let (start, end, zone) = (invoice.period_start, invoice.period_end, zone_of_period(invoice));
     let period = format!("{} ({zone})", local::span(start, end, zone));
     let instants = format!("{} until before {}", print_instant(start), print_instant(end));
     // Nobody has to pay a credit note.
@@ -295,6 +300,13 @@ fn facts(page: &mut Page, invoice: &InvoiceDocument) {
         page.element("dd", "", value);
     }
     page.raw("</dl>");
+}
+
+/// The zone in which the billing period is whole days: the issuer's, or that of some lines.
+fn zone_of_period(invoice: &InvoiceDocument) -> Tz {
+    let mut zones = [invoice.time_zone].into_iter().chain(invoice.lines.iter().map(|line| line.time_zone));
+    let found = zones.find(|zone| local::is_whole_days(invoice.period_start, invoice.period_end, *zone));
+    found.unwrap_or(invoice.time_zone)
 }
 
 fn lines_table(
@@ -331,9 +343,13 @@ fn line_row(html: &mut String, line: &InvoiceLine, invoice: &InvoiceDocument, ha
     let mut description = escape(&line.description);
     // A line that bills less than the whole period says which part.
     if (line.span_start, line.span_end) != (invoice.period_start, invoice.period_end) {
-        let days = local::span(line.span_start, line.span_end, invoice.time_zone);
+        let days = local::span(line.span_start, line.span_end, line.time_zone);
+        let named = match line.time_zone == invoice.time_zone {
+            true => String::new(),
+            false => format!(" ({})", line.time_zone),
+        };
         let (from, until) = (print_instant(line.span_start), print_instant(line.span_end));
-        let _ = write!(description, "<br><span class=\"span\">{days}</span>");
+        let _ = write!(description, "<br><span class=\"span\">{days}{named}</span>");
         // A span that ends or begins within a day is told in both clocks.
         if days.contains(':') {
             let _ = write!(description, "<br><span class=\"span\">from {from} until before {until}</span>");
@@ -467,7 +483,7 @@ fn notes(page: &mut Page, invoice: &InvoiceDocument) {
         "Each line is computed exactly and rounded once, half away from zero; the total is the sum of the printed \
          lines. Amounts in brackets show how a line was computed: the exact shares of its tiers and other components, \
          before that rounding. Days are those of the issuer's time \
-         zone, and both days of a span belong to it; instants are UTC, and a span does not hold the one it ends before.",
+         zone, or of the one that stands beside them, and both days of a span belong to it; instants are UTC, and a span does not hold the one it ends before.",
     );
     if let Some(incomplete) = &invoice.incomplete {
         page.element("p", "incomplete", &format!("This document was {incomplete}."));

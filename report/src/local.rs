@@ -30,6 +30,11 @@ pub(crate) fn span(start: DateTime<Utc>, end: DateTime<Utc>, zone: Tz) -> String
     }
 }
 
+/// Whether a span begins and ends with days of a zone.
+pub(crate) fn is_whole_days(start: DateTime<Utc>, end: DateTime<Utc>, zone: Tz) -> bool {
+    [start, end].into_iter().all(|at| whole(at.with_timezone(&zone).naive_local()).is_some())
+}
+
 /// The day that an instant begins; none where it lies within one.
 fn whole(at: NaiveDateTime) -> Option<NaiveDate> {
     (at.time() == NaiveTime::MIN).then(|| at.date())

@@ -14,6 +14,7 @@ fn invoice() -> InvoiceDocument {
     let line = |line_number, description: &str, minor| InvoiceLine {
         line_number,
         description: description.to_owned(),
+        time_zone: Tz::Europe__Berlin,
         span_start: start,
         span_end: end,
         quantity: decimal("1"),
@@ -185,6 +186,57 @@ fn the_page_says_who_what_and_why() {
         assert!(html.contains(text), "{text}");
     }
     assert_eq!(html, invoice_html(&invoice()), "the same document gives the same page");
+}
+
+/// Each row: the zone of a line, the time that it bills, and how the page tells it; beside it how it tells the document's
+/// period, where all its lines are of that zone and time.
+#[test]
+fn days_are_those_of_the_subscription() {
+    for (zone, start, end, of_line, of_period) in [
+        (
+            "Asia/Tokyo",
+            "2026-05-31T15:00:00Z",
+            "2026-06-30T15:00:00Z",
+            "1 to 30 June 2026 (Asia/Tokyo)",
+            "1 to 30 June 2026 (Asia/Tokyo)",
+        ),
+        (
+            "America/New_York",
+            "2026-06-15T04:00:00Z",
+            "2026-07-01T04:00:00Z",
+            "15 to 30 June 2026 (America/New_York)",
+            "15 to 30 June 2026 (America/New_York)",
+        ),
+        (
+            "Europe/Berlin",
+            "2026-06-14T22:00:00Z",
+            "2026-06-30T22:00:00Z",
+            "15 to 30 June 2026",
+            "15 to 30 June 2026 (Europe/Berlin)",
+        ),
+        // Within a day of its own zone.
+        (
+            "Asia/Tokyo",
+            "2026-06-10T00:00:00Z",
+            "2026-06-30T15:00:00Z",
+            "10 June 2026, 09:00:00 to 30 June 2026 (Asia/Tokyo)",
+            "10 June 2026, 02:00:00 to before 30 June 2026, 17:00:00 (Europe/Berlin)",
+        ),
+    ] {
+        let at = |text: &str| parse_instant(text).unwrap();
+        let mut invoice = invoice();
+        invoice.lines.truncate(1);
+        let line = &mut invoice.lines[0];
+        (line.time_zone, line.span_start, line.span_end) = (zone.parse().unwrap(), at(start), at(end));
+        let html = invoice_html(&invoice);
+        assert!(html.contains(&format!("<span class=\"span\">{of_line}</span>")), "{zone}: {html}");
+        (invoice.period_start, invoice.period_end) = (at(start), at(end));
+        let html = invoice_html(&invoice);
+        assert!(
+            html.contains(&format!("<dd>{of_period}</dd>")) && !html.contains("class=\"span\">1"),
+            "{zone}: {html}"
+        );
+    }
 }
 
 #[test]

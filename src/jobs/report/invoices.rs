@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context as _;
-use chrono::Days;
 use tollbook_billing::document::{Document, Line, Shadow};
 use tollbook_billing::event::{EventKind, InvoiceEvent, events_of};
 use tollbook_billing::profile::Profiles;
@@ -13,8 +12,10 @@ use tollbook_report::{
 use tollbook_schemas::catalog::KeptError;
 use tollbook_schemas::id::{InvoiceId, IssuerId};
 use tollbook_schemas::money::{Currency, Money};
-use tollbook_schemas::period::{Month, Tz};
+use tollbook_schemas::period::{Month, Tz, parse_zone};
+use tollbook_schemas::tables::Row;
 use tollbook_schemas::tables::billing::{BILLING_PROFILE, INVOICE, INVOICE_EVENT};
+use tollbook_schemas::tables::derived::SUBSCRIPTION;
 
 use super::read::Read;
 use crate::context::JobContext;
@@ -40,12 +41,38 @@ pub(super) async fn issued(
         .collect();
     issued.sort_by_key(|(event, _)| (event.issuer_id.clone(), event.number_sequence));
     let mut zones = Zones { context, known: BTreeMap::new() };
+    let subscriptions = zones_of_subscriptions(read).await?;
     let mut printed = Vec::new();
     for (event, document) in issued {
-        let zone = zones.of(document).await?;
-        printed.push(print(event, document, &profiles, zone)?);
+        let days = Days { time_zone: zones.of(document).await?, subscriptions: &subscriptions };
+        printed.push(print(event, document, &profiles, &days)?);
     }
     Ok(printed)
+}
+
+/// Whose days a page tells.
+struct Days<'a> {
+    /// The issuer's zone.
+    time_zone: Tz,
+    /// Those of subscriptions.
+    subscriptions: &'a BTreeMap<String, Tz>,
+}
+
+impl Days<'_> {
+    /// The zone of a line; the issuer's where it is of no subscription, or of one that the registry has no more.
+    fn of(&self, line: &Line) -> Tz {
+        self.subscriptions.get(line.subscription_id.as_str()).copied().unwrap_or(self.time_zone)
+    }
+}
+
+/// The zone of each subscription, whose days its billing periods begin with.
+async fn zones_of_subscriptions(read: &Read<'_>) -> anyhow::Result<BTreeMap<String, Tz>> {
+    let rows = read.rows(&SUBSCRIPTION, None).await?;
+    let one = |row: &Row| {
+        let zone = parse_zone(row.text("time_zone")?).ok()?;
+        Some((row.text("subscription_id")?.to_owned(), zone))
+    };
+    Ok(rows.iter().filter_map(one).collect())
 }
 
 /// The zones of issuers, by the catalogs that priced documents.
@@ -78,16 +105,16 @@ fn print(
     event: &InvoiceEvent,
     document: &Document,
     profiles: &Profiles,
-    time_zone: Tz,
+    days: &Days<'_>,
 ) -> anyhow::Result<InvoiceDocument> {
-    let body = &document.body;
+    let (body, time_zone) = (&document.body, days.time_zone);
     let profile = profiles
         .version(&body.profile_version_id)
         .map_err(|told| anyhow::anyhow!("invoice {}: {told}", document.invoice_id))?;
     let number = event.number.clone().with_context(|| format!("invoice {} has no number", document.invoice_id))?;
     let issued_on = event.at.with_timezone(&time_zone).date_naive();
     let due_on = issued_on
-        .checked_add_days(Days::new(u64::from(body.payment_terms_days)))
+        .checked_add_days(chrono::Days::new(u64::from(body.payment_terms_days)))
         .with_context(|| format!("invoice {number} is due beyond the calendar"))?;
     let bill_to = Party {
         legal_name: profile.legal_name.clone(),
@@ -120,7 +147,7 @@ fn print(
             .iter()
             .map(|line| InvoiceLine {
                 line_id: Some(document.line_id(line.line_number).to_string()),
-                ..line_of(line, body.currency)
+                ..line_of(line, body.currency, days.of(line))
             })
             .collect(),
         before_tax: body
@@ -131,7 +158,7 @@ fn print(
             .flatten()
             .map(|minor| Money { minor, currency: body.currency }),
         total: document.total(),
-        shadows: body.shadows.iter().map(shadow_of).collect(),
+        shadows: body.shadows.iter().map(|shadow| shadow_of(shadow, days)).collect(),
         pin: body.pin.clone(),
         catalog_sha256: body.catalog_sha256.clone(),
         profile_version_id: body.profile_version_id.to_string(),
@@ -139,15 +166,15 @@ fn print(
     })
 }
 
-fn shadow_of(shadow: &Shadow) -> ShadowBill {
+fn shadow_of(shadow: &Shadow, days: &Days<'_>) -> ShadowBill {
     ShadowBill {
         plan_id: shadow.plan_id.to_string(),
-        lines: shadow.lines.iter().map(|line| line_of(line, shadow.currency)).collect(),
+        lines: shadow.lines.iter().map(|line| line_of(line, shadow.currency, days.of(line))).collect(),
         total: Money { minor: shadow.total_minor, currency: shadow.currency },
     }
 }
 
-fn line_of(line: &Line, currency: Currency) -> InvoiceLine {
+fn line_of(line: &Line, currency: Currency, time_zone: Tz) -> InvoiceLine {
     let working = &line.working;
     let money = |minor| Money { minor, currency };
     let tiers = working.tiers.iter().map(|tier| TierPart {
@@ -169,6 +196,7 @@ fn line_of(line: &Line, currency: Currency) -> InvoiceLine {
     InvoiceLine {
         line_number: line.line_number,
         description: line.description_with_tax(currency),
+        time_zone,
         span_start: line.span_start,
         span_end: line.span_end,
         quantity: line.quantity,

@@ -1,6 +1,6 @@
 //! Help texts: every command ends with examples, and each example is a command line that is taken.
 
-use clap::CommandFactory as _;
+use clap::{CommandFactory as _, Parser as _};
 use tollbook::demo;
 
 use super::*;

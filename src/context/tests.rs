@@ -18,6 +18,6 @@ async fn a_job_that_ends_while_its_lease_is_renewed_has_not_lost_it() {
         };
         context.run_renewing(Duration::from_millis(3), "test", None, work).await.unwrap();
     }
-    let runs = context.lake.rows(&tollbook_schemas::tables::runs::JOB_RUN, Some("job = 'test'")).await.unwrap();
+    let runs = context.lake.rows(&JOB_RUN, Some("job = 'test'")).await.unwrap();
     assert_eq!(runs.len(), 16);
 }

@@ -20,13 +20,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use tollbook_billing::register::RegisterRow;
 use tollbook_ingest::{Budget, IngestReport, Ingestor};
+use tollbook_schemas::id::PartnerId;
 use tollbook_schemas::tables::Row;
 use tollbook_schemas::tables::billing::{BILLING_PROFILE, INVOICE_EVENT, INVOICE_LINE};
 use tollbook_simulate::stripe_double::{Options as DoubleOptions, StripeDouble};
-use tollbook_simulate::{Ledger, Sequel, Settings, World, world};
+use tollbook_simulate::{BillingProfile, Ledger, Sequel, Settings, World, world};
 
 use crate::context::JobContext;
 use crate::jobs;
+use crate::jobs::partner::Profile;
 use crate::output::talk;
 
 use broker::{Broker, Committed};
@@ -159,7 +161,7 @@ pub(crate) async fn ingested(settings: &DemoSettings) -> anyhow::Result<Ingested
     let broker = Broker::start(settings.brokers.as_deref(), settings.world.partitions).await?;
     let config = folder::write(&settings.folder, &world, &broker, double.base_url(), STRIPE_KEY)?;
     let context = JobContext::open(&config)?;
-    context.lake.append_missing(&BILLING_PROFILE, &profile_rows(&world)).await?;
+    context.lake.append_missing(&BILLING_PROFILE, &profile_rows(&world)?).await?;
     let (ledger, sequel) = ingest(&context, &broker, &world).await?;
     Ok(Ingested { world, context, config, ledger, sequel, double, broker, clock })
 }
@@ -195,28 +197,25 @@ async fn start_double(clock: Arc<AtomicI64>) -> anyhow::Result<StripeDouble> {
 }
 
 /// The billing profiles of a world, as rows of their table.
-#[must_use]
-pub fn profile_rows(world: &World) -> Vec<Row> {
-    world
-        .billing_profiles()
-        .into_iter()
-        .map(|profile| {
-            let parts = [profile.partner_id.as_str(), profile.legal_name.as_str(), profile.address.as_str()];
-            let id = tollbook_schemas::id::ProfileVersionId::derive(parts);
-            Row::new()
-                .with("profile_version_id", id.as_str())
-                .with("partner_id", profile.partner_id)
-                .with("effective_from", profile.effective_from)
-                .with("legal_name", profile.legal_name)
-                .with("address", profile.address)
-                .with("country", profile.country)
-                .with("tax_id", profile.tax_id)
-                .with("billing_email", profile.billing_email)
-                .with("purchase_order", profile.purchase_order)
-                .with("payment_terms_days", profile.payment_terms_days)
-                .with("recorded_at", world.now())
-        })
-        .collect()
+///
+/// # Errors
+/// A partner whose id is none.
+pub fn profile_rows(world: &World) -> anyhow::Result<Vec<Row>> {
+    let row = |of: BillingProfile| {
+        let profile = Profile {
+            partner_id: PartnerId::parse(&of.partner_id)?,
+            effective_from: of.effective_from,
+            legal_name: of.legal_name,
+            address: of.address,
+            country: of.country,
+            tax_id: of.tax_id,
+            billing_email: of.billing_email,
+            purchase_order: of.purchase_order,
+            payment_terms_days: of.payment_terms_days,
+        };
+        Ok(profile.recorded(0, world.now()))
+    };
+    world.billing_profiles().into_iter().map(row).collect()
 }
 
 /// Produces and ingests at the same time: the embedded broker forgets what is far behind, so the producer never runs

@@ -34,6 +34,7 @@ use crate::output::talk;
 
 use door::Against;
 use line::Lines;
+pub(crate) use profile::Profile;
 
 /// An example file: what a column is for follows from its name; empty cells are left out.
 pub const TEMPLATE: &str = include_str!("partner/template.csv");

@@ -7,16 +7,16 @@ use tollbook_schemas::tables::Row;
 
 /// Who is billed and where, as a file says. `Debug` shows no contact data.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Profile {
-    pub(super) partner_id: PartnerId,
-    pub(super) effective_from: DateTime<Utc>,
-    pub(super) legal_name: String,
-    pub(super) address: String,
-    pub(super) country: String,
-    pub(super) tax_id: Option<String>,
-    pub(super) billing_email: String,
-    pub(super) purchase_order: Option<String>,
-    pub(super) payment_terms_days: i32,
+pub(crate) struct Profile {
+    pub(crate) partner_id: PartnerId,
+    pub(crate) effective_from: DateTime<Utc>,
+    pub(crate) legal_name: String,
+    pub(crate) address: String,
+    pub(crate) country: String,
+    pub(crate) tax_id: Option<String>,
+    pub(crate) billing_email: String,
+    pub(crate) purchase_order: Option<String>,
+    pub(crate) payment_terms_days: i32,
 }
 
 impl std::fmt::Debug for Profile {
@@ -60,6 +60,11 @@ impl Profile {
         })
     }
 
+    /// The row of the version, recorded at an instant.
+    pub(crate) fn recorded(&self, again: usize, at: DateTime<Utc>) -> Row {
+        self.row().with("profile_version_id", self.id(again).as_str()).with("recorded_at", at)
+    }
+
     /// The id of the version: what it says. `again` tells apart what was said, taken back and said again.
     fn id(&self, again: usize) -> ProfileVersionId {
         let text = |value: &Option<String>| value.clone().unwrap_or_default();
@@ -97,11 +102,7 @@ pub(super) fn missing(stored: &[Row], profiles: &[Profile], now: DateTime<Utc>) 
         }
         let after = newest.and_then(|row| row.instant("recorded_at")).map(|at| at + Duration::microseconds(1));
         let again = there().filter(|row| profile.is(row)).count();
-        let row = profile
-            .row()
-            .with("profile_version_id", profile.id(again).as_str())
-            .with("recorded_at", after.map_or(now, |after| after.max(now)));
-        new.push(row);
+        new.push(profile.recorded(again, after.map_or(now, |after| after.max(now))));
     }
     new
 }

@@ -1,12 +1,14 @@
 //! The numbers of `docs/money.md` and of `billing/rating/tests/rows`, as far as a plan can be billed by them; and both
 //! implementations over random prices and usage.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 use tollbook_rating::{Event, Group, Usage, rate};
 use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::exact::Exact;
 use tollbook_schemas::price::setting::{Settings, SplitRounding};
-use tollbook_schemas::price::{Convert, PercentTier, Percentage, RoundQuantity};
+use tollbook_schemas::price::{Convert, PercentTier, Percentage, RoundQuantity, Tier};
 
 use super::*;
 

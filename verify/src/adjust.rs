@@ -17,7 +17,7 @@ use crate::number::Ratio;
 use crate::stored::Object;
 
 /// What makes two lines the same.
-type Key = (String, String, String, Option<DateTime<Utc>>, bool);
+pub(crate) type Key = (String, String, String, Option<DateTime<Utc>>, bool);
 
 /// A document that was issued.
 pub(crate) struct Before<'a> {
@@ -38,7 +38,7 @@ fn text<'a>(line: &'a Object, key: &str) -> &'a str {
     line.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
-fn key_of(line: &Object) -> Key {
+pub(crate) fn key_of(line: &Object) -> Key {
     let part = |key| text(line, key).to_owned();
     let start = parse_instant(text(line, "span_start")).ok();
     let is_paused = text(line, "price_model") == PAUSED;
@@ -64,6 +64,37 @@ pub(crate) fn month_of<'a>(body: &'a Object, line: &'a Object) -> &'a str {
         Some(adjusts) => text(adjusts, "month"),
         None => text(body, "month"),
     }
+}
+
+/// The lines of a document that bill a month.
+pub(crate) fn lines_of_month<'a>(body: &'a Object, month: &'a str) -> impl Iterator<Item = &'a Object> {
+    lines(body).filter(move |line| month_of(body, line) == month)
+}
+
+/// The plan with two of its versions: the one that a line of a month was billed by last, and another one of now.
+pub(crate) fn other_version(month: &str, billed_by: &[&Before<'_>], now: &[Object]) -> Option<(String, u64, u64)> {
+    let version = |line: &Object| line.get("plan_version").and_then(Value::as_u64);
+    // Two versions of a tax rate may share a line's place.
+    let of_plans = now.iter().filter(|line| !line.contains_key("tax"));
+    let billed = in_order(billed_by);
+    for line in of_plans {
+        let of_key =
+            billed.iter().flat_map(|one| lines_of_month(one.body, month)).filter(|was| key_of(was) == key_of(line));
+        let was = of_key.last().and_then(version);
+        if let (Some(was), Some(is)) = (was, version(line))
+            && was != is
+        {
+            return Some((text(line, "plan_id").to_owned(), was, is));
+        }
+    }
+    None
+}
+
+/// Documents in the order in which they were printed: the invoices' own lines first.
+fn in_order<'a, 'b>(billed_by: &[&'b Before<'a>]) -> Vec<&'b Before<'a>> {
+    let mut in_order = billed_by.to_vec();
+    in_order.sort_by_key(|document| (text(document.body, "month"), document.invoice_id));
+    in_order
 }
 
 /// The documents among some that billed a month.
@@ -98,11 +129,8 @@ fn fold<'a>(lines: impl Iterator<Item = &'a Object>) -> Result<Vec<(Key, Sum<'a>
 /// What does not fit or cannot be read, in words.
 pub(crate) fn differences(month: &str, billed_by: &[&Before<'_>], now: &[Object]) -> Result<Vec<Object>, String> {
     let invoice_ids: BTreeSet<&str> = billed_by.iter().map(|document| document.invoice_id).collect();
-    let mut in_order = billed_by.to_vec();
-    in_order.sort_by_key(|document| (text(document.body, "month"), document.invoice_id));
-    let of_month = in_order
-        .iter()
-        .flat_map(|document| lines(document.body).filter(move |line| month_of(document.body, line) == month));
+    let in_order = in_order(billed_by);
+    let of_month = in_order.iter().flat_map(|document| lines_of_month(document.body, month));
     let mut billed: BTreeMap<Key, Sum<'_>> = fold(of_month)?.into_iter().collect();
     let nothing = || (0, 0, Ratio::whole(0));
     let mut found = Vec::new();

@@ -48,7 +48,12 @@ pub(crate) fn rate(
 ) -> Result<Rated, Stopped> {
     let metering = |of: &PartnerId| meterings.get(of).ok_or_else(|| wrong(format!("no usage of {of} was counted")));
     let mut parts: Vec<Part<'_>> = Vec::new();
+    let mut blocked: BTreeMap<String, String> = BTreeMap::new();
     for of in borne(ground, month)? {
+        if let Some(why) = of.blocked {
+            blocked.insert(of.partner_id.to_string(), why);
+            continue;
+        }
         let (partner_id, is_own) = (of.partner_id, *of.partner_id == ground.partner_id);
         let part = Part::of(ground, metering(partner_id)?, of, month);
         // As a document of its own, so that what stops it stops nobody else.
@@ -61,14 +66,16 @@ pub(crate) fn rate(
         match part {
             Ok(part) => parts.push(part),
             Err(stopped) if is_own => return Err(stopped),
-            Err(stopped) => or_blocked(ground, partner_id, stopped)?,
+            Err(stopped) => {
+                blocked.insert(partner_id.to_string(), or_blocked(ground, partner_id, stopped)?);
+            }
         }
     }
     let all: Vec<&Part<'_>> = parts.iter().collect();
     let lines = lines_of(ground, taxing, month, &all)?;
     if lines.is_empty() {
         // All that the periods come to was billed before.
-        return Ok(Rated::default());
+        return Ok(Rated { blocked, ..Rated::default() });
     }
     let lines = lines.iter().map(as_object).collect::<Result<_, _>>().map_err(wrong)?;
     // The months of the run, and periods that began before them.
@@ -76,12 +83,12 @@ pub(crate) fn rate(
     let start = spans().map(|span| span.month.start.min(span.whole.start)).min();
     let end = spans().map(|span| span.month.end).max();
     let mut shadows: Vec<Shadow> = Vec::new();
-    for Part { of: Borne { partner_id, spans }, .. } in &parts {
+    for Part { of: Borne { partner_id, spans, .. }, .. } in &parts {
         for shadow in shadows_of(ground.catalog(), metering(partner_id)?, spans).map_err(wrong)? {
             add_shadow(ground, partner_id, &mut shadows, shadow)?;
         }
     }
-    Ok(Rated { lines, shadows, whole: start.zip(end).map(|(start, end)| Period { start, end }) })
+    Ok(Rated { lines, shadows, blocked, whole: start.zip(end).map(|(start, end)| Period { start, end }) })
 }
 
 /// All lines of a document: prices in the order of its parts, what contracts ask for in the order of partners.

@@ -123,14 +123,14 @@ pub(crate) fn spans_of_terms<'a>(
     borne: &[Borne<'a>],
 ) -> Result<Vec<Span<'a>>, Stopped> {
     let mut all = Vec::new();
-    for Borne { partner_id, spans } in borne {
+    for Borne { partner_id, spans, .. } in borne {
         for due in due(&ground.registry, ground.catalog(), partner_id, month).map_err(wrong)? {
             let Some(first) = due.first(ground, spans) else { continue };
             for earlier in due.months(first, month).filter(|earlier| *earlier < month) {
                 match due.spans_in(ground, partner_id, earlier) {
                     Ok(spans) => all.extend(spans),
                     Err(stopped) if **partner_id == ground.partner_id => return Err(stopped),
-                    Err(stopped) => or_blocked(ground, partner_id, stopped)?,
+                    Err(stopped) => drop(or_blocked(ground, partner_id, stopped)?),
                 }
             }
         }
@@ -145,7 +145,7 @@ pub(crate) fn spans_of_terms<'a>(
 pub(crate) fn lines_of(
     ground: &Ground,
     metering: &Metering<'_>,
-    Borne { partner_id, spans }: &Borne<'_>,
+    Borne { partner_id, spans, .. }: &Borne<'_>,
     month: Month,
 ) -> Result<Vec<Coded>, Stopped> {
     let currency = ground.currency;

@@ -10,7 +10,7 @@ use tollbook_schemas::catalog::{Catalog, CatalogFile};
 use tollbook_schemas::id::PartnerId;
 use tollbook_schemas::lifecycle::LifecycleEvent;
 use tollbook_schemas::pin::Pin;
-use tollbook_schemas::registry::{Position, Registry, fold};
+use tollbook_schemas::registry::{Position, fold};
 use tollbook_schemas::tables::access_log::TABLE as ACCESS_LOG;
 use tollbook_schemas::tables::billing::BILLING_PROFILE;
 use tollbook_schemas::tables::catalog::CATALOG_FILE;
@@ -20,6 +20,7 @@ use tollbook_schemas::tables::{Row, Table};
 
 use crate::compare::Difference;
 use crate::error::VerifyError;
+use crate::known::Known;
 use crate::stored::one_of;
 
 /// What was known when a document was drafted.
@@ -50,7 +51,7 @@ pub(crate) struct Kept {
 pub(crate) struct Evidence<'a> {
     pub(crate) lake: &'a Lake,
     catalogs: HashMap<String, Arc<Kept>>,
-    registries: HashMap<String, Arc<Registry>>,
+    registries: HashMap<String, Arc<Known>>,
     /// How far each ingested table was read.
     read: HashMap<&'static str, Pin>,
 }
@@ -100,7 +101,7 @@ impl<'a> Evidence<'a> {
     }
 
     /// Partners, links and subscriptions at a pin.
-    pub(crate) async fn registry(&mut self, pin: &Pin) -> Result<Arc<Registry>, VerifyError> {
+    pub(crate) async fn known(&mut self, pin: &Pin) -> Result<Arc<Known>, VerifyError> {
         let key = pin.to_json();
         if let Some(known) = self.registries.get(&key) {
             return Ok(known.clone());
@@ -111,9 +112,9 @@ impl<'a> Evidence<'a> {
             table: PARTNER_EVENT.name,
             what: format!("column {column} cannot be read"),
         })?;
-        let registry = Arc::new(fold(events, None));
-        self.registries.insert(key, registry.clone());
-        Ok(registry)
+        let known = Arc::new(Known::of(fold(events, None)));
+        self.registries.insert(key, known.clone());
+        Ok(known)
     }
 
     /// The rows of some versions of billing profiles, by their ids.
@@ -160,7 +161,7 @@ impl<'a> Evidence<'a> {
                 pin_condition(pin)
             );
             for batch in self.lake.query(&context, &sql).await? {
-                crate::raw::offsets(&batch, &mut there);
+                crate::cells::offsets(&batch, &mut there);
             }
         }
         let holes = pin.iter().flat_map(|(source, partition, next)| {

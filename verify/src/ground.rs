@@ -10,19 +10,21 @@ use tollbook_schemas::id::{IssuerId, MeterId, PartnerId};
 use tollbook_schemas::meter::Aggregation;
 use tollbook_schemas::money::Currency;
 use tollbook_schemas::period::{Month, Period};
-use tollbook_schemas::registry::{LinkSystem, Registry};
+use tollbook_schemas::registry::Registry;
 use tollbook_schemas::tables::access_log::TABLE as ACCESS_LOG;
 use tollbook_schemas::tables::partner_event::TABLE as PARTNER_EVENT;
 
+use crate::absent::is_absent;
 use crate::commitment::spans_of_terms;
 use crate::compare::Difference;
 use crate::document::{CREDIT_NOTE, KEYS, LINE_KEYS};
+use crate::earlier::Asked;
 use crate::error::VerifyError;
 use crate::evidence::{Evidence, Kept, Pins};
+use crate::known::Known;
 use crate::month::shadow_plan;
-use crate::owner::Links;
+use crate::needs::{Needs, Times};
 use crate::payer::{borne, partners_of};
-use crate::raw::{Names, Times};
 use crate::spans::Span;
 use crate::stored::Stored;
 use crate::terms::TERM_KEYS;
@@ -65,6 +67,8 @@ pub(crate) struct Ground {
     pub(crate) month: Month,
     pub(crate) issuer_id: IssuerId,
     pub(crate) is_credit_note: bool,
+    /// Whether there is no document: what it would have to bill is asked.
+    pub(crate) is_absent: bool,
     /// The partners whose lines it says it bears for them: why one of them cannot be derived is told, and not taken for
     /// what blocked it.
     pub(crate) borne: BTreeSet<String>,
@@ -73,16 +77,12 @@ pub(crate) struct Ground {
     pub(crate) adjusted: BTreeSet<Month>,
     pub(crate) pins: Pins,
     pub(crate) kept: Arc<Kept>,
+    /// What was known of everybody at the pin.
+    pub(crate) known: Arc<Known>,
+    /// What of it is of its partner, and of those that it pays for.
     pub(crate) registry: Arc<Registry>,
-}
-
-/// The raw rows that a document is derived from.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Needs {
-    pub(crate) names: Names,
-    /// None where nothing of it is metered.
-    pub(crate) times: Option<Times>,
-    pub(crate) meters: BTreeSet<MeterId>,
+    /// The earlier months that it must bill the difference of; those that it says it adjusts are among them.
+    pub(crate) earlier: Asked,
 }
 
 impl Ground {
@@ -102,7 +102,8 @@ impl Ground {
             }
         }
         let kept = evidence.catalog(stored.text_of("catalog_sha256")).await??;
-        let registry = evidence.registry(&pins.events).await?;
+        let known = evidence.known(&pins.events).await?;
+        let registry = Arc::new(known.of_partner(&partner_id));
         if let Some(what) = not_known_yet(stored) {
             let told = format!(
                 "not re-derived: the document has {what}, which this program does not know and does not compute"
@@ -118,11 +119,14 @@ impl Ground {
             month,
             issuer_id: issuer_id.ok_or_else(none)?,
             is_credit_note: stored.text_of("kind") == CREDIT_NOTE,
+            is_absent: is_absent(stored),
             borne: stored.lines().filter_map(|line| Some(line.get("for_partner")?.as_str()?.to_owned())).collect(),
             adjusted: adjusted_months(stored)?,
             pins,
             kept,
+            known,
             registry,
+            earlier: Asked::default(),
         })
     }
 
@@ -134,20 +138,35 @@ impl Ground {
         self.catalog().issuers.get(&self.issuer_id).ok_or_else(|| wrong("the catalog has no such issuer"))
     }
 
-    /// The months whose usage it bills: its own, unless it is a credit note, and those that it adjusts.
-    pub(crate) fn months(&self) -> BTreeSet<Month> {
-        let own = (!self.is_credit_note).then_some(self.month);
-        self.adjusted.iter().copied().chain(own).collect()
-    }
-
-    /// The raw rows that it is derived from.
+    /// The raw rows that it is derived from: those of its own month, unless it is a credit note, and of earlier ones that are
+    /// derived in any case.
     ///
     /// # Errors
     /// [`Stopped`].
-    pub(crate) fn needs(&self) -> Result<Needs, Stopped> {
+    pub(crate) fn needs_of_all(&self) -> Result<Needs, Stopped> {
+        let own = (!self.is_credit_note).then_some(self.month);
+        let mut needs = match self.needs(own.into_iter().chain(self.adjusted.iter().copied())) {
+            // A partner that is blocked has no document.
+            Err(Stopped::Here(_)) if self.is_absent => Needs::default(),
+            needs => needs?,
+        };
+        for earlier in self.earlier.months.iter().filter(|earlier| earlier.since.is_none()) {
+            if !self.adjusted.contains(&earlier.month) {
+                // What stops a month that it does not adjust is told behind its lines.
+                needs.add(self.needs([earlier.month]).unwrap_or_default());
+            }
+        }
+        Ok(needs)
+    }
+
+    /// The raw rows that some months of it are derived from.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub(crate) fn needs(&self, months: impl IntoIterator<Item = Month>) -> Result<Needs, Stopped> {
         let catalog = self.catalog();
         let mut needs = Needs::default();
-        for month in self.months() {
+        for month in months {
             let borne = borne(self, month)?;
             let earlier = spans_of_terms(self, month, &borne)?;
             let spans: Vec<Span<'_>> = borne.into_iter().flat_map(|one| one.spans).chain(earlier).collect();
@@ -170,17 +189,11 @@ impl Ground {
                 let meter = catalog.meters.get(id).ok_or_else(none)?;
                 with_all_before |= meter.aggregation == Aggregation::TimeWeighted;
             }
-            let times = Times::of(Period { start, end }, with_all_before);
-            needs.times = Some(needs.times.map_or(times, |others| others.and(times)));
+            needs.times.add(&Times::of(Period { start, end }, with_all_before));
             needs.meters.extend(meters);
         }
-        if needs.times.is_some() {
-            let links = Links::of(&self.registry);
-            let names = |system| {
-                let all = partners_of(self).into_iter().flat_map(|own| links.names(system, own));
-                all.map(str::to_owned).collect()
-            };
-            needs.names = Names { consumers: names(LinkSystem::Consumer), credentials: names(LinkSystem::Credential) };
+        if !needs.times.is_empty() {
+            needs.names = self.known.names(partners_of(self));
         }
         Ok(needs)
     }

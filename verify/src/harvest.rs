@@ -7,13 +7,18 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use tollbook_lake::Lake;
 use tollbook_schemas::id::{MeterId, PartnerId};
+use tollbook_schemas::pin::Pin;
 
 use crate::deliveries::Verdicts;
+use crate::earlier::Earlier;
 use crate::error::VerifyError;
-use crate::ground::{Ground, Needs};
+use crate::ground::Ground;
+use crate::needs::{Names, Needs, Times, credential};
 use crate::owner::{Links, Products, tags_of};
 use crate::payer::partners_of;
 use crate::raw::{self, Question, RawRows, Request};
+use crate::sieves::Offsets;
+use crate::since::{Case, came_since};
 use crate::usage::{Judge, Origin};
 
 /// Requests that are read together where several partners are: some hundred MB.
@@ -66,25 +71,47 @@ pub(crate) async fn batches(lake: &Lake, all: Vec<Wanting>) -> Result<Vec<Batch>
 /// How many requests each partner may have; nothing of a single one, which is read however many they are.
 async fn sizes(lake: &Lake, group: &[Wanting]) -> Result<BTreeMap<PartnerId, usize>, VerifyError> {
     let mut of_partners: BTreeMap<&PartnerId, Needs> = BTreeMap::new();
+    let mut times = Times::default();
     for Wanting { ground, needs, .. } in group {
         let known = of_partners.entry(&ground.partner_id).or_default();
         known.names.add(&needs.names);
-        known.times = together(known.times, needs.times);
+        times.add(&needs.times);
     }
-    let times = of_partners.values().fold(None, |times, needs| together(times, needs.times));
-    let (Some(first), Some(times), true) = (group.first(), times, of_partners.len() > 1) else {
+    let (Some(first), true) = (group.first(), of_partners.len() > 1 && !times.is_empty()) else {
         return Ok(BTreeMap::new());
     };
     let names = of_partners.values().map(|needs| needs.names.clone()).collect();
-    let counts = raw::counts(lake, &first.ground.pins.access, times, names).await?;
+    let counts = raw::counts(lake, &first.ground.pins.access, &times, names).await?;
     Ok(of_partners.into_keys().cloned().zip(counts).collect())
 }
 
-fn together(one: Option<raw::Times>, other: Option<raw::Times>) -> Option<raw::Times> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(one.and(other)),
-        (one, other) => one.or(other),
+/// Keeps of the earlier months of documents those that something changed, and adds what these need.
+///
+/// # Errors
+/// The lake's.
+pub(crate) async fn ask_for_changed(lake: &Lake, batch: &mut [Wanting]) -> Result<(), VerifyError> {
+    let Some(pin) = batch.first().map(|first| first.ground.pins.access.clone()) else { return Ok(()) };
+    let (mut cases, mut oldest) = (Vec::new(), None::<Pin>);
+    for Wanting { ground, .. } in batch.iter() {
+        for Earlier { month, since, .. } in &ground.earlier.months {
+            let Some(since) = since else { continue };
+            // What stops it is told where it is derived.
+            let Needs { names, times, .. } = ground.needs([*month]).unwrap_or_default();
+            oldest = Some(oldest.map_or_else(|| since.clone(), |oldest: Pin| oldest.both(since)));
+            cases.push(Case { names, times, since: Offsets::of(since) });
+        }
     }
+    let Some(oldest) = oldest else { return Ok(()) };
+    let mut changed = came_since(lake, &pin, &oldest, cases).await?.into_iter();
+    for Wanting { ground, needs, .. } in batch {
+        let mut months = std::mem::take(&mut ground.earlier.months);
+        months.retain(|one| one.since.is_none() || changed.next().unwrap_or(true));
+        for month in months.iter().filter(|one| one.since.is_some()).map(|one| one.month) {
+            needs.add(ground.needs([month]).unwrap_or_default());
+        }
+        ground.earlier.months = months;
+    }
+    Ok(())
 }
 
 /// Reads the rows of a batch; gives them with the meters that were asked, in the order of their answers.
@@ -92,12 +119,13 @@ fn together(one: Option<raw::Times>, other: Option<raw::Times>) -> Option<raw::T
 /// # Errors
 /// The lake's.
 pub(crate) async fn read(lake: &Lake, batch: &[Wanting]) -> Result<(RawRows, Vec<MeterId>), VerifyError> {
-    let times = batch.iter().fold(None, |times, one| together(times, one.needs.times));
-    let (Some(first), Some(times)) = (batch.first(), times) else { return Ok((RawRows::default(), Vec::new())) };
+    let mut times = Times::default();
+    batch.iter().for_each(|one| times.add(&one.needs.times));
+    let Some(first) = batch.first().filter(|_| !times.is_empty()) else { return Ok((RawRows::default(), Vec::new())) };
     let ground = &first.ground;
     let mut question = Question {
         pin: &ground.pins.access,
-        names: raw::Names::default(),
+        names: Names::default(),
         times,
         tags: tags_of(ground.catalog()),
         rule_columns: Products::of(ground.catalog()).columns(),
@@ -124,8 +152,8 @@ impl<'a> Harvest<'a> {
         let ground = &batch.first()?.ground;
         let judge = Judge {
             catalog: ground.catalog(),
-            registry: &ground.registry,
-            links: Links::of(&ground.registry),
+            known: &ground.known,
+            links: Links::of(&ground.known.links),
             products: Products::of(ground.catalog()),
             verdicts: Verdicts::over(&rows.deliveries),
         };
@@ -142,12 +170,12 @@ impl<'a> Harvest<'a> {
                 true => None,
                 false => {
                     let (key_id, hash) = (request.credential_key_id.as_deref(), request.credential_hash.as_deref());
-                    by_credential.get(raw::credential(key_id, hash).as_str())
+                    by_credential.get(credential(key_id, hash).as_str())
                 }
             };
             let documents: BTreeSet<usize> = consumer.into_iter().chain(credential).flatten().copied().collect();
             for at in documents {
-                if batch[at].needs.times.is_some_and(|times| times.contains(request.at)) {
+                if batch[at].needs.times.contains(request.at) {
                     claimed[at].push(request);
                 }
             }

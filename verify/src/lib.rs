@@ -2,35 +2,45 @@
 // A wrong cast or a panic here is a proof that proves nothing. Tests may.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::as_conversions))]
 
+mod absent;
 mod adjust;
+mod adjusted;
 mod bill;
 mod by_hand;
+mod cells;
 mod commitment;
 mod compare;
 mod coupon;
 mod credit;
 mod deliveries;
 mod document;
+mod earlier;
 mod early;
 mod error;
 mod evidence;
 mod ground;
 mod harvest;
+mod known;
 mod meter;
 mod month;
+mod needs;
 pub mod number;
 mod opening;
 mod owner;
 mod payer;
+mod profile;
 pub mod rating;
 mod raw;
 mod rederive;
 mod rollover;
+mod sieves;
+mod since;
 mod slices;
 mod spans;
 mod stored;
 mod tax;
 mod terms;
+mod unadjusted;
 mod usage;
 mod verdict;
 mod walk;
@@ -41,18 +51,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::Serialize;
 use tollbook_lake::{Lake, LakeError};
-use tollbook_schemas::id::{InvoiceId, MeterId};
+use tollbook_schemas::id::{InvoiceId, MeterId, PartnerId};
 use tollbook_schemas::money::{Currency, Money};
 use tollbook_schemas::period::Month;
 
 pub use compare::{DayDifference, Difference};
 pub use error::VerifyError;
+pub use unadjusted::Unadjusted;
 pub use verdict::{Tally, Verdict};
 
 use evidence::{Evidence, Pins};
 use ground::{Ground, Stopped};
 use harvest::{Harvest, Wanting};
-use rederive::{Beside, Rederived, rederive};
+use needs::Needs;
+use rederive::{Beside, Derivation, Rederived, rederive};
 use stored::{Issued, Stored};
 
 /// What to verify.
@@ -94,6 +106,8 @@ pub struct Verified {
     pub verdict: Verdict,
     /// What differs, the first thing first; none where it holds.
     pub differences: Vec<Difference>,
+    /// What earlier months come to at its pin and no document bills, for a reason of the product: a person decides about it.
+    pub unadjusted: Vec<Unadjusted>,
 }
 
 impl Verified {
@@ -111,15 +125,15 @@ impl fmt::Display for Verified {
             Ok(currency) => Money { minor: self.total_minor, currency }.to_string(),
             Err(_) => format!("{} {}", self.total_minor, self.currency),
         };
-        let Some((first, others)) = self.differences.split_first() else {
-            return write!(
-                f,
-                "{} {number} {partner_id} {total} {line_count} lines {rows_read} rows",
-                self.verdict.word()
-            );
-        };
-        write!(f, "{} {number} {partner_id} {total}: {first}", self.verdict.word())?;
-        others.iter().try_for_each(|other| write!(f, "\n  also: {other}"))
+        let word = self.verdict.word();
+        match self.differences.split_first() {
+            None => write!(f, "{word} {number} {partner_id} {total} {line_count} lines {rows_read} rows")?,
+            Some((first, others)) => {
+                write!(f, "{word} {number} {partner_id} {total}: {first}")?;
+                others.iter().try_for_each(|other| write!(f, "\n  also: {other}"))?;
+            }
+        }
+        self.unadjusted.iter().try_for_each(|one| write!(f, "\n  note: {one}"))
     }
 }
 
@@ -130,11 +144,23 @@ impl fmt::Display for Verified {
 pub async fn verify(lake: &Lake, wanted: &Wanted) -> Result<Vec<Verified>, VerifyError> {
     let issued = Issued::read(lake).await?;
     let mut evidence = Evidence::over(lake);
-    let all = stored::read(lake, wanted, &issued).await?;
+    let mut all = stored::read(lake, wanted, &issued).await?;
     let (mut outcomes, mut wanting) = (Vec::new(), Vec::new());
+    let partner_ids = all.iter().map(|stored| stored.text_of("partner_id")).collect();
+    // Of a month everybody who was ever billed is looked at: whoever has no document in it, too.
+    let heads = match wanted {
+        Wanted::Month(_) if !all.is_empty() => earlier::heads(lake, None, &issued).await?,
+        _ => earlier::heads(lake, Some(&partner_ids), &issued).await?,
+    };
+    if let Wanted::Month(month) = wanted {
+        let absent = absent::of_month(*month, &all, &heads);
+        all.extend(absent);
+    }
     for (at, stored) in all.iter().enumerate() {
         let ground = match Ground::of(&mut evidence, stored).await {
-            Ok(ground) => ground.needs().map(|needs| Wanting { at, ground, needs }),
+            Ok(ground) => {
+                asked(&mut evidence, ground, stored, &heads).await.map(|(ground, needs)| Wanting { at, ground, needs })
+            }
             Err(stopped) => Err(stopped),
         };
         match ground {
@@ -153,12 +179,28 @@ pub async fn verify(lake: &Lake, wanted: &Wanted) -> Result<Vec<Verified>, Verif
         let ids = outcomes.iter().filter_map(|(at, _)| Some(all.get(*at)?.invoice_id.as_str())).collect();
         let mut beside = stored::Beside::read(lake, &ids).await?;
         for (at, outcome) in outcomes {
-            if let Some(stored) = all.get(*at) {
-                verified.push(one(&evidence, stored, &mut beside, &issued, outcome).await?);
+            let Some(stored) = all.get(*at) else { continue };
+            let one = one(&evidence, stored, &mut beside, &issued, outcome).await?;
+            // Of a document that is not there only what it would have to bill is told.
+            if !absent::is_absent(stored) || !one.differences.is_empty() || !one.unadjusted.is_empty() {
+                verified.push(one);
             }
         }
     }
     Ok(verified)
+}
+
+/// A document with the earlier months that it is asked for, and the raw rows that it needs.
+async fn asked(
+    evidence: &mut Evidence<'_>,
+    ground: Ground,
+    stored: &Stored,
+    heads: &earlier::Heads,
+) -> Result<(Ground, Needs), Stopped> {
+    let earlier = earlier::asked(evidence, &ground, stored, heads).await?;
+    let ground = Ground { earlier, ..ground };
+    let needs = ground.needs_of_all()?;
+    Ok((ground, needs))
 }
 
 /// Documents whose rows of lines and days are read together.
@@ -171,43 +213,63 @@ struct Derived {
     /// The first difference of the stored text and the derived one.
     first: Option<Difference>,
     found: Vec<Difference>,
+    unadjusted: Vec<Unadjusted>,
     rows_read: usize,
 }
 
 /// Derives the documents of a batch, each with its place among all.
 async fn derive(
     evidence: &Evidence<'_>,
-    batch: Vec<Wanting>,
+    mut batch: Vec<Wanting>,
     all: &[Stored],
     issued: &Issued,
 ) -> Result<Vec<(usize, Outcome)>, VerifyError> {
     let stored_of = |one: &Wanting| all.get(one.at);
-    let adjusting = batch.iter().filter(|one| !one.ground.adjusted.is_empty() || by_hand::is_made_for(&one.ground));
-    let adjusting = adjusting.chain(batch.iter().filter(|one| credit::is_granted(&one.ground)));
-    let partner_ids: BTreeSet<&str> = adjusting.map(|one| one.ground.partner_id.as_str()).collect();
+    harvest::ask_for_changed(evidence.lake, &mut batch).await?;
+    let looks_back = |one: &&Wanting| {
+        let ground = &one.ground;
+        !ground.earlier.months.is_empty() || by_hand::is_made_for(ground) || credit::is_granted(ground)
+    };
+    let looking = || batch.iter().filter(looks_back).map(|one| &one.ground);
+    let partner_ids: BTreeSet<&str> = looking().flat_map(payer::bearers).map(PartnerId::as_str).collect();
     let before = stored::of_partners(evidence.lake, &partner_ids, issued).await?;
-    let profile_ids = batch.iter().filter_map(stored_of).flat_map(Stored::profile_ids).collect();
+    let own = looking().filter_map(|ground| before.get(ground.partner_id.as_str())).flatten();
+    let profile_ids = batch.iter().filter_map(stored_of).chain(own).flat_map(Stored::profile_ids).collect();
     let profiles = evidence.profiles(&profile_ids).await?;
     let mut outcomes = Vec::new();
     for (part, rows, meters) in harvested(evidence.lake, &batch).await? {
         let Some(harvest) = Harvest::of(part, &rows, &meters) else { continue };
         let derived = |place: usize, one| -> Result<Outcome, VerifyError> {
             let Some(stored) = stored_of(one) else { return Ok(Err(Box::default())) };
+            let of = |partner_id: &PartnerId| before.get(partner_id.as_str()).map_or(&[][..], Vec::as_slice);
             let beside = Beside {
-                of_partner: before.get(one.ground.partner_id.as_str()).map_or(&[][..], Vec::as_slice),
+                of_partner: of(&one.ground.partner_id),
+                of_bearers: payer::bearers(&one.ground).into_iter().flat_map(of).collect(),
                 profiles: &profiles,
                 voided: &issued.voided,
             };
-            match rederive(one, place, &harvest, stored, &beside) {
+            let derivation = match Derivation::of(one, place, &harvest, stored, &beside) {
+                Err(Stopped::Lake(error)) => return Err(error),
+                Err(Stopped::Here(difference)) => return Ok(Err(difference)),
+                Ok(derivation) => derivation,
+            };
+            if absent::is_absent(stored) {
+                let (found, unadjusted) = absent::found(&derivation).or_else(|stopped| match stopped {
+                    Stopped::Lake(error) => Err(error),
+                    Stopped::Here(difference) => Ok((vec![*difference], Vec::new())),
+                })?;
+                return Ok(Ok(Derived { first: None, found, unadjusted, rows_read: derivation.rows_read }));
+            }
+            match rederive(&derivation) {
                 Err(Stopped::Lake(error)) => Err(error),
                 Err(Stopped::Here(difference)) => Ok(Err(difference)),
-                Ok(Rederived { body, found, rows_read }) => {
+                Ok(Rederived { body, found, unadjusted, rows_read }) => {
                     let text = serde_json::to_string(&body).map_err(|error| VerifyError::Stored {
                         table: "invoice",
                         what: format!("the re-derived document has no JSON: {error}"),
                     })?;
                     let first = compare::first_difference(&stored.text, &text);
-                    Ok(Ok(Derived { first, found, rows_read }))
+                    Ok(Ok(Derived { first, found, unadjusted, rows_read }))
                 }
             }
         };
@@ -274,12 +336,13 @@ async fn one(
     issued: &Issued,
     outcome: &Outcome,
 ) -> Result<Verified, VerifyError> {
-    let mut differences = Vec::new();
+    let (mut differences, mut unadjusted) = (Vec::new(), Vec::new());
     let mut rows_read = 0;
     match outcome {
         Err(difference) => differences.push(difference.as_ref().clone()),
-        Ok(Derived { first, found, rows_read: rows }) => {
+        Ok(Derived { first, found, unadjusted: told, rows_read: rows }) => {
             rows_read = *rows;
+            unadjusted.clone_from(told);
             if let (Some(first), Ok(pins)) = (first, Pins::read(stored.text_of("pin"))) {
                 differences.push(first.clone());
                 differences.extend(evidence.holes(&pins.access).await?);
@@ -287,11 +350,13 @@ async fn one(
             differences.extend(found.iter().cloned());
         }
     }
-    differences.extend(stored::check(stored, beside, issued));
-    let derived = InvoiceId::derive([&stored.text]);
-    if derived.as_str() != stored.invoice_id {
-        let what = format!("it is {}, and the document has the hash {derived}", stored.invoice_id);
-        differences.push(Difference::told("invoice_id", what));
+    if !absent::is_absent(stored) {
+        differences.extend(stored::check(stored, beside, issued));
+        let derived = InvoiceId::derive([&stored.text]);
+        if derived.as_str() != stored.invoice_id {
+            let what = format!("it is {}, and the document has the hash {derived}", stored.invoice_id);
+            differences.push(Difference::told("invoice_id", what));
+        }
     }
     Ok(Verified {
         invoice_id: stored.invoice_id.clone(),
@@ -304,5 +369,6 @@ async fn one(
         rows_read,
         verdict: Verdict::of(&differences),
         differences,
+        unadjusted,
     })
 }

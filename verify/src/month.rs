@@ -33,6 +33,8 @@ pub(crate) struct Rated {
     pub(crate) shadows: Vec<Shadow>,
     /// The months of all subscriptions together; none where none is billed.
     pub(crate) whole: Option<Period>,
+    /// Partners that are paid for and of which nothing can be derived, each with why.
+    pub(crate) blocked: BTreeMap<String, String>,
 }
 
 /// The plan that a span's own names for its shadow bill, with the version in force when the span begins.

@@ -9,28 +9,20 @@ use chrono::{DateTime, Utc};
 use tollbook_schemas::catalog::route::Host;
 use tollbook_schemas::catalog::{Catalog, Rule};
 use tollbook_schemas::id::PartnerId;
-use tollbook_schemas::registry::{Environment, IdentityLink, LinkSystem, Registry};
+use tollbook_schemas::registry::{Environment, IdentityLink, LinkSystem};
 
 use crate::raw::Request;
 
-/// The links of a registry, by what they link.
+/// Links, by what they link.
 pub(crate) struct Links<'a>(BTreeMap<(LinkSystem, &'a str), Vec<&'a IdentityLink>>);
 
 impl<'a> Links<'a> {
-    pub(crate) fn of(registry: &'a Registry) -> Self {
+    pub(crate) fn of(all: &'a [IdentityLink]) -> Self {
         let mut links: BTreeMap<(LinkSystem, &str), Vec<&IdentityLink>> = BTreeMap::new();
-        for link in &registry.links {
+        for link in all {
             links.entry((link.system, &link.external_id)).or_default().push(link);
         }
         Self(links)
-    }
-
-    /// What some link gives to a partner at some time.
-    pub(crate) fn names(&self, system: LinkSystem, partner_id: &PartnerId) -> Vec<&'a str> {
-        let is_theirs =
-            |links: &&Vec<&IdentityLink>| links.iter().any(|link| link.partner_id.as_ref() == Some(partner_id));
-        let of_system = self.0.iter().filter(|((of, _), _)| *of == system);
-        of_system.filter(|(_, links)| is_theirs(links)).map(|((_, name), _)| *name).collect()
     }
 
     fn at(&self, system: LinkSystem, name: &str, at: DateTime<Utc>) -> Option<&'a IdentityLink> {
@@ -156,20 +148,17 @@ mod tests {
 
     #[test]
     fn what_is_ambiguous_is_nobodys() {
-        let registry = Registry {
-            links: [
-                "consumer shop acme -",
-                "consumer live acme production",
-                "consumer fought - -",
-                "credential k1:aa acme -",
-                "credential k1:bb zeta -",
-                "credential k1:cc acme sandbox",
-            ]
-            .map(link)
-            .to_vec(),
-            ..Registry::default()
-        };
-        let links = Links::of(&registry);
+        let links: Vec<IdentityLink> = [
+            "consumer shop acme -",
+            "consumer live acme production",
+            "consumer fought - -",
+            "credential k1:aa acme -",
+            "credential k1:bb zeta -",
+            "credential k1:cc acme sandbox",
+        ]
+        .map(link)
+        .to_vec();
+        let links = Links::of(&links);
         for (consumer, hash, hint, default, at, owner) in [
             ("shop", "", "", "production", "2026-06-01T00:00:00Z", "acme production"),
             ("shop", "", "sandbox", "production", "2026-06-02T00:00:00Z", "acme sandbox"),
@@ -202,8 +191,6 @@ mod tests {
                 links.owner(&request).map(|(partner, environment)| format!("{partner} {}", environment.as_str()));
             assert_eq!(found.as_deref().unwrap_or("-"), owner, "{consumer} {hash} {hint} {default} {at}");
         }
-        let acme = PartnerId::parse("acme").unwrap();
-        assert_eq!(links.names(LinkSystem::Consumer, &acme), ["live", "shop"]);
     }
 
     #[test]

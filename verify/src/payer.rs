@@ -4,6 +4,8 @@
 //! Who pays is asked at the begin of each period. What cannot be derived of a partner that is paid for was blocked alone, and
 //! its payer billed without it; where the document bears lines of it all the same, why it cannot be derived is told.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use tollbook_schemas::id::PartnerId;
 use tollbook_schemas::period::Month;
@@ -18,6 +20,8 @@ use crate::spans::{Span, spans_of};
 pub(crate) struct Borne<'a> {
     pub(crate) partner_id: &'a PartnerId,
     pub(crate) spans: Vec<Span<'a>>,
+    /// Why nothing of a partner that is paid for can be derived.
+    pub(crate) blocked: Option<String>,
 }
 
 /// The partner of a document, and behind it those for whom it pays, or did, in their order.
@@ -26,8 +30,14 @@ pub(crate) fn partners_of(ground: &Ground) -> Vec<&PartnerId> {
     [&ground.partner_id].into_iter().chain(paid_for.filter(|other| **other != ground.partner_id)).collect()
 }
 
+/// Everybody who may bear, or have borne, what a document bills: its partners, and whoever pays for any of them.
+pub(crate) fn bearers(ground: &Ground) -> BTreeSet<&PartnerId> {
+    let payers = ground.registry.payers.values().flat_map(|payers| payers.values().flatten());
+    partners_of(ground).into_iter().chain(payers).collect()
+}
+
 /// Who pays for a partner at an instant; none where it does itself.
-fn payer_of<'a>(registry: &'a Registry, partner_id: &PartnerId, at: DateTime<Utc>) -> Option<&'a PartnerId> {
+pub(crate) fn payer_of<'a>(registry: &'a Registry, partner_id: &PartnerId, at: DateTime<Utc>) -> Option<&'a PartnerId> {
     let said = registry.payers.get(partner_id)?.iter().filter(|(from, _)| **from <= at);
     said.max_by_key(|(from, _)| **from)?.1.as_ref()
 }
@@ -44,7 +54,8 @@ pub(crate) fn borne(ground: &Ground, month: Month) -> Result<Vec<Borne<'_>>, Sto
             Ok(spans) => spans,
             Err(what) if is_own => return Err(wrong(what)),
             Err(what) => {
-                or_blocked(ground, partner_id, wrong(format!("{partner_id}: {what}")))?;
+                let why = or_blocked(ground, partner_id, wrong(format!("{partner_id}: {what}")))?;
+                all.push(Borne { partner_id, spans: Vec::new(), blocked: Some(why) });
                 continue;
             }
         };
@@ -54,19 +65,19 @@ pub(crate) fn borne(ground: &Ground, month: Month) -> Result<Vec<Borne<'_>>, Sto
             is_mine && span.version.issuer == ground.issuer_id && span.version.currency == ground.currency
         });
         if !spans.is_empty() {
-            all.push(Borne { partner_id, spans });
+            all.push(Borne { partner_id, spans, blocked: None });
         }
     }
     Ok(all)
 }
 
-/// What stops a partner that is paid for stops its payer's document where that bears lines of it.
+/// What stops a partner that is paid for stops its payer's document where that bears lines of it; elsewhere it is given in words.
 ///
 /// # Errors
 /// What stopped it.
-pub(crate) fn or_blocked(ground: &Ground, partner_id: &PartnerId, stopped: Stopped) -> Result<(), Stopped> {
+pub(crate) fn or_blocked(ground: &Ground, partner_id: &PartnerId, stopped: Stopped) -> Result<String, Stopped> {
     match stopped {
-        Stopped::Here(_) if !ground.borne.contains(partner_id.as_str()) => Ok(()),
+        Stopped::Here(what) if !ground.borne.contains(partner_id.as_str()) => Ok(what.to_string()),
         stopped => Err(stopped),
     }
 }

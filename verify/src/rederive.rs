@@ -1,23 +1,26 @@
 //! One document once more, from what it stands on and what was harvested for it. Everything but what names it is derived.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use tollbook_schemas::period::{Month, print_instant};
+use tollbook_schemas::period::print_instant;
 use tollbook_schemas::tables::Row;
 
-use crate::adjust::{Before, differences, that_billed};
+use crate::adjust::Before;
+use crate::adjusted::Earlier;
 use crate::bill::{Meterings, rate};
 use crate::by_hand::borne;
 use crate::compare::Difference;
 use crate::credit::{self, Use};
 use crate::document::{Body, CREDIT_NOTE, Credits, FORMAT, IssuedBy};
-use crate::ground::{Stopped, wrong};
+use crate::ground::{Ground, Stopped, wrong};
 use crate::harvest::{Harvest, Wanting};
 use crate::month::{Metering, Rated};
-use crate::stored::{Object, Stored, check_number};
+use crate::profile;
+use crate::stored::{Stored, check_number};
 use crate::tax::Taxing;
+use crate::unadjusted::Unadjusted;
 use crate::usage::Origin;
 
 /// A document as re-derived.
@@ -25,82 +28,94 @@ pub(crate) struct Rederived {
     pub(crate) body: Body,
     /// What was found on the way: a kept catalog that is not what it was, a number that the issuer does not give.
     pub(crate) found: Vec<Difference>,
+    /// What earlier months come to and no document bills, for a reason.
+    pub(crate) unadjusted: Vec<Unadjusted>,
     /// Rows of `access_log` that it was made from.
     pub(crate) rows_read: usize,
 }
 
 /// What is known of a document beside raw rows.
 pub(crate) struct Beside<'a> {
-    /// Everything that was issued to its partner, where it adjusts something.
+    /// Everything that was issued to its partner, where it matters.
     pub(crate) of_partner: &'a [Stored],
+    /// The same of whoever may bear lines of it.
+    pub(crate) of_bearers: Vec<&'a Stored>,
     /// The rows of versions of billing profiles that documents name.
     pub(crate) profiles: &'a HashMap<String, Row>,
     /// When invoices were voided at Stripe, by their ids.
     pub(crate) voided: &'a HashMap<String, DateTime<Utc>>,
 }
 
-/// Re-derives a document; `place` is its place in the harvest.
+/// What a document is derived with.
+pub(crate) struct Derivation<'a> {
+    pub(crate) ground: &'a Ground,
+    pub(crate) stored: &'a Stored,
+    pub(crate) beside: &'a Beside<'a>,
+    pub(crate) metering: Meterings<'a>,
+    pub(crate) taxing: Taxing<'a>,
+    /// What was issued before it in its group.
+    before: Vec<Before<'a>>,
+    /// Rows of `access_log` that it is made from.
+    pub(crate) rows_read: usize,
+}
+
+impl<'a> Derivation<'a> {
+    /// `place` is that of the document in the harvest.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub(crate) fn of(
+        Wanting { ground, needs, .. }: &'a Wanting,
+        place: usize,
+        harvest: &Harvest<'a>,
+        stored: &'a Stored,
+        beside: &'a Beside<'a>,
+    ) -> Result<Self, Stopped> {
+        let (origins, rows_read) = harvest.origins(ground, place);
+        let metering = |origin| (Origin::partner_id(origin), Metering::of(ground, &needs.meters, harvest, origin));
+        let metering: Meterings<'a> = origins.iter().map(metering).collect();
+        let taxing = Taxing {
+            catalog: ground.catalog(),
+            issuer_id: ground.issuer_id.as_str(),
+            zone: ground.issuer()?.time_zone,
+            partner_id: ground.partner_id.as_str(),
+            currency: ground.currency,
+            profiles: profiles_of([stored], beside, |row| is_of(ground, row)),
+        };
+        let before = issued_before(stored, beside.of_partner);
+        Ok(Self { ground, stored, beside, metering, taxing, before, rows_read })
+    }
+
+    /// The same for its earlier months.
+    pub(crate) fn earlier(&self) -> Earlier<'_> {
+        let Self { ground, stored, beside, metering, taxing, before, .. } = self;
+        Earlier { stored, ground, metering, taxing, before, beside }
+    }
+}
+
+/// Re-derives a document.
 ///
 /// # Errors
 /// [`Stopped`].
-pub(crate) fn rederive<'a>(
-    wanting: &'a Wanting,
-    place: usize,
-    harvest: &Harvest<'a>,
-    stored: &Stored,
-    beside: &Beside<'_>,
-) -> Result<Rederived, Stopped> {
-    let Wanting { ground, needs, .. } = wanting;
+pub(crate) fn rederive(derivation: &Derivation<'_>) -> Result<Rederived, Stopped> {
+    let Derivation { ground, stored, beside, metering, taxing, before, rows_read } = derivation;
     let (issuer, issuer_id, is_credit_note) = (ground.issuer()?, &ground.issuer_id, ground.is_credit_note);
     let damage = ground.kept.damage.iter().cloned();
     let mut found: Vec<Difference> = damage.chain(check_number(stored, &issuer.number_prefix)).collect();
-    let (origins, rows_read) = harvest.origins(ground, place);
-    let metering = |origin| (Origin::partner_id(origin), Metering::of(ground, &needs.meters, harvest, origin));
-    let metering: Meterings<'_> = origins.iter().map(metering).collect();
-    let is_theirs = |row: &&Row| row.text("partner_id") == Some(ground.partner_id.as_str());
-    let taxing = Taxing {
-        catalog: ground.catalog(),
-        issuer_id: issuer_id.as_str(),
-        zone: issuer.time_zone,
-        partner_id: ground.partner_id.as_str(),
-        currency: ground.currency,
-        profiles: stored.profile_ids().filter_map(|id| beside.profiles.get(id)).filter(is_theirs).collect(),
-    };
-    let adjusted = &ground.adjusted;
-    let mut own = if is_credit_note { Rated::default() } else { rate(ground, &metering, &taxing, ground.month)? };
-    let before = issued_before(stored, beside.of_partner);
-    let by_hand = borne(ground, issuer, stored, &before, &taxing).map_err(wrong)?;
+    let mut own = if is_credit_note { Rated::default() } else { rate(ground, metering, taxing, ground.month)? };
+    let by_hand = borne(ground, issuer, stored, before, taxing).map_err(wrong)?;
     // A document that is nothing but adjustments and lines by hand has the month of its issuer.
     let whole = match own.whole {
         Some(whole) => whole,
-        None if adjusted.is_empty() && by_hand.lines.is_empty() => {
+        None if ground.adjusted.is_empty() && by_hand.lines.is_empty() => {
             return Err(wrong("no subscription of the partner is billed in the month"));
         }
         None => ground.month.period(issuer.time_zone).map_err(|error| wrong(error.to_string()))?,
     };
-    let mut credits = None;
-    if !adjusted.is_empty() {
-        let all = beside.of_partner;
-        for month in adjusted.iter().copied() {
-            let now = rate(ground, &metering, &taxing, month)?;
-            let billed_by = that_billed(&month.to_string(), &before);
-            let invoice = billed_by.iter().find(|one| !one.body.contains_key("kind") && month_is(one.body, month));
-            let invoice =
-                invoice.ok_or_else(|| wrong(format!("it adjusts {month}, which no invoice before it billed")))?;
-            let lines = differences(&month.to_string(), &billed_by, &now.lines).map_err(wrong)?;
-            let net: i128 = lines.iter().filter_map(|line| line.get("amount_minor")?.as_i64()).map(i128::from).sum();
-            if (net < 0) != is_credit_note {
-                let what = format!("{month} comes to {net} minor units more, which is no {}", stored.text_of("kind"));
-                found.push(Difference::told("kind", what));
-            }
-            let number = all.iter().find(|one| one.invoice_id == invoice.invoice_id).map(Stored::number);
-            if is_credit_note {
-                let number = number.unwrap_or_default().to_owned();
-                credits = Some(Credits { invoice_id: invoice.invoice_id.to_owned(), number });
-            }
-            own.lines.extend(lines);
-        }
-    }
+    let mut adjusted = derivation.earlier().all(&own.lines)?;
+    own.lines.append(&mut adjusted.lines);
+    found.append(&mut adjusted.found);
+    let mut credits = adjusted.credits;
     if let Some(number) = by_hand.credits {
         let is_meant = |one: &&Stored| one.number() == number && !one.body.contains_key("kind");
         let same = |one: &&Stored| {
@@ -127,11 +142,13 @@ pub(crate) fn rederive<'a>(
         total_minor = sum.ok_or_else(|| wrong("the lines do not add up in 63 bits"))?;
     }
     let profile_version_id = stored.text_of("profile_version_id");
-    let profile = beside.profiles.get(profile_version_id).filter(is_theirs);
+    let profile = beside.profiles.get(profile_version_id).filter(|row| is_of(ground, row));
     let Some(profile) = profile else {
         let what = format!("the partner has no billing profile {profile_version_id}; import it again");
         return Err(Difference::told("profile_version_id", what).into());
     };
+    // Those that chose a tax rate, too.
+    found.extend(taxing.profiles.iter().filter_map(|row| profile::check(row)));
     if profile.instant("effective_from") > stored.event.instant("at") {
         found.push(Difference::told("profile_version_id", "the profile was not in force when the invoice was issued"));
     }
@@ -163,11 +180,21 @@ pub(crate) fn rederive<'a>(
         shadows: own.shadows,
         total_minor,
     };
-    Ok(Rederived { body, found, rows_read })
+    Ok(Rederived { body, found, unadjusted: adjusted.unadjusted, rows_read: *rows_read })
 }
 
-fn month_is(body: &Object, month: Month) -> bool {
-    body.get("month").and_then(Value::as_str) == Some(month.to_string().as_str())
+pub(crate) fn is_of(ground: &Ground, row: &Row) -> bool {
+    row.text("partner_id") == Some(ground.partner_id.as_str())
+}
+
+/// The versions of the partner's billing profile that documents name.
+pub(crate) fn profiles_of<'a>(
+    documents: impl IntoIterator<Item = &'a Stored>,
+    beside: &Beside<'a>,
+    is_theirs: impl Fn(&&Row) -> bool,
+) -> Vec<&'a Row> {
+    let ids: BTreeSet<&str> = documents.into_iter().flat_map(Stored::profile_ids).collect();
+    ids.into_iter().filter_map(|id| beside.profiles.get(id)).filter(is_theirs).collect()
 }
 
 /// What was issued to the same partner in the same currency, by the same issuer, under a lower number.

@@ -65,6 +65,8 @@ pub(crate) struct Issued {
     invoices: HashMap<String, usize>,
     /// By issuer and place in its sequence.
     numbers: HashMap<(String, Option<i64>), usize>,
+    /// The places of events, by the id of their invoice.
+    places: HashMap<String, usize>,
     /// When an invoice was voided at Stripe, first, by its id.
     pub(crate) voided: HashMap<String, DateTime<Utc>>,
 }
@@ -80,6 +82,7 @@ impl Issued {
             slots: HashMap::new(),
             invoices: HashMap::new(),
             numbers: HashMap::new(),
+            places: HashMap::new(),
             voided: HashMap::new(),
         };
         for event in &voidings {
@@ -87,13 +90,19 @@ impl Issued {
             let first = issued.voided.entry(event.text("invoice_id").unwrap_or_default().to_owned()).or_insert(at);
             *first = at.min(*first);
         }
-        for event in &events {
+        for (place, event) in events.iter().enumerate() {
             let text = |column: &str| event.text(column).unwrap_or_default().to_owned();
+            issued.places.entry(text("invoice_id")).or_insert(place);
             *issued.slots.entry(text("slot_id")).or_default() += 1;
             *issued.invoices.entry(text("invoice_id")).or_default() += 1;
             *issued.numbers.entry((text("issuer_id"), event.int("number_sequence"))).or_default() += 1;
         }
         Ok(Self { events, ..issued })
+    }
+
+    /// The event that issued an invoice.
+    pub(crate) fn event_of(&self, invoice_id: &str) -> Option<&Row> {
+        self.events.get(*self.places.get(invoice_id)?)
     }
 }
 
@@ -164,7 +173,7 @@ async fn nothing_lost(lake: &Lake, events: &[Row]) -> Result<(), VerifyError> {
     lake.register(&context, &INVOICE, None).await?;
     let mut there = BTreeSet::new();
     for batch in lake.query(&context, "select invoice_id from invoice").await? {
-        there.extend(crate::raw::texts(&batch));
+        there.extend(crate::cells::texts(&batch));
     }
     let lost = |event: &&Row| event.text("invoice_id").is_none_or(|id| !there.contains(id));
     let lost: Vec<&str> = events.iter().filter(lost).filter_map(|event| event.text("number")).collect();
@@ -377,6 +386,7 @@ fn issuing(stored: &Stored, issued: &Issued, slot_id: &SlotId) -> Option<Differe
         ("slot_id", slot_id.as_str().into()),
         ("partner_id", stored.text_of("partner_id").into()),
         ("issuer_id", stored.issuer_id().into()),
+        ("event_month", stored.event.instant("at").map(|at| at.format("%Y-%m").to_string()).into()),
     ];
     let wrong = columns(&INVOICE_EVENT, &stored.event, &expected);
     let text = |column: &str| stored.event.text(column).unwrap_or_default().to_owned();

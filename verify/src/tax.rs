@@ -20,6 +20,7 @@ use crate::rating::Working;
 use crate::terms::Terms;
 
 /// What is taxed, by whom and for whom.
+#[derive(Clone)]
 pub(crate) struct Taxing<'a> {
     pub(crate) catalog: &'a Catalog,
     pub(crate) issuer_id: &'a str,
@@ -89,9 +90,18 @@ impl<'a> Taxing<'a> {
         if in_force.is_empty() {
             return Ok(None);
         }
-        let from = |row: &&&Row| row.instant("effective_from");
+        // Of two of one instant the one that was imported later.
+        let rank = |row: &&&Row| {
+            (
+                row.instant("effective_from"),
+                row.instant("recorded_at"),
+                row.text("profile_version_id").map(str::to_owned),
+            )
+        };
         let known = self.profiles.iter().filter(|row| row.instant("effective_from").is_some_and(|from| from < before));
-        let profile = known.max_by_key(from).or_else(|| self.profiles.iter().min_by_key(from));
+        let first = self.profiles.iter().filter_map(|row| row.instant("effective_from")).min();
+        let of_first = || self.profiles.iter().filter(|row| row.instant("effective_from") == first).max_by_key(rank);
+        let profile = known.max_by_key(rank).or_else(of_first);
         let profile = *profile.ok_or("no billing profile says where the partner is taxed")?;
         let country = profile.text("country").unwrap_or_default();
         let has_tax_id = profile.text("tax_id").is_some_and(|tax_id| !tax_id.trim().is_empty());

@@ -16,6 +16,7 @@ use tollbook_schemas::registry::{Environment, Registry};
 
 use crate::deliveries::{Standing, Verdicts};
 use crate::document::BilledDay;
+use crate::known::Known;
 use crate::meter::{Seen, in_order, level_after, quantity, state_json};
 use crate::number::{Ratio, read_value};
 use crate::owner::{Links, Products};
@@ -87,7 +88,7 @@ pub(crate) struct Origin<'a> {
 /// By what deliveries are judged.
 pub(crate) struct Judge<'a> {
     pub(crate) catalog: &'a Catalog,
-    pub(crate) registry: &'a Registry,
+    pub(crate) known: &'a Known,
     pub(crate) links: Links<'a>,
     pub(crate) products: Products<'a>,
     pub(crate) verdicts: Verdicts<'a>,
@@ -101,7 +102,8 @@ impl<'a> Origin<'a> {
 
     /// Judges what may be a partner's.
     pub(crate) fn of(judge: &Judge<'a>, partner_id: &'a PartnerId, claimed: &[&'a Request]) -> Self {
-        let Judge { catalog, registry, links, products, verdicts } = judge;
+        let Judge { catalog, known, links, products, verdicts } = judge;
+        let registry = known.of_one(partner_id);
         let judge = |request: &&'a Request| {
             let standing = verdicts.standing(request);
             let is_theirs = links.owner(request) == Some((partner_id, Environment::Production));

@@ -48,6 +48,8 @@ pub struct Tally {
     pub differing: usize,
     /// Invoices that this version does not know how to derive.
     pub unknown: usize,
+    /// Those of all of them with a note: what a rule leaves out of them.
+    pub noted: usize,
 }
 
 impl Tally {
@@ -56,6 +58,7 @@ impl Tally {
     pub fn of(verified: &[Verified]) -> Self {
         let mut tally = Self::default();
         for one in verified {
+            tally.noted += usize::from(!one.unadjusted.is_empty());
             match one.verdict {
                 Verdict::Holds => tally.holding += 1,
                 Verdict::Differs => tally.differing += 1,
@@ -76,10 +79,13 @@ impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let all = self.all();
         write!(f, "{all} invoices verified: {} hold, {} differ", self.holding, self.differing)?;
-        match self.unknown {
-            0 => Ok(()),
-            unknown => write!(f, ", {unknown} cannot be judged by this version"),
+        if self.unknown > 0 {
+            write!(f, ", {} cannot be judged by this version", self.unknown)?;
         }
+        if self.noted > 0 {
+            write!(f, "; {} have a note of what no document bills", self.noted)?;
+        }
+        Ok(())
     }
 }
 
@@ -104,9 +110,12 @@ mod tests {
 
     #[test]
     fn a_tally_tells_all_three() {
-        let tally = Tally { holding: 3, differing: 1, unknown: 2 };
+        let tally = Tally { holding: 3, differing: 1, unknown: 2, noted: 0 };
         assert_eq!(tally.to_string(), "6 invoices verified: 3 hold, 1 differ, 2 cannot be judged by this version");
         let none_unknown = Tally { unknown: 0, ..tally };
         assert_eq!(none_unknown.to_string(), "4 invoices verified: 3 hold, 1 differ");
+        let noted = Tally { noted: 2, ..none_unknown };
+        let told = "4 invoices verified: 3 hold, 1 differ; 2 have a note of what no document bills";
+        assert_eq!(noted.to_string(), told);
     }
 }

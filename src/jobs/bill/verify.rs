@@ -75,7 +75,7 @@ mod tests {
             (2, 0, 1, "1 of 3 invoices cannot be judged: they have what this version does not know"),
             (1, 2, 1, "2 of 4 invoices differ from what their raw rows come to, and 1 of 4 invoices cannot be judged"),
         ] {
-            let found = Different(Tally { holding, differing, unknown }).to_string();
+            let found = Different(Tally { holding, differing, unknown, noted: 1 }).to_string();
             assert!(found.starts_with(expected), "{found}");
             assert_eq!(found.contains("differ from"), differing > 0, "{found}");
         }

@@ -23,5 +23,7 @@ mod looking;
 mod months;
 mod secrets;
 mod stripe;
+mod tampered;
 mod terms;
+mod unadjusted;
 mod verify;

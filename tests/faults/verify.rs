@@ -166,7 +166,12 @@ fn books() -> &'static Folder {
 
 /// Something of one table is changed while something is done; behind it the table is as it was. So many faults need one copy
 /// of a lake, and each still sees a lake in which nothing else is wrong.
-fn while_changed(folder: &Folder, table: &'static Table, edit: impl FnMut(Row) -> Option<Row>, then: impl FnOnce()) {
+pub(crate) fn while_changed(
+    folder: &Folder,
+    table: &'static Table,
+    edit: impl FnMut(Row) -> Option<Row>,
+    then: impl FnOnce(),
+) {
     let (place, aside) = (folder.path("lake").join(table.name), folder.path("aside"));
     copy_all(&place, &aside);
     change(folder, table, edit);

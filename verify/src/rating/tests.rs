@@ -6,9 +6,11 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use tollbook_rating::{Event, Group, Usage, rate};
 use tollbook_schemas::decimal::Decimal;
-use tollbook_schemas::exact::Exact;
-use tollbook_schemas::price::setting::{Settings, SplitRounding};
-use tollbook_schemas::price::{Convert, PercentTier, Percentage, RoundQuantity, Tier};
+use tollbook_schemas::exact::{Direction, Exact};
+use tollbook_schemas::price::setting::{
+    LimitsInPart, PackageRemainder, Per, Proration, Settings, SplitRounding, TierEdge,
+};
+use tollbook_schemas::price::{Cell, Convert, PercentTier, Percentage, RoundQuantity, Tier};
 
 use super::*;
 

@@ -282,7 +282,7 @@ fn mistakes_of_the_command_line_are_not_ours() {
     std::fs::create_dir(folder.path("catalog")).unwrap();
     no_catalog(&["has no *.toml file"]);
     folder.write("catalog/c.toml", [0xff]);
-    no_catalog(&["catalog/c.toml cannot be read", "UTF-8"]);
+    no_catalog(&["the byte 0xff is no text", "catalog/c.toml:1:1", "expected UTF-8"]);
 }
 
 #[test]

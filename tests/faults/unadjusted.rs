@@ -102,6 +102,7 @@ fn record(folder: &Folder, (partner, event_type, at, data): (&str, &str, &str, &
 
 const JUNE_END: u64 = 1_783_036_800;
 const JULY_END: u64 = 1_785_715_200;
+const AUGUST_END: u64 = 1_788_393_600;
 
 /// June, issued: acme has 5 calls and bela 4.
 fn june(more: &str) -> Folder {
@@ -163,7 +164,7 @@ fn an_adjustment_that_is_missing_is_a_difference() {
     ingest(&folder, "july.log", &july, JULY_END);
     ingest(&folder, "late.log", &requests("late", "nobody", "2026-06-20", 3), JULY_END);
     bill(&folder, &JULY);
-    ingest(&folder, "august.log", &requests("e", "acme", "2026-08-10", 1), JULY_END + 2_000_000);
+    ingest(&folder, "august.log", &requests("e", "acme", "2026-08-10", 1), AUGUST_END);
     bill(&folder, &AUGUST);
     let copy = folder.copy();
     let holds = ["acme 3060 holds:  | ", "bela 3020 holds:  | "];
@@ -201,7 +202,7 @@ fn what_is_adjusted_holds() {
     bill(&folder, &JULY);
     assert_told(&told(&folder, "2026-07", 0), &["acme 3030 holds:  | ", "bela 0 holds:  | ", "bela -2032 holds:  | "]);
     // In August bela has no document: what is late of it makes one, and is missed where there is none.
-    ingest(&folder, "later.log", &requests("later", "nobody", "2026-06-21", 3), JULY_END + 2_000_000);
+    ingest(&folder, "later.log", &requests("later", "nobody", "2026-06-21", 3), AUGUST_END);
     bill(&folder, &AUGUST);
     assert_told(&told(&folder, "2026-08", 0), &["acme 3000 holds:  | "]);
     let copy = folder.copy();

@@ -151,11 +151,12 @@ async fn a_second_run_of_a_source_ends_at_once_and_is_not_told() {
         tokio::spawn(async move { until_stopped(&one, &stop).await })
     };
     let asks = Arc::new(AtomicBool::new(true));
-    // Once the service has it, everybody else is refused: the topic, and no file.
-    let begun = Instant::now();
-    while one.lake.lock(&format!("{JOB} {SOURCE}")).is_ok() {
-        assert!(begun.elapsed() < Duration::from_secs(20), "the service takes no lock");
-        tokio::time::sleep(Duration::from_millis(10)).await;
+    // Once the service reads, everybody else is refused: the topic, and no file. To ask for its lock would be to take
+    // it from the service, where that has not begun.
+    produce(&brokers, &[GOOD]);
+    while one.lake.rows(&access_log::TABLE, None).await.unwrap().is_empty() {
+        assert!(!service.is_finished(), "the service ended: {:?}", service.await);
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     for error in [until_caught_up(&two).await.unwrap_err(), until_stopped(&two, &asks).await.unwrap_err()] {
         assert!(kind_of(&error) == Some(Kind::Conflict) && error.to_string().contains(SOURCE), "{error:#}");

@@ -142,7 +142,7 @@ impl Lake {
     /// [`LakeError`].
     pub async fn append(&self, def: &'static Table, rows: &[Row], steps: &[TxnStep]) -> Result<Outcome, LakeError> {
         let batches = if rows.is_empty() { Vec::new() } else { vec![batch_of(def, rows)?] };
-        self.change(def, Operation::Append, &batches, steps, |_| Ok(Vec::new())).await
+        self.append_batches(def, &batches, steps).await
     }
 
     /// As [`Lake::append`], for what is columns already: batches of the table's declared schema.
@@ -155,7 +155,8 @@ impl Lake {
         batches: &[RecordBatch],
         steps: &[TxnStep],
     ) -> Result<Outcome, LakeError> {
-        self.change(def, Operation::Append, batches, steps, |_| Ok(Vec::new())).await
+        let files = self.write_unpublished(def, batches).await?;
+        self.append_files(def, &files, steps).await
     }
 
     /// Replaces the files of whole partition values (or of the whole table, where `values` is `None`) by rows, in one
@@ -171,7 +172,8 @@ impl Lake {
         steps: &[TxnStep],
     ) -> Result<Outcome, LakeError> {
         let batches = if rows.is_empty() { Vec::new() } else { vec![batch_of(def, rows)?] };
-        self.change(def, Operation::Replace, &batches, steps, |handle| handle.removes(values)).await
+        let files = self.write_unpublished(def, &batches).await?;
+        self.replace_files(def, values, &files, steps).await
     }
 
     /// As [`Lake::replace`], by files that were written before.
@@ -201,20 +203,6 @@ impl Lake {
         let mut handle = handle.lock().await;
         handle.change(Operation::Append, files.adds(), steps, |_| Ok(Vec::new())).await
     }
-
-    pub(crate) async fn change(
-        &self,
-        def: &'static Table,
-        operation: Operation,
-        batches: &[RecordBatch],
-        steps: &[TxnStep],
-        removes: impl Fn(&Handle) -> Result<Vec<Remove>, LakeError>,
-    ) -> Result<Outcome, LakeError> {
-        let handle = self.handle(def).await?;
-        let mut handle = handle.lock().await;
-        let adds = handle.write_files(batches).await?;
-        handle.change(operation, &adds, steps, removes).await
-    }
 }
 
 pub(crate) fn gave_up(def: &'static Table, last: Option<DeltaTableError>) -> LakeError {
@@ -239,7 +227,8 @@ pub(crate) async fn pause(attempt: usize) {
 }
 
 impl Handle {
-    async fn change(
+    /// One commit of files that were written, of what they take the place of, and transactions.
+    pub(crate) async fn change(
         &mut self,
         operation: Operation,
         adds: &[Add],

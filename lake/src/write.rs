@@ -71,17 +71,9 @@ impl Lake {
         count: usize,
         make: impl Fn(usize) -> Result<RecordBatch, E>,
     ) -> Result<Unpublished, E> {
-        let failed = |source: DeltaTableError| LakeError::Write { table: def.name, source: Box::new(source) };
         let handle = self.handle(def).await?;
         let handle = handle.lock().await;
-        let mut writer = handle.writer();
-        for at in 0..count {
-            let batch = make(at)?;
-            if batch.num_rows() > 0 {
-                writer.write(&batch).await.map_err(failed)?;
-            }
-        }
-        Ok(Unpublished(writer.close().await.map_err(failed)?))
+        Ok(Unpublished(handle.write_made(count, make).await?))
     }
 }
 
@@ -103,12 +95,25 @@ impl Handle {
 
     /// Writes batches of the table's schema to files, one set for each partition value.
     pub(crate) async fn write_files(&self, batches: &[RecordBatch]) -> Result<Vec<Add>, LakeError> {
+        // Its columns are shared, not copied.
+        self.write_made(batches.len(), |at| Ok(batches[at].clone())).await
+    }
+
+    /// The same of batches that are made one after the other.
+    async fn write_made<E: From<LakeError>>(
+        &self,
+        count: usize,
+        make: impl Fn(usize) -> Result<RecordBatch, E>,
+    ) -> Result<Vec<Add>, E> {
         let def = self.def;
         let failed = |source: DeltaTableError| LakeError::Write { table: def.name, source: Box::new(source) };
         let mut writer = self.writer();
-        for batch in batches {
-            writer.write(batch).await.map_err(failed)?;
+        for at in 0..count {
+            let batch = make(at)?;
+            if batch.num_rows() > 0 {
+                writer.write(&batch).await.map_err(failed)?;
+            }
         }
-        writer.close().await.map_err(failed)
+        Ok(writer.close().await.map_err(failed)?)
     }
 }

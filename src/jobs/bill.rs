@@ -261,10 +261,10 @@ impl Stale {
         Self { told: told.into(), done: None }
     }
 
-    /// Those of several months as one; the first of all other errors ends a run at once.
+    /// Ends with an error where something of a month was stale: after all months were issued.
     ///
     /// # Errors
-    /// Itself, where there is one.
+    /// What is told of each month, a line each.
     pub fn complain(months: &[Self]) -> anyhow::Result<()> {
         if months.is_empty() {
             return Ok(());

@@ -37,39 +37,7 @@ impl Known {
                 LinkSystem::Credential => own.credentials.insert(link.external_id.clone()),
             };
         }
-        let mut of: BTreeMap<PartnerId, Registry> = BTreeMap::new();
-        for (id, partner) in all.partners {
-            of.entry(id.clone()).or_default().partners.insert(id, partner);
-        }
-        for (key, one) in all.subscriptions {
-            of.entry(one.partner_id.clone()).or_default().subscriptions.insert(key, one);
-        }
-        for (id, one) in all.adjustments {
-            of.entry(one.partner_id.clone()).or_default().adjustments.insert(id, one);
-        }
-        for one in all.contracts {
-            of.entry(one.partner_id.clone()).or_default().contracts.push(one);
-        }
-        for (id, one) in all.going_live {
-            of.entry(id.clone()).or_default().going_live.insert(id, one);
-        }
-        for one in all.coupons {
-            of.entry(one.partner_id.clone()).or_default().coupons.push(one);
-        }
-        for (id, one) in all.credits {
-            of.entry(one.partner_id.clone()).or_default().credits.insert(id, one);
-        }
-        for (id, one) in all.payers {
-            of.entry(id.clone()).or_default().payers.insert(id, one);
-        }
-        for (id, one) in all.pays_for {
-            of.entry(id.clone()).or_default().pays_for.insert(id, one);
-        }
-        for one in all.findings {
-            if let Some(id) = one.partner_id.clone() {
-                of.entry(id).or_default().findings.push(one);
-            }
-        }
+        let of = all.by_partner();
         Self { links, linked, of, names, nothing: Registry::default() }
     }
 

@@ -35,13 +35,11 @@ fn tax_code_of<'a>(catalog: &'a Catalog, line: &Line) -> Option<Option<&'a str>>
     if line.by_hand.is_some() {
         return Some(None);
     }
-    let contract = line.contract.as_ref().map(|named| {
-        let versions = catalog.contracts.get(&named.contract_id).into_iter().flatten();
-        versions.into_iter().find(|contract| contract.version == named.version)
-    });
-    let contract = match contract {
-        Some(None) => return None,
-        Some(found) => found,
+    let contract = match &line.contract {
+        Some(named) => {
+            let mut versions = catalog.contracts.get(&named.contract_id).into_iter().flatten();
+            Some(versions.find(|contract| contract.version == named.version)?)
+        }
         None => None,
     };
     let beside = contract.and_then(|contract| match line.price_id.as_str() {

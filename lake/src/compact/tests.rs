@@ -171,7 +171,10 @@ async fn of_a_compaction_and_a_replacement_one_begins_again() {
     let begun = std::sync::atomic::AtomicUsize::new(0);
     let rows = [tollbook_schemas::tables::batch_of(PARTNERS, &[partner("f")]).unwrap()];
     let steps = [step("test", Some(5), 6)];
-    let outcome = other.change(PARTNERS, Operation::Replace, &rows, &steps, |handle| {
+    let handle = other.handle(PARTNERS).await.unwrap();
+    let mut handle = handle.lock().await;
+    let adds = handle.write_files(&rows).await.unwrap();
+    let outcome = handle.change(Operation::Replace, &adds, &steps, |handle| {
         if begun.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0 {
             let path = folder.path().to_owned();
             let compacting = std::thread::spawn(move || {

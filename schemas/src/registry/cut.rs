@@ -1,9 +1,29 @@
 //! Shares of a registry: what it knows of some partners each, so that many are billed one share after the other.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::Registry;
 use crate::id::PartnerId;
 
 impl Registry {
+    /// What is of each partner of which something is known, cut as [`Registry::cut`] does.
+    #[must_use]
+    pub fn by_partner(&self) -> BTreeMap<PartnerId, Self> {
+        let ids = self.partners.keys();
+        let ids = ids.chain(self.subscriptions.values().map(|one| &one.partner_id));
+        let ids = ids.chain(self.adjustments.values().map(|one| &one.partner_id));
+        let ids = ids.chain(self.contracts.iter().map(|one| &one.partner_id));
+        let ids = ids.chain(self.going_live.keys());
+        let ids = ids.chain(self.coupons.iter().map(|one| &one.partner_id));
+        let ids = ids.chain(self.credits.values().map(|one| &one.partner_id));
+        let ids = ids.chain(self.payers.keys()).chain(self.pays_for.keys());
+        let ids: BTreeSet<&PartnerId> =
+            ids.chain(self.findings.iter().filter_map(|finding| finding.partner_id.as_ref())).collect();
+        let places: BTreeMap<&PartnerId, usize> = ids.into_iter().zip(0..).collect();
+        let shares = self.cut(|partner_id| places.get(partner_id).copied(), places.len());
+        places.into_keys().cloned().zip(shares).collect()
+    }
+
     /// Cuts it into so many shares: each partner's in the one that is said, or in none. Links and what is nobody's are left
     /// out: neither says what a partner is billed.
     #[must_use]
@@ -63,5 +83,25 @@ impl Registry {
             }
         }
         shares
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::{Partner, Payers};
+
+    /// Whoever is named anywhere has a part, and all parts together are what was cut, but for what is nobody's.
+    #[test]
+    fn each_partner_has_its_part() {
+        let id = |text: &str| PartnerId::parse(text).unwrap();
+        let mut all = Registry::default();
+        all.partners.insert(id("acme"), Partner::default());
+        all.pays_for.insert(id("acme"), BTreeSet::from([id("bela")]));
+        all.payers.insert(id("bela"), Payers::default());
+        let parts = all.by_partner();
+        assert_eq!(parts.keys().map(PartnerId::as_str).collect::<Vec<_>>(), ["acme", "bela"]);
+        assert_eq!((parts[&id("acme")].partners.len(), parts[&id("acme")].pays_for.len()), (1, 1));
+        assert_eq!((parts[&id("bela")].payers.len(), parts[&id("bela")].partners.len()), (1, 0));
     }
 }

@@ -19,13 +19,15 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use tollbook::clock::Clock;
 use tollbook::context::JobContext;
+use tollbook::demo::profile_rows;
 use tollbook::jobs::{bill, check};
 use tollbook_aggregate::{read_registry, refresh_usage};
 use tollbook_lake::{Lake, Part, TxnStep};
 use tollbook_schemas::period::{Month, parse_instant};
 use tollbook_schemas::tables::billing::BILLING_PROFILE;
 use tollbook_schemas::tables::derived::USAGE;
-use tollbook_schemas::tables::{Kind, Row, partner_event, text_map_builder};
+use tollbook_schemas::tables::{Kind, partner_event, text_map_builder};
+use tollbook_simulate::BillingProfile;
 
 use figures::{Took, setting};
 
@@ -94,21 +96,18 @@ async fn people(lake: &Lake, partners: u64) {
         }
     }
     append(lake, door.seal()).await;
-    let profiles: Vec<Row> = (0..partners)
-        .map(|number| {
-            let id = partner(number);
-            Row::new()
-                .with("profile_version_id", format!("prf_{number:020}"))
-                .with("partner_id", id.as_str())
-                .with("effective_from", at("2026-01-01T00:00:00Z"))
-                .with("legal_name", format!("{id} Ltd"))
-                .with("address", "Street 1\n10119 Berlin")
-                .with("country", "DE")
-                .with("billing_email", "billing@example.org")
-                .with("payment_terms_days", 14)
-                .with("recorded_at", at("2026-01-01T00:00:00Z"))
-        })
-        .collect();
+    let profile = |number| BillingProfile {
+        partner_id: partner(number),
+        effective_from: at("2026-01-01T00:00:00Z"),
+        legal_name: format!("{} Ltd", partner(number)),
+        address: "Street 1\n10119 Berlin".to_owned(),
+        country: "DE".to_owned(),
+        tax_id: None,
+        billing_email: "billing@example.org".to_owned(),
+        purchase_order: None,
+        payment_terms_days: 14,
+    };
+    let profiles = profile_rows((0..partners).map(profile), at("2026-01-01T00:00:00Z")).unwrap();
     lake.append_missing(&BILLING_PROFILE, &profiles).await.unwrap();
 }
 

@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use chrono::{DateTime, Utc};
 use tollbook_billing::register::RegisterRow;
 use tollbook_ingest::{Budget, IngestReport, Ingestor};
 use tollbook_schemas::id::PartnerId;
@@ -161,7 +162,7 @@ pub(crate) async fn ingested(settings: &DemoSettings) -> anyhow::Result<Ingested
     let broker = Broker::start(settings.brokers.as_deref(), settings.world.partitions).await?;
     let config = folder::write(&settings.folder, &world, &broker, double.base_url(), STRIPE_KEY)?;
     let context = JobContext::open(&config)?;
-    context.lake.append_missing(&BILLING_PROFILE, &profile_rows(&world)?).await?;
+    context.lake.append_missing(&BILLING_PROFILE, &profile_rows(world.billing_profiles(), world.now())?).await?;
     let (ledger, sequel) = ingest(&context, &broker, &world).await?;
     Ok(Ingested { world, context, config, ledger, sequel, double, broker, clock })
 }
@@ -196,11 +197,14 @@ async fn start_double(clock: Arc<AtomicI64>) -> anyhow::Result<StripeDouble> {
     Ok(StripeDouble::start(DoubleOptions::new(STRIPE_KEY, Arc::new(now))).await?)
 }
 
-/// The billing profiles of a world, as rows of their table.
+/// Billing profiles as rows of their table, with the ids that follow from what they say.
 ///
 /// # Errors
 /// A partner whose id is none.
-pub fn profile_rows(world: &World) -> anyhow::Result<Vec<Row>> {
+pub fn profile_rows(
+    profiles: impl IntoIterator<Item = BillingProfile>,
+    recorded_at: DateTime<Utc>,
+) -> anyhow::Result<Vec<Row>> {
     let row = |of: BillingProfile| {
         let profile = Profile {
             partner_id: PartnerId::parse(&of.partner_id)?,
@@ -213,9 +217,9 @@ pub fn profile_rows(world: &World) -> anyhow::Result<Vec<Row>> {
             purchase_order: of.purchase_order,
             payment_terms_days: of.payment_terms_days,
         };
-        Ok(profile.recorded(0, world.now()))
+        Ok(profile.recorded(0, recorded_at))
     };
-    world.billing_profiles().into_iter().map(row).collect()
+    profiles.into_iter().map(row).collect()
 }
 
 /// Produces and ingests at the same time: the embedded broker forgets what is far behind, so the producer never runs

@@ -38,7 +38,10 @@ impl Issued {
         let broker = Broker::start(None, 1).await?;
         let config = demo::folder::write(&path, &world, &broker, double.base_url(), KEY)?;
         let context = JobContext::open(&config)?;
-        context.lake.append_missing(&BILLING_PROFILE, &demo::profile_rows(&world)?).await?;
+        context
+            .lake
+            .append_missing(&BILLING_PROFILE, &demo::profile_rows(world.billing_profiles(), world.now())?)
+            .await?;
         broker.produce_all(broker.lifecycle_topic(), world.lifecycle_messages()).await?;
         broker.produce_all(broker.access_topic(), world.traffic().collect()).await?;
         jobs::ingest::until_caught_up(&context).await?;

@@ -106,9 +106,13 @@ const AUGUST_END: u64 = 1_788_393_600;
 
 /// June, issued: acme has 5 calls and bela 4.
 fn june(more: &str) -> Folder {
+    june_of(CATALOG, more)
+}
+
+fn june_of(catalog: &str, more: &str) -> Folder {
     let folder = Folder::new();
     folder.configure(more);
-    folder.write("catalog/catalog.toml", CATALOG);
+    folder.write("catalog/catalog.toml", catalog);
     folder.write("partners.csv", PARTNERS);
     folder.run(&["partner", "import", "partners.csv", "--apply"]).done();
     let text = format!("{}\n{}", requests("a", "acme", "2026-06-10", 5), requests("b", "bela", "2026-06-11", 4));
@@ -304,4 +308,30 @@ fn a_registry_that_says_otherwise_is_asked_for_too() {
     });
     let found = told(&folder, "2026-07", 3);
     assert!(found[1].contains("adjusts: 2026-06 comes to 20.32 EUR less at this pin"), "{found:#?}");
+}
+
+/// A tax rate that none of a month's lines gets changed: that is no reason to leave out what the month comes to.
+#[test]
+fn a_tax_rate_of_others_ends_no_adjustment() {
+    let rate = |id: &str, country: &str, percent: &str| {
+        format!(
+            "\n[[tax_rate]]\nid = \"{id}\"\nversion = 1\neffective_from = \"2026-01-01T00:00:00Z\"\nissuer = \"acme-eu\"\n\
+             description = \"Tax\"\npercent = \"{percent}\"\ncountries = [\"{country}\"]\n"
+        )
+    };
+    let catalog = |percent: &str| format!("{CATALOG}{}{}", rate("vat", "DE", "20"), rate("other", "FR", percent));
+    let folder = june_of(&catalog("5"), "");
+    folder.write("catalog/catalog.toml", catalog("6"));
+    ingest(&folder, "late.log", &requests("late", "acme", "2026-06-20", 3), JULY_END);
+    ingest(&folder, "later.log", &requests("later", "nobody", "2026-06-21", 5), JULY_END);
+    bill(&folder, &JULY);
+    assert_told(&told(&folder, "2026-07", 0), &["acme 3636 holds:  | ", "bela 3600 holds:  | "]);
+    let later = |row: Row| {
+        let is_later = row.text("event_id").is_some_and(|id| id.starts_with("later-"));
+        Some(if is_later { row.with("consumer", "bela") } else { row })
+    };
+    while_changed(&folder, &access_log::TABLE, later, || {
+        let found = told(&folder, "2026-07", 3);
+        assert!(found[1].starts_with("bela 3600 differs: ") && found[1].ends_with(" | "), "{found:#?}");
+    });
 }

@@ -77,10 +77,12 @@ impl Earlier<'_> {
         }
         // Those of the documents that billed it were known, too.
         let profiles = profiles_of(billed.iter().copied().chain([*stored]), beside, |row| is_of(ground, row));
-        let now = rate(ground, metering, &Taxing { profiles, ..(*taxing).clone() }, month)?;
+        let taxing = Taxing { profiles, ..(*taxing).clone() };
+        let now = rate(ground, metering, &taxing, month)?;
         let lines = differences(&name, &billed_by, &now.lines).map_err(wrong)?;
         let slot = Slot {
             ground,
+            taxing: &taxing,
             stored,
             month,
             invoice,

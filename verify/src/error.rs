@@ -8,7 +8,7 @@ use tollbook_schemas::error::{Classified, Kind};
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
     /// The lake refused or failed.
-    #[error("verifying could not read the lake; where files of it are gone, put it back whole from a copy")]
+    #[error("verifying could not read the lake")]
     Lake(#[from] LakeError),
     /// A stored row is not what its table declares.
     #[error("a stored row of {table} cannot be used: {what}; look at it with `tollbook sql`")]

@@ -32,6 +32,7 @@ mod profile;
 pub mod rating;
 mod raw;
 mod rederive;
+mod retaxed;
 mod rollover;
 mod sieves;
 mod since;

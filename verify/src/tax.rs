@@ -38,7 +38,7 @@ struct Taxed<'a> {
 }
 
 /// A rate that holds for a line, and the profile that chose it.
-type Rate<'a> = (&'a TaxRateId, &'a TaxRateVersion, &'a Row);
+pub(crate) type Rate<'a> = (&'a TaxRateId, &'a TaxRateVersion, &'a Row);
 
 /// Minor units as an amount in major ones.
 pub(crate) fn major(minor: i64, currency: Currency) -> Ratio {
@@ -79,7 +79,7 @@ impl<'a> Taxing<'a> {
     }
 
     /// The rate for a tax code just before an instant; none where the issuer taxes nothing by then.
-    fn rate_of(&self, tax_code: Option<&str>, before: DateTime<Utc>) -> Result<Option<Rate<'a>>, String> {
+    pub(crate) fn rate_of(&self, tax_code: Option<&str>, before: DateTime<Utc>) -> Result<Option<Rate<'a>>, String> {
         let mut in_force: Vec<(&TaxRateId, &TaxRateVersion)> = Vec::new();
         for (id, versions) in &self.catalog.tax_rates {
             let begun = versions.iter().filter(|version| version.effective_from < before);

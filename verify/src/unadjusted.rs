@@ -20,8 +20,10 @@ use crate::adjust::{Before, Key, key_of, lines_of_month, other_version};
 use crate::ground::Ground;
 use crate::month::Rated;
 use crate::payer::payer_of;
+use crate::retaxed::is_retaxed;
 use crate::spans::spans_of;
 use crate::stored::{Object, Stored};
+use crate::tax::Taxing;
 
 /// The most lines that an invoice at Stripe takes.
 const LINES_MAX: usize = 250;
@@ -58,6 +60,8 @@ impl fmt::Display for Unadjusted {
 /// An earlier month of a document, as far as it was billed.
 pub(crate) struct Slot<'a> {
     pub(crate) ground: &'a Ground,
+    /// What taxes the month now, with the profiles of those who billed it.
+    pub(crate) taxing: &'a Taxing<'a>,
     /// The document that would adjust it.
     pub(crate) stored: &'a Stored,
     pub(crate) month: Month,
@@ -106,11 +110,11 @@ impl Slot<'_> {
         let is_apart = differences.iter().all(|line| self.is_of_price(line));
         // A reason that is about some lines is about all, where one of all is made of other lines.
         let whole = whole.or_else(|| {
-            let mut reasons = differences.iter().filter_map(|line| self.of_line(line, &now.blocked));
+            let mut reasons = differences.iter().filter_map(|line| self.of_line(line, now));
             reasons.next().filter(|_| !is_apart)
         });
         for line in differences {
-            let reason = lacks(&line).then(|| whole.clone().or_else(|| self.of_line(&line, &now.blocked))).flatten();
+            let reason = lacks(&line).then(|| whole.clone().or_else(|| self.of_line(&line, now))).flatten();
             match reason {
                 None => sifted.due.push(line),
                 Some(reason) => sifted.left_out.entry(reason).or_default().push(line),
@@ -162,12 +166,12 @@ impl Slot<'_> {
     }
 
     /// Why one line is not billed.
-    fn of_line(&self, line: &Object, blocked: &BTreeMap<String, String>) -> Option<String> {
+    fn of_line(&self, line: &Object, now: &Rated) -> Option<String> {
         let for_partner = line.get("for_partner").and_then(Value::as_str);
-        if let Some((child, why)) = for_partner.and_then(|child| blocked.get_key_value(child)) {
+        if let Some((child, why)) = for_partner.and_then(|child| now.blocked.get_key_value(child)) {
             return Some(format!("of {child}, for whom it pays, it is not known: {why}"));
         }
-        self.is_too_old(line).or_else(|| self.of_catalog(line)).or_else(|| self.moved(line))
+        self.is_too_old(line).or_else(|| self.of_catalog(line, &now.lines)).or_else(|| self.moved(line))
     }
 
     /// What the issuer does not adjust any more: what is billed in advance ages from the end of what it bills.
@@ -184,7 +188,7 @@ impl Slot<'_> {
     }
 
     /// What a change of the catalog alone makes of a past month.
-    fn of_catalog(&self, line: &Object) -> Option<String> {
+    fn of_catalog(&self, line: &Object, lines_now: &[Object]) -> Option<String> {
         let (then, now, issuer_id) = (self.then?, self.ground.catalog(), &self.ground.issuer_id);
         let number = self.invoice.number();
         let told = |what: String| format!("{what} since invoice {number} was drafted, and that bills no past month");
@@ -206,6 +210,9 @@ impl Slot<'_> {
         }
         let end = parse_instant(self.invoice.text_of("period_end")).ok()?;
         let from = now.tax_differs_from(then, issuer_id).filter(|from| *from < end)?;
+        if !is_retaxed(self.taxing, then, self.invoice.lines().chain(lines_now)) {
+            return None;
+        }
         Some(told(format!("the tax rates of issuer {issuer_id} from {} on changed", print_instant(from))))
     }
 

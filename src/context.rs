@@ -243,8 +243,8 @@ pub fn read_catalog(folder: &Path) -> anyhow::Result<Catalog> {
     let shown = folder.display();
     let unreadable = |error: std::io::Error| {
         ConfigurationError(format!(
-            "the catalog folder {shown} cannot be read ({error}); correct folder in [catalog], or write one with \
-             `tollbook init`"
+            "the catalog folder {shown} cannot be read ({error}); name the right one ([catalog] folder where the \
+             command names none), or write one with `tollbook init`"
         ))
     };
     let (mut files, mut problems) = (Vec::new(), Vec::new());
@@ -267,7 +267,10 @@ pub fn read_catalog(folder: &Path) -> anyhow::Result<Catalog> {
         bail!(CatalogProblems::of(folder, problems));
     }
     if files.is_empty() {
-        let what = format!("the catalog folder {shown} has no *.toml file; correct folder in [catalog], or write one");
+        let what = format!(
+            "the catalog folder {shown} has no *.toml file; name the right one ([catalog] folder where the command names \
+             none), or write one"
+        );
         bail!(ConfigurationError(what));
     }
     let (catalog, mut problems) = Catalog::parse_partly(&files);

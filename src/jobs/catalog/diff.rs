@@ -53,11 +53,10 @@ pub async fn compare(context: &JobContext, old: &str, new: Option<&str>) -> anyh
 
 /// A catalog by a folder, or by the first letters of a kept one's hash.
 pub(crate) async fn named(context: &JobContext, name: &str) -> anyhow::Result<Catalog> {
-    let is_hash = name.len() <= 64 && name.chars().all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c));
-    if is_hash && !Path::new(name).is_dir() {
-        return read_kept(context, &kept_by_prefix(context, name).await?).await;
+    match Path::new(name).is_dir() {
+        true => read_catalog(Path::new(name)),
+        false => read_kept(context, &kept_by_prefix(context, name).await?).await,
     }
-    read_catalog(Path::new(name))
 }
 
 /// The end of what was issued, by subscription.

@@ -300,8 +300,8 @@ fn a_comparison_tells_what_changes_for_whom() {
     for (names, words) in [
         (&["feed00"][..], &["feed00 is neither a folder nor the hash of a kept catalog", "there are"][..]),
         (&[&sha256[..3]], &["does not tell one kept catalog", "at least 4 letters"]),
-        (&["nowhere"], &["the catalog folder nowhere cannot be read"]),
-        (&["lake"], &["has no *.toml file"]),
+        (&["nowhere"], &["nowhere is neither a folder nor the hash of a kept catalog", "there are"]),
+        (&["lake"], &["the catalog folder lake has no *.toml file; name the right one"]),
     ] {
         run(names).fails(2, words);
     }

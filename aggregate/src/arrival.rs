@@ -28,9 +28,8 @@ use tollbook_schemas::tables::{Row, Value, access_log};
 use crate::contested::RequestId;
 use crate::error::AggregateError;
 use crate::exact::text_at;
-use crate::id_index::{
-    Hashes, REQUEST_ID_SQL, fill_index, hash_of_id, is_among, repeated, request_hash_sql, row_hash, with_hash,
-};
+use crate::id_index::{fill_index, is_among, repeated};
+use crate::row_hash::{Hashes, REQUEST_ID_SQL, hash_of_id, request_hash_sql, row_hash, with_hash};
 use crate::touched::{Hour, days_of, hours_at, hours_of, in_ranges};
 
 /// Deliveries of rows that are not simply the only one of their request, by (offset, partition, index) and source. Every

@@ -27,7 +27,8 @@ use tollbook_schemas::tables::{Row, access_log, batch_of};
 use crate::error::AggregateError;
 use crate::exact::text_at;
 use crate::frontier::frontier;
-use crate::id_index::{CONTENT_SQL, Candidates, REQUEST_ID_SQL, is_among, request_hash_sql, row_hash};
+use crate::id_index::{Candidates, is_among};
+use crate::row_hash::{CONTENT_SQL, REQUEST_ID_SQL, request_hash_sql, row_hash};
 use crate::touched::{days_of, in_ranges, ranges};
 
 /// (gateway, event id).

@@ -14,29 +14,26 @@
 //! index, which the next run continues. It may be ahead of a reader's pin: candidates only become more.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeSet, HashMap, HashSet};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::collections::{BTreeSet, HashMap};
+use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
-use arrow::array::{Array as _, ArrayRef, AsArray as _, BooleanArray, Int64Array, PrimitiveArray, RecordBatch};
+use arrow::array::{ArrayRef, AsArray as _, BooleanArray, PrimitiveArray, RecordBatch};
 use arrow::buffer::BooleanBuffer;
-use arrow::datatypes::{DataType, Int32Type, Int64Type, TimestampMicrosecondType};
-use datafusion::common::DataFusionError;
+use arrow::datatypes::{DataType, Int32Type, Int64Type};
 use datafusion::common::cast::as_int64_array;
 use datafusion::execution::context::SessionContext;
-use datafusion::logical_expr::{
-    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, create_udf,
-};
+use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf};
 use tollbook_lake::{Lake, Outcome, Sieve, Sift, pin_condition, since_condition};
 use tollbook_schemas::pin::Pin;
 use tollbook_schemas::source::Source;
 use tollbook_schemas::tables::access_log;
 use tollbook_schemas::tables::derived::ID_INDEX;
-use twox_hash::XxHash64;
 
 use crate::error::AggregateError;
 use crate::exact::text_at;
 use crate::frontier::{declared, frontier, steps};
+use crate::row_hash::{AsItIs, CONTENT_SQL, Hashes, request_hash_sql, row_hash};
 use crate::touched::{Hour, hours_at};
 
 /// Offsets that one step of filling takes: what bounds its memory.
@@ -44,163 +41,6 @@ const STEP_OFFSETS_MAX: i64 = 2_000_000;
 /// Hashes that one search holds at once.
 const SEARCH_ROWS_MAX: i64 = 4_000_000;
 const ATTEMPTS_MAX: usize = 5;
-
-/// The id under which deliveries meet: a correction's is the one of the request that it corrects.
-pub(crate) const REQUEST_ID_SQL: &str = "coalesce(case when kind <> 'request' then corrects_event_id end, event_id)";
-
-/// What decides price, owner and time of a request. Not the credential: a request that is shipped again after the key
-/// of the hashes was changed is the same request.
-pub(crate) const CONTENT_SQL: &str = "occurred_at, host, route, product_hint, method, path, status, request_bytes, response_bytes, \
-                           latency_us, consumer, environment_hint, workspace, cache_status, client_tag, attributes";
-
-/// The hash of a row's id, as SQL over `access_log`.
-pub(crate) fn request_hash_sql() -> String {
-    format!("row_hash(gateway, {REQUEST_ID_SQL})")
-}
-
-/// What [`request_hash_sql`] gives for an id.
-pub(crate) fn hash_of_id(gateway: &str, request_id: &str) -> i64 {
-    let mut hash = XxHash64::with_seed(0);
-    for text in [gateway, request_id] {
-        hash.write(&[1]);
-        hash_text(text, &mut hash);
-    }
-    hash.finish().cast_signed()
-}
-
-/// What [`request_hash_sql`] gives for the rows of a batch of a [`Sieve`] over gateway, kind and ids; `None` where they are
-/// of other types.
-fn request_hashes(batch: &RecordBatch) -> Option<Vec<i64>> {
-    let coded = |name| batch.column_by_name(name)?.as_dictionary_opt::<Int32Type>();
-    let (gateways, kinds) = (coded("gateway")?, coded("kind")?);
-    let (names, words) = (gateways.values().as_string_opt::<i32>()?, kinds.values().as_string_opt::<i32>()?);
-    let plain = |name| batch.column_by_name(name)?.as_string_opt::<i32>();
-    let (own, corrected) = (plain("event_id")?, plain("corrects_event_id")?);
-    // A gateway has many rows: its part of the hash is made once.
-    let begun: Vec<XxHash64> = (0..names.len())
-        .map(|at| {
-            let mut hash = XxHash64::with_seed(0);
-            hash.write(&[1]);
-            hash_text(names.value(at), &mut hash);
-            hash
-        })
-        .collect();
-    let is_request: Vec<bool> = (0..words.len()).map(|at| words.value(at) == "request").collect();
-    let of_row = |row: usize| {
-        let mut hash = begun.get(gateways.key(row)?)?.clone();
-        let id = match *is_request.get(kinds.key(row)?)? || corrected.is_null(row) {
-            true => own.value(row),
-            false => corrected.value(row),
-        };
-        hash.write(&[1]);
-        hash_text(id, &mut hash);
-        Some(hash.finish().cast_signed())
-    };
-    (0..batch.num_rows()).map(of_row).collect()
-}
-
-/// The sieve that leaves rows of `access_log` whose id has one of these hashes.
-pub(crate) fn with_hash(hashes: Arc<Hashes>) -> Sieve {
-    let keep = move |batch: &RecordBatch| {
-        let found = match request_hashes(batch) {
-            Some(of_rows) => BooleanBuffer::collect_bool(of_rows.len(), |row| hashes.contains(&of_rows[row])),
-            // Whoever asks looks at the hashes once more.
-            None => BooleanBuffer::new_set(batch.num_rows()),
-        };
-        BooleanArray::new(found, None)
-    };
-    Sieve { coded: &["gateway", "kind"], plain: &["event_id", "corrects_event_id"], keep: Arc::new(keep) }
-}
-
-/// `row_hash(column, …)`: 64 bits over the columns, each with its length, null apart from empty. Fixed for ever: the
-/// index is stored.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct RowHash(Signature);
-
-/// The function, to be registered with a session.
-pub(crate) fn row_hash() -> ScalarUDF {
-    ScalarUDF::from(RowHash(Signature::variadic_any(Volatility::Immutable)))
-}
-
-impl ScalarUDFImpl for RowHash {
-    fn name(&self) -> &'static str {
-        "row_hash"
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.0
-    }
-
-    fn return_type(&self, _: &[DataType]) -> Result<DataType, DataFusionError> {
-        Ok(DataType::Int64)
-    }
-
-    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue, DataFusionError> {
-        let columns = ColumnarValue::values_to_arrays(&arguments.args)?;
-        let rows = columns.first().map_or(0, |column| column.len());
-        let mut hashes = vec![XxHash64::with_seed(0); rows];
-        for column in &columns {
-            hash_column(column, &mut hashes)?;
-        }
-        let hashes: Int64Array = hashes.iter().map(|hash| hash.finish().cast_signed()).collect();
-        Ok(ColumnarValue::Array(Arc::new(hashes)))
-    }
-}
-
-fn hash_column(column: &ArrayRef, hashes: &mut [XxHash64]) -> Result<(), DataFusionError> {
-    match column.data_type() {
-        DataType::Utf8 => {
-            let texts = column.as_string::<i32>();
-            each(column, hashes, |row, hash| hash_text(texts.value(row), hash));
-        }
-        DataType::Int32 => {
-            let numbers = column.as_primitive::<Int32Type>();
-            each(column, hashes, |row, hash| hash.write(&numbers.value(row).to_le_bytes()));
-        }
-        DataType::Int64 => {
-            let numbers = column.as_primitive::<Int64Type>();
-            each(column, hashes, |row, hash| hash.write(&numbers.value(row).to_le_bytes()));
-        }
-        DataType::Timestamp(arrow::datatypes::TimeUnit::Microsecond, _) => {
-            let instants = column.as_primitive::<TimestampMicrosecondType>();
-            each(column, hashes, |row, hash| hash.write(&instants.value(row).to_le_bytes()));
-        }
-        DataType::Map(..) => {
-            let maps = column.as_map();
-            each(column, hashes, |row, hash| {
-                let entries = maps.value(row);
-                let (keys, values) = (entries.column(0).as_string::<i32>(), entries.column(1).as_string::<i32>());
-                // A message may name its attributes in another order when it is sent again.
-                let mut pairs: Vec<(&str, Option<&str>)> = (0..entries.len())
-                    .map(|at| (keys.value(at), (!values.is_null(at)).then(|| values.value(at))))
-                    .collect();
-                pairs.sort_unstable();
-                for (key, value) in pairs {
-                    hash_text(key, hash);
-                    hash_text(value.unwrap_or_default(), hash);
-                }
-            });
-        }
-        other => return Err(DataFusionError::Plan(format!("row_hash cannot take a column of {other}"))),
-    }
-    Ok(())
-}
-
-fn each(column: &ArrayRef, hashes: &mut [XxHash64], write: impl Fn(usize, &mut XxHash64)) {
-    for (row, hash) in hashes.iter_mut().enumerate() {
-        if column.is_null(row) {
-            hash.write(&[0]);
-        } else {
-            hash.write(&[1]);
-            write(row, hash);
-        }
-    }
-}
-
-fn hash_text(text: &str, hash: &mut XxHash64) {
-    hash.write(&u64::try_from(text.len()).unwrap_or(u64::MAX).to_le_bytes());
-    hash.write(text.as_bytes());
-}
 
 /// What was taken into the index.
 #[derive(Debug, Default)]
@@ -317,30 +157,6 @@ fn next_step(known: &Pin, goal: &Pin, first: &Pin) -> Option<Pin> {
     }
     moves.then_some(next)
 }
-
-/// A hasher of what is a hash already.
-#[derive(Debug, Default, Clone, Copy)]
-pub struct AsItIs(u64);
-
-impl Hasher for AsItIs {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        // Only `write_i64` is ever asked; this is right for whatever else.
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_i64(&mut self, hash: i64) {
-        self.0 = hash.cast_unsigned();
-    }
-}
-
-/// Hashes of ids.
-pub type Hashes = HashSet<i64, BuildHasherDefault<AsItIs>>;
 
 /// `name(hash)`: whether a hash is one of these, to be registered with a session.
 pub(crate) fn is_among(name: &str, hashes: Arc<Hashes>) -> ScalarUDF {
@@ -531,8 +347,6 @@ async fn look_up(lake: &Lake, asked: Hashes, candidates: &mut Candidates) -> Res
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{DictionaryArray, StringArray};
-
     use super::*;
 
     #[test]
@@ -554,41 +368,6 @@ mod tests {
             assert_eq!(found, wanted);
         }
         assert_eq!(repeated_of(vec![3, 1, 3, 2, 1, 3, i64::MIN]), [1, 3].into_iter().collect());
-    }
-
-    /// The sieve decides by the hash that is stored, of whichever kind and gateway a row is.
-    #[test]
-    fn a_sieve_hashes_as_the_index_does() {
-        let rows = [
-            ("gw", "request", None, "a"),
-            ("gw", "request", Some("b"), "a"),
-            ("gw", "amendment", Some("b"), "a"),
-            ("other", "retraction", Some("a"), "c"),
-            ("other", "retraction", None, "c"),
-            ("gw", "request", None, ""),
-        ];
-        let coded =
-            |texts: Vec<&str>| -> ArrayRef { Arc::new(texts.into_iter().collect::<DictionaryArray<Int32Type>>()) };
-        let batch = RecordBatch::try_from_iter_with_nullable([
-            ("gateway", coded(rows.iter().map(|row| row.0).collect()), true),
-            ("kind", coded(rows.iter().map(|row| row.1).collect()), true),
-            ("event_id", Arc::new(rows.iter().map(|row| Some(row.3)).collect::<StringArray>()), true),
-            ("corrects_event_id", Arc::new(rows.iter().map(|row| row.2).collect::<StringArray>()), true),
-        ])
-        .unwrap();
-        let wanted: Vec<i64> = rows
-            .iter()
-            .map(|(gateway, kind, corrects, own)| {
-                hash_of_id(gateway, corrects.filter(|_| *kind != "request").unwrap_or(own))
-            })
-            .collect();
-        assert_eq!(request_hashes(&batch).unwrap(), wanted);
-        let one = with_hash(Arc::new([hash_of_id("gw", "b")].into_iter().collect()));
-        let kept: Vec<bool> = (one.keep)(&batch).iter().map(|kept| kept.unwrap()).collect();
-        assert_eq!(kept, [false, false, true, false, false, false]);
-        // What cannot be hashed is not lost.
-        let unknown = batch.project(&[0, 2]).unwrap();
-        assert_eq!((one.keep)(&unknown).true_count(), rows.len());
     }
 
     #[test]

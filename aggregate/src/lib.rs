@@ -17,6 +17,7 @@ mod milestones;
 mod product;
 mod reach;
 mod registry;
+mod row_hash;
 mod segments;
 mod touched;
 mod usage;

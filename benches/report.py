@@ -178,6 +178,19 @@ def close():
             f"\nevidence in the lake, pages not rendered. Highest memory {mebibytes('peak_bytes')}, {mebibytes('before_bytes')} of it before the draft.\n")
 
 
+def verify():
+    about = read("verify")
+    if not about:
+        return "Not run.\n"
+    one = lambda told: f"{told['seconds']:.2f} ({told['rows_read']:,})"
+    rows = [[at["month"], str(at["invoices"]), f"{at['median_seconds']:.2f}", one(at["smallest"]), one(at["largest"]),
+             f"{at['all_seconds']:.1f}", f"{at['peak_bytes'] / 2**20:,.0f} MiB"] for at in about["each"]]
+    return (table(["month", "invoices", "one of them, the middle, s", "with the fewest rows, s (rows)", "with the most, s (rows)",
+                   "all together, s", "highest memory"], rows) +
+            f"\n{about['rows']:,} rows of `access_log` in {about['months']} months, each of them aggregated, drafted and issued before. *Rows* are those that an"
+            "\ninvoice was re-derived from. Each as a command that starts: the lake is opened anew.\n")
+
+
 def commit():
     about = read("commit")
     if not about:
@@ -230,12 +243,13 @@ First figures, of one machine, to improve on. Written by `scripts/bench.sh`, whi
 | `usage` | hourly usage on the lake's files, against DuckDB |
 | `refresh` | usage after new rows, against everything anew, at several lengths of history |
 | `close` | drafting and issuing a month of many partners |
+| `verify` | re-deriving one invoice, and all of a month, beside a long history |
 | `rating` | a line of each price model |
 
-`inputs` makes the data from the simulator, `raw` has the rivals' structs, `encoding` the floor of encoding, `figures`
+`inputs` makes the data from the simulator, `history` months of it, `raw` has the rivals' structs, `encoding` the floor of encoding, `figures`
 the clocks, `report.py` this page. They need the release profile, a second long compile; CI checks them and never builds
 them. Sizes are set by `TOLLBOOK_BENCH_EVENTS`, `_USAGE_ROWS`, `_ROUNDS`, `_LINES`, `_ROWS`, `_COMMITS`,
-`_REFRESH_ROWS` (a month), `_MONTHS_MAX`, `_PARTNERS`.
+`_REFRESH_ROWS` and `_VERIFY_ROWS` (a month), `_MONTHS_MAX`, `_VERIFY_MONTHS`, `_PARTNERS`.
 
 {machine}
 Other programs may have run on the machine: CPU seconds and ratios are worth more than seconds.
@@ -261,6 +275,9 @@ Other programs may have run on the machine: CPU seconds and ratios are worth mor
 ## Close of a month
 
 {close()}
+## Verify
+
+{verify()}
 ## Rating
 
 {rating(groups)}""", end="")

@@ -128,15 +128,19 @@ pub fn otherwise(then: &Catalog, now: &Catalog, hints: &BTreeSet<ProductId>) -> 
     let (rules_then, rules_now) = (then.product_rules(), now.product_rules());
     let is_hinted = !rules_then.changed_hints(&rules_now).is_disjoint(hints);
     let mapped = match rules_then.changed_products(&rules_now) {
-        _ if is_hinted => Some(None),
+        // Whatever product lost or got what a request was named for: a line that no usage made, and a meter of no product,
+        // are what they were.
+        _ if is_hinted => Some((then.products.keys().chain(now.products.keys()).cloned().collect(), String::new())),
         products if products.is_empty() => None,
-        products => Some(Some(products)),
+        products => {
+            let named: Vec<&str> = products.iter().map(ProductId::as_str).collect();
+            let named = format!(" {}", named.join(", "));
+            Some((products, named))
+        }
     };
-    let mapped = mapped.map(|products| {
-        let named: Vec<&str> = products.iter().flatten().map(ProductId::as_str).collect();
-        let named = if named.is_empty() { String::new() } else { format!(" {}", named.join(", ")) };
+    let mapped = mapped.map(|(products, named): (BTreeSet<ProductId>, String)| {
         let what = format!("the products{named} of the catalog take other requests");
-        ChangedTerms { products, ..ChangedTerms::of_everything(what) }
+        ChangedTerms { products: Some(products), ..ChangedTerms::of_everything(what) }
     });
     let changed = |(issuer_id, issuer): (&IssuerId, &Issuer)| {
         let zone = now.issuers.get(issuer_id).filter(|now| now.time_zone != issuer.time_zone);

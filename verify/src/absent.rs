@@ -10,10 +10,11 @@ use tollbook_schemas::period::Month;
 
 use crate::adjust::month_of;
 use crate::adjusted::Adjusted;
-use crate::bill::rate;
+use crate::bill::{check_others, rate};
+use crate::by_hand::open_credit;
 use crate::compare::Difference;
 use crate::earlier::{Heads, without_invoice};
-use crate::ground::Stopped;
+use crate::ground::{Stopped, wrong};
 use crate::rederive::Derivation;
 use crate::stored::{Object, Stored};
 use crate::unadjusted::{Unadjusted, sum_of};
@@ -55,12 +56,27 @@ pub(crate) fn found(derivation: &Derivation<'_>) -> Result<(Vec<Difference>, Vec
     let ground = derivation.ground;
     let money = |minor| Money { minor, currency: ground.currency };
     // A partner that is blocked waits with all that it owes, and is told by the register.
-    let own = match rate(ground, &derivation.metering, &derivation.taxing, ground.month) {
+    let own = rate(ground, &derivation.metering, &derivation.taxing, ground.month);
+    let own = own.and_then(|own| {
+        check_others(ground, &derivation.metering, &derivation.taxing, ground.month)?;
+        Ok(own)
+    });
+    let own = match own {
         Ok(own) => own.lines,
         Err(Stopped::Here(_)) => return Ok((Vec::new(), Vec::new())),
         Err(lake) => return Err(lake),
     };
-    let Adjusted { lines, mut found, mut unadjusted, .. } = derivation.earlier().all(&[])?;
+    let earlier = derivation.earlier();
+    let open_credit = open_credit(ground, earlier.before).map_err(wrong)?;
+    let Adjusted { lines, mut found, mut unadjusted, .. } = earlier.all(&[])?;
+    if let Some(made) = open_credit {
+        let reason = format!(
+            "its credit by hand {} is on no document yet, and blocks it where it is more than is left of its invoice",
+            made.adjustment_id
+        );
+        let (month, currency) = (ground.month.to_string(), ground.currency.code().to_owned());
+        return Ok((Vec::new(), vec![Unadjusted { month, currency, amount_minor: None, reason }]));
+    }
     unadjusted.retain(|one| one.amount_minor.is_some());
     let mut by_month: BTreeMap<String, Vec<Object>> = BTreeMap::new();
     for line in lines {

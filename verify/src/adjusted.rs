@@ -6,9 +6,9 @@ use tollbook_schemas::money::Money;
 use tollbook_schemas::period::Month;
 
 use crate::adjust::{Before, differences, that_billed};
-use crate::bill::{Meterings, rate};
+use crate::bill::{Meterings, check_others, rate};
 use crate::compare::Difference;
-use crate::document::Credits;
+use crate::document::{CREDIT_NOTE, Credits};
 use crate::earlier::{self, GivenBack};
 use crate::ground::{Ground, Stopped, wrong};
 use crate::rederive::{Beside, is_of, profiles_of};
@@ -37,6 +37,19 @@ pub(crate) struct Adjusted {
     pub(crate) credits: Option<Credits>,
     pub(crate) found: Vec<Difference>,
     pub(crate) unadjusted: Vec<Unadjusted>,
+}
+
+/// What lines come to together, in minor units.
+fn net_of(lines: &[Object]) -> i128 {
+    lines.iter().filter_map(|line| line.get("amount_minor")?.as_i64()).map(i128::from).sum()
+}
+
+/// Whether a document gives something of an invoice back in a month.
+fn is_credit_note_of(one: &Stored, invoice: &Stored, month: &str) -> bool {
+    let credited = one.body.get("credits").and_then(|credits| credits.get("invoice_id")?.as_str());
+    one.text_of("kind") == CREDIT_NOTE
+        && one.text_of("month") == month
+        && credited == Some(invoice.invoice_id.as_str())
 }
 
 impl Earlier<'_> {
@@ -80,6 +93,12 @@ impl Earlier<'_> {
         let taxing = Taxing { profiles, ..(*taxing).clone() };
         let now = rate(ground, metering, &taxing, month)?;
         let lines = differences(&name, &billed_by, &now.lines).map_err(wrong)?;
+        let is_adjusted = ground.adjusted.contains(&month);
+        if !is_adjusted && earlier.given_back == GivenBack::Drafted && net_of(&lines) < 0 {
+            // Whether a rule leaves some of it out is asked when its credit note is issued.
+            self.missing(earlier, (Vec::new(), net_of(&lines)), own, adjusted);
+            return Ok(());
+        }
         let slot = Slot {
             ground,
             taxing: &taxing,
@@ -90,17 +109,23 @@ impl Earlier<'_> {
             then: earlier.then.as_ref().map(|kept| &kept.catalog),
             others: &beside.of_bearers,
             voided: beside.voided,
+            credit_note: beside.of_partner.iter().find(|one| is_credit_note_of(one, invoice, &ground.month.to_string())),
         };
         let sifted = slot.sift(lines, &now, own.len() + adjusted.lines.len());
         for (reason, lines) in sifted.left_out {
-            // A quantity that costs nothing is nobody's debt.
-            let amount = sum_of(&lines);
+            // What is not there of a partner that is blocked is not known. A quantity that costs nothing is nobody's debt.
+            let child = |line: &Object| line.get("for_partner")?.as_str().map(|child| now.blocked.contains_key(child));
+            let is_unknown = lines.iter().any(|line| child(line) == Some(true));
+            let amount = if is_unknown { None } else { sum_of(&lines) };
             if amount != Some(0) {
                 adjusted.unadjusted.push(self.unadjusted(earlier, amount, reason));
             }
         }
-        let net: i128 = sifted.due.iter().filter_map(|line| line.get("amount_minor")?.as_i64()).map(i128::from).sum();
-        if !ground.adjusted.contains(&month) {
+        let net = net_of(&sifted.due);
+        if !is_adjusted {
+            if !sifted.due.is_empty() {
+                check_others(ground, metering, &taxing, month)?;
+            }
             self.missing(earlier, (sifted.due, net), own, adjusted);
             return Ok(());
         }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use tollbook_schemas::id::PartnerId;
+use tollbook_schemas::id::{IssuerId, PartnerId};
 use tollbook_schemas::period::{Month, Period};
 
 use crate::commitment;
@@ -11,7 +11,8 @@ use crate::coupon::take_off;
 use crate::document::{Line, Shadow};
 use crate::ground::{Ground, Stopped, wrong};
 use crate::month::{Coded, Metering, Priced, Rated, as_object, priced, shadows_of};
-use crate::payer::{Borne, borne, named, or_blocked};
+use crate::payer::{Borne, borne, named, or_blocked, others};
+use crate::spans::Span;
 use crate::tax::Taxing;
 
 /// The usage of each partner that a document may bill.
@@ -26,7 +27,7 @@ struct Part<'a> {
 
 impl<'a> Part<'a> {
     fn of(ground: &'a Ground, metering: &Metering<'_>, of: Borne<'a>, month: Month) -> Result<Self, Stopped> {
-        let mut priced = priced(ground, metering, &of.spans)?;
+        let mut priced = priced(ground.catalog(), ground.currency, metering, &of.spans)?;
         for lines in [&mut priced.prices, &mut priced.minimums] {
             let all = std::mem::take(lines).into_iter();
             *lines = all.map(|(line, code)| (named(ground, of.partner_id, line), code)).collect();
@@ -67,7 +68,7 @@ pub(crate) fn rate(
             Ok(part) => parts.push(part),
             Err(stopped) if is_own => return Err(stopped),
             Err(stopped) => {
-                blocked.insert(partner_id.to_string(), or_blocked(ground, partner_id, stopped)?);
+                blocked.insert(partner_id.to_string(), or_blocked(ground, (partner_id, month), stopped)?);
             }
         }
     }
@@ -89,6 +90,35 @@ pub(crate) fn rate(
         }
     }
     Ok(Rated { lines, shadows, blocked, whole: start.zip(end).map(|(start, end)| Period { start, end }) })
+}
+
+/// Whether what a month bills of the document's partner by its other documents can be derived. Where it cannot, the partner is
+/// blocked, and nothing of it is billed.
+///
+/// # Errors
+/// [`Stopped`].
+pub(crate) fn check_others(
+    ground: &Ground,
+    meterings: &Meterings<'_>,
+    taxing: &Taxing<'_>,
+    month: Month,
+) -> Result<(), Stopped> {
+    let Some(metering) = meterings.get(&ground.partner_id) else { return Ok(()) };
+    let mut by_document: BTreeMap<(&IssuerId, &str), Vec<Span<'_>>> = BTreeMap::new();
+    for span in others(ground, month)? {
+        let version = span.version;
+        by_document.entry((&version.issuer, version.currency.code())).or_default().push(span);
+    }
+    for ((issuer_id, _), spans) in by_document {
+        let Some(currency) = spans.first().map(|span| span.version.currency) else { continue };
+        let none = || wrong(format!("the catalog has no issuer {issuer_id}"));
+        let zone = ground.catalog().issuers.get(issuer_id).ok_or_else(none)?.time_zone;
+        let priced = priced(ground.catalog(), currency, metering, &spans)?;
+        let taxing = Taxing { issuer_id: issuer_id.as_str(), zone, currency, ..taxing.clone() };
+        let of = Borne { partner_id: &ground.partner_id, spans, blocked: None };
+        lines_of(ground, &taxing, month, &[&Part { of, priced, commitments: Vec::new() }])?;
+    }
+    Ok(())
 }
 
 /// All lines of a document: prices in the order of its parts, what contracts ask for in the order of partners.

@@ -36,6 +36,20 @@ pub(crate) fn is_made_for(ground: &Ground) -> bool {
     ground.registry.adjustments.values().any(|made| made.partner_id == ground.partner_id)
 }
 
+/// A credit of an invoice that no document bears: one of more than is left of its invoice blocks its partner.
+///
+/// # Errors
+/// What does not fit, in words.
+pub(crate) fn open_credit<'a>(ground: &'a Ground, before: &[Before<'_>]) -> Result<Option<&'a HandMade>, String> {
+    for made in ground.registry.adjustments.values() {
+        let is_theirs = made.partner_id == ground.partner_id && made.month <= ground.month && !made.is_revoked;
+        if is_theirs && made.for_invoice.is_some() && billed_of(made.adjustment_id.as_str(), before, false)? == 0 {
+            return Ok(Some(made));
+        }
+    }
+    Ok(None)
+}
+
 fn by_hand_of(line: &Object) -> Option<&Object> {
     line.get("by_hand")?.as_object()
 }

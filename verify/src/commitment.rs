@@ -130,7 +130,7 @@ pub(crate) fn spans_of_terms<'a>(
                 match due.spans_in(ground, partner_id, earlier) {
                     Ok(spans) => all.extend(spans),
                     Err(stopped) if **partner_id == ground.partner_id => return Err(stopped),
-                    Err(stopped) => drop(or_blocked(ground, partner_id, stopped)?),
+                    Err(stopped) => drop(or_blocked(ground, (*partner_id, month), stopped)?),
                 }
             }
         }
@@ -156,7 +156,7 @@ pub(crate) fn lines_of(
         let mut parts = vec![("committed".to_owned(), least.clone())];
         let mut billed = 0_i128;
         for at in due.months(first, month) {
-            let of_month = priced(ground, metering, &due.spans_in(ground, partner_id, at)?)?;
+            let of_month = priced(ground.catalog(), ground.currency, metering, &due.spans_in(ground, partner_id, at)?)?;
             let minor = sum_of(&due, of_month.prices.iter().chain(&of_month.minimums)).ok_or_else(too_big)?;
             billed += i128::from(minor);
             // The month before the term is told where something of the term was billed in it.

@@ -117,12 +117,19 @@ impl<'a> Evidence<'a> {
         Ok(known)
     }
 
-    /// The rows of some versions of billing profiles, by their ids.
-    pub(crate) async fn profiles(&self, ids: &BTreeSet<&str>) -> Result<HashMap<String, Row>, VerifyError> {
-        if ids.is_empty() {
+    /// The rows of some versions of billing profiles, and of all versions of some partners, by their ids.
+    pub(crate) async fn profiles(
+        &self,
+        ids: &BTreeSet<&str>,
+        partner_ids: &BTreeSet<&str>,
+    ) -> Result<HashMap<String, Row>, VerifyError> {
+        let wanted = [("profile_version_id", ids), ("partner_id", partner_ids)].into_iter();
+        let wanted = wanted.filter(|(_, ids)| !ids.is_empty());
+        let wanted: Vec<String> = wanted.map(|(column, ids)| one_of(column, ids.iter().copied())).collect();
+        if wanted.is_empty() {
             return Ok(HashMap::new());
         }
-        let rows = self.lake.rows(&BILLING_PROFILE, Some(&one_of("profile_version_id", ids.iter().copied()))).await?;
+        let rows = self.lake.rows(&BILLING_PROFILE, Some(&wanted.join(" or "))).await?;
         let mut by_id = HashMap::new();
         for row in rows {
             by_id.entry(row.text("profile_version_id").unwrap_or_default().to_owned()).or_insert(row);

@@ -15,6 +15,7 @@ use tollbook_schemas::tables::access_log::TABLE as ACCESS_LOG;
 use tollbook_schemas::tables::partner_event::TABLE as PARTNER_EVENT;
 
 use crate::absent::is_absent;
+use crate::adjust::month_of;
 use crate::commitment::spans_of_terms;
 use crate::compare::Difference;
 use crate::document::{CREDIT_NOTE, KEYS, LINE_KEYS};
@@ -24,9 +25,9 @@ use crate::evidence::{Evidence, Kept, Pins};
 use crate::known::Known;
 use crate::month::shadow_plan;
 use crate::needs::{Needs, Times};
-use crate::payer::{borne, partners_of};
+use crate::payer::{borne, others, partners_of};
 use crate::spans::Span;
-use crate::stored::Stored;
+use crate::stored::{Object, Stored};
 use crate::terms::TERM_KEYS;
 
 /// What a document cannot be re-derived for.
@@ -69,9 +70,9 @@ pub(crate) struct Ground {
     pub(crate) is_credit_note: bool,
     /// Whether there is no document: what it would have to bill is asked.
     pub(crate) is_absent: bool,
-    /// The partners whose lines it says it bears for them: why one of them cannot be derived is told, and not taken for
-    /// what blocked it.
-    pub(crate) borne: BTreeSet<String>,
+    /// The months and partners of the lines that it says it bears for others: why one of them cannot be derived is told, and not
+    /// taken for what blocked it.
+    pub(crate) borne: BTreeSet<(String, String)>,
     /// The earlier months that it says it adjusts. That it adjusts them, and no others, was decided when it was drafted;
     /// by how much is derived.
     pub(crate) adjusted: BTreeSet<Month>,
@@ -120,7 +121,7 @@ impl Ground {
             issuer_id: issuer_id.ok_or_else(none)?,
             is_credit_note: stored.text_of("kind") == CREDIT_NOTE,
             is_absent: is_absent(stored),
-            borne: stored.lines().filter_map(|line| Some(line.get("for_partner")?.as_str()?.to_owned())).collect(),
+            borne: stored.lines().filter_map(|line| borne_by(stored, line)).collect(),
             adjusted: adjusted_months(stored)?,
             pins,
             kept,
@@ -169,7 +170,10 @@ impl Ground {
         for month in months {
             let borne = borne(self, month)?;
             let earlier = spans_of_terms(self, month, &borne)?;
-            let spans: Vec<Span<'_>> = borne.into_iter().flat_map(|one| one.spans).chain(earlier).collect();
+            // Whether its partner is blocked is asked where a document lacks something.
+            let others = if self.is_absent || month != self.month { others(self, month)? } else { Vec::new() };
+            let spans = borne.into_iter().flat_map(|one| one.spans).chain(earlier).chain(others);
+            let spans: Vec<Span<'_>> = spans.collect();
             // What is due before its period is over has no usage.
             let spans: Vec<&Span<'_>> = spans.iter().filter(|span| span.bills.over).collect();
             let meters = |span: &&Span<'_>| -> BTreeSet<MeterId> {
@@ -207,6 +211,12 @@ fn not_known_yet(stored: &Stored) -> Option<String> {
         .map(|key| format!("lines with {key}"));
     let body = || stored.body.keys().find(|key| !KEYS.contains(&key.as_str())).map(|key| format!("a part {key}"));
     line.or_else(body)
+}
+
+/// The month and the partner of a line that is borne for another.
+fn borne_by(stored: &Stored, line: &Object) -> Option<(String, String)> {
+    let other = line.get("for_partner")?.as_str()?;
+    Some((month_of(&stored.body, line).to_owned(), other.to_owned()))
 }
 
 fn adjusted_months(stored: &Stored) -> Result<BTreeSet<Month>, Box<Difference>> {

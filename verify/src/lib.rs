@@ -236,7 +236,10 @@ async fn derive(
     let before = stored::of_partners(evidence.lake, &partner_ids, issued).await?;
     let own = looking().filter_map(|ground| before.get(ground.partner_id.as_str())).flatten();
     let profile_ids = batch.iter().filter_map(stored_of).chain(own).flat_map(Stored::profile_ids).collect();
-    let profiles = evidence.profiles(&profile_ids).await?;
+    // No document says which versions were known of a partner that has none.
+    let absent = batch.iter().map(|one| &one.ground).filter(|ground| ground.is_absent);
+    let absent = absent.map(|ground| ground.partner_id.as_str()).collect();
+    let profiles = evidence.profiles(&profile_ids, &absent).await?;
     let mut outcomes = Vec::new();
     for (part, rows, meters) in harvested(evidence.lake, &batch).await? {
         let Some(harvest) = Harvest::of(part, &rows, &meters) else { continue };

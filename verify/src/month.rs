@@ -80,8 +80,12 @@ pub(crate) struct Priced {
 ///
 /// # Errors
 /// [`Stopped`].
-pub(crate) fn priced(ground: &Ground, metering: &Metering<'_>, spans: &[Span<'_>]) -> Result<Priced, Stopped> {
-    let catalog = ground.catalog();
+pub(crate) fn priced(
+    catalog: &Catalog,
+    currency: Currency,
+    metering: &Metering<'_>,
+    spans: &[Span<'_>],
+) -> Result<Priced, Stopped> {
     // Each with its tax code.
     let mut lines: Vec<Coded> = Vec::new();
     for span in spans {
@@ -97,7 +101,7 @@ pub(crate) fn priced(ground: &Ground, metering: &Metering<'_>, spans: &[Span<'_>
     }
     let over = over(spans);
     let in_advance = in_advance(catalog, &metering.usage, &over).map_err(wrong)?;
-    let minimums = minimums(&over, (&lines, &in_advance), ground.currency).map_err(wrong)?;
+    let minimums = minimums(&over, (&lines, &in_advance), currency).map_err(wrong)?;
     Ok(Priced { prices: lines, minimums })
 }
 

@@ -54,7 +54,7 @@ pub(crate) fn borne(ground: &Ground, month: Month) -> Result<Vec<Borne<'_>>, Sto
             Ok(spans) => spans,
             Err(what) if is_own => return Err(wrong(what)),
             Err(what) => {
-                let why = or_blocked(ground, partner_id, wrong(format!("{partner_id}: {what}")))?;
+                let why = or_blocked(ground, (partner_id, month), wrong(format!("{partner_id}: {what}")))?;
                 all.push(Borne { partner_id, spans: Vec::new(), blocked: Some(why) });
                 continue;
             }
@@ -71,13 +71,32 @@ pub(crate) fn borne(ground: &Ground, month: Month) -> Result<Vec<Borne<'_>>, Sto
     Ok(all)
 }
 
-/// What stops a partner that is paid for stops its payer's document where that bears lines of it; elsewhere it is given in words.
+/// The spans that other documents of a document's partner bill of a month.
+///
+/// # Errors
+/// [`Stopped`].
+pub(crate) fn others(ground: &Ground, month: Month) -> Result<Vec<Span<'_>>, Stopped> {
+    let mut spans = spans_of_partner(ground, &ground.partner_id, month).map_err(wrong)?;
+    spans.retain(|span| {
+        let is_own = payer_of(&ground.registry, &ground.partner_id, span.starts).is_none();
+        is_own && (span.version.issuer != ground.issuer_id || span.version.currency != ground.currency)
+    });
+    Ok(spans)
+}
+
+/// What stops a month of a partner that is paid for stops its payer's document where that bears lines of it; elsewhere it is given in words.
 ///
 /// # Errors
 /// What stopped it.
-pub(crate) fn or_blocked(ground: &Ground, partner_id: &PartnerId, stopped: Stopped) -> Result<String, Stopped> {
+pub(crate) fn or_blocked(
+    ground: &Ground,
+    (partner_id, month): (&PartnerId, Month),
+    stopped: Stopped,
+) -> Result<String, Stopped> {
     match stopped {
-        Stopped::Here(what) if !ground.borne.contains(partner_id.as_str()) => Ok(what.to_string()),
+        Stopped::Here(what) if !ground.borne.contains(&(month.to_string(), partner_id.to_string())) => {
+            Ok(what.to_string())
+        }
         stopped => Err(stopped),
     }
 }

@@ -7,6 +7,7 @@ use serde_json::Value;
 use tollbook_schemas::period::print_instant;
 use tollbook_schemas::tables::Row;
 
+use crate::absent::is_absent;
 use crate::adjust::Before;
 use crate::adjusted::Earlier;
 use crate::bill::{Meterings, rate};
@@ -187,12 +188,18 @@ pub(crate) fn is_of(ground: &Ground, row: &Row) -> bool {
     row.text("partner_id") == Some(ground.partner_id.as_str())
 }
 
-/// The versions of the partner's billing profile that documents name.
+/// The versions of the partner's billing profile that documents name; of one that is not there, those that were known by then.
 pub(crate) fn profiles_of<'a>(
     documents: impl IntoIterator<Item = &'a Stored>,
     beside: &Beside<'a>,
     is_theirs: impl Fn(&&Row) -> bool,
 ) -> Vec<&'a Row> {
+    let documents: Vec<&Stored> = documents.into_iter().collect();
+    if let Some(absent) = documents.iter().find(|one| is_absent(one)) {
+        let by = absent.event.instant("at");
+        let known = beside.profiles.values().filter(|row| row.instant("recorded_at") <= by);
+        return known.filter(|row| is_theirs(row)).collect();
+    }
     let ids: BTreeSet<&str> = documents.into_iter().flat_map(Stored::profile_ids).collect();
     ids.into_iter().filter_map(|id| beside.profiles.get(id)).filter(is_theirs).collect()
 }

@@ -133,6 +133,13 @@ pub(crate) fn spans_of<'a>(
     }
     check_openings(registry, catalog, partner_id)?;
     for (at, one) in spans.iter().enumerate() {
+        // Nobody bills a subscription by two documents of a month.
+        let id = &one.subscription.subscription_id;
+        let document = |span: &Span<'_>| (span.version.issuer.clone(), span.version.currency);
+        let mut same = spans[at + 1..].iter().filter(|other| other.subscription.subscription_id == *id);
+        if same.any(|other| document(other) != document(one)) {
+            return Err(format!("subscription {id} goes to a plan of another issuer or currency within the month"));
+        }
         let overlap = |other: &&Span<'_>| one.billed.intersect(&other.billed).is_some();
         for other in spans[at + 1..].iter().filter(overlap) {
             if let Some(meter_id) = meters_of(one).find(|meter_id| meters_of(other).any(|also| also == *meter_id)) {

@@ -57,19 +57,24 @@ impl<'a> Taxing<'a> {
         left_minor: &[i64],
         month: Month,
     ) -> Result<Vec<Line>, String> {
-        let mut by_rate: BTreeMap<(&TaxRateId, u32), (Rate<'a>, Vec<Taxed<'_>>)> = BTreeMap::new();
+        let mut by_rate: BTreeMap<(&TaxRateId, u32), Vec<(Rate<'a>, Taxed<'_>)>> = BTreeMap::new();
         for ((line, tax_code), amount_minor) in lines.iter().zip(left_minor.iter().copied()) {
             let before = parse_instant(&line.span_end).map_err(|error| error.to_string())?;
             let Some(rate) = self.rate_of(tax_code.as_deref(), before)? else { continue };
-            let taxed = Taxed { line, amount_minor };
-            by_rate.entry((rate.0, rate.1.version)).or_insert_with(|| (rate, Vec::new())).1.push(taxed);
+            by_rate.entry((rate.0, rate.1.version)).or_default().push((rate, Taxed { line, amount_minor }));
         }
         let mut found = Vec::new();
-        for (rate, taxed) in by_rate.into_values() {
-            match rate.1.lines {
-                TaxPerLine::PerRate => found.push(self.line_of(rate, &taxed, month)?),
+        for of_rate in by_rate.into_values() {
+            let Some((first, _)) = of_rate.first() else { continue };
+            let first = *first;
+            match first.1.lines {
+                TaxPerLine::PerRate => {
+                    let taxed: Vec<Taxed<'_>> = of_rate.into_iter().map(|(_, taxed)| taxed).collect();
+                    found.push(self.line_of(first, &taxed, month)?);
+                }
+                // Lines of one rate may end under different versions of the profile.
                 TaxPerLine::PerLine => {
-                    for one in taxed {
+                    for (rate, one) in of_rate {
                         found.push(self.line_of(rate, &[one], month)?);
                     }
                 }

@@ -74,6 +74,8 @@ pub(crate) struct Slot<'a> {
     /// Whatever else was issued to its partner, and to those who may bear lines of it.
     pub(crate) others: &'a [&'a Stored],
     pub(crate) voided: &'a HashMap<String, DateTime<Utc>>,
+    /// The credit note of its invoice that was issued in the document's month: what it gives back is not left out.
+    pub(crate) credit_note: Option<&'a Stored>,
 }
 
 /// The differences of a month.
@@ -123,11 +125,12 @@ impl Slot<'_> {
         sifted
     }
 
-    /// The lines of the document that adjust the month.
+    /// The lines of the document, and of the credit note beside it, that adjust the month.
     fn lines_there(&self) -> impl Iterator<Item = &Object> {
         let month = self.month.to_string();
         let of = |line: &Object| Some(line.get("adjusts")?.get("month")?.as_str()?.to_owned());
-        self.stored.lines().filter(move |line| of(line).is_some_and(|of| of == month))
+        let documents = [self.stored].into_iter().chain(self.credit_note);
+        documents.flat_map(Stored::lines).filter(move |line| of(line).is_some_and(|of| of == month))
     }
 
     /// Whether a line is made by a price of its plan alone.

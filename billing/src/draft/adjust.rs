@@ -30,7 +30,7 @@ use tollbook_schemas::period::Month;
 use super::index::UsageIndex;
 use super::parts::{PART_PARTNERS, draft_parts};
 use super::taxed_otherwise::is_taxed_otherwise;
-use super::{ChangedTerms, DraftInput, Drafted, issuer_of, order_of, profile_of, regular};
+use super::{ChangedTerms, DraftInput, Drafted, issuer_of, order_of, profile_of, regular, spans_of_partner};
 use crate::billed::{Billed, BilledSlot, IssuedDocument};
 use crate::document::{Body, Credits, Document, DocumentKind, FORMAT, IssuedBy, Line, sum_of};
 use crate::error::BillingError;
@@ -94,7 +94,11 @@ fn of_partners(
         };
         let Sifted { adjusts, refused } = sift(input, &billed, (slot_id, slot), lines, now);
         for (reason, lines) in refused {
-            tell(reason, &lines);
+            match lines.iter().any(|line| now.blocked_child(line).is_some()) {
+                true if is_older(body.month, input.month, TOLD_MONTHS) => {}
+                true => tell(reason, &[]),
+                false => tell(reason, &lines),
+            }
         }
         if !adjusts.is_empty()
             && let Err(reason) = place(input, &mut documents, slot, adjusts.clone())
@@ -184,6 +188,12 @@ impl MonthNow {
         of_partner.iter().find(|document| document.slot_id == invoice.slot_id)
     }
 
+    /// Whoever is paid for by the partner of a line and is blocked alone: what is not there of it is not known, and not given
+    /// back.
+    fn blocked_child(&self, line: &Line) -> Option<(&PartnerId, &String)> {
+        self.blocked.get_key_value(line.for_partner.as_ref()?)
+    }
+
     fn lines_of(&self, slot: &BilledSlot<'_>) -> &[Line] {
         self.document_of(slot).map_or(&[], |document| &document.body.lines)
     }
@@ -194,16 +204,10 @@ fn differences(slot: &BilledSlot<'_>, now: &MonthNow, input: &DraftInput<'_>) ->
     let partner_id = &slot.invoice.document.body.partner_id;
     // A month that nobody can compute is told while somebody may still have to pay for it.
     let is_recent = !is_older(slot.invoice.document.body.month, input.month, TOLD_MONTHS);
-    let told = |what: String| if is_recent { Err(format!("it cannot be computed now: {what}")) } else { Ok(None) };
     if let Some(reason) = now.blocked.get(partner_id) {
-        return told(reason.clone());
+        return if is_recent { Err(format!("it cannot be computed now: {reason}")) } else { Ok(None) };
     }
     let differences = slot.differences(now.lines_of(slot))?;
-    // Whom it pays for may be blocked alone: what is not there of it is not known, and not given back.
-    let blocked = differences.iter().filter_map(|line| line.for_partner.as_ref());
-    if let Some((child, reason)) = blocked.filter_map(|child| now.blocked.get_key_value(child)).next() {
-        return told(format!("{child}, for whom it pays: {reason}"));
-    }
     Ok(Some(differences).filter(|lines| !lines.is_empty()))
 }
 
@@ -291,9 +295,23 @@ fn line_refusals<'r>(
     let bearers = super::payer::bearers(input, &invoice.body.partner_id, lines);
     let others = bearers.into_iter().filter_map(|bearer| now.documents.get(bearer)).flatten();
     let others = others.filter(|document| document.slot_id != invoice.slot_id);
-    let others: BTreeSet<_> =
+    let mut others: BTreeSet<_> =
         others.flat_map(|document| &document.body.lines).map(|line| &line.subscription_id).collect();
+    // Also where the one who is to bill it is blocked, and has no document yet.
+    let of_month = DraftInput { month: invoice.body.month, ..*input };
+    let owners: BTreeSet<&PartnerId> = lines.iter().map(|line| line.for_partner.as_ref().unwrap_or(of.1)).collect();
+    for owner in owners {
+        let spans = spans_of_partner(&of_month, owner).unwrap_or_default();
+        let elsewhere = spans.iter().filter(|span| {
+            let here = (of.1, issuer_id, invoice.body.currency);
+            (span.payer.unwrap_or(owner), &span.version.issuer, span.version.currency) != here
+        });
+        others.extend(elsewhere.map(|span| &span.subscription.subscription_id));
+    }
     move |line: &Line| {
+        if let Some((child, reason)) = now.blocked_child(line) {
+            return Some(format!("it cannot be computed now: {child}, for whom it pays: {reason}"));
+        }
         if let Some((months_max, zone)) = limit {
             // What is billed in advance ages from the end of what it bills.
             let last = match line.due {

@@ -13,6 +13,7 @@
 mod document;
 mod input;
 mod instants;
+mod invoice;
 mod job;
 mod literals;
 mod periods;

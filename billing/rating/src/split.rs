@@ -25,8 +25,12 @@ pub struct Delta {
     pub components: Vec<Component>,
 }
 
-fn difference(before: &Priced, now: &Priced, currency: Currency) -> Result<Delta, RatingError> {
-    let amount = minus(rounded(now.sum()?, currency)?, rounded(before.sum()?, currency)?)?;
+fn difference(book: Book<'_>, before: &Priced, now: &Priced, currency: Currency) -> Result<Delta, RatingError> {
+    let amount = if book.replay.is_difference_rounded {
+        rounded(now.sum()?.checked_sub(before.sum()?)?, currency)?
+    } else {
+        minus(rounded(now.sum()?, currency)?, rounded(before.sum()?, currency)?)?
+    };
     let same = |one: &Component, two: &Component| one.name == two.name && one.tier == two.tier;
     let mut components = Vec::new();
     for component in &now.components {
@@ -79,7 +83,7 @@ pub fn rate_split<'a>(
         None => Priced::nothing(Exact::ZERO),
         Some(before) => price(book, before, false)?,
     };
-    difference(&before, &price(book, &now, is_last)?, currency)
+    difference(book, &before, &price(book, &now, is_last)?, currency)
 }
 
 /// The usage up to a split, with its pieces: those up to the split before, and what came since. So it is the same whether a
@@ -112,7 +116,7 @@ pub fn delta<'a>(
     currency: Currency,
 ) -> Result<Delta, RatingError> {
     let book = book.into();
-    difference(&price(book, billed, true)?, &price(book, now, true)?, currency)
+    difference(book, &price(book, billed, true)?, &price(book, now, true)?, currency)
 }
 
 /// What each part of a period costs, from the cumulative usage at the end of each part.

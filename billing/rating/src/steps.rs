@@ -8,13 +8,13 @@ use tollbook_schemas::price::setting::{Limits, SplitRounding};
 use super::RatingError;
 use super::per_event::counted;
 use super::percentage::part;
-use super::replay::{Book, PerEvent};
+use super::replay::{Book, PerEvent, hold_quantity};
 use super::served::By;
 use super::usage::Usage;
 use super::working::{Component, Priced};
 
 /// Steps 1 to 3.
-pub(super) fn billable(book: Book<'_>, usage: &Usage) -> Result<Exact, RatingError> {
+pub(super) fn billable(book: Book<'_>, usage: &Usage, is_last: bool) -> Result<Exact, RatingError> {
     let Book { tariff, replay } = book;
     let each = tariff.settings.split_rounding == SplitRounding::Each && !usage.pieces.is_empty();
     let mut quantity = if replay.per_event == Some(PerEvent::Quantity) {
@@ -33,6 +33,7 @@ pub(super) fn billable(book: Book<'_>, usage: &Usage) -> Result<Exact, RatingErr
     } else {
         converted(tariff, usage.quantity)?
     };
+    quantity = hold_quantity(replay, quantity, is_last)?;
     if tariff.steps.included.is_some() {
         quantity = quantity.checked_sub(included(tariff, usage)?)?.most(Exact::ZERO)?;
     }

@@ -3,8 +3,8 @@
 //! - `quantity` or `usage`: the whole period, or with `is_last` its first split;
 //! - `splits`: each alone, in order, with `is_last` and `thresholds`; `before` with `added` (alone) or `quantity` (the sum so
 //!   far): one split;
-//! - `billed` with `quantity`: late usage; `opening` with `quantity`: what another system billed of the period, and what was
-//!   used since;
+//! - `billed` with `quantity`: late usage; `billed_amount` with `quantity`: the same, what was billed being an amount;
+//! - `opening` with `quantity`: what another system billed of the period, and what was used since;
 //! - `runs`: cumulative usage at the end of each part of the period, as each run knew it;
 //! - `periods`: several periods, one after the other (`periods.rs`).
 
@@ -16,13 +16,13 @@ use tollbook_schemas::price::read::{Reading, Table};
 use tollbook_schemas::price::setting::{Per, Proration};
 use tollbook_schemas::price::{PriceModel, Tariff};
 
-use super::input::{amounts, flag, money_of, runs, usage, usages};
+use super::input::{amount, amounts, flag, money_of, runs, usage, usages};
 use super::periods::periods_of;
 use super::stretches::splits_are_apart;
-use super::{Failure, plain, totals};
+use super::{Failure, plain, totals, whole_money};
 use crate::opening::rate_after;
 use crate::served::{Length, Served, Stretch};
-use crate::split::{Delta, corrections, delta, due_by_threshold, parts, rate_split};
+use crate::split::{Delta, corrections, delta, due_by_threshold, minus, parts, rate_split};
 use crate::working::{Component, ComponentWorking};
 use crate::{Book, RatingError, Usage, price, rounded};
 
@@ -38,6 +38,7 @@ pub(super) enum Job {
     Splits { splits: Vec<Usage>, is_last: bool, thresholds: Option<Vec<Exact>> },
     Split { before: Option<Usage>, now: Given, is_last: bool },
     Late { billed: Usage, now: Given },
+    Rest { billed: Exact, now: Given, is_last: bool },
     After { opening: Usage, since: Given },
     Runs { runs: Vec<Vec<Usage>>, is_last: bool },
     Periods { periods: Vec<Usage> },
@@ -45,7 +46,8 @@ pub(super) enum Job {
 
 /// Reads the usage of a line; none when a flaw is recorded.
 pub(super) fn job(table: &mut Table<'_>, reading: &mut Reading) -> Option<Job> {
-    let forms = ["quantity", "usage", "splits", "before", "added", "billed", "opening", "runs", "periods"];
+    let forms =
+        ["quantity", "usage", "splits", "before", "added", "billed", "billed_amount", "opening", "runs", "periods"];
     let said: Vec<&'static str> = forms.into_iter().filter(|form| table.has(form)).collect();
     let split_nodes = table.list("splits");
     let (before_node, added_node) = (table.node("before"), table.node("added"));
@@ -56,6 +58,7 @@ pub(super) fn job(table: &mut Table<'_>, reading: &mut Reading) -> Option<Job> {
     let added = take("added", reading)?;
     let billed = take("billed", reading)?;
     let opening = take("opening", reading)?;
+    let billed_amount = table.optional(reading, "billed_amount", amount)?;
     let splits = table.optional(reading, "splits", usages)?;
     let runs = table.optional(reading, "runs", runs)?;
     let periods = table.optional(reading, "periods", usages)?;
@@ -93,6 +96,13 @@ pub(super) fn job(table: &mut Table<'_>, reading: &mut Reading) -> Option<Job> {
     }
     let end = is_last.unwrap_or(true);
     let path = table.path_of("splits");
+    if let Some(billed) = billed_amount {
+        let Some(now) = now.filter(|_| said.len() == 2) else {
+            no_form(&said, table, reading);
+            return None;
+        };
+        return Some(Job::Rest { billed, now, is_last: end });
+    }
     match (now, splits, before, added, billed, opening, runs, periods) {
         (Some(now), None, None, None, None, None, None, None) if is_last.is_none() => Some(Job::Whole(now)),
         (Some(now), None, before, None, None, None, None, None) => Some(Job::Split { before, now, is_last: end }),
@@ -125,21 +135,26 @@ pub(super) fn job(table: &mut Table<'_>, reading: &mut Reading) -> Option<Job> {
             Some(Job::Periods { periods })
         }
         _ => {
-            let what = match said[..] {
-                ["periods"] => "there are no periods".to_owned(),
-                [] => "the usage is missing".to_owned(),
-                [one] => format!("the usage is missing: {one} alone is none"),
-                _ => format!("the usage is said in two ways: {}", said.join(", ")),
-            };
-            let mend = "give one of quantity; usage; splits; before with added or quantity; billed or opening with \
-                 quantity; runs; periods";
-            let meant = if said.is_empty() { table.meant_for("quantity") } else { None };
-            let mend = meant.unwrap_or_else(|| mend.to_owned());
-            let key = said.last().copied().unwrap_or("quantity");
-            reading.flaw(table.at(), &table.path_of(key), what, mend);
+            no_form(&said, table, reading);
             None
         }
     }
+}
+
+/// The usage is said in no form, or in two.
+fn no_form(said: &[&str], table: &Table<'_>, reading: &mut Reading) {
+    let what = match said {
+        ["periods"] => "there are no periods".to_owned(),
+        [] => "the usage is missing".to_owned(),
+        [one] => format!("the usage is missing: {one} alone is none"),
+        _ => format!("the usage is said in two ways: {}", said.join(", ")),
+    };
+    let mend = "give one of quantity; usage; splits; before with added or quantity; billed, billed_amount or opening \
+                with quantity; runs; periods";
+    let meant = if said.is_empty() { table.meant_for("quantity") } else { None };
+    let mend = meant.unwrap_or_else(|| mend.to_owned());
+    let key = said.last().copied().unwrap_or("quantity");
+    reading.flaw(table.at(), &table.path_of(key), what, mend);
 }
 
 /// The usage as a price takes it: seats that are a bare quantity, carried units that the price knows of.
@@ -180,7 +195,15 @@ impl Job {
             Self::Splits { .. } => Some("splits"),
             Self::After { .. } => Some("opening"),
             Self::Split { now, .. } => Some(now.key).filter(|key| *key == "added"),
-            Self::Whole(_) | Self::Late { .. } | Self::Runs { .. } | Self::Periods { .. } => None,
+            Self::Whole(_) | Self::Late { .. } | Self::Rest { .. } | Self::Runs { .. } | Self::Periods { .. } => None,
+        }
+    }
+
+    /// Whether it has amounts that are differences.
+    pub(super) fn has_differences(&self) -> bool {
+        match self {
+            Self::Splits { .. } | Self::Split { .. } | Self::Late { .. } | Self::Runs { .. } => true,
+            Self::Whole(_) | Self::Rest { .. } | Self::After { .. } | Self::Periods { .. } => false,
         }
     }
 
@@ -212,6 +235,18 @@ impl Job {
                 let usage = fitted(tariff, &now.usage).map_err(&failure)?;
                 let late = delta(book, &billed, &usage, currency).map_err(&failure)?;
                 Ok(totals(currency, late.amount, vec![difference(&late)]))
+            }
+            Self::Rest { billed, now, is_last } => {
+                let failure = Failure::of_usage(now.key);
+                let billed = whole_money(billed, currency).map_err(Failure::at("billed_amount"))?;
+                let usage = fitted(tariff, &now.usage).map_err(&failure)?;
+                let whole = rate_split(book, None, &usage, is_last, currency).map_err(&failure)?;
+                let due = minus(whole.amount, billed).map_err(&failure)?;
+                let mut line = difference(&whole);
+                line["amount"] = json!(plain(due));
+                line["billed_amount"] = json!(plain(billed));
+                line["whole"] = json!(plain(whole.amount));
+                Ok(totals(currency, due, vec![line]))
             }
             Self::After { opening, since } => {
                 let since = fitted(tariff, &since.usage).map_err(Failure::of_usage(since.key))?;

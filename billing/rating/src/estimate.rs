@@ -269,6 +269,7 @@ fn rounding(node: &Node, path: &str, reading: &mut Reading) -> Option<Rounding> 
 
 /// The price under the settings beside it, which stand in for its own, and must be such as it can have.
 fn beside(tariff: Tariff, table: &mut Table<'_>, reading: &mut Reading) -> Option<Tariff> {
+    table.know(&["settings"]);
     let Some(said) = table.node("settings") else { return Some(tariff) };
     let settings = table.optional(reading, "settings", settings_node)?.unwrap_or_default();
     let flaws_before = reading.flaws.len();

@@ -170,16 +170,22 @@ pub fn corrections<'a>(
 }
 
 /// Progressive billing: what is due when usage reached `now` and `billed` was billed. Before the end of the period
-/// nothing is, until the price passes a threshold that the bills so far did not; then all of it is.
+/// nothing is, until the price passes a threshold that the bills so far did not; then all of it is. Above the largest of
+/// them there may be one again after each `recurring` amount.
 ///
 /// # Errors
 /// [`RatingError::Money`].
 pub fn due_by_threshold(
     thresholds: &[Money],
+    recurring: Option<Money>,
     billed: Money,
     now: Money,
     is_last: bool,
 ) -> Result<Option<Money>, RatingError> {
     let passed = |threshold: &Money| billed.minor < threshold.minor && threshold.minor <= now.minor;
-    if is_last || thresholds.iter().any(passed) { minus(now, billed).map(Some) } else { Ok(None) }
+    let largest = thresholds.iter().map(|threshold| threshold.minor).max().unwrap_or(0);
+    // How many of the recurring ones lie below an amount.
+    let below = |amount: Money, step: i64| amount.minor.saturating_sub(largest).max(0).checked_div(step).unwrap_or(0);
+    let recurs = recurring.is_some_and(|step| below(billed, step.minor) < below(now, step.minor));
+    if is_last || recurs || thresholds.iter().any(passed) { minus(now, billed).map(Some) } else { Ok(None) }
 }

@@ -32,10 +32,17 @@ pub(super) struct Given {
     pub(super) usage: Usage,
 }
 
+/// What a sum must pass before it is billed.
+pub(super) struct Thresholds {
+    fixed: Vec<Exact>,
+    /// Above the largest, one again after each of these.
+    recurring: Option<Exact>,
+}
+
 /// What is asked of a price.
 pub(super) enum Job {
     Whole(Given),
-    Splits { splits: Vec<Usage>, is_last: bool, thresholds: Option<Vec<Exact>> },
+    Splits { splits: Vec<Usage>, is_last: bool, thresholds: Option<Thresholds> },
     Split { before: Option<Usage>, now: Given, is_last: bool },
     Late { billed: Usage, now: Given },
     Rest { billed: Exact, now: Given, is_last: bool },
@@ -63,7 +70,8 @@ pub(super) fn job(table: &mut Table<'_>, reading: &mut Reading) -> Option<Job> {
     let runs = table.optional(reading, "runs", runs)?;
     let periods = table.optional(reading, "periods", usages)?;
     let is_last = table.optional(reading, "is_last", flag)?;
-    let thresholds = table.optional(reading, "thresholds", amounts)?;
+    let fixed = table.optional(reading, "thresholds", amounts)?;
+    let recurring = table.optional(reading, "recurring_threshold", amount)?;
     let now = match (quantity, given) {
         (Some(usage), None) => Some(Given { key: "quantity", usage }),
         (None, Some(usage)) => Some(Given { key: "usage", usage }),
@@ -81,10 +89,19 @@ pub(super) fn job(table: &mut Table<'_>, reading: &mut Reading) -> Option<Job> {
         says_nothing("is_last", "only a split or a run may have others behind it", reading);
         return None;
     }
-    if thresholds.is_some() && splits.is_none() {
-        says_nothing("thresholds", "they are passed by splits", reading);
+    for (key, is_said) in [("thresholds", fixed.is_some()), ("recurring_threshold", recurring.is_some())] {
+        if is_said && splits.is_none() {
+            says_nothing(key, "they are passed by splits", reading);
+            return None;
+        }
+    }
+    if let Some(step) = recurring.filter(|step| step.is_negative() || step.is_zero()) {
+        let what = format!("{step} is not above 0");
+        reading.flaw(table.at(), &table.path_of("recurring_threshold"), what, "write an amount above 0");
         return None;
     }
+    let thresholds =
+        (fixed.is_some() || recurring.is_some()).then(|| Thresholds { fixed: fixed.unwrap_or_default(), recurring });
     if opening.as_ref().is_some_and(|opening| opening.served.is_some()) {
         says_nothing("opening.served", "what was served is that of the whole period, beside quantity", reading);
         return None;
@@ -217,9 +234,7 @@ impl Job {
                 Ok(totals(currency, amount, vec![line]))
             }
             Self::Splits { splits, is_last, thresholds } => {
-                let thresholds = thresholds.map(|amounts| money_of(&amounts, currency)).transpose();
-                let thresholds = thresholds.map_err(Failure::at("thresholds"))?;
-                splits_of(book, &splits, is_last, thresholds.as_deref(), currency)
+                splits_of(book, &splits, is_last, thresholds.as_ref(), currency)
             }
             Self::Split { before, now, is_last } => {
                 let failure = Failure::of_usage(now.key);
@@ -282,9 +297,15 @@ fn splits_of(
     book: Book<'_>,
     splits: &[Usage],
     is_last: bool,
-    thresholds: Option<&[Money]>,
+    thresholds: Option<&Thresholds>,
     currency: Currency,
 ) -> Result<Map<String, Json>, Failure> {
+    let printed = |thresholds: &Thresholds| {
+        let fixed = money_of(&thresholds.fixed, currency).map_err(Failure::at("thresholds"))?;
+        let recurring = thresholds.recurring.map(|step| whole_money(step, currency)).transpose();
+        Ok::<_, Failure>((fixed, recurring.map_err(Failure::at("recurring_threshold"))?))
+    };
+    let thresholds = thresholds.map(printed).transpose()?;
     let mut before: Option<Usage> = None;
     let (mut total, mut billed) = (Money::zero(currency), Money::zero(currency));
     let mut lines = Vec::new();
@@ -302,8 +323,8 @@ fn splits_of(
         let due = rate_split(book, old.as_ref(), &new, is_end, currency).map_err(&failure)?;
         total = total.checked_add(due.amount).map_err(|source| failure(RatingError::Money { currency, source }))?;
         let mut line = difference(&due);
-        if let Some(thresholds) = thresholds {
-            let due = due_by_threshold(thresholds, billed, total, is_end).map_err(&failure)?;
+        if let Some((fixed, recurring)) = &thresholds {
+            let due = due_by_threshold(fixed, *recurring, billed, total, is_end).map_err(&failure)?;
             if due.is_some() {
                 billed = total;
             }

@@ -1,12 +1,14 @@
 //! Several periods of one price, one after the other: each is billed alone, and gives what it left of its included units to
-//! the ones after it, as far as `rollover_periods` says. A period uses first what expires first, then its own.
+//! the ones after it, as far as `rollover_periods` says. A period uses first what expires first, then its own. What is charged
+//! once is charged with the first one.
 
 use serde_json::{Map, Value as Json, json};
 use tollbook_schemas::exact::Exact;
 use tollbook_schemas::money::{Currency, Money};
+use tollbook_schemas::price::setting::Charged;
 
 use super::job::{fitted, whole};
-use super::{Failure, totals};
+use super::{Failure, plain, totals};
 use crate::steps::allowance;
 use crate::{Book, RatingError, Usage};
 
@@ -28,6 +30,10 @@ pub(super) fn periods_of(book: Book<'_>, periods: &[Usage], currency: Currency) 
         let failure = Failure::of_usage(&field);
         let usage = fitted(tariff, usage).map_err(&failure)?;
         let (amount, mut line) = match tariff.steps.rollover_periods {
+            _ if place > 0 && tariff.settings.charged == Charged::Once => {
+                let nothing = Money::zero(currency);
+                (nothing, json!({ "amount": plain(nothing), "billable": "0", "components": [], "exact": "0" }))
+            }
             None => whole(book, &usage, currency).map_err(&failure)?,
             Some(reach) => {
                 let (carried, unused) = carry(book, &usage, (place, reach), &mut left).map_err(&failure)?;

@@ -132,6 +132,7 @@ fn model(book: Book<'_>, usage: &Usage, billable: Exact, is_last: bool, told: To
     let settings = tariff.settings;
     let prorated = settings.quantity_basis == QuantityBasis::Prorated;
     match &tariff.model {
+        PriceModel::Flat { .. } if !is_last && flat::is_held(usage, settings) => Ok(Priced::nothing(billable)),
         PriceModel::Flat { amount } => flat::price(*amount, billable, usage, settings),
         PriceModel::PerUnit { unit_price } if prorated => per_unit::price(*unit_price, usage.prorated()?),
         PriceModel::PerUnit { unit_price } => per_unit::price(*unit_price, billable),

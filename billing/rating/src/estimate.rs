@@ -143,6 +143,19 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// The failure of something inside, told as its flaws.
+    fn inside(self, path: &str, reading: &mut Reading) {
+        match self {
+            Self::Flaws(flaws) => reading.flaws.extend(flaws),
+            Self::Rating { field, error } => {
+                let (what, mend) = told(&error);
+                reading.flaw(0..0, &format!("{path}.{field}"), what, mend);
+            }
+        }
+    }
+}
+
 /// An error with its causes, and how to mend it.
 fn told(error: &RatingError) -> (String, String) {
     let text = error.to_string();
@@ -179,7 +192,17 @@ fn read_and_answer(node: &Node, reading: &mut Reading) -> Option<Result<Map<Stri
             return run(node, key, currency, reading);
         }
     }
-    let price_node = table.node("price").map(|node| rules::split(node, "price", reading));
+    priced(table, currency, reading)
+}
+
+/// A price and its usage, with what may stand beside them: all that is left of a table.
+fn priced(
+    mut table: Table<'_>,
+    currency: Currency,
+    reading: &mut Reading,
+) -> Option<Result<Map<String, Json>, Failure>> {
+    let path = table.path_of("price");
+    let price_node = table.node("price").map(|node| rules::split(node, &path, reading));
     let (bare, of_price) = match price_node {
         None => (None, rules::OfPrice::default()),
         Some(split) => {
@@ -191,7 +214,7 @@ fn read_and_answer(node: &Node, reading: &mut Reading) -> Option<Result<Map<Stri
         None => table.required(reading, "price", "a line", read_price)?,
         Some(bare) => {
             _ = table.take("price");
-            read_price(bare, "price", reading)?
+            read_price(bare, &path, reading)?
         }
     };
     let tariff = beside(tariff, &mut table, reading)?;

@@ -1,6 +1,6 @@
 //! A whole document of another system: lines → coupons → subtotal → tax → total → credits → due.
 //!
-//! - `lines`: `amount`, `tax_percent` or `tax_percents`, `tax_mode`;
+//! - `lines`: `amount`, or `price` with all that may stand beside one; `tax_percent` or `tax_percents`, `tax_mode`;
 //! - `coupons`: `amount`, or `percent` and `maximum`; `lines`;
 //! - `credits`: `amount`, `effective_at`, `expires_at`, `priority`, `lines`;
 //! - `line_amounts`, `split`, `tax_mode`, `tax_lines`, `compound_tax`, `credits_pay`, `at`.
@@ -11,13 +11,13 @@ use serde_json::{Map, Value as Json, json};
 use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::exact::Exact;
 use tollbook_schemas::money::{Currency, Money};
-use tollbook_schemas::price::node::Node;
+use tollbook_schemas::price::node::{Node, Value};
 use tollbook_schemas::price::read::{Reading, Table};
 
 use super::document::{Answer, word};
 use super::input::{amount, flag, list};
 use super::instants::instant_us;
-use super::{Failure, plain, totals, whole_money};
+use super::{Failure, plain, priced, totals, whole_money};
 use crate::allocate::allocate;
 use crate::coupon::{Coupon, Off, Split, reductions_of};
 use crate::credit::{Credit, Draw, draw_where};
@@ -27,6 +27,8 @@ use crate::{RatingError, rounded};
 
 struct LineInput {
     amount: Exact,
+    /// Of a price: its lines.
+    told: Vec<Json>,
     tax_percents: Vec<Decimal>,
     /// In place of the document's.
     mode: Option<TaxMode>,
@@ -92,19 +94,48 @@ fn tax_mode(node: &Node, path: &str, reading: &mut Reading) -> Option<TaxMode> {
     }
 }
 
-fn line_input(node: &Node, path: &str, reading: &mut Reading) -> Option<LineInput> {
+fn lines_of(node: &Node, path: &str, currency: Currency, reading: &mut Reading) -> Option<Vec<LineInput>> {
+    let Value::List(items) = &node.value else {
+        reading.wrong_type(node, path, "a list");
+        return None;
+    };
+    let line = |(at, item)| line_input(item, &format!("{path}[{at}]"), currency, reading);
+    items.iter().enumerate().map(line).collect()
+}
+
+fn line_input(node: &Node, path: &str, currency: Currency, reading: &mut Reading) -> Option<LineInput> {
     let mut table = Table::of(node, path, reading)?;
-    let amount = table.required(reading, "amount", "a line", amount)?;
+    table.know(&["price"]);
+    let is_priced = table.has("price") && !table.has("amount");
+    let amount = if is_priced { Exact::ZERO } else { table.required(reading, "amount", "a line", amount)? };
     let tax_percent = table.optional(reading, "tax_percent", Table::amount)?;
     let tax_percents = table.optional(reading, "tax_percents", |n, p, r| list(n, p, r, Table::amount))?;
     let mode = table.optional(reading, "tax_mode", tax_mode)?;
-    table.finish(reading);
+    let (mut amount, mut told) = (amount, Vec::new());
+    if is_priced {
+        match priced(table, currency, reading)? {
+            Ok(answer) => {
+                let minor = answer.get("total_minor").and_then(Json::as_i64)?;
+                amount = Exact::scaled(minor, currency.exponent());
+                told = answer.get("lines").and_then(Json::as_array).cloned().unwrap_or_default();
+            }
+            Err(failure) => {
+                failure.inside(path, reading);
+                return None;
+            }
+        }
+    } else if let Some(price) = table.place("price") {
+        reading.flaw(price, &table.path_of("price"), "amount and price say two things", "remove one");
+        return None;
+    } else {
+        table.finish(reading);
+    }
     if tax_percent.is_some() && tax_percents.is_some() {
         reading.flaw(node.at.clone(), path, "tax_percent and tax_percents say two things", "remove one");
         return None;
     }
     let tax_percents = tax_percents.unwrap_or_else(|| tax_percent.into_iter().collect());
-    Some(LineInput { amount, tax_percents, mode })
+    Some(LineInput { amount, told, tax_percents, mode })
 }
 
 fn coupon_input(node: &Node, path: &str, reading: &mut Reading) -> Option<CouponInput> {
@@ -139,7 +170,9 @@ fn credit_input(node: &Node, path: &str, reading: &mut Reading) -> Option<Credit
 
 pub(super) fn invoice(node: &Node, path: &str, currency: Currency, reading: &mut Reading) -> Answer {
     let mut table = Table::of(node, path, reading)?;
-    let lines = table.required(reading, "lines", "an invoice", |n, p, r| list(n, p, r, line_input))?;
+    let lines_path = table.path_of("lines");
+    let lines = table.required(reading, "lines", "an invoice", |node, _, _| Some(node.clone()))?;
+    let lines = lines_of(&lines, &lines_path, currency, reading)?;
     let coupons = table.optional(reading, "coupons", |n, p, r| list(n, p, r, coupon_input))?.unwrap_or_default();
     let credits = table.optional(reading, "credits", |n, p, r| list(n, p, r, credit_input))?.unwrap_or_default();
     let at_us = table.optional(reading, "at", instant_us)?;
@@ -386,7 +419,15 @@ fn made(
         };
         paid = Some(pay(credits, &payable, has_lines, settings, currency)?);
     }
-    let mut answer = totals(currency, total, Vec::new());
+    let mut told_lines = Vec::new();
+    for (place, line) in lines.iter().enumerate() {
+        for told in &line.told {
+            let mut told = told.clone();
+            told["line"] = json!(place);
+            told_lines.push(told);
+        }
+    }
+    let mut answer = totals(currency, total, told_lines);
     if let Some(paid) = paid {
         let mut due = total;
         for draw in &paid.draws {

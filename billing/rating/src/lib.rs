@@ -119,7 +119,7 @@ fn after_model(book: Book<'_>, usage: &Usage, is_last: bool, priced: &mut Priced
     if is_last {
         replay::give_back_unused(book, usage, priced)?;
     }
-    steps::limit_and_discount(book.tariff, usage, is_last, priced)?;
+    steps::limit_and_discount(book, usage, is_last, priced)?;
     replay::round_components(book.replay.component_rounding, priced)
 }
 

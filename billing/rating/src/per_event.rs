@@ -114,7 +114,7 @@ pub(super) fn below_zero(book: Book<'_>, usage: &Usage, rule: Negative, is_last:
         component.exact = Exact::ZERO.checked_sub(component.exact)?;
         component.quantity = component.quantity.map(|quantity| Exact::ZERO.checked_sub(quantity)).transpose()?;
     }
-    super::steps::discount(&tariff, &mut priced)?;
+    super::steps::discount(&tariff, replay.component_rounding, &mut priced)?;
     Ok(priced)
 }
 

@@ -26,7 +26,9 @@ pub(super) fn price(
     }
     let has_negative =
         || usage.events.as_ref().is_some_and(|events| events.iter().any(|event| event.quantity.is_negative()));
-    let is_replayed = replay.event_rounding.is_some() || (replay.negative.is_some() && has_negative());
+    let is_replayed = replay.event_rounding.is_some()
+        || replay.is_free_total_end_charged
+        || (replay.negative.is_some() && has_negative());
     if price.needs_events() || is_replayed {
         let events = usage.events.as_ref().ok_or(RatingError::MissingEvents("the amount"))?;
         return of_events(price, events, total, replay);
@@ -83,7 +85,8 @@ fn of_events(price: &Percentage, events: &[Event], total: Exact, replay: &Replay
         if let Some(left) = free_left {
             free_left = Some(left.checked_sub(free)?);
         }
-        if index < free_events && free == amount {
+        let is_used_up = replay.is_free_total_end_charged && free_left.is_some_and(Exact::is_zero);
+        if index < free_events && free == amount && !is_used_up {
             continue;
         }
         let charged = amount.checked_sub(free)?;

@@ -174,6 +174,7 @@ const KEYS: &[Word] = &[
     ("includedamount", "model", BESIDE_PRICE),
     ("tierend", "model", BESIDE_PRICE),
     ("unusedunitprice", "model", BESIDE_PRICE),
+    ("freetotalend", "model", BESIDE_PRICE),
     ("rounded", "model", BESIDE_PRICE),
     ("rounding", "model", BESIDE_PRICE),
     ("splitamounts", "model", BESIDE_PRICE),

@@ -4,7 +4,7 @@
 //! - inside the price: `minimum` and `maximum` of a tier; `included` of a matrix, pooled and of each cell; the model `capacity`;
 //! - beside it: `negative_quantity`, `per_event`, `event_digits`, `event_quantity_minimum`, `quantity_minimum`,
 //!   `quantity_maximum`, `rounded`, `overage`, `included_amount`, `part`, `unused_unit_price`, `tier_end`, `split_amounts`,
-//!   `rollover_maximum`.
+//!   `free_total_end`, `rollover_maximum`.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use tollbook_schemas::money::Currency;
 use tollbook_schemas::price::node::{Key, Node, Value};
 use tollbook_schemas::price::read::{Reading, Table};
 use tollbook_schemas::price::setting::{NegativeTotal, Proration, QuantityBasis};
-use tollbook_schemas::price::{PriceModel, Tariff};
+use tollbook_schemas::price::{Percentage, PriceModel, Tariff};
 
 use super::document::share;
 use super::input::list;
@@ -181,6 +181,7 @@ pub(super) fn replay(
     let rollover_maximum = table.optional(reading, "rollover_maximum", Table::amount)?;
     let part = table.optional(reading, "part", part)?;
     let split_amounts = rule!(table, reading, "split_amounts", { "cumulative" => false, "each" => true });
+    let free_total_end = rule!(table, reading, "free_total_end", { "free" => false, "charged" => true });
     let mut flaw = |key: &str, what: String, mend: &str| {
         reading.flaw(table.at(), &table.path_of(key), what, mend);
         None
@@ -270,6 +271,11 @@ pub(super) fn replay(
         let what = "part and proration say two things".to_owned();
         return flaw("part", what, "remove one: proration takes its part from served");
     }
+    let has_free_total = matches!(tariff.model, PriceModel::Percentage(Percentage { free_total: Some(_), .. }));
+    if free_total_end.is_some() && !has_free_total {
+        let what = "free_total_end says nothing here: the price has no free_total".to_owned();
+        return flaw("free_total_end", what, "remove it");
+    }
     if rollover_maximum.is_some() && !carries {
         let what = "rollover_maximum says nothing here: the price carries nothing over".to_owned();
         return flaw("rollover_maximum", what, "add included and rollover_periods to the price, or remove it");
@@ -294,6 +300,7 @@ pub(super) fn replay(
         quantity_maximum,
         part,
         is_difference_rounded: split_amounts.unwrap_or(false),
+        is_free_total_end_charged: free_total_end.unwrap_or(false),
         rollover_maximum,
     })
 }

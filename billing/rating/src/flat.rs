@@ -4,17 +4,18 @@
 use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::exact::Exact;
 use tollbook_schemas::price::Settings;
-use tollbook_schemas::price::setting::{Due, Per};
+use tollbook_schemas::price::setting::{Charged, Due, Per};
 
 use super::RatingError;
 use super::served::{By, Part, Stretch};
 use super::usage::Usage;
 use super::working::{Component, Priced};
 
-/// Whether nothing is due before the period ends: of a price in arrears that is charged once for the period, where splits say
-/// nothing of what was served in each.
+/// Whether nothing is due before the period ends: of a price in arrears that is charged for the subscription in each period,
+/// where splits say nothing of what was served in each. A setup fee is due as the subscription begins.
 pub(super) fn is_held(usage: &Usage, settings: Settings) -> bool {
-    usage.served.is_none() && settings.per == Per::Subscription && settings.due == Due::InArrears
+    let is_in_arrears = settings.due == Due::InArrears && settings.charged == Charged::EachPeriod;
+    usage.served.is_none() && settings.per == Per::Subscription && is_in_arrears
 }
 
 pub(super) fn price(

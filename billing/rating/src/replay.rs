@@ -93,6 +93,8 @@ pub(crate) struct Replay {
     pub(crate) part: Option<Share>,
     /// A difference is rounded alone, and is not the difference of two that were.
     pub(crate) is_difference_rounded: bool,
+    /// A split that comes to less than the ones before gives nothing back; the next ones are due above the highest so far.
+    pub(crate) is_credit_held: bool,
     /// Of a percentage: the event that uses the free total up pays what is due for an event.
     pub(crate) is_free_total_end_charged: bool,
     /// The most included units that are carried over in all.
@@ -118,6 +120,7 @@ static NONE: Replay = Replay {
     quantity_maximum: None,
     part: None,
     is_difference_rounded: false,
+    is_credit_held: false,
     is_free_total_end_charged: false,
     rollover_maximum: None,
 };

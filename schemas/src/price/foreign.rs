@@ -178,6 +178,7 @@ const KEYS: &[Word] = &[
     ("rounded", "model", BESIDE_PRICE),
     ("rounding", "model", BESIDE_PRICE),
     ("splitamounts", "model", BESIDE_PRICE),
+    ("splitcredits", "model", BESIDE_PRICE),
     ("rollovermaximum", "model", BESIDE_PRICE),
     ("part", "model", BESIDE_PRICE),
     ("currency", "model", BESIDE_PRICE),

@@ -308,6 +308,8 @@ fn splits_of(
     let thresholds = thresholds.map(printed).transpose()?;
     let mut before: Option<Usage> = None;
     let (mut total, mut billed) = (Money::zero(currency), Money::zero(currency));
+    // What all splits so far come to; where credits are held, what is billed of them may be more.
+    let mut sum = Money::zero(currency);
     let mut lines = Vec::new();
     for (index, split) in splits.iter().enumerate() {
         let field = format!("splits[{index}]");
@@ -321,8 +323,16 @@ fn splits_of(
             [before.as_ref(), Some(&now)].map(|usage| usage.map(|usage| fitted(book.tariff, usage)).transpose());
         let (old, new) = (old.map_err(&failure)?, new.map_err(&failure)?.unwrap_or_default());
         let due = rate_split(book, old.as_ref(), &new, is_end, currency).map_err(&failure)?;
-        total = total.checked_add(due.amount).map_err(|source| failure(RatingError::Money { currency, source }))?;
+        sum = sum.checked_add(due.amount).map_err(|source| failure(RatingError::Money { currency, source }))?;
         let mut line = difference(&due);
+        if book.replay.is_credit_held {
+            let above = minus(sum, total).map_err(&failure)?;
+            let due = Money { minor: above.minor.max(0), currency };
+            line["amount"] = json!(plain(due));
+            total = total.checked_add(due).map_err(|source| failure(RatingError::Money { currency, source }))?;
+        } else {
+            total = sum;
+        }
         if let Some((fixed, recurring)) = &thresholds {
             let due = due_by_threshold(fixed, *recurring, billed, total, is_end).map_err(&failure)?;
             if due.is_some() {

@@ -3,7 +3,7 @@
 //!
 //! - inside the price: `minimum` and `maximum` of a tier; `included` of a matrix, pooled and of each cell; the model `capacity`;
 //! - beside it: `negative_quantity`, `per_event`, `event_digits`, `event_quantity_minimum`, `quantity_minimum`,
-//!   `quantity_maximum`, `rounded`, `overage`, `included_amount`, `part`, `unused_unit_price`, `tier_end`, `split_amounts`,
+//!   `quantity_maximum`, `rounded`, `overage`, `included_amount`, `part`, `unused_unit_price`, `tier_end`, `split_amounts`, `split_credits`,
 //!   `free_total_end`, `rollover_maximum`.
 
 use std::collections::BTreeMap;
@@ -181,6 +181,7 @@ pub(super) fn replay(
     let rollover_maximum = table.optional(reading, "rollover_maximum", Table::amount)?;
     let part = table.optional(reading, "part", part)?;
     let split_amounts = rule!(table, reading, "split_amounts", { "cumulative" => false, "each" => true });
+    let split_credits = rule!(table, reading, "split_credits", { "given" => false, "held" => true });
     let free_total_end = rule!(table, reading, "free_total_end", { "free" => false, "charged" => true });
     let mut flaw = |key: &str, what: String, mend: &str| {
         reading.flaw(table.at(), &table.path_of(key), what, mend);
@@ -300,6 +301,7 @@ pub(super) fn replay(
         quantity_maximum,
         part,
         is_difference_rounded: split_amounts.unwrap_or(false),
+        is_credit_held: split_credits.unwrap_or(false),
         is_free_total_end_charged: free_total_end.unwrap_or(false),
         rollover_maximum,
     })
@@ -338,6 +340,9 @@ pub(super) fn fits(job: &Job, replay: &Replay, table: &Table<'_>, reading: &mut 
     };
     if replay.is_difference_rounded && !job.has_differences() {
         return says_nothing("split_amounts", "no amount is a difference");
+    }
+    if replay.is_credit_held && !matches!(job, Job::Splits { .. }) {
+        return says_nothing("split_credits", "only splits have others before them that may be higher");
     }
     if replay.rollover_maximum.is_some() && !matches!(job, Job::Periods { .. }) {
         return says_nothing("rollover_maximum", "only what several periods leave is carried over");

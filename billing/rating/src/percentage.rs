@@ -26,9 +26,7 @@ pub(super) fn price(
     }
     let has_negative =
         || usage.events.as_ref().is_some_and(|events| events.iter().any(|event| event.quantity.is_negative()));
-    let is_replayed = replay.event_rounding.is_some()
-        || replay.is_free_total_end_charged
-        || (replay.negative.is_some() && has_negative());
+    let is_replayed = replay.event_rounding.is_some() || (replay.negative.is_some() && has_negative());
     if price.needs_events() || is_replayed {
         let events = usage.events.as_ref().ok_or(RatingError::MissingEvents("the amount"))?;
         return of_events(price, events, total, replay);

@@ -5,7 +5,7 @@
 //!
 //! - `price` (the keys of a catalog price; `id`, `description` and `meter` may stand there) with an optional `settings`,
 //!   and its usage (`estimate/job.rs`);
-//! - `allocate`, `prorate`, `commitment`, `invoice`, `round` (`estimate/document.rs`).
+//! - `allocate`, `prorate`, `commitment`, `round` (`estimate/document.rs`), `invoice` (`estimate/invoice.rs`).
 //!
 //! The answer has `total`, `total_minor` and `lines` with components, or `error` with the `field`, what is wrong with it, how
 //! to mend it, and which line of the input it was. What is said in two ways, or says nothing where it stands, is an error.

@@ -46,6 +46,17 @@ pub struct Drawdown {
 /// # Errors
 /// [`RatingError::Input`] for a negative credit; [`RatingError::Money`] for another currency.
 pub fn draw(credits: &[Credit], lines: &[Money], at_us: i64, currency: Currency) -> Result<Drawdown, RatingError> {
+    draw_where(credits, lines, at_us, currency, |_, _| true)
+}
+
+/// The same where not every credit pays every line; both are told by their index. For replaying other systems only.
+pub(crate) fn draw_where(
+    credits: &[Credit],
+    lines: &[Money],
+    at_us: i64,
+    currency: Currency,
+    may_pay: impl Fn(usize, usize) -> bool,
+) -> Result<Drawdown, RatingError> {
     let mut order: Vec<usize> = (0..credits.len()).collect();
     order.sort_by_key(|index| {
         let credit = &credits[*index];
@@ -64,7 +75,7 @@ pub fn draw(credits: &[Credit], lines: &[Money], at_us: i64, currency: Currency)
         }
         for (line, due) in due.iter_mut().enumerate() {
             let minor = left[credit].minor.min(due.minor);
-            if minor <= 0 {
+            if minor <= 0 || !may_pay(credit, line) {
                 continue;
             }
             let amount = Money { minor, currency };

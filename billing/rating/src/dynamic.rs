@@ -3,30 +3,29 @@
 
 use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::exact::Exact;
-use tollbook_schemas::money::Currency;
 
 use super::RatingError;
-use super::replay::rounding_of;
+use super::replay::{Negative, Replay, rounding_of};
 use super::usage::Usage;
 use super::working::{Component, Priced};
 
-pub(super) fn price(
-    multiplier: Decimal,
-    usage: &Usage,
-    event_rounding: Option<Currency>,
-) -> Result<Priced, RatingError> {
+pub(super) fn price(multiplier: Decimal, usage: &Usage, replay: &Replay) -> Result<Priced, RatingError> {
+    // A price of ours has no amount below zero; what another system does with one is said.
+    let counted = |amount: Decimal| match replay.negative {
+        _ if !amount.is_negative() => Ok(amount),
+        None => Err(RatingError::NegativeQuantity(amount)),
+        Some(Negative::AsZero) => Ok(Decimal::ZERO),
+        Some(Negative::Mirrored | Negative::FirstTier) => Ok(amount),
+    };
     let mut off = Exact::ZERO;
     let amount = match &usage.events {
-        None => Exact::from_decimal(usage.quantity),
+        None => Exact::from_decimal(counted(usage.quantity)?),
         Some(events) => {
             let mut amount = Exact::ZERO;
             for event in events {
-                let own = event.amount.ok_or(RatingError::MissingEvents("the amount"))?;
-                if own.is_negative() {
-                    return Err(RatingError::NegativeQuantity(own));
-                }
+                let own = counted(event.amount.ok_or(RatingError::MissingEvents("the amount"))?)?;
                 amount = amount.checked_add(own.into())?;
-                off = off.checked_add(rounding_of(own.times(multiplier), event_rounding)?)?;
+                off = off.checked_add(rounding_of(own.times(multiplier), replay.event_rounding)?)?;
             }
             amount
         }

@@ -26,7 +26,9 @@ pub enum RatingError {
         source: MoneyError,
     },
     /// The price needs each event.
-    #[error("the price needs {0} of each event, and the usage has none; give it a meter that keeps its events")]
+    #[error(
+        "the price needs {0} of each event, and the usage has none; give events; in a plan, a meter that keeps them"
+    )]
     MissingEvents(&'static str),
     /// The price needs the number of events.
     #[error("the price has a fee for each event, and the usage does not say how many there were; give event_count")]

@@ -5,7 +5,7 @@
 //!
 //! - `price` (the keys of a catalog price; `id`, `description` and `meter` may stand there) with an optional `settings`,
 //!   and its usage (`estimate/job.rs`);
-//! - `allocate`, `prorate`, `commitment`, `invoice`, `round` (`estimate/document.rs`).
+//! - `allocate`, `prorate`, `commitment`, `round` (`estimate/document.rs`), `invoice` (`estimate/invoice.rs`).
 //!
 //! The answer has `total`, `total_minor` and `lines` with components, or `error` with the `field`, what is wrong with it, how
 //! to mend it, and which line of the input it was. What is said in two ways, or says nothing where it stands, is an error.
@@ -13,6 +13,7 @@
 mod document;
 mod input;
 mod instants;
+mod invoice;
 mod job;
 mod literals;
 mod periods;
@@ -142,6 +143,19 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// The failure of something inside, told as its flaws.
+    fn inside(self, path: &str, reading: &mut Reading) {
+        match self {
+            Self::Flaws(flaws) => reading.flaws.extend(flaws),
+            Self::Rating { field, error } => {
+                let (what, mend) = told(&error);
+                reading.flaw(0..0, &format!("{path}.{field}"), what, mend);
+            }
+        }
+    }
+}
+
 /// An error with its causes, and how to mend it.
 fn told(error: &RatingError) -> (String, String) {
     let text = error.to_string();
@@ -178,7 +192,17 @@ fn read_and_answer(node: &Node, reading: &mut Reading) -> Option<Result<Map<Stri
             return run(node, key, currency, reading);
         }
     }
-    let price_node = table.node("price").map(|node| rules::split(node, "price", reading));
+    priced(table, currency, reading)
+}
+
+/// A price and its usage, with what may stand beside them: all that is left of a table.
+fn priced(
+    mut table: Table<'_>,
+    currency: Currency,
+    reading: &mut Reading,
+) -> Option<Result<Map<String, Json>, Failure>> {
+    let path = table.path_of("price");
+    let price_node = table.node("price").map(|node| rules::split(node, &path, reading));
     let (bare, of_price) = match price_node {
         None => (None, rules::OfPrice::default()),
         Some(split) => {
@@ -190,7 +214,7 @@ fn read_and_answer(node: &Node, reading: &mut Reading) -> Option<Result<Map<Stri
         None => table.required(reading, "price", "a line", read_price)?,
         Some(bare) => {
             _ = table.take("price");
-            read_price(bare, "price", reading)?
+            read_price(bare, &path, reading)?
         }
     };
     let tariff = beside(tariff, &mut table, reading)?;
@@ -268,6 +292,7 @@ fn rounding(node: &Node, path: &str, reading: &mut Reading) -> Option<Rounding> 
 
 /// The price under the settings beside it, which stand in for its own, and must be such as it can have.
 fn beside(tariff: Tariff, table: &mut Table<'_>, reading: &mut Reading) -> Option<Tariff> {
+    table.know(&["settings"]);
     let Some(said) = table.node("settings") else { return Some(tariff) };
     let settings = table.optional(reading, "settings", settings_node)?.unwrap_or_default();
     let flaws_before = reading.flaws.len();

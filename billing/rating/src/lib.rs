@@ -79,7 +79,7 @@ fn price(book: Book<'_>, usage: &Usage, is_last: bool) -> Result<Priced, RatingE
 fn price_told(book: Book<'_>, usage: &Usage, is_last: bool, told: Told) -> Result<Priced, RatingError> {
     usage.check()?;
     let mut priced = match book.replay.per_event {
-        None | Some(PerEvent::Quantity) => return price_alone(book, usage, is_last, told),
+        None | Some(PerEvent::Quantity) => price_alone(book, usage, is_last, told)?,
         Some(PerEvent::Line) => per_event::price(book, usage, true, is_last)?,
         Some(PerEvent::Price) => {
             let mut priced = per_event::price(book, usage, false, is_last)?;
@@ -87,13 +87,16 @@ fn price_told(book: Book<'_>, usage: &Usage, is_last: bool, told: Told) -> Resul
             priced
         }
     };
-    replay::round_components(book.replay.component_rounding, &mut priced)?;
+    if matches!(book.replay.per_event, Some(PerEvent::Line | PerEvent::Price)) {
+        replay::round_components(book.replay.component_rounding, &mut priced)?;
+    }
+    replay::take_part(book.replay.part, &mut priced)?;
     Ok(priced)
 }
 
 /// All of a quantity at once.
 fn price_alone(book: Book<'_>, usage: &Usage, is_last: bool, told: Told) -> Result<Priced, RatingError> {
-    if usage.quantity.is_negative() && !percentage::gives_back(book, usage) {
+    if usage.quantity.is_negative() && !per_event::gives_back(book, usage) {
         return match (book.replay.negative, book.tariff.settings.negative_total) {
             (Some(rule), _) => per_event::below_zero(book, usage, rule, is_last),
             (None, NegativeTotal::Refused) => Err(RatingError::NegativeQuantity(usage.quantity)),
@@ -101,7 +104,7 @@ fn price_alone(book: Book<'_>, usage: &Usage, is_last: bool, told: Told) -> Resu
         };
     }
     // 1 to 3. convert, round quantity, included units.
-    let billable = steps::billable(book, usage)?;
+    let billable = steps::billable(book, usage, is_last)?;
     // 4. price.
     let mut priced = model(book, usage, billable, is_last, told)?;
     after_model(book, usage, is_last, &mut priced)?;
@@ -112,10 +115,11 @@ fn price_alone(book: Book<'_>, usage: &Usage, is_last: bool, told: Told) -> Resu
 fn after_model(book: Book<'_>, usage: &Usage, is_last: bool, priced: &mut Priced) -> Result<(), RatingError> {
     replay::round_components(book.replay.component_rounding, priced)?;
     replay::overage(book.replay.overage, priced)?;
+    replay::include_amount(book.replay.included_amount, priced)?;
     if is_last {
         replay::give_back_unused(book, usage, priced)?;
     }
-    steps::limit_and_discount(book.tariff, usage, is_last, priced)?;
+    steps::limit_and_discount(book, usage, is_last, priced)?;
     replay::round_components(book.replay.component_rounding, priced)
 }
 
@@ -128,6 +132,7 @@ fn model(book: Book<'_>, usage: &Usage, billable: Exact, is_last: bool, told: To
     let settings = tariff.settings;
     let prorated = settings.quantity_basis == QuantityBasis::Prorated;
     match &tariff.model {
+        PriceModel::Flat { .. } if !is_last && flat::is_held(usage, settings) => Ok(Priced::nothing(billable)),
         PriceModel::Flat { amount } => flat::price(*amount, billable, usage, settings),
         PriceModel::PerUnit { unit_price } if prorated => per_unit::price(*unit_price, usage.prorated()?),
         PriceModel::PerUnit { unit_price } => per_unit::price(*unit_price, billable),
@@ -145,7 +150,7 @@ fn model(book: Book<'_>, usage: &Usage, billable: Exact, is_last: bool, told: To
         PriceModel::Matrix { dimensions, cells, default_unit_price } => {
             matrix::price(dimensions, cells, *default_unit_price, book, usage)
         }
-        PriceModel::Dynamic { multiplier } => dynamic::price(*multiplier, usage, replay.event_rounding),
+        PriceModel::Dynamic { multiplier } => dynamic::price(*multiplier, usage, replay),
     }
 }
 

@@ -8,7 +8,7 @@ use tollbook_schemas::exact::Exact;
 use tollbook_schemas::price::Cell;
 
 use super::RatingError;
-use super::replay::Book;
+use super::replay::{Book, Negative};
 use super::steps::converted;
 use super::usage::Usage;
 use super::working::{Component, Priced};
@@ -31,7 +31,7 @@ pub(super) fn price(
     let mut sums: BTreeMap<Vec<&str>, Decimal> = BTreeMap::new();
     let mut order: Vec<Vec<&str>> = Vec::new();
     for group in groups {
-        if group.quantity.is_negative() {
+        if group.quantity.is_negative() && book.replay.negative.is_none() {
             return Err(RatingError::NegativeQuantity(group.quantity));
         }
         let value = |name: &String| {
@@ -57,16 +57,30 @@ pub(super) fn price(
                 return Err(RatingError::NoCell(told.collect::<Vec<_>>().join(", ")));
             }
         };
-        let mut quantity = converted(book.tariff, quantity)?;
+        let mut quantity = given_back(book, quantity)?;
         let own = cell.and_then(|cell| book.replay.cells_included.get(cell).copied().flatten());
         for included in free.remove(&values).into_iter().chain(own.map(Exact::from)) {
-            quantity = quantity.checked_sub(included)?.most(Exact::ZERO)?;
+            // Units that are given back are none of those that are included.
+            if !quantity.is_negative() {
+                quantity = quantity.checked_sub(included)?.most(Exact::ZERO)?;
+            }
         }
         let exact = quantity.checked_mul(unit_price.into())?;
         priced.billable = priced.billable.checked_add(quantity)?;
         priced.components.push(Component::new(format!("cell {}", values.join(", ")), Some(quantity), exact));
     }
     Ok(priced)
+}
+
+/// Steps 1 and 2 of a combination; one below zero counts as another system's rule says.
+fn given_back(book: Book<'_>, quantity: Decimal) -> Result<Exact, RatingError> {
+    match book.replay.negative {
+        Some(Negative::AsZero) if quantity.is_negative() => Ok(Exact::ZERO),
+        Some(Negative::Mirrored | Negative::FirstTier) if quantity.is_negative() => {
+            Ok(Exact::ZERO.checked_sub(converted(book.tariff, Decimal::ZERO.checked_sub(quantity)?)?)?)
+        }
+        _ => converted(book.tariff, quantity),
+    }
 }
 
 /// What is free of each combination, of units that are included in all: used up in the order in which the usage tells them.
@@ -79,7 +93,7 @@ fn free_units<'u>(
     let mut free = BTreeMap::new();
     for values in order {
         let quantity = sums.get(values).copied().unwrap_or(Decimal::ZERO);
-        let taken = converted(book.tariff, quantity)?.least(left)?;
+        let taken = converted(book.tariff, quantity)?.most(Exact::ZERO)?.least(left)?;
         left = left.checked_sub(taken)?;
         free.insert(values.clone(), taken);
     }

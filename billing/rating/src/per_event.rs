@@ -73,6 +73,16 @@ fn add(sum: &mut Priced, more: Priced) -> Result<(), RatingError> {
     Ok(())
 }
 
+/// Whether a price has its own way with what is below zero: events of a percentage give their share back, and combinations of
+/// a matrix and amounts of a dynamic price are below zero one by one.
+pub(super) fn gives_back(book: Book<'_>, usage: &Usage) -> bool {
+    match (book.replay.negative, &book.tariff.model) {
+        (Some(Negative::Mirrored | Negative::FirstTier), PriceModel::Percentage(_)) => usage.events.is_some(),
+        (Some(_), PriceModel::Matrix { .. } | PriceModel::Dynamic { .. }) => true,
+        _ => false,
+    }
+}
+
 /// A quantity below zero, under a rule of another system.
 pub(super) fn below_zero(book: Book<'_>, usage: &Usage, rule: Negative, is_last: bool) -> Result<Priced, RatingError> {
     let tariff = match (rule, &book.tariff.model) {
@@ -92,9 +102,10 @@ pub(super) fn below_zero(book: Book<'_>, usage: &Usage, rule: Negative, is_last:
     let steps = Steps { discount_percent: tariff.steps.discount_percent, ..without_limits(tariff.steps) };
     let tariff = Tariff { steps, ..tariff };
     let replay = Replay { per_event: None, tier_limits: Vec::new(), overage: None, ..book.replay.clone() };
+    let replay = Replay { quantity_minimum: None, quantity_maximum: None, ..replay };
     // No fee of an event is given back.
     let magnitude = Usage { carried: usage.carried, event_count: Some(0), ..Usage::of(negated(usage.quantity)?) };
-    let billable = super::steps::billable(Book { tariff: &tariff, replay: &replay }, &magnitude)?;
+    let billable = super::steps::billable(Book { tariff: &tariff, replay: &replay }, &magnitude, true)?;
     let mut priced = model(Book { tariff: &tariff, replay: &replay }, &magnitude, billable, true, Told::Components)?;
     // What has no quantity is a flat price, which is not given back.
     priced.components.retain(|component| component.quantity.is_some());
@@ -103,7 +114,7 @@ pub(super) fn below_zero(book: Book<'_>, usage: &Usage, rule: Negative, is_last:
         component.exact = Exact::ZERO.checked_sub(component.exact)?;
         component.quantity = component.quantity.map(|quantity| Exact::ZERO.checked_sub(quantity)).transpose()?;
     }
-    super::steps::discount(&tariff, &mut priced)?;
+    super::steps::discount(&tariff, replay.component_rounding, &mut priced)?;
     Ok(priced)
 }
 

@@ -6,11 +6,11 @@
 
 use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::exact::Exact;
+use tollbook_schemas::price::Percentage;
 use tollbook_schemas::price::setting::{FixedFeeAtZeroTotal, Settings};
-use tollbook_schemas::price::{Percentage, PriceModel};
 
 use super::RatingError;
-use super::replay::{Book, Negative, Replay, rounding_of};
+use super::replay::{Negative, Replay, rounding_of};
 use super::usage::{Event, Usage};
 use super::working::{Component, Priced};
 
@@ -39,12 +39,6 @@ pub(super) fn price(
         components.push(Component::new("fixed_fee", Some(count), count.checked_mul(price.fixed_fee.into())?));
     }
     Ok(Priced::of(total, components))
-}
-
-/// Whether events below zero give their share back, so that what they come to in all may be below zero, too.
-pub(super) fn gives_back(book: Book<'_>, usage: &Usage) -> bool {
-    let is_given = matches!(book.replay.negative, Some(Negative::Mirrored | Negative::FirstTier));
-    is_given && usage.events.is_some() && matches!(book.tariff.model, PriceModel::Percentage(_))
 }
 
 /// `percent` per cent of an amount.
@@ -89,7 +83,8 @@ fn of_events(price: &Percentage, events: &[Event], total: Exact, replay: &Replay
         if let Some(left) = free_left {
             free_left = Some(left.checked_sub(free)?);
         }
-        if index < free_events && free == amount {
+        let is_used_up = replay.is_free_total_end_charged && free_left.is_some_and(Exact::is_zero);
+        if index < free_events && free == amount && !is_used_up {
             continue;
         }
         let charged = amount.checked_sub(free)?;

@@ -36,10 +36,8 @@ pub enum DayCount {
     /// Those of the period.
     #[default]
     Period,
-    /// Always 30.
-    Thirty,
-    /// Always 365: an annual item on a monthly plan.
-    Year,
+    /// Always so many: 30, or 365 of an annual item on a monthly plan.
+    Always(u32),
     /// Both as if each month had 30: a 31st is a 30th. As Kill Bill with a fixed number of days.
     ThirtyEach,
 }
@@ -86,8 +84,7 @@ impl Share {
         let ended = i64::from(settings.termination_day == TerminationDay::Counted);
         let whole = match settings.day_count {
             DayCount::Period => days_of(full, zone) + last,
-            DayCount::Thirty => 30,
-            DayCount::Year => 365,
+            DayCount::Always(days) => i64::from(days),
             DayCount::ThirtyEach => days_of_30(full, zone) + last,
         };
         let served = match settings.day_count {

@@ -10,6 +10,7 @@ use tollbook_schemas::exact::Exact;
 use tollbook_schemas::money::Currency;
 use tollbook_schemas::price::Tariff;
 
+use super::prorate::Share;
 use super::steps::allowance;
 use super::usage::Usage;
 use super::working::{Component, Priced};
@@ -82,6 +83,22 @@ pub(crate) struct Replay {
     pub(crate) unused_unit_price: Option<Decimal>,
     /// Instead of the model.
     pub(crate) capacity: Option<Vec<CapacityTier>>,
+    /// What the price comes to costs nothing up to here.
+    pub(crate) included_amount: Option<Decimal>,
+    /// What the quantity counts at least when the period ends, after its conversion.
+    pub(crate) quantity_minimum: Option<Decimal>,
+    /// What it counts at most.
+    pub(crate) quantity_maximum: Option<Decimal>,
+    /// As much of what the line comes to as this part of a period is worth.
+    pub(crate) part: Option<Share>,
+    /// A difference is rounded alone, and is not the difference of two that were.
+    pub(crate) is_difference_rounded: bool,
+    /// A split that comes to less than the ones before gives nothing back; the next ones are due above the highest so far.
+    pub(crate) is_credit_held: bool,
+    /// Of a percentage: the event that uses the free total up pays what is due for an event.
+    pub(crate) is_free_total_end_charged: bool,
+    /// The most included units that are carried over in all.
+    pub(crate) rollover_maximum: Option<Decimal>,
 }
 
 /// None of the rules: what tollbook bills.
@@ -98,6 +115,14 @@ static NONE: Replay = Replay {
     overage: None,
     unused_unit_price: None,
     capacity: None,
+    included_amount: None,
+    quantity_minimum: None,
+    quantity_maximum: None,
+    part: None,
+    is_difference_rounded: false,
+    is_credit_held: false,
+    is_free_total_end_charged: false,
+    rollover_maximum: None,
 };
 
 impl Replay {
@@ -157,6 +182,39 @@ pub(crate) fn overage(overage: Option<Overage>, priced: &mut Priced) -> Result<(
     if !over.is_negative() && !over.is_zero() {
         let more = Exact::from(factor).checked_sub(Exact::whole(1))?;
         priced.components.push(Component::new("overage", None, over.checked_mul(more)?));
+    }
+    Ok(())
+}
+
+/// Takes off what the price comes to up to an amount.
+pub(crate) fn include_amount(included: Option<Decimal>, priced: &mut Priced) -> Result<(), RatingError> {
+    let Some(included) = included else { return Ok(()) };
+    let off = priced.sum()?.least(included.into())?;
+    if !off.is_negative() && !off.is_zero() {
+        priced.components.push(Component::new("included amount", None, Exact::ZERO.checked_sub(off)?));
+    }
+    Ok(())
+}
+
+/// Holds a quantity between the least and the most that counts; the least is due when the period ends.
+pub(crate) fn hold_quantity(replay: &Replay, quantity: Exact, is_last: bool) -> Result<Exact, RatingError> {
+    let held = match replay.quantity_maximum {
+        Some(most) => quantity.least(most.into())?,
+        None => quantity,
+    };
+    match replay.quantity_minimum.filter(|_| is_last) {
+        Some(least) => Ok(held.most(least.into())?),
+        None => Ok(held),
+    }
+}
+
+/// Takes off what the rest of the period would cost.
+pub(crate) fn take_part(part: Option<Share>, priced: &mut Priced) -> Result<(), RatingError> {
+    let Some(part) = part else { return Ok(()) };
+    let sum = priced.sum()?;
+    let off = part.of(sum)?.checked_sub(sum)?;
+    if !off.is_zero() {
+        priced.components.push(Component::new("rest of the period", None, off));
     }
     Ok(())
 }

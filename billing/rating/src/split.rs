@@ -25,8 +25,12 @@ pub struct Delta {
     pub components: Vec<Component>,
 }
 
-fn difference(before: &Priced, now: &Priced, currency: Currency) -> Result<Delta, RatingError> {
-    let amount = minus(rounded(now.sum()?, currency)?, rounded(before.sum()?, currency)?)?;
+fn difference(book: Book<'_>, before: &Priced, now: &Priced, currency: Currency) -> Result<Delta, RatingError> {
+    let amount = if book.replay.is_difference_rounded {
+        rounded(now.sum()?.checked_sub(before.sum()?)?, currency)?
+    } else {
+        minus(rounded(now.sum()?, currency)?, rounded(before.sum()?, currency)?)?
+    };
     let same = |one: &Component, two: &Component| one.name == two.name && one.tier == two.tier;
     let mut components = Vec::new();
     for component in &now.components {
@@ -79,7 +83,7 @@ pub fn rate_split<'a>(
         None => Priced::nothing(Exact::ZERO),
         Some(before) => price(book, before, false)?,
     };
-    difference(&before, &price(book, &now, is_last)?, currency)
+    difference(book, &before, &price(book, &now, is_last)?, currency)
 }
 
 /// The usage up to a split, with its pieces: those up to the split before, and what came since. So it is the same whether a
@@ -112,7 +116,7 @@ pub fn delta<'a>(
     currency: Currency,
 ) -> Result<Delta, RatingError> {
     let book = book.into();
-    difference(&price(book, billed, true)?, &price(book, now, true)?, currency)
+    difference(book, &price(book, billed, true)?, &price(book, now, true)?, currency)
 }
 
 /// What each part of a period costs, from the cumulative usage at the end of each part.
@@ -166,16 +170,22 @@ pub fn corrections<'a>(
 }
 
 /// Progressive billing: what is due when usage reached `now` and `billed` was billed. Before the end of the period
-/// nothing is, until the price passes a threshold that the bills so far did not; then all of it is.
+/// nothing is, until the price passes a threshold that the bills so far did not; then all of it is. Above the largest of
+/// them there may be one again after each `recurring` amount.
 ///
 /// # Errors
 /// [`RatingError::Money`].
 pub fn due_by_threshold(
     thresholds: &[Money],
+    recurring: Option<Money>,
     billed: Money,
     now: Money,
     is_last: bool,
 ) -> Result<Option<Money>, RatingError> {
     let passed = |threshold: &Money| billed.minor < threshold.minor && threshold.minor <= now.minor;
-    if is_last || thresholds.iter().any(passed) { minus(now, billed).map(Some) } else { Ok(None) }
+    let largest = thresholds.iter().map(|threshold| threshold.minor).max().unwrap_or(0);
+    // How many of the recurring ones lie below an amount.
+    let below = |amount: Money, step: i64| amount.minor.saturating_sub(largest).max(0).checked_div(step).unwrap_or(0);
+    let recurs = recurring.is_some_and(|step| below(billed, step.minor) < below(now, step.minor));
+    if is_last || recurs || thresholds.iter().any(passed) { minus(now, billed).map(Some) } else { Ok(None) }
 }

@@ -2,19 +2,20 @@
 
 use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::exact::Exact;
+use tollbook_schemas::money::Currency;
 use tollbook_schemas::price::Tariff;
 use tollbook_schemas::price::setting::{Limits, SplitRounding};
 
-use super::RatingError;
 use super::per_event::counted;
 use super::percentage::part;
-use super::replay::{Book, PerEvent};
+use super::replay::{Book, PerEvent, hold_quantity};
 use super::served::By;
 use super::usage::Usage;
 use super::working::{Component, Priced};
+use super::{RatingError, rounded};
 
 /// Steps 1 to 3.
-pub(super) fn billable(book: Book<'_>, usage: &Usage) -> Result<Exact, RatingError> {
+pub(super) fn billable(book: Book<'_>, usage: &Usage, is_last: bool) -> Result<Exact, RatingError> {
     let Book { tariff, replay } = book;
     let each = tariff.settings.split_rounding == SplitRounding::Each && !usage.pieces.is_empty();
     let mut quantity = if replay.per_event == Some(PerEvent::Quantity) {
@@ -33,6 +34,7 @@ pub(super) fn billable(book: Book<'_>, usage: &Usage) -> Result<Exact, RatingErr
     } else {
         converted(tariff, usage.quantity)?
     };
+    quantity = hold_quantity(replay, quantity, is_last)?;
     if tariff.steps.included.is_some() {
         quantity = quantity.checked_sub(included(tariff, usage)?)?.most(Exact::ZERO)?;
     }
@@ -85,7 +87,7 @@ pub(super) fn converted(tariff: &Tariff, quantity: Decimal) -> Result<Exact, Rat
 
 /// Steps 5 and 6. The minimum is due when the period ends, not at splits before.
 pub(super) fn limit_and_discount(
-    tariff: &Tariff,
+    Book { tariff, replay }: Book<'_>,
     usage: &Usage,
     is_last: bool,
     priced: &mut Priced,
@@ -103,10 +105,10 @@ pub(super) fn limit_and_discount(
     match tariff.settings.limits {
         Limits::BeforeDiscount => {
             limit(tariff, usage, is_last, priced)?;
-            discount(tariff, priced)
+            discount(tariff, replay.component_rounding, priced)
         }
         Limits::AfterDiscount => {
-            discount(tariff, priced)?;
+            discount(tariff, replay.component_rounding, priced)?;
             limit(tariff, usage, is_last, priced)
         }
     }
@@ -140,9 +142,20 @@ fn limit(tariff: &Tariff, usage: &Usage, is_last: bool, priced: &mut Priced) -> 
     Ok(())
 }
 
-pub(super) fn discount(tariff: &Tariff, priced: &mut Priced) -> Result<(), RatingError> {
+/// The discount of the line; where each component is a line of its own, each has its own, and it is rounded.
+pub(super) fn discount(tariff: &Tariff, each: Option<Currency>, priced: &mut Priced) -> Result<(), RatingError> {
     let Some(percent) = tariff.steps.discount_percent else { return Ok(()) };
-    let off = Exact::ZERO.checked_sub(part(percent, priced.sum()?)?)?;
+    let mut off = Exact::ZERO;
+    match each {
+        None => off = part(percent, priced.sum()?)?,
+        Some(currency) => {
+            for component in &priced.components {
+                let own = rounded(part(percent, component.exact)?, currency)?;
+                off = off.checked_add(Exact::scaled(own.minor, currency.exponent()))?;
+            }
+        }
+    }
+    let off = Exact::ZERO.checked_sub(off)?;
     if !off.is_zero() {
         priced.components.push(Component::new("discount", None, off));
     }

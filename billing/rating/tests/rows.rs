@@ -75,6 +75,7 @@ fn view(answer: &Value) -> Value {
         "lefts": each("left"),
         "mend": answer["error"]["mend"],
         "names": lines.first().map_or(json!([]), names),
+        "places": lines.iter().map(|line| line["line"].to_string()).collect::<Vec<_>>(),
         "parts": if answer["parts"].is_array() { answer["parts"].clone() } else { each("parts") },
         "subtotal": answer["subtotal"],
         "tax": answer["tax"],

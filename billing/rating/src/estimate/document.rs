@@ -1,33 +1,28 @@
-//! What concerns no single price: an allocation, a proration, a commitment, a whole document.
+//! What concerns no single price: an allocation, a proration, a commitment; a whole document is `invoice.rs`.
 //!
 //! - `allocate`: `amount`, `weights`, optional `keys`, optional `digits` in place of the currency's own, `split`;
 //! - `prorate`: `amount`, `period` and `service` as `[start, end]`, optional `time_zone`, `by` (`time`, the default, or `days`),
 //!   `period_end`, `termination_day`, `day_count`, `rest` (give back what is left);
-//! - `commitment`: `amount`, `billed`, and the same periods, both optional;
-//! - `invoice`: `lines` (`amount`, `tax_percent` or `tax_percents`), `coupons` (`amount`, or `percent` and `maximum`; `lines`), `split`
-//!   (`largest_remainder`, `exact` or `each`), `tax_mode`, `tax_lines`, `line_amounts`, `credits_pay`, `credits` (`amount`, `expires_at`, `priority`), `at`.
+//! - `commitment`: `amount`, `billed`, and the same periods, both optional.
 
 use serde_json::{Map, Value as Json, json};
-use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::exact::Exact;
 use tollbook_schemas::money::{Currency, Money};
 use tollbook_schemas::period::{Period, Tz};
-use tollbook_schemas::price::node::Node;
+use tollbook_schemas::price::node::{Node, Value};
 use tollbook_schemas::price::read::{Reading, Table};
 
-use super::input::{amount, amounts, flag, list};
-use super::instants::{Ends, ends, instant_us, zone};
+use super::input::{amount, amounts, flag};
+use super::instants::{Ends, ends, zone};
+use super::invoice::invoice;
 use super::{Failure, plain, totals, whole_money};
 use crate::allocate::{allocate, allocate_units_by};
 use crate::commitment::true_up;
-use crate::coupon::{Coupon, Off, Split, reductions_of, rounded_each};
-use crate::credit::{Credit, Draw, draw};
+use crate::coupon::{Split, rounded_each};
 use crate::prorate::{DayCount, DaySettings, PeriodEnd, Share, TerminationDay};
-use crate::split::minus;
-use crate::tax::{TaxLines, TaxMode, Taxable, tax_lines};
 use crate::{RatingError, rounded};
 
-type Answer = Option<Result<Map<String, Json>, Failure>>;
+pub(super) type Answer = Option<Result<Map<String, Json>, Failure>>;
 type Operation = fn(&Node, &str, Currency, &mut Reading) -> Answer;
 
 pub(super) const OPERATIONS: [(&str, Operation); 5] = [
@@ -58,6 +53,7 @@ macro_rules! word {
             .unwrap_or($default)
     };
 }
+pub(super) use word;
 
 fn rounding(node: &Node, path: &str, currency: Currency, reading: &mut Reading) -> Answer {
     let exact = amount(node, path, reading)?;
@@ -125,7 +121,7 @@ fn allocated(currency: Currency, parts: Vec<String>, total: String) -> Map<Strin
 }
 
 /// The share of a period; the whole where no periods are given.
-fn share(table: &mut Table<'_>, reading: &mut Reading) -> Option<Share> {
+pub(super) fn share(table: &mut Table<'_>, reading: &mut Reading) -> Option<Share> {
     let rules = ["period_end", "termination_day", "day_count"].into_iter().find(|key| table.has(key));
     let of_part = ["by", "time_zone", "rest", "is_prorated"].into_iter().find(|key| table.has(key)).or(rules);
     let full = table.optional(reading, "period", ends)?;
@@ -137,9 +133,7 @@ fn share(table: &mut Table<'_>, reading: &mut Reading) -> Option<Share> {
             { "exclusive" => PeriodEnd::Exclusive, "inclusive" => PeriodEnd::Inclusive }),
         termination_day: word!(table, reading, "termination_day",
             { "not_counted" => TerminationDay::NotCounted, "counted" => TerminationDay::Counted }),
-        day_count: word!(table, reading, "day_count",
-            { "period" => DayCount::Period, "30" => DayCount::Thirty, "365" => DayCount::Year,
-              "30_360" => DayCount::ThirtyEach }),
+        day_count: table.optional(reading, "day_count", day_count)?.unwrap_or_default(),
     };
     let is_on = table.optional(reading, "is_prorated", flag)?.unwrap_or(true);
     let is_rest = table.optional(reading, "rest", flag)?.unwrap_or(false);
@@ -181,6 +175,31 @@ fn share(table: &mut Table<'_>, reading: &mut Reading) -> Option<Share> {
     Some(if is_rest { share.rest() } else { share })
 }
 
+/// `period`, `30_360`, or so many days.
+fn day_count(node: &Node, path: &str, reading: &mut Reading) -> Option<DayCount> {
+    match &node.value {
+        Value::Text(word) if word == "period" => Some(DayCount::Period),
+        Value::Text(word) if word == "30_360" => Some(DayCount::ThirtyEach),
+        _ => {
+            let mut own = Reading::default();
+            let days = Table::count(node, path, &mut own).filter(|days| *days > 0);
+            if days.is_none() {
+                let what = format!("{} is no value of day_count", told(&node.value));
+                reading.flaw(node.at.clone(), path, what, "use period, 30_360 or a number of days, such as 30 or 365");
+            }
+            days.map(DayCount::Always)
+        }
+    }
+}
+
+fn told(value: &Value) -> String {
+    match value {
+        Value::Text(text) => format!("{text:?}"),
+        Value::Whole(number) => number.to_string(),
+        other => other.name().to_owned(),
+    }
+}
+
 fn proration(node: &Node, path: &str, currency: Currency, reading: &mut Reading) -> Answer {
     let mut table = Table::of(node, path, reading)?;
     let fee = table.required(reading, "amount", "a proration", amount)?;
@@ -198,221 +217,4 @@ fn commitment(node: &Node, path: &str, currency: Currency, reading: &mut Reading
     table.finish(reading);
     let due = || true_up(least, share, whole_money(billed, currency)?, currency);
     Some(due().map(|due| totals(currency, due, Vec::new())).map_err(Failure::at("commitment")))
-}
-
-struct LineInput {
-    amount: Exact,
-    tax_percents: Vec<Decimal>,
-}
-
-struct CouponInput {
-    amount: Option<Exact>,
-    percent: Option<Decimal>,
-    maximum: Option<Exact>,
-    lines: Option<Vec<u32>>,
-}
-
-struct CreditInput {
-    amount: Exact,
-    expires_at_us: Option<i64>,
-    priority: Option<u32>,
-}
-
-fn line_input(node: &Node, path: &str, reading: &mut Reading) -> Option<LineInput> {
-    let mut table = Table::of(node, path, reading)?;
-    let amount = table.required(reading, "amount", "a line", amount)?;
-    let tax_percent = table.optional(reading, "tax_percent", Table::amount)?;
-    let tax_percents = table.optional(reading, "tax_percents", |n, p, r| list(n, p, r, Table::amount))?;
-    table.finish(reading);
-    if tax_percent.is_some() && tax_percents.is_some() {
-        reading.flaw(node.at.clone(), path, "tax_percent and tax_percents say two things", "remove one");
-        return None;
-    }
-    let tax_percents = tax_percents.unwrap_or_else(|| tax_percent.into_iter().collect());
-    Some(LineInput { amount, tax_percents })
-}
-
-fn coupon_input(node: &Node, path: &str, reading: &mut Reading) -> Option<CouponInput> {
-    let mut table = Table::of(node, path, reading)?;
-    let amount = table.optional(reading, "amount", amount)?;
-    let percent = table.optional(reading, "percent", Table::amount)?;
-    let maximum = table.optional(reading, "maximum", self::amount)?;
-    let lines = table.optional(reading, "lines", |node, path, reading| list(node, path, reading, Table::count))?;
-    table.finish(reading);
-    if amount.is_some() == percent.is_some() {
-        reading.flaw(node.at.clone(), path, "a coupon takes off an amount or a percentage", "give one of them");
-        return None;
-    }
-    if maximum.is_some() && percent.is_none() {
-        let what = "maximum says nothing of a coupon that takes off an amount";
-        reading.flaw(node.at.clone(), &format!("{path}.maximum"), what, "remove maximum");
-        return None;
-    }
-    Some(CouponInput { amount, percent, maximum, lines })
-}
-
-fn credit_input(node: &Node, path: &str, reading: &mut Reading) -> Option<CreditInput> {
-    let mut table = Table::of(node, path, reading)?;
-    let amount = table.required(reading, "amount", "a credit", amount)?;
-    let expires_at_us = table.optional(reading, "expires_at", instant_us)?;
-    let priority = table.optional(reading, "priority", Table::count)?;
-    table.finish(reading);
-    Some(CreditInput { amount, expires_at_us, priority })
-}
-
-fn invoice(node: &Node, path: &str, currency: Currency, reading: &mut Reading) -> Answer {
-    let mut table = Table::of(node, path, reading)?;
-    let lines = table.required(reading, "lines", "an invoice", |n, p, r| list(n, p, r, line_input))?;
-    let coupons = table.optional(reading, "coupons", |n, p, r| list(n, p, r, coupon_input))?.unwrap_or_default();
-    let credits = table.optional(reading, "credits", |n, p, r| list(n, p, r, credit_input))?.unwrap_or_default();
-    let at_us = table.optional(reading, "at", instant_us)?;
-    let split = word!(table, reading, "split",
-        { "largest_remainder" => Split::LargestRemainder, "exact" => Split::Exact, "each" => Split::Each });
-    let mode = word!(table, reading, "tax_mode",
-        { "exclusive" => TaxMode::Exclusive, "inclusive" => TaxMode::Inclusive });
-    let by = word!(table, reading, "tax_lines",
-        { "per_rate" => TaxLines::PerRate, "per_line" => TaxLines::PerLine, "total" => TaxLines::Total });
-    let line_amounts = word!(table, reading, "line_amounts",
-        { "printed" => LineAmounts::Printed, "round" => LineAmounts::Round, "keep" => LineAmounts::Keep });
-    let pays_lines = word!(table, reading, "credits_pay", { "total" => false, "lines" => true });
-    table.finish(reading);
-    if pays_lines && credits.is_empty() {
-        let what = "credits_pay says nothing here: there are no credits";
-        reading.flaw(node.at.clone(), &format!("{path}.credits_pay"), what, "remove it");
-        return None;
-    }
-    if credits.iter().any(|credit| credit.expires_at_us.is_some()) && at_us.is_none() {
-        let what = "a credit expires, and the invoice does not say when it is";
-        reading.flaw(node.at.clone(), path, what, "add at");
-        return None;
-    }
-    let settings = DocumentSettings { line_amounts, split, mode, by, pays_lines };
-    let document = || made(&lines, &coupons, &credits, at_us.unwrap_or(i64::MIN), settings, currency);
-    Some(document().map_err(Failure::at("invoice")))
-}
-
-/// What is done with lines of more digits than the currency prints.
-#[derive(Clone, Copy)]
-enum LineAmounts {
-    /// They are refused.
-    Printed,
-    /// Each is rounded.
-    Round,
-    /// They are kept until the sums are rounded.
-    Keep,
-}
-
-impl LineAmounts {
-    fn of(self, amount: Exact, currency: Currency) -> Result<Exact, RatingError> {
-        let money = match self {
-            Self::Printed => whole_money(amount, currency)?,
-            Self::Round => rounded(amount, currency)?,
-            Self::Keep => return Ok(amount),
-        };
-        Ok(Exact::scaled(money.minor, currency.exponent()))
-    }
-}
-
-struct DocumentSettings {
-    line_amounts: LineAmounts,
-    split: Split,
-    mode: TaxMode,
-    by: TaxLines,
-    pays_lines: bool,
-}
-
-/// Of an amount with several taxes inside what there is without the others: its net amount and this one.
-fn taxed_by(amount: Exact, percent: Decimal, percents: &[Decimal]) -> Result<Exact, RatingError> {
-    if let [_] = percents {
-        return Ok(amount);
-    }
-    let hundred_and = |percent: Exact| Exact::whole(100).checked_add(percent);
-    let sum = percents.iter().try_fold(Exact::ZERO, |sum, percent| sum.checked_add(Exact::from(*percent)))?;
-    Ok(amount.checked_mul(hundred_and(percent.into())?)?.checked_div(hundred_and(sum)?)?)
-}
-
-/// Lines → coupons → subtotal → tax → total → credits → due.
-fn made(
-    lines: &[LineInput],
-    coupons: &[CouponInput],
-    credits: &[CreditInput],
-    at_us: i64,
-    DocumentSettings { line_amounts, split, mode, by, pays_lines }: DocumentSettings,
-    currency: Currency,
-) -> Result<Map<String, Json>, RatingError> {
-    let amounts = lines.iter().map(|line| line_amounts.of(line.amount, currency)).collect::<Result<Vec<_>, _>>()?;
-    let index = |line: &u32| usize::try_from(*line).unwrap_or(usize::MAX);
-    let coupons = coupons.iter().map(|coupon| {
-        let off = match (coupon.amount, coupon.percent) {
-            (Some(amount), _) => Off::Amount(whole_money(amount, currency)?),
-            (None, percent) => {
-                let percent = percent.unwrap_or(Decimal::ZERO);
-                match coupon.maximum {
-                    None => Off::Percent(percent),
-                    Some(most) => Off::PercentUpTo(percent, whole_money(most, currency)?),
-                }
-            }
-        };
-        Ok(Coupon { off, lines: coupon.lines.as_ref().map(|lines| lines.iter().map(index).collect()) })
-    });
-    let coupons = coupons.collect::<Result<Vec<_>, RatingError>>()?;
-    let off = reductions_of(&amounts, &coupons, split, currency)?;
-    let mut taxables = Vec::new();
-    let mut subtotal = Exact::ZERO;
-    let mut payable = Vec::new();
-    for ((line, amount), off) in lines.iter().zip(&amounts).zip(&off) {
-        let left = amount.checked_sub(*off)?;
-        subtotal = subtotal.checked_add(left)?;
-        if pays_lines {
-            payable.push(whole_money(left, currency)?);
-        }
-        for percent in &line.tax_percents {
-            let amount = if mode == TaxMode::Inclusive { taxed_by(left, *percent, &line.tax_percents)? } else { left };
-            taxables.push(Taxable { amount, percent: *percent });
-        }
-    }
-    let subtotal = rounded(subtotal, currency)?;
-    let taxes = tax_lines(&taxables, mode, by, currency)?;
-    let mut tax = Money::zero(currency);
-    for line in &taxes {
-        tax = tax.checked_add(line.tax).map_err(|source| RatingError::Money { currency, source })?;
-    }
-    let on_top = if mode == TaxMode::Exclusive { tax } else { Money::zero(currency) };
-    let total = subtotal.checked_add(on_top).map_err(|source| RatingError::Money { currency, source })?;
-    let credits = credits.iter().map(|credit| {
-        let priority = i64::from(credit.priority.unwrap_or(0));
-        Ok(Credit { amount: whole_money(credit.amount, currency)?, expires_at_us: credit.expires_at_us, priority })
-    });
-    let credits = credits.collect::<Result<Vec<_>, RatingError>>()?;
-    let mut answer = totals(currency, total, Vec::new());
-    if !credits.is_empty() {
-        // As on documents, credits pay what all of it comes to: a line below zero leaves less to pay, and a credit note none.
-        let payable = if pays_lines { [payable.as_slice(), &[on_top]].concat() } else { vec![total] };
-        let paid = draw(&credits, &payable, at_us, currency)?;
-        let mut due = total;
-        for draw in &paid.draws {
-            due = minus(due, draw.amount)?;
-        }
-        let told = |draw: &Draw| {
-            let mut told = json!({ "amount": plain(draw.amount), "credit": draw.credit });
-            if pays_lines {
-                told["line"] = json!(draw.line);
-            }
-            told
-        };
-        let draws: Vec<Json> = paid.draws.iter().map(told).collect();
-        answer.insert("draws".to_owned(), json!(draws));
-        answer.insert("due".to_owned(), json!(plain(due)));
-        answer.insert("left".to_owned(), json!(paid.left.into_iter().map(plain).collect::<Vec<_>>()));
-    }
-    let percent = |percent: Option<Decimal>| percent.map(|percent| percent.to_string());
-    let taxes: Vec<Json> = taxes
-        .iter()
-        .map(|line| json!({ "base": line.base.to_string(), "percent": percent(line.percent), "tax": plain(line.tax) }))
-        .collect();
-    answer.insert("coupons".to_owned(), json!(off.iter().map(ToString::to_string).collect::<Vec<_>>()));
-    answer.insert("subtotal".to_owned(), json!(plain(subtotal)));
-    answer.insert("tax".to_owned(), json!(plain(tax)));
-    answer.insert("taxes".to_owned(), Json::Array(taxes));
-    Ok(answer)
 }

@@ -3,8 +3,8 @@
 //! - `quantity` or `usage`: the whole period, or with `is_last` its first split;
 //! - `splits`: each alone, in order, with `is_last` and `thresholds`; `before` with `added` (alone) or `quantity` (the sum so
 //!   far): one split;
-//! - `billed` with `quantity`: late usage; `opening` with `quantity`: what another system billed of the period, and what was
-//!   used since;
+//! - `billed` with `quantity`: late usage; `billed_amount` with `quantity`: the same, what was billed being an amount;
+//! - `opening` with `quantity`: what another system billed of the period, and what was used since;
 //! - `runs`: cumulative usage at the end of each part of the period, as each run knew it;
 //! - `periods`: several periods, one after the other (`periods.rs`).
 
@@ -16,13 +16,13 @@ use tollbook_schemas::price::read::{Reading, Table};
 use tollbook_schemas::price::setting::{Per, Proration};
 use tollbook_schemas::price::{PriceModel, Tariff};
 
-use super::input::{amounts, flag, money_of, runs, usage, usages};
+use super::input::{amount, amounts, flag, money_of, runs, usage, usages};
 use super::periods::periods_of;
 use super::stretches::splits_are_apart;
-use super::{Failure, plain, totals};
+use super::{Failure, plain, totals, whole_money};
 use crate::opening::rate_after;
 use crate::served::{Length, Served, Stretch};
-use crate::split::{Delta, corrections, delta, due_by_threshold, parts, rate_split};
+use crate::split::{Delta, corrections, delta, due_by_threshold, minus, parts, rate_split};
 use crate::working::{Component, ComponentWorking};
 use crate::{Book, RatingError, Usage, price, rounded};
 
@@ -32,12 +32,20 @@ pub(super) struct Given {
     pub(super) usage: Usage,
 }
 
+/// What a sum must pass before it is billed.
+pub(super) struct Thresholds {
+    fixed: Vec<Exact>,
+    /// Above the largest, one again after each of these.
+    recurring: Option<Exact>,
+}
+
 /// What is asked of a price.
 pub(super) enum Job {
     Whole(Given),
-    Splits { splits: Vec<Usage>, is_last: bool, thresholds: Option<Vec<Exact>> },
+    Splits { splits: Vec<Usage>, is_last: bool, thresholds: Option<Thresholds> },
     Split { before: Option<Usage>, now: Given, is_last: bool },
     Late { billed: Usage, now: Given },
+    Rest { billed: Exact, now: Given, is_last: bool },
     After { opening: Usage, since: Given },
     Runs { runs: Vec<Vec<Usage>>, is_last: bool },
     Periods { periods: Vec<Usage> },
@@ -45,7 +53,8 @@ pub(super) enum Job {
 
 /// Reads the usage of a line; none when a flaw is recorded.
 pub(super) fn job(table: &mut Table<'_>, reading: &mut Reading) -> Option<Job> {
-    let forms = ["quantity", "usage", "splits", "before", "added", "billed", "opening", "runs", "periods"];
+    let forms =
+        ["quantity", "usage", "splits", "before", "added", "billed", "billed_amount", "opening", "runs", "periods"];
     let said: Vec<&'static str> = forms.into_iter().filter(|form| table.has(form)).collect();
     let split_nodes = table.list("splits");
     let (before_node, added_node) = (table.node("before"), table.node("added"));
@@ -56,11 +65,13 @@ pub(super) fn job(table: &mut Table<'_>, reading: &mut Reading) -> Option<Job> {
     let added = take("added", reading)?;
     let billed = take("billed", reading)?;
     let opening = take("opening", reading)?;
+    let billed_amount = table.optional(reading, "billed_amount", amount)?;
     let splits = table.optional(reading, "splits", usages)?;
     let runs = table.optional(reading, "runs", runs)?;
     let periods = table.optional(reading, "periods", usages)?;
     let is_last = table.optional(reading, "is_last", flag)?;
-    let thresholds = table.optional(reading, "thresholds", amounts)?;
+    let fixed = table.optional(reading, "thresholds", amounts)?;
+    let recurring = table.optional(reading, "recurring_threshold", amount)?;
     let now = match (quantity, given) {
         (Some(usage), None) => Some(Given { key: "quantity", usage }),
         (None, Some(usage)) => Some(Given { key: "usage", usage }),
@@ -78,10 +89,19 @@ pub(super) fn job(table: &mut Table<'_>, reading: &mut Reading) -> Option<Job> {
         says_nothing("is_last", "only a split or a run may have others behind it", reading);
         return None;
     }
-    if thresholds.is_some() && splits.is_none() {
-        says_nothing("thresholds", "they are passed by splits", reading);
+    for (key, is_said) in [("thresholds", fixed.is_some()), ("recurring_threshold", recurring.is_some())] {
+        if is_said && splits.is_none() {
+            says_nothing(key, "they are passed by splits", reading);
+            return None;
+        }
+    }
+    if let Some(step) = recurring.filter(|step| step.is_negative() || step.is_zero()) {
+        let what = format!("{step} is not above 0");
+        reading.flaw(table.at(), &table.path_of("recurring_threshold"), what, "write an amount above 0");
         return None;
     }
+    let thresholds =
+        (fixed.is_some() || recurring.is_some()).then(|| Thresholds { fixed: fixed.unwrap_or_default(), recurring });
     if opening.as_ref().is_some_and(|opening| opening.served.is_some()) {
         says_nothing("opening.served", "what was served is that of the whole period, beside quantity", reading);
         return None;
@@ -93,6 +113,13 @@ pub(super) fn job(table: &mut Table<'_>, reading: &mut Reading) -> Option<Job> {
     }
     let end = is_last.unwrap_or(true);
     let path = table.path_of("splits");
+    if let Some(billed) = billed_amount {
+        let Some(now) = now.filter(|_| said.len() == 2) else {
+            no_form(&said, table, reading);
+            return None;
+        };
+        return Some(Job::Rest { billed, now, is_last: end });
+    }
     match (now, splits, before, added, billed, opening, runs, periods) {
         (Some(now), None, None, None, None, None, None, None) if is_last.is_none() => Some(Job::Whole(now)),
         (Some(now), None, before, None, None, None, None, None) => Some(Job::Split { before, now, is_last: end }),
@@ -125,21 +152,26 @@ pub(super) fn job(table: &mut Table<'_>, reading: &mut Reading) -> Option<Job> {
             Some(Job::Periods { periods })
         }
         _ => {
-            let what = match said[..] {
-                ["periods"] => "there are no periods".to_owned(),
-                [] => "the usage is missing".to_owned(),
-                [one] => format!("the usage is missing: {one} alone is none"),
-                _ => format!("the usage is said in two ways: {}", said.join(", ")),
-            };
-            let mend = "give one of quantity; usage; splits; before with added or quantity; billed or opening with \
-                 quantity; runs; periods";
-            let meant = if said.is_empty() { table.meant_for("quantity") } else { None };
-            let mend = meant.unwrap_or_else(|| mend.to_owned());
-            let key = said.last().copied().unwrap_or("quantity");
-            reading.flaw(table.at(), &table.path_of(key), what, mend);
+            no_form(&said, table, reading);
             None
         }
     }
+}
+
+/// The usage is said in no form, or in two.
+fn no_form(said: &[&str], table: &Table<'_>, reading: &mut Reading) {
+    let what = match said {
+        ["periods"] => "there are no periods".to_owned(),
+        [] => "the usage is missing".to_owned(),
+        [one] => format!("the usage is missing: {one} alone is none"),
+        _ => format!("the usage is said in two ways: {}", said.join(", ")),
+    };
+    let mend = "give one of quantity; usage; splits; before with added or quantity; billed, billed_amount or opening \
+                with quantity; runs; periods";
+    let meant = if said.is_empty() { table.meant_for("quantity") } else { None };
+    let mend = meant.unwrap_or_else(|| mend.to_owned());
+    let key = said.last().copied().unwrap_or("quantity");
+    reading.flaw(table.at(), &table.path_of(key), what, mend);
 }
 
 /// The usage as a price takes it: seats that are a bare quantity, carried units that the price knows of.
@@ -180,7 +212,15 @@ impl Job {
             Self::Splits { .. } => Some("splits"),
             Self::After { .. } => Some("opening"),
             Self::Split { now, .. } => Some(now.key).filter(|key| *key == "added"),
-            Self::Whole(_) | Self::Late { .. } | Self::Runs { .. } | Self::Periods { .. } => None,
+            Self::Whole(_) | Self::Late { .. } | Self::Rest { .. } | Self::Runs { .. } | Self::Periods { .. } => None,
+        }
+    }
+
+    /// Whether it has amounts that are differences.
+    pub(super) fn has_differences(&self) -> bool {
+        match self {
+            Self::Splits { .. } | Self::Split { .. } | Self::Late { .. } | Self::Runs { .. } => true,
+            Self::Whole(_) | Self::Rest { .. } | Self::After { .. } | Self::Periods { .. } => false,
         }
     }
 
@@ -194,9 +234,7 @@ impl Job {
                 Ok(totals(currency, amount, vec![line]))
             }
             Self::Splits { splits, is_last, thresholds } => {
-                let thresholds = thresholds.map(|amounts| money_of(&amounts, currency)).transpose();
-                let thresholds = thresholds.map_err(Failure::at("thresholds"))?;
-                splits_of(book, &splits, is_last, thresholds.as_deref(), currency)
+                splits_of(book, &splits, is_last, thresholds.as_ref(), currency)
             }
             Self::Split { before, now, is_last } => {
                 let failure = Failure::of_usage(now.key);
@@ -212,6 +250,18 @@ impl Job {
                 let usage = fitted(tariff, &now.usage).map_err(&failure)?;
                 let late = delta(book, &billed, &usage, currency).map_err(&failure)?;
                 Ok(totals(currency, late.amount, vec![difference(&late)]))
+            }
+            Self::Rest { billed, now, is_last } => {
+                let failure = Failure::of_usage(now.key);
+                let billed = whole_money(billed, currency).map_err(Failure::at("billed_amount"))?;
+                let usage = fitted(tariff, &now.usage).map_err(&failure)?;
+                let whole = rate_split(book, None, &usage, is_last, currency).map_err(&failure)?;
+                let due = minus(whole.amount, billed).map_err(&failure)?;
+                let mut line = difference(&whole);
+                line["amount"] = json!(plain(due));
+                line["billed_amount"] = json!(plain(billed));
+                line["whole"] = json!(plain(whole.amount));
+                Ok(totals(currency, due, vec![line]))
             }
             Self::After { opening, since } => {
                 let since = fitted(tariff, &since.usage).map_err(Failure::of_usage(since.key))?;
@@ -247,11 +297,19 @@ fn splits_of(
     book: Book<'_>,
     splits: &[Usage],
     is_last: bool,
-    thresholds: Option<&[Money]>,
+    thresholds: Option<&Thresholds>,
     currency: Currency,
 ) -> Result<Map<String, Json>, Failure> {
+    let printed = |thresholds: &Thresholds| {
+        let fixed = money_of(&thresholds.fixed, currency).map_err(Failure::at("thresholds"))?;
+        let recurring = thresholds.recurring.map(|step| whole_money(step, currency)).transpose();
+        Ok::<_, Failure>((fixed, recurring.map_err(Failure::at("recurring_threshold"))?))
+    };
+    let thresholds = thresholds.map(printed).transpose()?;
     let mut before: Option<Usage> = None;
     let (mut total, mut billed) = (Money::zero(currency), Money::zero(currency));
+    // What all splits so far come to; where credits are held, what is billed of them may be more.
+    let mut sum = Money::zero(currency);
     let mut lines = Vec::new();
     for (index, split) in splits.iter().enumerate() {
         let field = format!("splits[{index}]");
@@ -265,10 +323,18 @@ fn splits_of(
             [before.as_ref(), Some(&now)].map(|usage| usage.map(|usage| fitted(book.tariff, usage)).transpose());
         let (old, new) = (old.map_err(&failure)?, new.map_err(&failure)?.unwrap_or_default());
         let due = rate_split(book, old.as_ref(), &new, is_end, currency).map_err(&failure)?;
-        total = total.checked_add(due.amount).map_err(|source| failure(RatingError::Money { currency, source }))?;
+        sum = sum.checked_add(due.amount).map_err(|source| failure(RatingError::Money { currency, source }))?;
         let mut line = difference(&due);
-        if let Some(thresholds) = thresholds {
-            let due = due_by_threshold(thresholds, billed, total, is_end).map_err(&failure)?;
+        if book.replay.is_credit_held {
+            let above = minus(sum, total).map_err(&failure)?;
+            let due = Money { minor: above.minor.max(0), currency };
+            line["amount"] = json!(plain(due));
+            total = total.checked_add(due).map_err(|source| failure(RatingError::Money { currency, source }))?;
+        } else {
+            total = sum;
+        }
+        if let Some((fixed, recurring)) = &thresholds {
+            let due = due_by_threshold(fixed, *recurring, billed, total, is_end).map_err(&failure)?;
             if due.is_some() {
                 billed = total;
             }

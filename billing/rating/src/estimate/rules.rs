@@ -2,8 +2,9 @@
 //! of the price before that is read as the catalog reads it.
 //!
 //! - inside the price: `minimum` and `maximum` of a tier; `included` of a matrix, pooled and of each cell; the model `capacity`;
-//! - beside it: `negative_quantity`, `per_event`, `event_digits`, `event_quantity_minimum`, `rounded`, `overage`,
-//!   `unused_unit_price`, `tier_end`.
+//! - beside it: `negative_quantity`, `per_event`, `event_digits`, `event_quantity_minimum`, `quantity_minimum`,
+//!   `quantity_maximum`, `rounded`, `overage`, `included_amount`, `part`, `unused_unit_price`, `tier_end`, `split_amounts`, `split_credits`,
+//!   `free_total_end`, `rollover_maximum`.
 
 use std::collections::BTreeMap;
 
@@ -11,12 +12,14 @@ use tollbook_schemas::decimal::{Decimal, SCALE};
 use tollbook_schemas::money::Currency;
 use tollbook_schemas::price::node::{Key, Node, Value};
 use tollbook_schemas::price::read::{Reading, Table};
-use tollbook_schemas::price::setting::{NegativeTotal, QuantityBasis};
-use tollbook_schemas::price::{PriceModel, Tariff};
+use tollbook_schemas::price::setting::{NegativeTotal, Proration, QuantityBasis};
+use tollbook_schemas::price::{Percentage, PriceModel, Tariff};
 
+use super::document::share;
 use super::input::list;
 use super::job::Job;
 use crate::capacity::ONLY_UNIT;
+use crate::prorate::Share;
 use crate::replay::{CapacityTier, Negative, Overage, PerEvent, Replay, TierLimits};
 
 /// What stood inside the price.
@@ -172,6 +175,14 @@ pub(super) fn replay(
     let overage = table.optional(reading, "overage", overage)?;
     let tier_end = rule!(table, reading, "tier_end", { "belongs" => false, "next" => true });
     let unused_unit_price = table.optional(reading, "unused_unit_price", Table::amount)?;
+    let included_amount = table.optional(reading, "included_amount", Table::amount)?;
+    let quantity_minimum = table.optional(reading, "quantity_minimum", Table::amount)?;
+    let quantity_maximum = table.optional(reading, "quantity_maximum", Table::amount)?;
+    let rollover_maximum = table.optional(reading, "rollover_maximum", Table::amount)?;
+    let part = table.optional(reading, "part", part)?;
+    let split_amounts = rule!(table, reading, "split_amounts", { "cumulative" => false, "each" => true });
+    let split_credits = rule!(table, reading, "split_credits", { "given" => false, "held" => true });
+    let free_total_end = rule!(table, reading, "free_total_end", { "free" => false, "charged" => true });
     let mut flaw = |key: &str, what: String, mend: &str| {
         reading.flaw(table.at(), &table.path_of(key), what, mend);
         None
@@ -179,13 +190,14 @@ pub(super) fn replay(
     let is_capacity = of_price.capacity.is_some();
     let word = if is_capacity { "capacity" } else { tariff.model.as_str() };
     let prices_events = matches!(tariff.model, PriceModel::Percentage(_) | PriceModel::Dynamic { .. });
-    let is_single = matches!(tariff.model, PriceModel::Flat { .. } | PriceModel::Matrix { .. });
+    let is_flat = matches!(tariff.model, PriceModel::Flat { .. });
+    let is_single = is_flat || matches!(tariff.model, PriceModel::Matrix { .. });
     let is_prorated = tariff.settings.quantity_basis == QuantityBasis::Prorated;
     if negative.is_some() && tariff.settings.negative_total != NegativeTotal::Refused {
         let what = "negative_quantity and negative_total say two things".to_owned();
         return flaw("negative_quantity", what, "remove one");
     }
-    if negative.is_some() && (is_single || is_prorated || matches!(tariff.model, PriceModel::Dynamic { .. })) {
+    if negative.is_some() && (is_flat || is_prorated) {
         let what = format!("negative_quantity says nothing here: a {word} price{} has none", prorated(is_prorated));
         return flaw("negative_quantity", what, "remove it");
     }
@@ -232,6 +244,43 @@ pub(super) fn replay(
             "minimum and maximum of a tier say nothing here: prorated units are of several tiers at once".to_owned();
         return flaw("price.tiers", what, "remove them, or write quantity_basis = \"full\"");
     }
+    let held = [("quantity_minimum", quantity_minimum), ("quantity_maximum", quantity_maximum)];
+    let held = held.into_iter().find(|(_, quantity)| quantity.is_some()).map(|(key, _)| key);
+    if let Some(key) = held
+        && (is_single || prices_events || is_prorated)
+    {
+        let what = format!("{key} says nothing here: a {word} price{} asks no quantity alone", prorated(is_prorated));
+        return flaw(key, what, "remove it; of a flat price for each unit, write the units that count");
+    }
+    if let Some(key) = held
+        && (carries || unused_unit_price.is_some() || matches!(per_event, Some(PerEvent::Price | PerEvent::Line)))
+    {
+        let what = format!("{key} is of the whole quantity, and something else here is of its parts");
+        return flaw(
+            key,
+            what,
+            "remove per_event (of an event there is event_quantity_minimum), rollover_periods or unused_unit_price",
+        );
+    }
+    if let (Some(least), Some(most)) = (quantity_minimum, quantity_maximum)
+        && least > most
+    {
+        let what = format!("quantity_maximum {most} is below quantity_minimum {least}");
+        return flaw("quantity_maximum", what, "exchange them");
+    }
+    if part.is_some() && is_flat && tariff.settings.proration != Proration::None {
+        let what = "part and proration say two things".to_owned();
+        return flaw("part", what, "remove one: proration takes its part from served");
+    }
+    let has_free_total = matches!(tariff.model, PriceModel::Percentage(Percentage { free_total: Some(_), .. }));
+    if free_total_end.is_some() && !has_free_total {
+        let what = "free_total_end says nothing here: the price has no free_total".to_owned();
+        return flaw("free_total_end", what, "remove it");
+    }
+    if rollover_maximum.is_some() && !carries {
+        let what = "rollover_maximum says nothing here: the price carries nothing over".to_owned();
+        return flaw("rollover_maximum", what, "add included and rollover_periods to the price, or remove it");
+    }
     let event_rounding = digits.and_then(|digits| currency.replayed(Some(digits), currency.rounding()));
     let OfPrice { tier_limits, cells_included, pooled_included, capacity } = of_price;
     Some(Replay {
@@ -247,11 +296,31 @@ pub(super) fn replay(
         overage,
         unused_unit_price,
         capacity,
+        included_amount,
+        quantity_minimum,
+        quantity_maximum,
+        part,
+        is_difference_rounded: split_amounts.unwrap_or(false),
+        is_credit_held: split_credits.unwrap_or(false),
+        is_free_total_end_charged: free_total_end.unwrap_or(false),
+        rollover_maximum,
     })
 }
 
 fn prorated(is_prorated: bool) -> &'static str {
     if is_prorated { " of prorated units" } else { "" }
+}
+
+/// The part of a period that the line is of, as `prorate` says it.
+fn part(node: &Node, path: &str, reading: &mut Reading) -> Option<Share> {
+    let mut table = Table::of(node, path, reading)?;
+    if !table.has("period") && !table.has("service") {
+        reading.flaw(node.at.clone(), path, "a part needs period and service", "add them, as in prorate");
+        return None;
+    }
+    let share = share(&mut table, reading)?;
+    table.finish(reading);
+    Some(share)
 }
 
 fn overage(node: &Node, path: &str, reading: &mut Reading) -> Option<Overage> {
@@ -264,6 +333,20 @@ fn overage(node: &Node, path: &str, reading: &mut Reading) -> Option<Overage> {
 
 /// Whether the usage is told in a form that the rules have a meaning for.
 pub(super) fn fits(job: &Job, replay: &Replay, table: &Table<'_>, reading: &mut Reading) -> Option<()> {
+    let mut says_nothing = |key: &str, why: &str| {
+        let what = format!("{key} says nothing here: {why}");
+        reading.flaw(table.at(), &table.path_of(key), what, format!("remove {key}"));
+        None
+    };
+    if replay.is_difference_rounded && !job.has_differences() {
+        return says_nothing("split_amounts", "no amount is a difference");
+    }
+    if replay.is_credit_held && !matches!(job, Job::Splits { .. }) {
+        return says_nothing("split_credits", "only splits have others before them that may be higher");
+    }
+    if replay.rollover_maximum.is_some() && !matches!(job, Job::Periods { .. }) {
+        return says_nothing("rollover_maximum", "only what several periods leave is carried over");
+    }
     let Some(key) = job.adds_up() else { return Some(()) };
     let (what, mend) = if replay.capacity.is_some() {
         ("the most of each unit does not add up over splits", "give quantity, or billed with quantity")
@@ -272,8 +355,11 @@ pub(super) fn fits(job: &Job, replay: &Replay, table: &Table<'_>, reading: &mut 
             "units that are included in all cells are used up in an order, which splits do not have",
             "give quantity, or billed with quantity, or say included of each cell",
         )
-    } else if replay.unused_unit_price.is_some() && key == "opening" {
-        ("what is unused is known of the whole period, and an opening is a part of it", "give billed with quantity")
+    } else if (replay.unused_unit_price.is_some() || replay.quantity_minimum.is_some()) && key == "opening" {
+        (
+            "what counts at the end is known of the whole period, and an opening is a part of it",
+            "give billed with quantity",
+        )
     } else {
         return Some(());
     };

@@ -30,7 +30,8 @@ use crate::hold::{self, HeldDraft, Holds};
 use crate::policy::HoldPolicy;
 use crate::range::PartnerRange;
 
-pub(crate) use billed_elsewhere::{billed_before, billed_subscriptions};
+pub use billed_elsewhere::BilledElsewhere;
+pub(crate) use billed_elsewhere::{billed_before, billed_elsewhere, billed_subscriptions};
 pub use changed::{ChangedSinceIssue, changed_since_issue};
 pub use issued::{read_issued, read_issued_of};
 pub use slots::{Slot, Slots};

@@ -22,7 +22,8 @@ use crate::draft::Drafted;
 use crate::error::BillingError;
 use crate::event::{EventKind, InvoiceEvent};
 use crate::issue::{
-    ChangedSinceIssue, Slots, billed_before, billed_subscriptions, changed_since_issue, read_issued, read_issued_of,
+    BilledElsewhere, ChangedSinceIssue, Slots, billed_elsewhere, billed_subscriptions, changed_since_issue,
+    read_issued, read_issued_of,
 };
 use crate::range::PartnerRange;
 
@@ -44,7 +45,7 @@ pub struct DraftCounts {
     pub changed_since_issue: Vec<ChangedSinceIssue>,
     /// Documents that would bill a subscription a second time for the month, in another slot (its plan moved to
     /// another issuer or currency), and the invoice that billed it: never written.
-    pub billed_elsewhere: Vec<(PartnerId, InvoiceId)>,
+    pub billed_elsewhere: Vec<BilledElsewhere>,
 }
 
 impl DraftCounts {
@@ -118,9 +119,9 @@ pub async fn draft_of(
     let billed = billed_subscriptions(of_month, &slots);
     for document in &drafted.documents {
         let partner_id = document.body.partner_id.clone();
-        match (slots.issued_in(&document.slot_id), billed_before(document, &billed)) {
+        match (slots.issued_in(&document.slot_id), billed_elsewhere(document, &billed)) {
             (Some(issued), _) => counts.already_issued.push((partner_id, issued.invoice_id.clone())),
-            (None, Some(invoice_id)) => counts.billed_elsewhere.push((partner_id, invoice_id.clone())),
+            (None, Some(elsewhere)) => counts.billed_elsewhere.push(elsewhere),
             (None, None) => open.push(document),
         }
     }

@@ -124,9 +124,7 @@ impl DraftResult {
         let withdrawn = self.counts.withdrawn.iter().map(|(partner_id, invoice_id)| {
             format!("{partner_id}: draft {invoice_id} is withdrawn: another one has its place, or nothing has")
         });
-        let elsewhere = self.counts.billed_elsewhere.iter().map(|(partner_id, invoice_id)| {
-            format!("{partner_id}: not drafted, because invoice {invoice_id} has billed its subscription")
-        });
+        let elsewhere = self.counts.billed_elsewhere.iter().map(ToString::to_string);
         let changed = self
             .counts
             .changed_since_issue

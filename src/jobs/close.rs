@@ -110,8 +110,9 @@ pub async fn close(
         missing.extend(bill::what_is_missing(context, *month, &issued, reach).await?);
         let pushed = bill::push_month(context, *month).await?;
         // A document that is not written has no draft to be left: most are told by the drafting, one by a race.
-        let elsewhere = counts.billed_elsewhere.iter().chain(&issued.billed_elsewhere);
-        let billed_elsewhere: BTreeSet<&PartnerId> = elsewhere.map(|(partner_id, _)| partner_id).collect();
+        let elsewhere = counts.billed_elsewhere.iter().map(|one| &one.partner_id);
+        let of_drafts = issued.billed_elsewhere.iter().map(|(partner_id, _)| partner_id);
+        let billed_elsewhere: BTreeSet<&PartnerId> = elsewhere.chain(of_drafts).collect();
         tell(&Told::Month(Box::new(Closed {
             month: *month,
             documents: document_count,

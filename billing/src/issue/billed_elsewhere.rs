@@ -3,11 +3,42 @@
 //! Takes the documents of a month and its slots; gives the invoice that billed it. Nobody is billed twice for one time.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use tollbook_schemas::id::{InvoiceId, SubscriptionId};
+use tollbook_schemas::id::{InvoiceId, PartnerId, SubscriptionId};
+use tollbook_schemas::money::Money;
 
 use super::slots::Slots;
 use crate::document::{Document, Line};
+
+/// A document that is not written, since it would bill a subscription a second time for its month.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BilledElsewhere {
+    /// Whose document it is.
+    pub partner_id: PartnerId,
+    /// The subscription.
+    pub subscription_id: SubscriptionId,
+    /// The invoice that billed it.
+    pub invoice_id: InvoiceId,
+    /// What of the document is of other subscriptions, before coupons and tax: nobody bills that. None where it does not fit.
+    pub rest: Option<Money>,
+}
+
+impl fmt::Display for BilledElsewhere {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { partner_id, subscription_id, invoice_id, rest } = self;
+        write!(f, "{partner_id}: not drafted, because invoice {invoice_id} has billed subscription {subscription_id}")?;
+        match rest {
+            Some(rest) if rest.minor == 0 => Ok(()),
+            Some(rest) => write!(
+                f,
+                "; {rest} of other subscriptions, before coupons and tax, are on no document: charge them with `tollbook bill \
+                 adjust`"
+            ),
+            None => f.write_str("; what it has of other subscriptions is on no document, and does not add up"),
+        }
+    }
+}
 
 /// Which invoice of the month has billed each subscription.
 pub(crate) fn billed_subscriptions<'a>(
@@ -33,4 +64,20 @@ pub(crate) fn billed_before<'a>(
 ) -> Option<&'a InvoiceId> {
     let others = own_lines(document).filter_map(|line| billed.get(&line.subscription_id));
     others.filter(|other| other.slot_id != document.slot_id).map(|other| &other.invoice_id).next()
+}
+
+/// The same, with what is left out with it.
+pub(crate) fn billed_elsewhere(
+    document: &Document,
+    billed: &BTreeMap<&SubscriptionId, &Document>,
+) -> Option<BilledElsewhere> {
+    let invoice_id = billed_before(document, billed)?.clone();
+    let is_billed =
+        |line: &&Line| billed.get(&line.subscription_id).is_some_and(|other| other.slot_id != document.slot_id);
+    let subscription_id = own_lines(document).find(is_billed)?.subscription_id.clone();
+    let is_priced = |line: &&Line| line.tax.is_none() && line.coupon.is_none() && line.credit.is_none();
+    let mut rest = own_lines(document).filter(is_priced).filter(|line| !is_billed(line));
+    let minor = rest.try_fold(0_i64, |sum, line| sum.checked_add(line.amount_minor));
+    let rest = minor.map(|minor| Money { minor, currency: document.body.currency });
+    Some(BilledElsewhere { partner_id: document.body.partner_id.clone(), subscription_id, invoice_id, rest })
 }

@@ -245,6 +245,16 @@ async fn a_subscription_is_billed_once_for_a_month_whatever_slot_its_document_fa
     let moved = drafted("acme jp 2026-01-01..", "");
     let counts = draft_into(&lake, &moved, at("2026-07-04")).await.unwrap();
     assert_eq!((counts.drafted, counts.billed_elsewhere.len()), (0, 1));
+    let left = counts.billed_elsewhere[0].rest.unwrap();
+    assert_eq!((left.minor, left.currency.code()), (0, "JPY"));
+    // With it goes what nobody else bills: that is told, with its amount.
+    let moved = drafted("acme jp 2026-01-01..; acme jp 2026-01-01..", "");
+    let counts = draft_into(&lake, &moved, at("2026-07-05")).await.unwrap();
+    let told: Vec<String> = counts.billed_elsewhere.iter().map(ToString::to_string).collect();
+    assert!(
+        told.len() == 1 && told[0].contains("has billed subscription s1; 1000 JPY of other subscriptions"),
+        "{told:?}"
+    );
     assert!(issue_june(&lake).await.invoices.is_empty());
 }
 

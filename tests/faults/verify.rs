@@ -420,5 +420,5 @@ fn a_pin_that_the_lake_does_not_reach_is_told() {
             std::fs::remove_dir_all(path).unwrap();
         }
     }
-    copy.run(&["bill", "verify", "AC-000001"]).fails(3, &["put it back whole from a copy"]);
+    copy.run(&["bill", "verify", "AC-000001"]).fails(3, &["put it back from a copy of the lake"]);
 }

@@ -47,9 +47,7 @@ fn net_of(lines: &[Object]) -> i128 {
 /// Whether a document gives something of an invoice back in a month.
 fn is_credit_note_of(one: &Stored, invoice: &Stored, month: &str) -> bool {
     let credited = one.body.get("credits").and_then(|credits| credits.get("invoice_id")?.as_str());
-    one.text_of("kind") == CREDIT_NOTE
-        && one.text_of("month") == month
-        && credited == Some(invoice.invoice_id.as_str())
+    one.text_of("kind") == CREDIT_NOTE && one.text_of("month") == month && credited == Some(invoice.invoice_id.as_str())
 }
 
 impl Earlier<'_> {
@@ -109,7 +107,10 @@ impl Earlier<'_> {
             then: earlier.then.as_ref().map(|kept| &kept.catalog),
             others: &beside.of_bearers,
             voided: beside.voided,
-            credit_note: beside.of_partner.iter().find(|one| is_credit_note_of(one, invoice, &ground.month.to_string())),
+            credit_note: beside
+                .of_partner
+                .iter()
+                .find(|one| is_credit_note_of(one, invoice, &ground.month.to_string())),
         };
         let sifted = slot.sift(lines, &now, own.len() + adjusted.lines.len());
         for (reason, lines) in sifted.left_out {

@@ -12,7 +12,7 @@ use tollbook_schemas::tables::{Row, partner_event};
 use crate::folder::Folder;
 use crate::verify::{change, ingest, verified};
 
-const HEAD: &str = "\
+pub(crate) const HEAD: &str = "\
 partner_id,display_name,segment,registered_at,consumer,consumer_from,environment,subscription_id,plan_id,time_zone,\
 subscription_from,legal_name,address,country,tax_id,billing_email,purchase_order,payment_terms_days
 ";

@@ -21,6 +21,7 @@ mod known_bugs;
 mod lake;
 mod looking;
 mod months;
+mod reasons;
 mod secrets;
 mod stripe;
 mod tampered;

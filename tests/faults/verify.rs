@@ -121,10 +121,15 @@ fn requests(dice: &mut Dice, known: &mut Vec<Value>, length: usize) -> String {
     lines.join("\n")
 }
 
-pub(crate) fn ingest(folder: &Folder, name: &str, text: &str, mtime: u64) {
+/// A file that was last changed at a time.
+pub(crate) fn dated(folder: &Folder, name: &str, text: &str, mtime: u64) {
     folder.write(name, text);
     let file = std::fs::File::options().write(true).open(folder.path(name)).unwrap();
     file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(mtime)).unwrap();
+}
+
+pub(crate) fn ingest(folder: &Folder, name: &str, text: &str, mtime: u64) {
+    dated(folder, name, text, mtime);
     let (accepted, rejected) = folder.ingest(name, "native");
     assert_eq!((usize::try_from(accepted).unwrap(), rejected), (text.lines().count(), 0));
 }

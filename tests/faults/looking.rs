@@ -212,7 +212,7 @@ fn history_is_repriced_by_another_price_book() {
         &["meter map-calls counts something else: filter was status between 200 and 299 and is status = 200"],
     );
     bill(&folder, &["reprice", "--catalog", "nowhere", "--period", "2026-06", "--as-of", MONTH[3]])
-        .fails(2, &["the catalog folder nowhere cannot be read"]);
+        .fails(2, &["nowhere is neither a folder nor the hash of a kept catalog"]);
     assert_eq!(folder.all_rows(), before);
 }
 

@@ -52,14 +52,11 @@ async fn refresh(root: &Path, catalog: &Catalog) -> Refreshed {
     Refreshed { seconds, probe_seconds, hours: report.hours_total, records: report.records_total }
 }
 
-/// The highest memory since it was last asked, in bytes; 0 where the kernel does not tell.
+/// The highest memory since it was last asked, in bytes.
 fn peak_memory() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
-    // 5 sets the mark back to what is used now.
-    let _ = std::fs::write("/proc/self/clear_refs", "5");
-    kibibytes.unwrap_or(0) * 1024
+    let peak_bytes = figures::peak_memory_bytes();
+    figures::forget_peak_memory();
+    peak_bytes
 }
 
 async fn run() {

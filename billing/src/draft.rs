@@ -127,21 +127,20 @@ impl ChangedTerms {
 pub fn otherwise(then: &Catalog, now: &Catalog, hints: &BTreeSet<ProductId>) -> Otherwise {
     let (rules_then, rules_now) = (then.product_rules(), now.product_rules());
     let is_hinted = !rules_then.changed_hints(&rules_now).is_disjoint(hints);
+    let mapped = |named: &str, products| {
+        let what = format!("the products{named} of the catalog take other requests");
+        ChangedTerms { products: Some(products), ..ChangedTerms::of_everything(what) }
+    };
     let mapped = match rules_then.changed_products(&rules_now) {
         // Whatever product lost or got what a request was named for: a line that no usage made, and a meter of no product,
         // are what they were.
-        _ if is_hinted => Some((then.products.keys().chain(now.products.keys()).cloned().collect(), String::new())),
+        _ if is_hinted => Some(mapped("", then.products.keys().chain(now.products.keys()).cloned().collect())),
         products if products.is_empty() => None,
         products => {
-            let named: Vec<&str> = products.iter().map(ProductId::as_str).collect();
-            let named = format!(" {}", named.join(", "));
-            Some((products, named))
+            let named = format!(" {}", products.iter().map(ProductId::as_str).collect::<Vec<_>>().join(", "));
+            Some(mapped(&named, products))
         }
     };
-    let mapped = mapped.map(|(products, named): (BTreeSet<ProductId>, String)| {
-        let what = format!("the products{named} of the catalog take other requests");
-        ChangedTerms { products: Some(products), ..ChangedTerms::of_everything(what) }
-    });
     let changed = |(issuer_id, issuer): (&IssuerId, &Issuer)| {
         let zone = now.issuers.get(issuer_id).filter(|now| now.time_zone != issuer.time_zone);
         let zone = zone.map(|_| ChangedTerms::of_everything(format!("the time zone of issuer {issuer_id} changed")));

@@ -34,7 +34,8 @@ struct Sum<'a> {
 /// Amount, tax that other lines contain, quantity.
 type Figures = (i64, i64, Ratio);
 
-fn text<'a>(line: &'a Object, key: &str) -> &'a str {
+/// The text of a key of a document or a line; empty where it has none.
+pub(crate) fn text<'a>(line: &'a Object, key: &str) -> &'a str {
     line.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 

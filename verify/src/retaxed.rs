@@ -4,9 +4,10 @@
 
 use serde_json::Value;
 use tollbook_schemas::catalog::contract::{COMMITMENT_PRICE, MINIMUM_PRICE};
-use tollbook_schemas::catalog::{Catalog, ContractVersion};
+use tollbook_schemas::catalog::{Catalog, ContractVersion, Price};
 use tollbook_schemas::period::parse_instant;
 
+use crate::adjust::text;
 use crate::stored::Object;
 use crate::tax::Taxing;
 
@@ -34,8 +35,6 @@ fn tax_code_of<'a>(catalog: &'a Catalog, line: &Object) -> Option<Option<&'a str
     if line.contains_key("by_hand") {
         return Some(None);
     }
-    let text = |key: &str| line.get(key).and_then(Value::as_str).unwrap_or_default();
-    let version_of = |object: &Object, key: &str| u32::try_from(object.get(key)?.as_u64()?).ok();
     let contract: Option<&ContractVersion> = match line.get("contract").and_then(Value::as_object) {
         None => None,
         Some(named) => {
@@ -44,7 +43,7 @@ fn tax_code_of<'a>(catalog: &'a Catalog, line: &Object) -> Option<Option<&'a str
             Some(versions.iter().find(|own| own.version == version)?)
         }
     };
-    let least = contract.and_then(|contract| match text("price_id") {
+    let least = contract.and_then(|contract| match text(line, "price_id") {
         MINIMUM_PRICE => contract.minimum.as_ref(),
         COMMITMENT_PRICE => contract.commitment.as_ref(),
         _ => None,
@@ -52,10 +51,19 @@ fn tax_code_of<'a>(catalog: &'a Catalog, line: &Object) -> Option<Option<&'a str
     if let Some(least) = least {
         return Some(least.tax_code.as_deref());
     }
-    let version = version_of(line, "plan_version")?;
-    let plans =
-        catalog.plans.iter().filter(|(id, _)| id.as_str() == text("plan_id")).flat_map(|(_, versions)| versions);
-    let listed = plans.filter(|plan| plan.version == version).flat_map(|plan| &plan.prices);
-    let mut prices = contract.into_iter().flat_map(|contract| &contract.prices).chain(listed);
-    prices.find(|price| price.price_id.as_str() == text("price_id")).map(|price| price.tax_code.as_deref())
+    let own = contract.into_iter().flat_map(|contract| &contract.prices);
+    let mut prices = own.chain(listed_prices(catalog, line));
+    prices.find(|price| price.price_id.as_str() == text(line, "price_id")).map(|price| price.tax_code.as_deref())
+}
+
+fn version_of(object: &Object, key: &str) -> Option<u32> {
+    u32::try_from(object.get(key)?.as_u64()?).ok()
+}
+
+/// The prices of the version of a plan that a line names.
+pub(crate) fn listed_prices<'a>(catalog: &'a Catalog, line: &Object) -> impl Iterator<Item = &'a Price> {
+    let of_plan = catalog.plans.iter().find(|(id, _)| id.as_str() == text(line, "plan_id"));
+    let version = version_of(line, "plan_version");
+    let versions = of_plan.into_iter().flat_map(|(_, versions)| versions);
+    versions.filter(move |own| Some(own.version) == version).flat_map(|own| &own.prices)
 }

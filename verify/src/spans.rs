@@ -135,9 +135,9 @@ pub(crate) fn spans_of<'a>(
     for (at, one) in spans.iter().enumerate() {
         // Nobody bills a subscription by two documents of a month.
         let id = &one.subscription.subscription_id;
-        let document = |span: &Span<'_>| (span.version.issuer.clone(), span.version.currency);
         let mut same = spans[at + 1..].iter().filter(|other| other.subscription.subscription_id == *id);
-        if same.any(|other| document(other) != document(one)) {
+        let (issuer, currency) = (&one.version.issuer, one.version.currency);
+        if same.any(|other| (&other.version.issuer, other.version.currency) != (issuer, currency)) {
             return Err(format!("subscription {id} goes to a plan of another issuer or currency within the month"));
         }
         let overlap = |other: &&Span<'_>| one.billed.intersect(&other.billed).is_some();

@@ -16,11 +16,11 @@ use tollbook_schemas::id::{PartnerId, ProductId};
 use tollbook_schemas::money::{Currency, Money};
 use tollbook_schemas::period::{Month, parse_instant, print_instant};
 
-use crate::adjust::{Before, Key, key_of, lines_of_month, other_version};
+use crate::adjust::{Before, Key, key_of, lines_of_month, other_version, text};
 use crate::ground::Ground;
 use crate::month::Rated;
 use crate::payer::payer_of;
-use crate::retaxed::is_retaxed;
+use crate::retaxed::{is_retaxed, listed_prices};
 use crate::spans::spans_of;
 use crate::stored::{Object, Stored};
 use crate::tax::Taxing;
@@ -86,10 +86,6 @@ pub(crate) struct Sifted {
     pub(crate) left_out: BTreeMap<String, Vec<Object>>,
 }
 
-fn text<'a>(line: &'a Object, key: &str) -> &'a str {
-    line.get(key).and_then(Value::as_str).unwrap_or_default()
-}
-
 /// What lines come to together, in minor units; none where that does not fit.
 pub(crate) fn sum_of(lines: &[Object]) -> Option<i64> {
     lines.iter().try_fold(0_i64, |sum, line| sum.checked_add(line.get("amount_minor")?.as_i64()?))
@@ -135,13 +131,8 @@ impl Slot<'_> {
 
     /// Whether a line is made by a price of its plan alone.
     fn is_of_price(&self, line: &Object) -> bool {
-        let version = line.get("plan_version").and_then(Value::as_u64);
-        let plans = self.ground.catalog().plans.iter();
-        let versions = plans.filter(|(id, _)| id.as_str() == text(line, "plan_id")).flat_map(|(_, versions)| versions);
-        let mut prices =
-            versions.filter(|own| Some(u64::from(own.version)) == version).flat_map(|version| &version.prices);
         let meter = line.get("meter_id").and_then(Value::as_str);
-        prices.any(|price| {
+        listed_prices(self.ground.catalog(), line).any(|price| {
             price.price_id.as_str() == text(line, "price_id") && price.meter.as_ref().map(|id| id.as_str()) == meter
         })
     }

@@ -141,9 +141,7 @@ impl Failure {
         }
         Map::from_iter([("error".to_owned(), told)])
     }
-}
 
-impl Failure {
     /// The failure of something inside, told as its flaws.
     fn inside(self, path: &str, reading: &mut Reading) {
         match self {

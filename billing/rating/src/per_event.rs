@@ -101,8 +101,14 @@ pub(super) fn below_zero(book: Book<'_>, usage: &Usage, rule: Negative, is_last:
     };
     let steps = Steps { discount_percent: tariff.steps.discount_percent, ..without_limits(tariff.steps) };
     let tariff = Tariff { steps, ..tariff };
-    let replay = Replay { per_event: None, tier_limits: Vec::new(), overage: None, ..book.replay.clone() };
-    let replay = Replay { quantity_minimum: None, quantity_maximum: None, ..replay };
+    let replay = Replay {
+        per_event: None,
+        tier_limits: Vec::new(),
+        overage: None,
+        quantity_minimum: None,
+        quantity_maximum: None,
+        ..book.replay.clone()
+    };
     // No fee of an event is given back.
     let magnitude = Usage { carried: usage.carried, event_count: Some(0), ..Usage::of(negated(usage.quantity)?) };
     let billable = super::steps::billable(Book { tariff: &tariff, replay: &replay }, &magnitude, true)?;

@@ -57,13 +57,22 @@ fn own_lines(document: &Document) -> impl Iterator<Item = &Line> {
     document.body.lines.iter().filter(|line| line.adjusts.is_none())
 }
 
+/// The invoice of another slot that billed the subscription of a line.
+fn billing<'a>(
+    document: &Document,
+    line: &Line,
+    billed: &BTreeMap<&SubscriptionId, &'a Document>,
+) -> Option<&'a InvoiceId> {
+    let other = billed.get(&line.subscription_id).filter(|other| other.slot_id != document.slot_id);
+    other.map(|other| &other.invoice_id)
+}
+
 /// The invoice of another slot that billed a subscription of this document.
 pub(crate) fn billed_before<'a>(
     document: &Document,
     billed: &BTreeMap<&SubscriptionId, &'a Document>,
 ) -> Option<&'a InvoiceId> {
-    let others = own_lines(document).filter_map(|line| billed.get(&line.subscription_id));
-    others.filter(|other| other.slot_id != document.slot_id).map(|other| &other.invoice_id).next()
+    own_lines(document).find_map(|line| billing(document, line, billed))
 }
 
 /// The same, with what is left out with it.
@@ -71,12 +80,11 @@ pub(crate) fn billed_elsewhere(
     document: &Document,
     billed: &BTreeMap<&SubscriptionId, &Document>,
 ) -> Option<BilledElsewhere> {
-    let invoice_id = billed_before(document, billed)?.clone();
-    let is_billed =
-        |line: &&Line| billed.get(&line.subscription_id).is_some_and(|other| other.slot_id != document.slot_id);
-    let subscription_id = own_lines(document).find(is_billed)?.subscription_id.clone();
+    let mut twice = own_lines(document).filter_map(|line| Some((line, billing(document, line, billed)?)));
+    let (line, invoice_id) = twice.next()?;
+    let (subscription_id, invoice_id) = (line.subscription_id.clone(), invoice_id.clone());
     let is_priced = |line: &&Line| line.tax.is_none() && line.coupon.is_none() && line.credit.is_none();
-    let mut rest = own_lines(document).filter(is_priced).filter(|line| !is_billed(line));
+    let mut rest = own_lines(document).filter(is_priced).filter(|line| billing(document, line, billed).is_none());
     let minor = rest.try_fold(0_i64, |sum, line| sum.checked_add(line.amount_minor));
     let rest = minor.map(|minor| Money { minor, currency: document.body.currency });
     Some(BilledElsewhere { partner_id: document.body.partner_id.clone(), subscription_id, invoice_id, rest })

@@ -6,7 +6,7 @@ use tollbook_schemas::decimal::{Decimal, DecimalError};
 use tollbook_schemas::exact::Exact;
 use tollbook_schemas::money::{Currency, Money};
 use tollbook_schemas::price::node::{Key, Node, Value};
-use tollbook_schemas::price::read::{Reader, Reading, Table, mend_of};
+use tollbook_schemas::price::read::{Reading, Table, mend_of};
 
 use super::stretches::served;
 use super::whole_money;
@@ -15,7 +15,12 @@ use crate::capacity::UNIT;
 use crate::usage::{Event, Group, Usage, is_part_of};
 
 /// A list, each item by the same reader.
-pub(super) fn list<T>(node: &Node, path: &str, reading: &mut Reading, read: Reader<T>) -> Option<Vec<T>> {
+pub(super) fn list<T>(
+    node: &Node,
+    path: &str,
+    reading: &mut Reading,
+    read: impl Fn(&Node, &str, &mut Reading) -> Option<T>,
+) -> Option<Vec<T>> {
     let Value::List(items) = &node.value else {
         reading.wrong_type(node, path, "a list");
         return None;

@@ -11,7 +11,7 @@ use serde_json::{Map, Value as Json, json};
 use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::exact::Exact;
 use tollbook_schemas::money::{Currency, Money};
-use tollbook_schemas::price::node::{Node, Value};
+use tollbook_schemas::price::node::Node;
 use tollbook_schemas::price::read::{Reading, Table};
 
 use super::document::{Answer, word};
@@ -94,15 +94,6 @@ fn tax_mode(node: &Node, path: &str, reading: &mut Reading) -> Option<TaxMode> {
     }
 }
 
-fn lines_of(node: &Node, path: &str, currency: Currency, reading: &mut Reading) -> Option<Vec<LineInput>> {
-    let Value::List(items) = &node.value else {
-        reading.wrong_type(node, path, "a list");
-        return None;
-    };
-    let line = |(at, item)| line_input(item, &format!("{path}[{at}]"), currency, reading);
-    items.iter().enumerate().map(line).collect()
-}
-
 fn line_input(node: &Node, path: &str, currency: Currency, reading: &mut Reading) -> Option<LineInput> {
     let mut table = Table::of(node, path, reading)?;
     table.know(&["price"]);
@@ -172,7 +163,7 @@ pub(super) fn invoice(node: &Node, path: &str, currency: Currency, reading: &mut
     let mut table = Table::of(node, path, reading)?;
     let lines_path = table.path_of("lines");
     let lines = table.required(reading, "lines", "an invoice", |node, _, _| Some(node.clone()))?;
-    let lines = lines_of(&lines, &lines_path, currency, reading)?;
+    let lines = list(&lines, &lines_path, reading, |n, p, r| line_input(n, p, currency, r))?;
     let coupons = table.optional(reading, "coupons", |n, p, r| list(n, p, r, coupon_input))?.unwrap_or_default();
     let credits = table.optional(reading, "credits", |n, p, r| list(n, p, r, credit_input))?.unwrap_or_default();
     let at_us = table.optional(reading, "at", instant_us)?;

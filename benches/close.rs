@@ -10,7 +10,6 @@ mod inputs;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
 
 use arrow::array::{
     Date32Builder, Decimal128Builder, Int64Builder, RecordBatch, StringBuilder, TimestampMicrosecondBuilder,
@@ -29,7 +28,7 @@ use tollbook_schemas::tables::derived::USAGE;
 use tollbook_schemas::tables::{Kind, partner_event, text_map_builder};
 use tollbook_simulate::BillingProfile;
 
-use figures::{Took, setting};
+use figures::{Took, measured_of, setting};
 
 const METERS: usize = 10;
 const DAYS: usize = 10;
@@ -203,13 +202,6 @@ async fn lake_of(folder: &Path, partners: u64) -> JobContext {
     context
 }
 
-async fn timed<T>(work: impl Future<Output = T>) -> (T, Took) {
-    let (cpu_before, begun) = (figures::cpu(), Instant::now());
-    let done = work.await;
-    let wall_seconds = begun.elapsed().as_secs_f64();
-    (done, Took { cpu_seconds: (figures::cpu() - cpu_before).as_secs_f64(), wall_seconds })
-}
-
 fn took(took: Took) -> serde_json::Value {
     json!({ "wall_seconds": took.wall_seconds, "cpu_seconds": took.cpu_seconds })
 }
@@ -222,14 +214,14 @@ async fn run() {
     let as_of = at("2026-07-01T12:00:00Z");
     figures::forget_peak_memory();
     let before_bytes = figures::peak_memory_bytes();
-    let (drafted, draft) = timed(bill::draft_month(&context, month, as_of)).await;
+    let (drafted, draft) = measured_of(bill::draft_month(&context, month, as_of)).await;
     let drafted = drafted.unwrap();
     println!("drafted {:?} {draft:?} {} MiB", drafted.to_json(), figures::peak_memory_bytes() >> 20);
-    let (issued, issue) = timed(bill::issue_month(&context, month, as_of)).await;
+    let (issued, issue) = measured_of(bill::issue_month(&context, month, as_of)).await;
     let issued = issued.unwrap().issued;
     assert_eq!(u64::try_from(issued.invoices.len()).unwrap(), partners, "{:?}", drafted.told().first());
     drop(drafted);
-    let (again, redraft) = timed(bill::draft_month(&context, month, as_of)).await;
+    let (again, redraft) = measured_of(bill::draft_month(&context, month, as_of)).await;
     assert_eq!(again.unwrap().counts.drafted, 0);
     let figures = json!({
         "partners": partners, "lines": partners * METERS as u64, "usage_rows": partners * (METERS * DAYS) as u64,

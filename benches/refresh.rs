@@ -103,7 +103,7 @@ async fn run() {
                     }
                 }
             }
-            write_history(&before, &world, &month, &history).await;
+            write_history(&before, &world, &month, history).await;
             let mut next = next_of(&before).await;
             let full = refresh(&before, &catalog).await;
             let full_peak = peak_memory();

@@ -159,11 +159,22 @@ def refresh():
         rest = [at["refresh_seconds"] - at["probe_seconds"] for at in (first, last)]
         text += (f"\nWith the same new rows the refresh without its search takes {rest[1] / rest[0]:.2f} times as long on {last['months']} months as on"
                  f" {first['months']}; the search {last['probe_seconds'] / first['probe_seconds']:.1f} times.\n")
-        slope = math.log(last["full_seconds"] / first["full_seconds"]) / math.log(last["rows"] / first["rows"])
-        memory = ", ".join(f"{at['full_peak_bytes'] / 2**20:,.0f} MiB at {at['rows']:,} rows" for at in same)
-        text += (f"\nGrowth of *everything anew* from {first['rows']:,} to {last['rows']:,} rows: **slope {slope:.2f}** on log–log. Highest memory of the process"
-                 f"\nmeanwhile: {memory}. Sizes above these were not run.\n")
     return text
+
+
+def growth():
+    about = read("growth")
+    if not about:
+        return "Not run.\n"
+    sizes = about["sizes"]
+    rows = [[f"{at['rows']:,}", f"{at['files']:,}", f"{at['usage_rows']:,}", f"{at['wall_seconds']:.1f}", f"{at['cpu_seconds']:.1f}",
+             f"{at['records'] / at['cpu_seconds']:,.0f}", f"{at['peak_bytes'] / 2**20:,.0f} MiB"] for at in sizes]
+    text = table(["rows", "files", "usage rows", "seconds", "CPU seconds", "rows a CPU second", "highest memory"], rows)
+    slope = lambda at, to, key: math.log(to[key] / at[key]) / math.log(to["rows"] / at["rows"])
+    steps = ", ".join(f"{slope(at, to, 'cpu_seconds'):.2f} from {at['rows']:,} to {to['rows']:,}" for at, to in zip(sizes, sizes[1:]))
+    whole = (sizes[0], sizes[-1])
+    return (text + f"\nEverything anew (id index, `contested_request`, `usage`) of {about['months']} months, by a process of its own. Slope on log–log of the"
+            f"\nCPU seconds: **{slope(*whole, 'cpu_seconds'):.2f}** ({steps}); of the seconds {slope(*whole, 'wall_seconds'):.2f}.\n")
 
 
 def close():
@@ -188,7 +199,7 @@ def verify():
     return (table(["month", "invoices", "one of them, the middle, s", "with the fewest rows, s (rows)", "with the most, s (rows)",
                    "all together, s", "highest memory"], rows) +
             f"\n{about['rows']:,} rows of `access_log` in {about['months']} months, each of them aggregated, drafted and issued before. *Rows* are those that an"
-            "\ninvoice was re-derived from. Each as a command that starts: the lake is opened anew.\n")
+            f"\ninvoice was re-derived from. Each as a command that starts: the lake is opened anew. It has {about['files']:,} files.\n")
 
 
 def commit():
@@ -242,6 +253,7 @@ First figures, of one machine, to improve on. Written by `scripts/bench.sh`, whi
 | `commit` | what a commit costs as log and files grow, with checkpoints and without |
 | `usage` | hourly usage on the lake's files, against DuckDB |
 | `refresh` | usage after new rows, against everything anew, at several lengths of history |
+| `growth` | everything anew, as history grows a hundredfold |
 | `close` | drafting and issuing a month of many partners |
 | `verify` | re-deriving one invoice, and all of a month, beside a long history |
 | `rating` | a line of each price model |
@@ -249,7 +261,7 @@ First figures, of one machine, to improve on. Written by `scripts/bench.sh`, whi
 `inputs` makes the data from the simulator, `history` months of it, `raw` has the rivals' structs, `encoding` the floor of encoding, `figures`
 the clocks, `report.py` this page. They need the release profile, a second long compile; CI checks them and never builds
 them. Sizes are set by `TOLLBOOK_BENCH_EVENTS`, `_USAGE_ROWS`, `_ROUNDS`, `_LINES`, `_ROWS`, `_COMMITS`,
-`_REFRESH_ROWS` and `_VERIFY_ROWS` (a month), `_MONTHS_MAX`, `_VERIFY_MONTHS`, `_PARTNERS`.
+`_REFRESH_ROWS` and `_VERIFY_ROWS` (a month), `_MONTHS_MAX`, `_VERIFY_MONTHS`, `_VERIFY_COMPACTED`, `_GROWTH_ROWS`, `_PARTNERS`.
 
 {machine}
 Other programs may have run on the machine: CPU seconds and ratios are worth more than seconds.
@@ -272,6 +284,9 @@ Other programs may have run on the machine: CPU seconds and ratios are worth mor
 ## Refresh
 
 {refresh()}
+## Growth
+
+{growth()}
 ## Close of a month
 
 {close()}

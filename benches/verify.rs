@@ -4,7 +4,8 @@
 //! Every month of the history is aggregated, drafted and issued as the jobs do it; then invoices are verified one by one, each
 //! as a command would, and every invoice of the last month together.
 //!
-//! `TOLLBOOK_BENCH_VERIFY_ROWS` (a month) and `_VERIFY_MONTHS` say how much.
+//! `TOLLBOOK_BENCH_VERIFY_ROWS` (a month) and `_VERIFY_MONTHS` say how much; with `_VERIFY_COMPACTED=1` the small files
+//! of each day are merged before, as `tollbook lake compact` would.
 
 mod figures;
 mod history;
@@ -22,11 +23,14 @@ use tollbook::jobs::{bill, check};
 use tollbook_aggregate::{read_registry, refresh_usage};
 use tollbook_lake::Lake;
 use tollbook_schemas::tables::billing::BILLING_PROFILE;
-use tollbook_schemas::tables::partner_event;
+use tollbook_schemas::tables::{access_log, partner_event};
 use tollbook_verify::{Verified, Wanted, verify};
 
 use figures::{median, setting};
 use history::{Month, write_history};
+
+/// What `tollbook lake compact` makes of small files.
+const COMPACTED_BYTES: u64 = 128 << 20;
 
 /// Verifies as a process that starts; gives the seconds.
 async fn verified(root: &str, wanted: Wanted) -> (Vec<Verified>, f64) {
@@ -52,10 +56,13 @@ async fn run() {
         std::fs::write(folder.path().join("catalog").join(name), text).unwrap();
     }
     let days = |at: usize| month.days.iter().map(move |day: &Range<usize>| day.clone().map(|row| (at, row)).collect());
-    let history: Vec<Vec<(usize, usize)>> = (0..usize::try_from(months).unwrap()).flat_map(days).collect();
+    let length = usize::try_from(months).unwrap();
     let root = folder.path().join("lake");
-    write_history(&root, &world, &month, &history).await;
+    write_history(&root, &world, &month, (0..length).flat_map(days)).await;
     let root = root.display().to_string();
+    if setting("VERIFY_COMPACTED", 0) > 0 {
+        Lake::open(&root).unwrap().compact(&access_log::TABLE, COMPACTED_BYTES).await.unwrap();
+    }
     let mut context = JobContext::open(&folder.path().join("tollbook.toml")).unwrap();
     let first = world.month();
     let mut last = first;
@@ -96,9 +103,12 @@ async fn run() {
         }));
         println!("{:#}", each.last().unwrap());
     }
+    let files = Lake::open(&root).unwrap().files(access_log::TABLE.name).await.unwrap().unwrap();
     figures::write(
         "verify",
-        &json!({ "rows": month.rows_total() * history.len() / month.days.len(), "months": months, "each": each }),
+        &json!({
+            "rows": month.rows_total() * length, "months": months, "files": files.len(), "each": each
+        }),
     );
 }
 

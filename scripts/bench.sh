@@ -4,7 +4,7 @@
 # `--features kafka-tls`, which shares what a production build with it has compiled.
 #   TOLLBOOK_REAL                 how Kafka and DuckDB are had (tests/real): `required` here, unless it is set
 #   TOLLBOOK_BENCH_EVENTS, …      sizes: benches/README.md
-#   TOLLBOOK_BENCHES              which: `decode encode ingest commit usage refresh close verify rating` without it
+#   TOLLBOOK_BENCHES              which: `decode encode ingest commit usage refresh growth close verify rating` without it
 #   TOLLBOOK_BENCH_BUILT          what an earlier `cargo bench --no-run` printed: measures that build, builds nothing
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -17,11 +17,11 @@ load=$(cut -d' ' -f1-3 /proc/loadavg)
 
 command=scripts/bench.sh
 if [ $# -gt 0 ]; then command+=" $*"; fi
-for setting in TOLLBOOK_BENCHES TOLLBOOK_BENCH_{BUILT,EVENTS,USAGE_ROWS,REFRESH_ROWS,MONTHS_MAX,PARTNERS,VERIFY_ROWS,VERIFY_MONTHS,ROUNDS,LINES,ROWS,COMMITS}; do
+for setting in TOLLBOOK_BENCHES TOLLBOOK_BENCH_{BUILT,EVENTS,USAGE_ROWS,REFRESH_ROWS,MONTHS_MAX,PARTNERS,VERIFY_ROWS,VERIFY_MONTHS,VERIFY_COMPACTED,GROWTH_ROWS,ROUNDS,LINES,ROWS,COMMITS}; do
   if [ -n "${!setting:-}" ]; then command="$setting='${!setting}' $command"; fi
 done
 
-read -ra wanted <<<"${TOLLBOOK_BENCHES:-decode encode ingest commit usage refresh close verify rating}"
+read -ra wanted <<<"${TOLLBOOK_BENCHES:-decode encode ingest commit usage refresh growth close verify rating}"
 benches=()
 for bench in "${wanted[@]}"; do benches+=(--bench "$bench"); done
 printed=$(mktemp)

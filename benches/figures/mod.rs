@@ -61,6 +61,14 @@ pub fn measured<T>(work: impl FnOnce() -> T) -> (T, Took) {
     (done, Took { cpu_seconds: (cpu() - cpu_before).as_secs_f64(), wall_seconds })
 }
 
+/// The same of work that waits.
+pub async fn measured_of<T>(work: impl Future<Output = T>) -> (T, Took) {
+    let (cpu_before, begun) = (cpu(), Instant::now());
+    let done = work.await;
+    let wall_seconds = begun.elapsed().as_secs_f64();
+    (done, Took { cpu_seconds: (cpu() - cpu_before).as_secs_f64(), wall_seconds })
+}
+
 /// The middle one.
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);

@@ -142,13 +142,18 @@ async fn take_in_events(lake: &Lake, world: &World) {
 }
 
 /// A lake with the partner events and these days, one commit each.
-pub async fn write_history(root: &Path, world: &World, month: &Month, days: &[Vec<(usize, usize)>]) {
+pub async fn write_history(
+    root: &Path,
+    world: &World,
+    month: &Month,
+    days: impl IntoIterator<Item = Vec<(usize, usize)>>,
+) {
     let _ = std::fs::remove_dir_all(root);
     let lake = Lake::open(&root.display().to_string()).unwrap();
     take_in_events(&lake, world).await;
     let mut next = BTreeMap::new();
-    for day in days.iter().filter(|day| !day.is_empty()) {
-        commit(&lake, month.parts(day, &mut next)).await;
+    for day in days.into_iter().filter(|day| !day.is_empty()) {
+        commit(&lake, month.parts(&day, &mut next)).await;
     }
 }
 

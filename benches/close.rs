@@ -2,13 +2,15 @@
 //! documents, lines and evidence in the lake; pages are not rendered.
 //!
 //! `TOLLBOOK_BENCH_PARTNERS` says how many partners there are. Each has ten lines of ten rows of `usage`: 100,000 partners
-//! make a million lines of ten million rows. The memory is the process's highest while it drafts and issues.
+//! make a million lines of ten million rows. The memory is the highest of a process of its own that
+//! drafts and issues.
 
 mod figures;
 mod inputs;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -32,6 +34,11 @@ use figures::{Took, measured_of, setting};
 
 const METERS: usize = 10;
 const DAYS: usize = 10;
+/// How far the data reach, and when the month is closed.
+const REACH: &str = "2026-07-01T12:00:00Z";
+const NOW: &str = "2026-07-02T00:00:00Z";
+/// Given to the process that closes, before the folder of the deployment.
+const CLOSE: &str = "--close";
 
 fn at(text: &str) -> DateTime<Utc> {
     parse_instant(text).unwrap()
@@ -186,52 +193,70 @@ fn usage_of_day(day: usize, partners: u64) -> RecordBatch {
     RecordBatch::try_new(USAGE.arrow_schema(), columns).unwrap()
 }
 
-async fn lake_of(folder: &Path, partners: u64) -> JobContext {
+async fn lake_of(folder: &Path, partners: u64) {
     check::init(folder).unwrap();
     std::fs::write(folder.join("catalog/catalog.toml"), catalog()).unwrap();
     let mut context = JobContext::open(&folder.join("tollbook.toml")).unwrap();
-    context.clock = Clock::Fixed(at("2026-07-02T00:00:00Z"));
+    context.clock = Clock::Fixed(at(NOW));
     people(&context.lake, partners).await;
     let events = context.lake.pin(&partner_event::TABLE).await.unwrap();
     let registry = read_registry(&context.lake, &events, None).await.unwrap();
-    let reach = Some(at("2026-07-01T12:00:00Z"));
+    let reach = Some(at(REACH));
     refresh_usage(&context.lake, &registry, &events, &context.catalog().unwrap(), reach).await.unwrap();
     for day in 0..DAYS {
         context.lake.append_batches(&USAGE, &[usage_of_day(day, partners)], &[]).await.unwrap();
     }
-    context
 }
 
 fn took(took: Took) -> serde_json::Value {
     json!({ "wall_seconds": took.wall_seconds, "cpu_seconds": took.cpu_seconds })
 }
 
-async fn run() {
-    let partners = setting("PARTNERS", 20_000);
-    let folder = tempfile::tempdir().unwrap();
-    let context = lake_of(folder.path(), partners).await;
+/// Drafts, issues and drafts again, and prints what it took as JSON.
+async fn close(folder: &Path) {
+    let mut context = JobContext::open(&folder.join("tollbook.toml")).unwrap();
+    context.clock = Clock::Fixed(at(NOW));
     let month: Month = "2026-06".parse().unwrap();
-    let as_of = at("2026-07-01T12:00:00Z");
-    figures::forget_peak_memory();
-    let before_bytes = figures::peak_memory_bytes();
+    let as_of = at(REACH);
     let (drafted, draft) = measured_of(bill::draft_month(&context, month, as_of)).await;
     let drafted = drafted.unwrap();
-    println!("drafted {:?} {draft:?} {} MiB", drafted.to_json(), figures::peak_memory_bytes() >> 20);
-    let (issued, issue) = measured_of(bill::issue_month(&context, month, as_of)).await;
-    let issued = issued.unwrap().issued;
-    assert_eq!(u64::try_from(issued.invoices.len()).unwrap(), partners, "{:?}", drafted.told().first());
+    let told = drafted.told();
     drop(drafted);
+    let (issued, issue) = measured_of(bill::issue_month(&context, month, as_of)).await;
+    let issued = issued.unwrap().issued.invoices.len();
+    let close_peak_bytes = figures::peak_memory_bytes();
     let (again, redraft) = measured_of(bill::draft_month(&context, month, as_of)).await;
     assert_eq!(again.unwrap().counts.drafted, 0);
     let figures = json!({
-        "partners": partners, "lines": partners * METERS as u64, "usage_rows": partners * (METERS * DAYS) as u64,
-        "draft": took(draft), "issue": took(issue), "draft_again": took(redraft),
-        "before_bytes": before_bytes, "peak_bytes": figures::peak_memory_bytes(),
+        "issued": issued, "told": told, "draft": took(draft), "issue": took(issue), "draft_again": took(redraft),
+        "peak_bytes": close_peak_bytes,
     });
+    println!("{figures}");
+}
+
+fn run() {
+    let partners = setting("PARTNERS", 20_000);
+    let folder = tempfile::tempdir().unwrap();
+    runtime().block_on(lake_of(folder.path(), partners));
+    // In a process of its own: what made the rows left its memory behind.
+    let done = Command::new(std::env::current_exe().unwrap()).arg(CLOSE).arg(folder.path()).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let mut figures: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!(figures["issued"], partners, "{figures:#}");
+    figures["lines"] = json!(partners * METERS as u64);
+    figures["usage_rows"] = json!(partners * (METERS * DAYS) as u64);
+    figures["partners"] = json!(partners);
     figures::write("close", &figures);
 }
 
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap()
+}
+
 fn main() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    runtime.block_on(run());
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.as_slice() {
+        [close_it, folder] if close_it == CLOSE => runtime().block_on(close(Path::new(folder))),
+        _ => run(),
+    }
 }

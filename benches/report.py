@@ -186,7 +186,7 @@ def close():
     mebibytes = lambda key: f"{about[key] / 2**20:,.0f} MiB"
     return (table(["", "seconds", "CPU seconds"], rows) +
             f"\n{about['partners']:,} partners with ten lines each: **{about['lines']:,} lines** from {about['usage_rows']:,} rows of `usage`; documents, lines and"
-            f"\nevidence in the lake, pages not rendered. Highest memory {mebibytes('peak_bytes')}, {mebibytes('before_bytes')} of it before the draft.\n")
+            f"\nevidence in the lake, pages not rendered. Highest memory of the process that drafts and issues {mebibytes('peak_bytes')}.\n")
 
 
 def verify():

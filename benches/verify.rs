@@ -4,8 +4,8 @@
 //! Every month of the history is aggregated, drafted and issued as the jobs do it; then invoices are verified one by one, each
 //! as a command would, and every invoice of the last month together.
 //!
-//! `TOLLBOOK_BENCH_VERIFY_ROWS` (a month) and `_VERIFY_MONTHS` say how much; with `_VERIFY_COMPACTED=1` the small files
-//! of each day are merged before, as `tollbook lake compact` would.
+//! `TOLLBOOK_BENCH_VERIFY_ROWS` (a month) and `_VERIFY_MONTHS` say how much; with `_VERIFY_COMPACTED=1` the lake is
+//! compacted before, as `tollbook lake compact` would.
 
 mod figures;
 mod history;
@@ -19,6 +19,7 @@ use tollbook::clock::Clock;
 use tollbook::context::JobContext;
 use tollbook::demo::profile_rows;
 use tollbook::jobs::catalog::keep;
+use tollbook::jobs::lake::compact;
 use tollbook::jobs::{bill, check};
 use tollbook_aggregate::{read_registry, refresh_usage};
 use tollbook_lake::Lake;
@@ -60,9 +61,6 @@ async fn run() {
     let root = folder.path().join("lake");
     write_history(&root, &world, &month, (0..length).flat_map(days)).await;
     let root = root.display().to_string();
-    if setting("VERIFY_COMPACTED", 0) > 0 {
-        Lake::open(&root).unwrap().compact(&access_log::TABLE, COMPACTED_BYTES).await.unwrap();
-    }
     let mut context = JobContext::open(&folder.path().join("tollbook.toml")).unwrap();
     let first = world.month();
     let mut last = first;
@@ -83,6 +81,9 @@ async fn run() {
         bill::draft_month(&context, last, as_of).await.unwrap();
         let issued = bill::issue_month(&context, last, as_of).await.unwrap().issued;
         println!("{last}: {} invoices", issued.invoices.len());
+    }
+    if setting("VERIFY_COMPACTED", 0) > 0 {
+        compact(&context, &[], COMPACTED_BYTES).await.unwrap();
     }
     figures::forget_peak_memory();
     let mut each = Vec::new();

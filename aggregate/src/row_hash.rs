@@ -44,8 +44,9 @@ fn request_hashes(batch: &RecordBatch) -> Option<Vec<i64>> {
     let coded = |name| batch.column_by_name(name)?.as_dictionary_opt::<Int32Type>();
     let (gateways, kinds) = (coded("gateway")?, coded("kind")?);
     let (names, words) = (gateways.values().as_string_opt::<i32>()?, kinds.values().as_string_opt::<i32>()?);
-    let plain = |name| batch.column_by_name(name)?.as_string_opt::<i32>();
-    let (own, corrected) = (plain("event_id")?, plain("corrects_event_id")?);
+    let plain = |name| batch.column_by_name(name).map(|column| column.as_string_view_opt());
+    // Most files have no correction, and not that column.
+    let (own, corrected) = (plain("event_id")??, plain("corrects_event_id").map_or(Some(None), |of| of.map(Some))?);
     // A gateway has many rows: its part of the hash is made once.
     let begun: Vec<XxHash64> = (0..names.len())
         .map(|at| {
@@ -58,9 +59,10 @@ fn request_hashes(batch: &RecordBatch) -> Option<Vec<i64>> {
     let is_request: Vec<bool> = (0..words.len()).map(|at| words.value(at) == "request").collect();
     let of_row = |row: usize| {
         let mut hash = begun.get(gateways.key(row)?)?.clone();
-        let id = match *is_request.get(kinds.key(row)?)? || corrected.is_null(row) {
-            true => own.value(row),
-            false => corrected.value(row),
+        let correction = corrected.filter(|corrected| !corrected.is_null(row));
+        let id = match correction {
+            Some(corrected) if !*is_request.get(kinds.key(row)?)? => corrected.value(row),
+            _ => own.value(row),
         };
         hash.write(&[1]);
         hash_text(id, &mut hash);

@@ -12,12 +12,14 @@ use deltalake_core::protocol::SaveMode;
 use deltalake_core::{DeltaTable, DeltaTableBuilder, DeltaTableError};
 use object_store::prefix::PrefixStore;
 use object_store::{ObjectStore, ObjectStoreExt as _};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 use tollbook_schemas::tables::{Table, by_name};
 use url::Url;
 
+use crate::beside::each_beside;
 use crate::bounds::Scanned;
 use crate::error::LakeError;
+use crate::scan::Scan;
 
 /// The tables under one root. Cheap to clone; clones share what they have read of the logs.
 #[derive(Clone)]
@@ -37,7 +39,8 @@ pub(crate) struct Inner {
     /// What all sessions share: that store, and the footers of data files that were read before. A data file is never changed, and the queries of one refresh read the same files several times: a footer
     /// of forty columns takes longer to read than a few columns of some thousand rows.
     pub(crate) runtime: Arc<RuntimeEnv>,
-    handles: Mutex<HashMap<&'static str, Arc<Mutex<Handle>>>>,
+    /// Each is opened once, by whoever asks first, and several at the same time.
+    handles: Mutex<HashMap<&'static str, Arc<OnceCell<Arc<Mutex<Handle>>>>>>,
 }
 
 /// One open table: its newest known snapshot, and the transactions at that very snapshot.
@@ -106,10 +109,25 @@ impl Lake {
 
     /// The handle of a table; the table is created where it is missing.
     pub(crate) async fn handle(&self, def: &'static Table) -> Result<Arc<Mutex<Handle>>, LakeError> {
-        let mut handles = self.inner.handles.lock().await;
-        if let Some(handle) = handles.get(def.name) {
-            return Ok(handle.clone());
-        }
+        let opened = self.inner.handles.lock().await.entry(def.name).or_default().clone();
+        opened.get_or_try_init(|| self.open_table(def)).await.cloned()
+    }
+
+    /// Opens tables that will be asked for, beside each other: a log of many entries takes as long to read as all that is
+    /// wanted of the table.
+    ///
+    /// # Errors
+    /// [`LakeError::Open`], of the first table that has one.
+    pub async fn open_beside(&self, tables: &[&'static Table]) -> Result<(), LakeError> {
+        let open = async |def: &&'static Table| {
+            let handle = self.handle(def).await?;
+            let mut handle = handle.lock().await;
+            Scan::of(&mut handle).map(drop)
+        };
+        each_beside(tables, open).await.map(drop)
+    }
+
+    async fn open_table(&self, def: &'static Table) -> Result<Arc<Mutex<Handle>>, LakeError> {
         let failed = |source: DeltaTableError| LakeError::Open { table: def.name, source: Box::new(source) };
         let mut table = self.table_over(def, self.inner.store.clone())?;
         // The log's reader wants the folder to be there before it looks for a log in it.
@@ -123,9 +141,7 @@ impl Lake {
         table.load().await.map_err(failed)?;
         check_schema(&table, def)?;
         let handle = Handle { table, def, txns: BTreeMap::new(), txns_version: None, checkpoint_at: None, files: None };
-        let handle = Arc::new(Mutex::new(handle));
-        handles.insert(def.name, handle.clone());
-        Ok(handle)
+        Ok(Arc::new(Mutex::new(handle)))
     }
 
     /// A table as deltalake knows it, not read yet, over a store of the whole file system.

@@ -26,6 +26,7 @@ use parquet::arrow::arrow_reader::{
     RowFilter,
 };
 use parquet::errors::ParquetError;
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 use tollbook_schemas::tables::Table;
 
 use crate::error::LakeError;
@@ -43,9 +44,9 @@ pub type Keep = Arc<dyn Fn(&RecordBatch) -> BooleanArray + Send + Sync>;
 pub struct Sieve {
     /// Text columns with few values: dictionaries of 32-bit keys to the function.
     pub coded: &'static [&'static str],
-    /// Other columns, as the table declares them.
+    /// Other columns, as the table declares them; texts as views of the file's pages, which are not copied.
     pub plain: &'static [&'static str],
-    /// The look: columns by their names, in no order that is promised.
+    /// The look: columns by their names, in no order that is promised, without those that a file has no value of.
     pub keep: Keep,
 }
 
@@ -187,13 +188,17 @@ impl Sift {
     fn reader(&self, file: &LiveFile) -> Result<parquet::arrow::arrow_reader::ParquetRecordBatchReader, ParquetError> {
         let input = File::open(&file.path).map_err(|error| ParquetError::External(Box::new(error)))?;
         let plain = ArrowReaderMetadata::load(&input, ArrowReaderOptions::new())?;
-        let is_coded = |name: &String| self.sieves.iter().any(|sieve| sieve.coded.contains(&name.as_str()));
+        let is_in = |name: &String, of: fn(&Sieve) -> &'static [&'static str]| {
+            self.sieves.iter().any(|sieve| of(sieve).contains(&name.as_str()))
+        };
         let coded = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
-        let field = |field: &FieldRef| match field.data_type() {
-            DataType::Utf8 if is_coded(field.name()) => {
-                Arc::new(Field::new(field.name(), coded.clone(), field.is_nullable()))
+        let field = |field: &FieldRef| {
+            let as_type = |kind| Arc::new(Field::new(field.name(), kind, field.is_nullable()));
+            match field.data_type() {
+                DataType::Utf8 if is_in(field.name(), |sieve| sieve.coded) => as_type(coded.clone()),
+                DataType::Utf8 if is_in(field.name(), |sieve| sieve.plain) => as_type(DataType::Utf8View),
+                _ => field.clone(),
             }
-            _ => field.clone(),
         };
         let fields: Vec<FieldRef> = plain.schema().fields().iter().map(field).collect();
         let schema = Arc::new(Schema::new_with_metadata(fields, plain.schema().metadata().clone()));
@@ -207,7 +212,10 @@ impl Sift {
         let mut predicates: Vec<Box<dyn ArrowPredicate>> = Vec::new();
         for Sieve { coded, plain, keep } in &self.sieves {
             let keep = keep.clone();
-            let mask = places(&mut coded.iter().chain(*plain))?;
+            let asked = || coded.iter().chain(*plain);
+            // To begin with a column costs as much as some thousand rows of it.
+            let mut there = asked().filter(|name| !is_without_value(metadata.metadata(), name)).peekable();
+            let mask = if there.peek().is_some() { places(&mut there)? } else { places(&mut asked())? };
             predicates.push(Box::new(ArrowPredicateFn::new(mask, move |batch| Ok(keep(&batch)))));
         }
         let mask = places(&mut self.columns.iter())?;
@@ -233,6 +241,16 @@ impl Sift {
         let columns = schema.fields().iter().map(column).collect::<Result<Vec<_>, _>>()?;
         RecordBatch::try_new(schema.clone(), columns)
     }
+}
+
+/// Whether a file's footer says that it has no value of a column.
+fn is_without_value(file: &ParquetMetaData, name: &str) -> bool {
+    let is_of_column = |column: &&ColumnChunkMetaData| column.column_path().parts() == [name];
+    file.row_groups().iter().all(|group| {
+        let column = group.columns().iter().find(is_of_column);
+        let null_count = column.and_then(|column| column.statistics()?.null_count_opt());
+        null_count.is_some_and(|count| i64::try_from(count) == Ok(group.num_rows()))
+    })
 }
 
 #[cfg(test)]

@@ -55,6 +55,23 @@ use tollbook_lake::{Lake, LakeError};
 use tollbook_schemas::id::{InvoiceId, MeterId, PartnerId};
 use tollbook_schemas::money::{Currency, Money};
 use tollbook_schemas::period::Month;
+use tollbook_schemas::tables::Table;
+use tollbook_schemas::tables::access_log::TABLE as ACCESS_LOG;
+use tollbook_schemas::tables::billing::{BILLED_USAGE, BILLING_PROFILE, INVOICE, INVOICE_EVENT, INVOICE_LINE};
+use tollbook_schemas::tables::catalog::CATALOG_FILE;
+use tollbook_schemas::tables::partner_event::TABLE as PARTNER_EVENT;
+
+/// What is read of the lake.
+const TABLES: [&Table; 8] = [
+    &ACCESS_LOG,
+    &INVOICE_EVENT,
+    &INVOICE,
+    &INVOICE_LINE,
+    &BILLED_USAGE,
+    &PARTNER_EVENT,
+    &BILLING_PROFILE,
+    &CATALOG_FILE,
+];
 
 pub use compare::{DayDifference, Difference};
 pub use error::VerifyError;
@@ -143,6 +160,7 @@ impl fmt::Display for Verified {
 /// # Errors
 /// [`VerifyError`] where the lake cannot be read, or one invoice was asked for that nobody issued.
 pub async fn verify(lake: &Lake, wanted: &Wanted) -> Result<Vec<Verified>, VerifyError> {
+    lake.open_beside(&TABLES).await?;
     let issued = Issued::read(lake).await?;
     let mut evidence = Evidence::over(lake);
     let mut all = stored::read(lake, wanted, &issued).await?;

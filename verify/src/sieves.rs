@@ -2,7 +2,7 @@
 //! that they are about. Plain code over batches, in columns; what a row means is decided elsewhere.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::hash::{BuildHasherDefault, DefaultHasher, Hasher};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use arrow::array::{Array as _, ArrayRef, AsArray as _, BooleanArray, RecordBatch};
@@ -10,6 +10,7 @@ use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
 use chrono::DateTime;
 use tollbook_lake::Sieve;
 use tollbook_schemas::pin::Pin;
+use twox_hash::XxHash64;
 
 use crate::needs::{Names, Times, credential};
 
@@ -133,16 +134,11 @@ impl Hasher for AsIs {
 pub(crate) type IdHashes = HashSet<u64, BuildHasherDefault<AsIs>>;
 
 pub(crate) fn hash_of(gateway: u64, id: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    hasher.write_u64(gateway);
-    hasher.write(id.as_bytes());
-    hasher.finish()
+    XxHash64::oneshot(gateway, id.as_bytes())
 }
 
 pub(crate) fn gateway_hash(gateway: Option<&str>) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    hasher.write(gateway.unwrap_or("").as_bytes());
-    hasher.finish()
+    XxHash64::oneshot(0, gateway.unwrap_or("").as_bytes())
 }
 
 /// The first look of the second pass: rows about one of these ids.
@@ -151,7 +147,7 @@ pub(crate) fn about(ids: IdHashes) -> Sieve {
         let (rows, column) = (batch.num_rows(), |name| batch.column_by_name(name));
         let gateway = marks(column("gateway"), rows, gateway_hash);
         let is_request = marks(column("kind"), rows, |kind| kind == Some("request"));
-        let texts = |name| column(name).and_then(|column| column.as_string_opt::<i32>());
+        let texts = |name| column(name).and_then(|column| column.as_string_view_opt());
         let (own, corrected) = (texts("event_id"), texts("corrects_event_id"));
         let is_about = |row: usize| -> Option<bool> {
             let of =

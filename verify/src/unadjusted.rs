@@ -121,11 +121,13 @@ impl Slot<'_> {
         sifted
     }
 
-    /// The lines of the document, and of the credit note beside it, that adjust the month.
+    /// The lines of the document, and of the credit note beside it, that adjust the month. Of a credit note that was issued
+    /// before the document the differences know, and it bills nothing of them.
     fn lines_there(&self) -> impl Iterator<Item = &Object> {
         let month = self.month.to_string();
         let of = |line: &Object| Some(line.get("adjusts")?.get("month")?.as_str()?.to_owned());
-        let documents = [self.stored].into_iter().chain(self.credit_note);
+        let is_billed = |note: &&Stored| self.billed_by.iter().any(|one| one.invoice_id == note.invoice_id);
+        let documents = [self.stored].into_iter().chain(self.credit_note.filter(|note| !is_billed(note)));
         documents.flat_map(Stored::lines).filter(move |line| of(line).is_some_and(|of| of == month))
     }
 

@@ -1,18 +1,41 @@
 //! Data to stdout, talk to stderr. Tables for people, JSON for machines.
+//!
+//! A command that cannot print goes on with what it does: `bill issue` prints between its months. What could not be printed is
+//! told at its end, but for a closed pipe, whose reader had enough.
 
-use std::io::Write as _;
+use std::io::{self, ErrorKind, Write as _};
+use std::sync::OnceLock;
 
-/// Prints one line of data. A closed pipe ends the program quietly, as every tool of a pipeline does.
+/// Why nothing is printed any more.
+static LOST: OnceLock<io::Error> = OnceLock::new();
+
+/// Prints one line of data, unless an earlier one could not be.
 pub fn data(text: &str) {
-    if writeln!(std::io::stdout(), "{text}").is_err() {
-        std::process::exit(0);
+    if is_lost() {
+        return;
     }
+    if let Err(error) = writeln!(io::stdout(), "{text}") {
+        // Another thread's error says the same.
+        let _ = LOST.set(error);
+    }
+}
+
+/// Whether nothing is printed any more: who does nothing but print may end.
+#[must_use]
+pub fn is_lost() -> bool {
+    LOST.get().is_some()
+}
+
+/// Why not all is there that was printed, where whoever reads it does not know.
+#[must_use]
+pub fn lost() -> Option<&'static io::Error> {
+    LOST.get().filter(|error| error.kind() != ErrorKind::BrokenPipe)
 }
 
 /// Says something to the person at the terminal.
 pub fn talk(text: &str) {
     // Nobody is left to tell where stderr is closed.
-    let _ = writeln!(std::io::stderr(), "{text}");
+    let _ = writeln!(io::stderr(), "{text}");
 }
 
 /// Lays out rows under headings, left-aligned, numbers right-aligned.

@@ -1,7 +1,7 @@
 //! A folder with a configuration, runs of the real binary on it, and what its lake holds.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -92,26 +92,27 @@ impl Folder {
         self.run_from(&[&["--config", "tollbook.toml"], arguments].concat(), &[], file.into())
     }
 
+    /// Runs a command to its end that prints to there.
+    pub fn run_printing_to(&self, arguments: &[&str], stdout: Stdio) -> Ran {
+        let arguments = [&["--config", "tollbook.toml"], arguments].concat();
+        let child = self.command(&arguments).stdout(stdout).stderr(Stdio::piped()).spawn().unwrap();
+        Ran::of(&arguments, &child.wait_with_output().unwrap())
+    }
+
     fn run_all(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Ran {
         self.run_from(arguments, environment, Stdio::null())
     }
 
     fn run_from(&self, arguments: &[&str], environment: &[(&str, &str)], stdin: Stdio) -> Ran {
-        let output = Command::new(env!("CARGO_BIN_EXE_tollbook"))
-            .args(arguments)
-            // A developer's setting: an operator does not see stacks in messages.
-            .env_remove("RUST_BACKTRACE")
-            .envs(environment.iter().copied())
-            .current_dir(self.0.path())
-            .stdin(stdin)
-            .output()
-            .unwrap();
-        Ran {
-            command: arguments.join(" "),
-            code: output.status.code(),
-            printed: String::from_utf8_lossy(&output.stdout).into_owned(),
-            told: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
+        let output = self.command(arguments).envs(environment.iter().copied()).stdin(stdin).output().unwrap();
+        Ran::of(arguments, &output)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tollbook"));
+        // A developer's setting: an operator does not see stacks in messages.
+        command.args(arguments).env_remove("RUST_BACKTRACE").current_dir(self.0.path()).stdin(Stdio::null());
+        command
     }
 
     /// Takes in a file of a decoder; gives (accepted, rejected).
@@ -170,6 +171,15 @@ pub struct Ran {
 }
 
 impl Ran {
+    fn of(arguments: &[&str], output: &Output) -> Self {
+        Self {
+            command: arguments.join(" "),
+            code: output.status.code(),
+            printed: String::from_utf8_lossy(&output.stdout).into_owned(),
+            told: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
     /// The run, if it succeeded.
     pub fn done(self) -> Self {
         self.fails(0, &[])

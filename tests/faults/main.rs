@@ -21,6 +21,7 @@ mod known_bugs;
 mod lake;
 mod looking;
 mod months;
+mod printing;
 mod reasons;
 mod secrets;
 mod stripe;

@@ -22,7 +22,7 @@ use serde_json::json;
 use tollbook::context::JobContext;
 use tollbook::jobs::past::PastRun;
 use tollbook::jobs::{self, bill};
-use tollbook::output::{data, talk};
+use tollbook::output::{data, is_lost, talk};
 use tollbook_schemas::actor::Actor;
 use tollbook_schemas::error::Kind;
 use tollbook_schemas::period::{Month, print_instant};
@@ -220,6 +220,9 @@ pub(in crate::cli) fn estimate() -> anyhow::Result<u8> {
         if let Some(answer) = tollbook_billing::rating::estimate::numbered(number, line) {
             refused |= answer.is_refused;
             data(&answer.text);
+        }
+        if is_lost() {
+            break;
         }
     }
     Ok(if refused { Kind::Reject.exit_code() } else { 0 })

@@ -6,8 +6,8 @@
 //! pin. All comparisons are of integers: no mean is rounded before it is compared.
 //!
 //! Without configuration only what can hardly be meant is held, and what gives money away that nobody has looked at: an
-//! invoice below 0; a credit note, unless a person asked for all of it by hand; a name, an address or an e-mail address
-//! that is not there.
+//! invoice below 0; one of more lines than Stripe takes; a credit note, unless a person asked for all of it by hand; a
+//! name, an address or an e-mail address that is not there.
 
 use std::collections::BTreeMap;
 
@@ -17,6 +17,7 @@ use tollbook_schemas::period::Month;
 
 use crate::document::{Document, IssuedBy};
 use crate::profile::Profile;
+use crate::stripe::LINES_MAX;
 
 /// Issued periods that the mean is taken over, at most.
 const TRAILING: usize = 3;
@@ -149,6 +150,8 @@ pub struct HoldPolicy {
     pub first_invoice: bool,
     /// Invoices of a total below 0.
     pub negative_total: bool,
+    /// Invoices of more lines than an invoice at Stripe takes.
+    pub too_many_lines: bool,
     /// Credit notes.
     pub credit_note: HeldCreditNotes,
     /// Documents with a line that somebody made by hand.
@@ -166,13 +169,14 @@ pub struct HoldPolicy {
 
 impl Default for HoldPolicy {
     /// What a program has that configures nothing: every invoice that could be issued so far is issued still, but one
-    /// below 0; so is a credit note that a person asked for, which is of no more than is left of its invoice. The required
+    /// below 0, or one that could never be sent; so is a credit note that a person asked for, which is of no more than is left of its invoice. The required
     /// fields are those that `partner import` and `check` require anyway.
     fn default() -> Self {
         Self {
             deviation: None,
             first_invoice: false,
             negative_total: true,
+            too_many_lines: true,
             credit_note: HeldCreditNotes::NotByHand,
             by_hand: false,
             every_invoice: false,
@@ -194,6 +198,7 @@ impl HoldPolicy {
         deviation: None,
         first_invoice: false,
         negative_total: false,
+        too_many_lines: false,
         credit_note: HeldCreditNotes::Nothing,
         by_hand: false,
         every_invoice: false,
@@ -254,6 +259,14 @@ pub fn rules_met(
         is_first.then(|| format!("the first invoice of this partner and issuer in {}", total.currency)),
     );
     hold("negative_total", (policy.negative_total && total.minor < 0).then(|| format!("total {total} is below 0")));
+    let lines = document.body.lines.len();
+    let too_many = || {
+        format!(
+            "{lines} lines, and an invoice at Stripe takes {LINES_MAX}: approve it where it is sent another way, else bill some of \
+             its prices by a plan of another issuer or currency, or its partners apart"
+        )
+    };
+    hold("too_many_lines", (policy.too_many_lines && lines > LINES_MAX).then(too_many));
     hold("by_hand", policy.by_hand.then(|| made_by_hand(document)).flatten());
     hold("every_invoice", policy.every_invoice.then(|| every(total)));
     hold("missing_field", missing(policy, document, profile));

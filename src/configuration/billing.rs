@@ -63,6 +63,8 @@ pub struct HoldSection {
     pub first_invoice: Option<bool>,
     /// Whether an invoice of a total below 0 is held; true by default.
     pub negative_total: Option<bool>,
+    /// Whether an invoice of more lines than Stripe takes is held; true by default.
+    pub too_many_lines: Option<bool>,
     /// Whether credit notes are held: all, or none; by default those that nobody made by hand.
     pub credit_note: Option<bool>,
     /// Whether documents with a line made by hand are held; false by default.
@@ -125,6 +127,7 @@ impl HoldSection {
             deviation: self.deviation_percent.map(|limit_percent| Deviation { limit_percent, minimum }),
             first_invoice: self.first_invoice.unwrap_or(usual.first_invoice),
             negative_total: self.negative_total.unwrap_or(usual.negative_total),
+            too_many_lines: self.too_many_lines.unwrap_or(usual.too_many_lines),
             credit_note: match self.credit_note {
                 None => usual.credit_note,
                 Some(true) => HeldCreditNotes::All,

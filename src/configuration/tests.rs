@@ -65,7 +65,7 @@ fn what_is_held_is_configured() {
     let text = SAMPLE.replace(section, &format!("[billing.hold]\n{}", all.join("\n")));
     let policy = parse(&text, &[]).unwrap().hold_policy().unwrap();
     let deviation = Deviation { limit_percent: 50, minimum: Decimal::whole(10) };
-    assert_eq!((all.len(), policy.deviation, policy.negative_total), (10, Some(deviation), true));
+    assert_eq!((all.len(), policy.deviation, policy.negative_total), (11, Some(deviation), true));
     assert!(policy.first_invoice && policy.by_hand && policy.every_invoice && policy.four_eyes);
     assert_eq!(policy.credit_note, HeldCreditNotes::All);
     assert_eq!((policy.issuer_fields.len(), policy.customer_fields.len()), (3, 5));

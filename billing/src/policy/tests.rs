@@ -25,6 +25,21 @@ fn met(policy: &HoldPolicy, total_minor: i64, before: &str) -> Vec<String> {
     met.into_iter().map(|met| format!("{}: {}", met.rule, met.what)).collect()
 }
 
+/// What Stripe takes is issued, one line more is not: nothing of it could ever be sent.
+#[test]
+fn an_invoice_of_more_lines_than_stripe_takes_is_held() {
+    let profile = profile("acme", "2026-01-01", "1");
+    for (lines, is_held) in [(LINES_MAX, false), (LINES_MAX + 1, true)] {
+        let mut body = document(0).body;
+        body.lines = vec![body.lines[0].clone(); lines];
+        let document = Document::close(body).unwrap();
+        let met = rules_met(&HoldPolicy::default(), &document, Ok(&profile), &past(""));
+        assert_eq!(met.iter().any(|met| met.rule == "too_many_lines"), is_held, "{met:?}");
+        let off = HoldPolicy { too_many_lines: false, ..HoldPolicy::default() };
+        assert_eq!(rules_met(&off, &document, Ok(&profile), &past("")), []);
+    }
+}
+
 /// Without configuration everything is issued that was so far, but what is below 0.
 #[test]
 fn by_default_only_what_is_below_zero_is_held() {

@@ -18,10 +18,12 @@ use twox_hash::XxHash64;
 /// The id under which deliveries meet: a correction's is the one of the request that it corrects.
 pub(crate) const REQUEST_ID_SQL: &str = "coalesce(case when kind <> 'request' then corrects_event_id end, event_id)";
 
-/// What decides price, owner and time of a request. Not the credential: a request that is shipped again after the key
-/// of the hashes was changed is the same request.
-pub(crate) const CONTENT_SQL: &str = "occurred_at, host, route, product_hint, method, path, status, request_bytes, response_bytes, \
-                           latency_us, consumer, environment_hint, workspace, cache_status, client_tag, attributes";
+/// What decides price, owner and time of a request: every column of it that a meter may ask for. Not what is hashed with a key,
+/// of the credential and of the idempotency key: a request that is shipped again after that key was changed is the same
+/// request. A column may be added: of what was delivered before, the stored hash then makes a candidate, and the rows decide.
+pub(crate) const CONTENT_SQL: &str = "occurred_at, host, route, product_hint, method, path, path_template, status, error_code, \
+     request_bytes, response_bytes, bytes_basis, latency_us, upstream_latency_us, consumer, scope, environment_hint, workspace, \
+     cache_status, client_tag, client_address, user_agent, attributes";
 
 /// The hash of a row's id, as SQL over `access_log`.
 pub(crate) fn request_hash_sql() -> String {
@@ -200,7 +202,8 @@ pub type Hashes = HashSet<i64, BuildHasherDefault<AsItIs>>;
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{DictionaryArray, StringArray};
+    use arrow::array::{DictionaryArray, StringViewArray};
+    use tollbook_schemas::tables::access_log;
 
     use super::*;
 
@@ -220,8 +223,8 @@ mod tests {
         let batch = RecordBatch::try_from_iter_with_nullable([
             ("gateway", coded(rows.iter().map(|row| row.0).collect()), true),
             ("kind", coded(rows.iter().map(|row| row.1).collect()), true),
-            ("event_id", Arc::new(rows.iter().map(|row| Some(row.3)).collect::<StringArray>()), true),
-            ("corrects_event_id", Arc::new(rows.iter().map(|row| row.2).collect::<StringArray>()), true),
+            ("event_id", Arc::new(rows.iter().map(|row| Some(row.3)).collect::<StringViewArray>()), true),
+            ("corrects_event_id", Arc::new(rows.iter().map(|row| row.2).collect::<StringViewArray>()), true),
         ])
         .unwrap();
         let wanted: Vec<i64> = rows
@@ -234,8 +237,39 @@ mod tests {
         let one = with_hash(Arc::new([hash_of_id("gw", "b")].into_iter().collect()));
         let kept: Vec<bool> = (one.keep)(&batch).iter().map(|kept| kept.unwrap()).collect();
         assert_eq!(kept, [false, false, true, false, false, false]);
+        // A file without corrections has no such column.
+        let own: Vec<i64> = rows.iter().map(|(gateway, _, _, own)| hash_of_id(gateway, own)).collect();
+        assert_eq!(request_hashes(&batch.project(&[0, 1, 2]).unwrap()).unwrap(), own);
         // What cannot be hashed is not lost.
         let unknown = batch.project(&[0, 2]).unwrap();
         assert_eq!((one.keep)(&unknown).true_count(), rows.len());
+    }
+
+    /// Whoever adds a column decides whether two deliveries of a request may differ in it.
+    #[test]
+    fn every_column_is_content_or_left_out_on_purpose() {
+        let about_the_delivery = [
+            "source",
+            "kafka_partition",
+            "kafka_offset",
+            "record_index",
+            "kind",
+            "corrects_event_id",
+            "received_at",
+            "gateway",
+            "event_id",
+            "id_basis",
+            "time_basis",
+            "event_date",
+            "environment_default",
+        ];
+        let with_a_key = ["credential_key_id", "credential_hash", "idempotency_key_hash"];
+        let content: Vec<&str> = CONTENT_SQL.split(", ").map(str::trim).collect();
+        for column in access_log::TABLE.columns {
+            let places = [&about_the_delivery[..], &with_a_key[..], &content[..]];
+            let count = places.iter().filter(|names| names.contains(&column.name)).count();
+            assert_eq!(count, 1, "{}", column.name);
+        }
+        assert!(content.iter().all(|name| access_log::TABLE.columns.iter().any(|column| column.name == *name)));
     }
 }

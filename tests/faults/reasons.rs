@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::courses::{HEAD, JULY, JUNE};
 use crate::folder::Folder;
-use crate::unadjusted::{CATALOG, JULY_END, JUNE_END, bill, clock, june_of, requests, told};
+use crate::unadjusted::{AUGUST, AUGUST_END, CATALOG, JULY_END, JUNE_END, bill, clock, june_of, requests, told};
 use crate::verify::{dated, ingest};
 
 /// Products that only a gateway names.
@@ -259,13 +259,45 @@ fn each_tax_line_has_the_profile_of_its_own_line() {
 fn what_a_credit_note_gives_back_is_no_note() {
     let folder = taxed_june();
     folder.write("catalog/catalog.toml", format!("{}{}", taxed_catalog(), rate("AT", "2026-06-01", "10")));
+    let expected = ["acme 3600 holds:  | ", "acme -24 holds:  | ", "bela 3600 holds:  | "];
+    assert_july("a credit note", &folder, &taken_back("a", 2), &expected);
+}
+
+/// Retractions of the first requests of a name.
+fn taken_back(name: &str, count: usize) -> String {
     let back = |number: usize| {
         json!({
-            "event_id": format!("back-{number}"), "kind": "retraction", "corrects_event_id": format!("a-{number}"),
-            "occurred_at": "2026-07-02T10:00:00Z",
+            "event_id": format!("back-{name}-{number}"), "kind": "retraction",
+            "corrects_event_id": format!("{name}-{number}"), "occurred_at": "2026-07-02T10:00:00Z",
         })
         .to_string()
     };
-    let expected = ["acme 3600 holds:  | ", "acme -24 holds:  | ", "bela 3600 holds:  | "];
-    assert_july("a credit note", &folder, &[back(0), back(1)].join("\n"), &expected);
+    (0..count).map(back).collect::<Vec<_>>().join("\n")
+}
+
+/// Finn is gone and has a credit note of July. A document of July that comes in August's run adjusts nothing any more, and what is
+/// late of finn's June is August's to bill: verify asked July for it, since July's credit note had lines of the same prices.
+#[test]
+fn what_comes_after_a_credit_note_is_asked_of_no_document_of_its_month() {
+    let folder = june();
+    let cancelled = json!({ "subscription_id": "s4" });
+    say(&folder, JULY_END, ("finn", "subscription.cancelled", "2026-06-30T22:00:00Z", cancelled));
+    let expected = ["bela 3000 holds:  | ", "cora 9800 holds:  | ", "finn -20 holds:  | "];
+    assert_july("july", &folder, &taken_back("f", 2), &expected);
+    let started = json!({ "subscription_id": "s5", "plan_id": "plain" });
+    say(&folder, AUGUST_END, ("ella", "subscription.started", "2026-06-30T22:00:00Z", started));
+    clock(&folder, AUGUST[3]);
+    let profile = "partner_id,legal_name,address,country,billing_email,payment_terms_days,profile_from\n\
+                   ella,Ella Ltd,Street 1,DE,billing@ella.example,14,2026-05-01T00:00:00Z\n";
+    folder.write("profile.csv", profile);
+    folder.run(&["partner", "import", "profile.csv", "--apply"]).done();
+    ingest(&folder, "august.log", &requests("late", "finn", "2026-06-12", 10), AUGUST_END);
+    for month in ["2026-07", "2026-08"] {
+        bill(&folder, &["--period", month, "--as-of", AUGUST[3]]);
+    }
+    let found = told(&folder, "2026-07", 0);
+    assert!(found.contains(&"ella 4900 holds:  | ".to_owned()), "{found:#?}");
+    let note = found.iter().find(|told| told.starts_with("finn 0 holds:")).unwrap_or_else(|| panic!("{found:#?}"));
+    assert!(note.contains("2026-06 100 ") && note.contains("no longer the last month"), "{note}");
+    assert!(told(&folder, "2026-08", 0).contains(&"finn 100 holds:  | ".to_owned()));
 }

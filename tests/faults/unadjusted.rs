@@ -10,7 +10,7 @@ use crate::courses::{JULY, JUNE};
 use crate::folder::Folder;
 use crate::verify::{change, ingest, verified, while_changed};
 
-const AUGUST: [&str; 4] = ["--period", "2026-08", "--as-of", "2026-09-03T00:00:00Z"];
+pub(crate) const AUGUST: [&str; 4] = ["--period", "2026-08", "--as-of", "2026-09-03T00:00:00Z"];
 
 pub(crate) const CATALOG: &str = r#"
 [[issuer]]
@@ -57,7 +57,7 @@ model = "per_unit"
 unit_price = "0.10"
 "#;
 
-const PARTNERS: &str = "\
+pub(crate) const PARTNERS: &str = "\
 partner_id,display_name,segment,registered_at,consumer,consumer_from,environment,subscription_id,plan_id,time_zone,\
 subscription_from,legal_name,address,country,tax_id,billing_email,purchase_order,payment_terms_days
 acme,Acme,,2026-05-01T00:00:00Z,acme,2026-05-01T00:00:00Z,production,s1,pro,,2026-06-01T00:00:00Z,Acme Ltd,\
@@ -102,7 +102,7 @@ fn record(folder: &Folder, (partner, event_type, at, data): (&str, &str, &str, &
 
 pub(crate) const JUNE_END: u64 = 1_783_036_800;
 pub(crate) const JULY_END: u64 = 1_785_715_200;
-const AUGUST_END: u64 = 1_788_393_600;
+pub(crate) const AUGUST_END: u64 = 1_788_393_600;
 
 /// June, issued: acme has 5 calls and bela 4.
 fn june(more: &str) -> Folder {

@@ -273,17 +273,26 @@ pub fn read_catalog(folder: &Path) -> anyhow::Result<Catalog> {
         );
         bail!(ConfigurationError(what));
     }
-    let (catalog, mut problems) = Catalog::parse_partly(&files);
-    for error in tollbook_aggregate::check_meters(&catalog) {
+    let (catalog, problems) = Catalog::parse_partly(&files);
+    refuse(folder, problems, tollbook_aggregate::check_meters(&catalog))?;
+    Ok(catalog)
+}
+
+/// Refuses a catalog of which there is something to tell.
+///
+/// # Errors
+/// Every problem, its meters' with those that were found before.
+pub fn refuse(folder: &Path, mut problems: Vec<Problem>, of_meters: Vec<AggregateError>) -> anyhow::Result<()> {
+    for error in of_meters {
         match error {
             AggregateError::Meter(problem) => problems.push(*problem),
             other => bail!(other),
         }
     }
-    if problems.is_empty() {
-        return Ok(catalog);
+    if !problems.is_empty() {
+        bail!(CatalogProblems::of(folder, problems));
     }
-    bail!(CatalogProblems::of(folder, problems))
+    Ok(())
 }
 
 /// Nobody knows yet up to which instant everything was read.

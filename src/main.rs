@@ -7,11 +7,15 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use mimalloc::MiMalloc;
 use tollbook::jobs::kind_of;
-use tollbook::output::talk;
+use tollbook::output::{lost, talk};
+use tollbook_lake::STACK_BYTES;
 
 /// A close makes millions of small texts on several threads: the system's allocator took a fifth of its time.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
+
+/// What no kind of error tells: something outside, such as a disk.
+const OTHERWISE: u8 = 1;
 
 fn main() -> ExitCode {
     let arguments = cli::Arguments::parse();
@@ -21,19 +25,26 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     // The lake's kernel wants a runtime of several threads.
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().thread_stack_size(STACK_BYTES).enable_all().build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             talk(&format!("tollbook: no runtime: {error}"));
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(cli::run(arguments)) {
-        Ok(code) => ExitCode::from(code),
+    let code = match runtime.block_on(cli::run(arguments)) {
+        Ok(code) => code,
         Err(error) => {
             let chain: Vec<String> = error.chain().map(ToString::to_string).collect();
             talk(&format!("tollbook: {}", chain.join("\n  because: ")));
-            ExitCode::from(kind_of(&error).map_or(1, tollbook_schemas::error::Kind::exit_code))
+            kind_of(&error).map_or(OTHERWISE, tollbook_schemas::error::Kind::exit_code)
         }
-    }
+    };
+    let Some(error) = lost() else { return ExitCode::from(code) };
+    talk(&format!(
+        "tollbook: not all that it prints is there, what it does is done: stdout: {error}; free the disk or print elsewhere, and \
+         look with a command that only shows"
+    ));
+    ExitCode::from(if code == 0 { OTHERWISE } else { code })
 }

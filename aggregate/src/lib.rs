@@ -26,7 +26,7 @@ pub use coverage::{Coverage, Covered, Look, Overlap, Unmapped, coverage};
 pub use error::AggregateError;
 pub use explain::{Evidence, explain};
 pub use funnel::{Funnel, FunnelStep, PartnerMilestones, SEMANTICS, fold_funnel};
-pub use meters::check_meters;
+pub use meters::{check_meters, check_queries};
 pub use milestones::{ProgramReport, refresh_program};
 pub use reach::{Feeds, data_reach};
 pub use registry::{read_registry, refresh_registry};

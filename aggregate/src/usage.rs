@@ -47,8 +47,8 @@ use crate::product::UNMAPPED;
 use crate::registry::read_registry;
 use crate::row_hash::row_hash;
 use added::hours_of_retries;
-pub(crate) use metered::counted_sql;
-use metered::{base_sql, meter_sql, rows_of_meter};
+use metered::rows_of_meter;
+pub(crate) use metered::{base_sql, counted_sql, meter_sql};
 use stored::{Stored, stored};
 use unpublished::UnpublishedUsage;
 
@@ -412,7 +412,7 @@ impl Knowledge<'_> {
             Rows::Since(_) => arrival::register_single(&context),
         }
         attribution::register(&context, registry, catalog, range, &condition).await?;
-        let base = lake.query(&context, &base_sql(catalog)).await?;
+        let base = lake.query(&context, &base_sql(catalog.meters.values())).await?;
         let Some(schema) = base.first().map(RecordBatch::schema) else { return Ok(Vec::new()) };
         context.register_table("base", std::sync::Arc::new(MemTable::try_new(schema, vec![base])?))?;
         count_base(lake, &context, report).await?;

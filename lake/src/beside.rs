@@ -11,6 +11,10 @@ use std::thread;
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 
+/// The stack of a thread that plans or evaluates SQL: the engine goes a step deeper for each part of an expression, and a
+/// meter's may have many. It is taken as it is used.
+pub const STACK_BYTES: usize = 16 << 20;
+
 /// Does the work of every share.
 ///
 /// # Errors
@@ -55,7 +59,13 @@ pub fn on_threads<T: Sync, R: Send, E: Send>(
         }
     };
     // A panic of one is a panic of the whole.
-    thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(run))));
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            let begun = thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, run);
+            // Without a thread of its own, what is left is done here.
+            begun.map_or_else(|_| run(), drop);
+        }
+    });
     // Shares are begun in order: before the first that failed all are there.
     done.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()).into_values().collect()
 }

@@ -27,7 +27,7 @@ mod write;
 /// What queries are asked of: some tables and views under their names.
 pub use datafusion::execution::context::SessionContext;
 
-pub use beside::{each_beside, on_threads};
+pub use beside::{STACK_BYTES, each_beside, on_threads};
 pub use checkpoint::CHECKPOINT_ENTRIES;
 pub use commit::{Outcome, Part, TxnStep};
 pub use compact::Compacted;
@@ -38,7 +38,7 @@ pub use memory::QUERY_BYTES_MIN;
 pub use missing::{KnownGroups, rows_app_id};
 pub use open::Lake;
 pub use past::PinnedTables;
-pub use read::{as_table, as_text, pin_condition, since_condition};
+pub use read::{as_part, as_table, as_text, pin_condition, since_condition};
 pub use sift::{Keep, Sieve, Sift};
 pub use txns::{FILE_WATERMARK, watermark_app_id};
 pub use write::Unpublished;

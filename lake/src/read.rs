@@ -275,6 +275,12 @@ pub fn as_text(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
+/// An SQL expression that somebody wrote, as a part of ours: whatever comment it ends with ends with its line.
+#[must_use]
+pub fn as_part(sql: &str) -> String {
+    format!("({sql}\n)")
+}
+
 /// Batches as a table for people.
 ///
 /// # Errors

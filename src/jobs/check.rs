@@ -11,7 +11,7 @@ use tollbook_schemas::tables::billing::INVOICE;
 use tollbook_schemas::tables::partner_event;
 
 use crate::configuration::{AbsentSecret, AlertSection, Configuration, ConfigurationError, ConfigurationProblem};
-use crate::context::{CatalogProblems, JobContext, read_catalog};
+use crate::context::{CatalogProblems, JobContext, read_catalog, refuse};
 use crate::jobs::catalog::frozen::refuse_changes_and_note;
 use crate::jobs::partner::known_events;
 
@@ -50,7 +50,11 @@ pub fn check(config: &Path) -> anyhow::Result<Checked> {
     let (needed, others): (Vec<AbsentSecret>, Vec<AbsentSecret>) =
         configuration.absent_secrets(config, &text).into_iter().partition(|secret| secret.is_needed);
     let mut notes: Vec<String> = others.iter().map(|secret| note_of(&secret.problem)).collect();
-    let catalog = read_catalog(&configuration.path(&configuration.catalog.folder));
+    let folder = configuration.path(&configuration.catalog.folder);
+    let catalog = read_catalog(&folder).and_then(|catalog| {
+        refuse(&folder, Vec::new(), tollbook_aggregate::check_queries(&catalog))?;
+        Ok(catalog)
+    });
     if !needed.is_empty() {
         let mut problems: Vec<Problem> = needed.into_iter().map(|secret| secret.problem).collect();
         match catalog {

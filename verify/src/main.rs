@@ -5,7 +5,7 @@
 
 use std::process::ExitCode;
 
-use tollbook_lake::Lake;
+use tollbook_lake::{Lake, STACK_BYTES};
 use tollbook_schemas::error::{Classified as _, Kind};
 use tollbook_verify::{Tally, Verified, VerifyError, Wanted, verify};
 
@@ -25,7 +25,8 @@ fn main() -> ExitCode {
         say(&mut std::io::stderr(), &format!("tollbook-verify: {root} is no folder; name the folder of a lake"));
         return ExitCode::from(Kind::Configuration.exit_code());
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().thread_stack_size(STACK_BYTES).enable_all().build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             say(&mut std::io::stderr(), &format!("tollbook-verify: no runtime: {error}"));

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use tollbook_lake::{Lake, Sift, as_text};
+use tollbook_lake::{Lake, Sift, as_part, as_text};
 use tollbook_schemas::catalog::Meter;
 use tollbook_schemas::meter::Exclusion;
 use tollbook_schemas::pin::Pin;
@@ -249,11 +249,11 @@ async fn requests(lake: &Lake, question: &Question<'_>) -> Result<Vec<Request>, 
         columns += &format!(", attributes[{}]", as_text(key));
     }
     for (at, meter) in question.meters.iter().enumerate() {
-        let filter = meter.filter.as_deref().unwrap_or("true");
-        let value = meter.value.as_deref().unwrap_or("null");
-        columns += &format!(", coalesce(({filter}), false) as m{at}_passes, cast(({value}) as varchar) as m{at}_value");
+        let filter = as_part(meter.filter.as_deref().unwrap_or("true"));
+        let value = as_part(meter.value.as_deref().unwrap_or("null"));
+        columns += &format!(", coalesce({filter}, false) as m{at}_passes, cast({value} as varchar) as m{at}_value");
         for (number, sql) in meter.group_by.values().enumerate() {
-            columns += &format!(", cast(({sql}) as varchar) as m{at}_d{number}");
+            columns += &format!(", cast({} as varchar) as m{at}_d{number}", as_part(sql));
         }
     }
     let (mut requests, mut texts) = (Vec::new(), Texts::default());

@@ -2,11 +2,14 @@ use tollbook_schemas::catalog::{CatalogFile, Problem};
 
 use super::*;
 
-fn problems(value: &str, filter: &str) -> Vec<Problem> {
-    let text = format!(
+fn meter(value: &str, filter: &str) -> String {
+    format!(
         "[[meter]]\nid = \"m\"\nname = \"M\"\nunit = \"u\"\naggregation = \"sum\"\nvalue = {value:?}\nfilter = {filter:?}\n"
-    );
-    problems_of(&text)
+    )
+}
+
+fn problems(value: &str, filter: &str) -> Vec<Problem> {
+    problems_of(&meter(value, filter))
 }
 
 fn problems_of(text: &str) -> Vec<Problem> {
@@ -16,6 +19,13 @@ fn problems_of(text: &str) -> Vec<Problem> {
         other => panic!("{other}"),
     };
     check_meters(&catalog).into_iter().map(problem).collect()
+}
+
+/// Where nothing is wrong with the meters, their queries can be planned.
+fn assert_planned(text: &str) {
+    assert_eq!(problems_of(text), [], "{text}");
+    let catalog = Catalog::parse(&[CatalogFile { path: "m.toml".into(), text: text.into() }]).unwrap();
+    assert!(check_queries(&catalog).is_empty(), "{:?}", check_queries(&catalog));
 }
 
 fn underlined(problem: &Problem) -> String {
@@ -152,6 +162,14 @@ fn wrong_expressions_are_told_with_their_place() {
             "calls row_number, which is about many requests",
         ),
         ("response_bytes", "status in (select status from access_log)", 7, "select", "asks a table"),
+        (
+            "response_bytes",
+            "status = 200 as is_ok",
+            7,
+            "is_ok",
+            "gives itself the name is_ok, expected an expression alone",
+        ),
+        ("attributes", "true", 6, "attributes", "is a map, expected one value"),
         ("response_bytes", "method = \"GET\"", 7, "GET", "did you mean the text 'GET'? texts stand in single quotes"),
         (
             "response_bytes",
@@ -262,4 +280,75 @@ fn all_problems_of_all_meters_are_told() {
     let told: Vec<_> = found.iter().map(|p| (p.line, underlined(p))).collect();
     assert_eq!(told, [(8, "metod".to_owned()), (9, "regoin".to_owned())]);
     assert!(found[0].mend.contains("did you mean method?"), "{}", found[0]);
+}
+
+/// What ends in a comment, or is as large as may be, is a part of our queries as anything else.
+#[test]
+fn what_is_taken_can_be_asked() {
+    let many = |count: usize| vec!["consumer = 'a'"; count].join(" or ");
+    let listed = format!("consumer in ({})", vec!["'a'"; 300].join(", "));
+    let nested = |levels: usize| format!("{}status = 200{}", "(".repeat(levels), ")".repeat(levels));
+    for filter in ["status = 200 -- only these", "status = 200 /* these */", &many(129), &listed, &nested(30)] {
+        assert_planned(&meter("response_bytes -- all of them", filter));
+    }
+    for (filter, words) in [
+        (many(130), "joins more than 128 parts"),
+        (many(5_000), "joins more than 128 parts"),
+        (format!("case {} end", vec!["when status = 1 then true"; 1_000].join(" ")), "joins more than 128 parts"),
+        (nested(46), "nested too deeply"),
+        (format!("{}status = 200", "not ".repeat(44)), "nested too deeply"),
+        (nested(60), "nested too deeply"),
+    ] {
+        let found = problems("response_bytes", &filter);
+        assert!(found.len() == 1 && found[0].what.contains(words), "{filter:.60}: {found:?}");
+    }
+    // A dimension and a distinct value are texts.
+    let of = |aggregation: &str, value: &str, region: &str| {
+        format!(
+            "[[meter]]\nid = \"m\"\nname = \"M\"\nunit = \"u\"\naggregation = \"{aggregation}\"\nvalue = {value:?}\n\
+             group_by = {{ region = {region:?} }}\n"
+        )
+    };
+    assert_planned(&of("unique", "path -- whole", "attributes['region'] -- its own"));
+    let found = problems_of(&of("unique", "attributes", "attributes"));
+    assert_eq!(found.iter().map(|problem| problem.line).collect::<Vec<_>>(), [6, 7], "{found:?}");
+}
+
+/// Each kind of meter and rule is asked over the very columns that a refresh has.
+#[test]
+fn what_the_queries_ask_for_is_there() {
+    let mut text = String::new();
+    for (at, (aggregation, value)) in [
+        ("count", ""),
+        ("sum", "value = \"response_bytes\""),
+        ("avg", "value = \"response_bytes\""),
+        ("min", "value = \"response_bytes\""),
+        ("latest", "value = \"response_bytes\""),
+        ("time_weighted", "value = \"response_bytes\""),
+        ("sum_by_event", "value = \"response_bytes\""),
+        ("unique", "value = \"path\""),
+        ("percentile", "value = \"latency_us\"\npercentile = \"95\"\nmethod = \"nearest_rank\""),
+    ]
+    .iter()
+    .enumerate()
+    {
+        text += &format!(
+            "[[meter]]\nid = \"m{at}\"\nname = \"M\"\nunit = \"u\"\naggregation = \"{aggregation}\"\n{value}\nfilter = \"status = 200\"\n\
+             group_by = {{ region = \"attributes['region']\" }}\nexclude = [\"health_checks\", \"cache_hits\", \"retries\", \"try_it\", \
+             \"internal_partners\", \"test_partners\"]\n"
+        );
+    }
+    assert_planned(&text);
+}
+
+/// What the queries alone refuse is told at its place.
+#[test]
+fn what_no_query_can_ask_is_told_with_its_place() {
+    let text =
+        format!("{}group_by = {{ all = \"attributes\", one = \"path\" }}\n", meter("response_bytes", "status = 200"));
+    let catalog = Catalog::parse(&[CatalogFile { path: "m.toml".into(), text }]).unwrap();
+    let found = check_queries(&catalog);
+    let [AggregateError::Meter(problem)] = &found[..] else { panic!("{found:?}") };
+    assert!(problem.what.contains("group_by.all cannot be used in a query"), "{}", problem.what);
+    assert_eq!((problem.line, underlined(problem).as_str()), (8, "attributes"));
 }

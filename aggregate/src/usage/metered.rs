@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch};
 use arrow::datatypes::{Decimal128Type, Decimal256Type, Int64Type, TimestampMicrosecondType};
 use chrono::{DateTime, Utc};
-use tollbook_schemas::catalog::{Catalog, Meter};
+use tollbook_lake::as_part;
+use tollbook_schemas::catalog::Meter;
 use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::id::MeterId;
 use tollbook_schemas::meter::{Aggregation, Exclusion, MeterState, Observation, StateError, quantity};
@@ -26,9 +27,9 @@ const KEYS: &str = "partner_id, environment, unattributed_reason, product_id, sl
 /// Whether a row of `attributed` counts for a meter; what is not known does not.
 pub(crate) fn meter_condition(meter: &Meter) -> String {
     let product = meter.product.as_ref().map(|id| format!("product_id = {}", tollbook_lake::as_text(id.as_str())));
-    let filter = meter.filter.as_ref().map(|sql| format!("({sql})"));
+    let filter = meter.filter.as_deref().map(as_part);
     // What has no value does not count for a meter of values.
-    let valued = meter.value.as_ref().map(|sql| format!("({sql}) is not null"));
+    let valued = meter.value.as_deref().map(|sql| format!("{} is not null", as_part(sql)));
     let conditions: Vec<String> = product.into_iter().chain(filter).chain(valued).collect();
     let condition = if conditions.is_empty() { "true".to_owned() } else { conditions.join(" and ") };
     format!("coalesce({condition}, false)")
@@ -73,21 +74,21 @@ pub(crate) fn counted_sql(meter: &Meter) -> String {
 }
 
 /// One scan evaluates every expression of every meter: `m0_filter`, `m0_value`, `m0_excluded`, `m0_d0`…
-pub(super) fn base_sql(catalog: &Catalog) -> String {
+pub(crate) fn base_sql<'a>(meters: impl Iterator<Item = &'a Meter> + Clone) -> String {
     let mut columns = vec![format!("{KEYS}, delivery")];
     let is_ordered = |meter: &Meter| meter.aggregation.keeps_places() || meter.exclude.contains(&Exclusion::Retries);
-    if catalog.meters.values().any(is_ordered) {
+    if meters.clone().any(is_ordered) {
         columns
             .push("occurred_at, source, kafka_partition, kafka_offset, record_index, idempotency_key_hash".to_owned());
     }
-    for (at, meter) in catalog.meters.values().enumerate() {
+    for (at, meter) in meters.enumerate() {
         columns.push(format!(
             "{} as m{at}_filter, {} as m{at}_excluded",
             meter_condition(meter),
             exclusion_case(meter)
         ));
         if let Some(value) = &meter.value {
-            let text = format!("cast(({value}) as varchar)");
+            let text = format!("cast({} as varchar)", as_part(value));
             columns.push(match (meter.aggregation.takes_number(), meter.allow_negative) {
                 (false, _) => format!("{text} as m{at}_value"),
                 (true, true) => format!("exact_decimal({text}) as m{at}_value"),
@@ -97,14 +98,14 @@ pub(super) fn base_sql(catalog: &Catalog) -> String {
             });
         }
         for (dimension, sql) in meter.group_by.values().enumerate() {
-            columns.push(format!("cast(({sql}) as varchar) as m{at}_d{dimension}"));
+            columns.push(format!("cast({} as varchar) as m{at}_d{dimension}", as_part(sql)));
         }
     }
     format!("select {} from attributed", columns.join(", "))
 }
 
 /// Usage of one meter from `base`: keys, what the state is made of, counts, what each rule left out, dimensions.
-pub(super) fn meter_sql(at: usize, meter: &Meter) -> String {
+pub(crate) fn meter_sql(at: usize, meter: &Meter) -> String {
     let value = format!("m{at}_value");
     let counted = "delivery = 1 and excluded is null";
     let made_of = match meter.aggregation {

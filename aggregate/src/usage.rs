@@ -32,7 +32,7 @@ use tollbook_schemas::period::Period;
 use tollbook_schemas::pin::Pin;
 use tollbook_schemas::registry::Registry;
 use tollbook_schemas::tables::catalog::CATALOG_FILE;
-use tollbook_schemas::tables::derived::{CONTESTED_REQUEST, USAGE};
+use tollbook_schemas::tables::derived::{CONTESTED_REQUEST, ID_INDEX, USAGE};
 use tollbook_schemas::tables::{Row, Table, access_log, partner_event};
 
 use crate::arrival;
@@ -159,6 +159,7 @@ pub async fn refresh_usage(
     if let Some(problem) = check_meters(catalog).into_iter().next() {
         return Err(problem);
     }
+    lake.open_beside(&[&access_log::TABLE, &ID_INDEX, &USAGE, &CONTESTED_REQUEST]).await?;
     for _ in 0..ATTEMPTS_MAX {
         if let Some(report) = refresh_once(lake, registry, events_pin, catalog, reach).await? {
             return Ok(report);

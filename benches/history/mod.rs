@@ -16,7 +16,7 @@ use arrow::array::{
 use arrow::compute::{concat_batches, sort_to_indices, take_record_batch};
 use arrow::datatypes::{Date32Type, Int32Type, TimestampMicrosecondType};
 use tollbook_ingest::Decoder;
-use tollbook_lake::{Lake, Outcome, Part, TxnStep};
+use tollbook_lake::{CHECKPOINT_ENTRIES, Lake, Outcome, Part, TxnStep};
 use tollbook_schemas::tables::{access_log, partner_event};
 use tollbook_simulate::World;
 
@@ -154,6 +154,8 @@ pub async fn write_history(
     let mut next = BTreeMap::new();
     for day in days.into_iter().filter(|day| !day.is_empty()) {
         commit(&lake, month.parts(&day, &mut next)).await;
+        // As ingest does.
+        lake.checkpoint(&access_log::TABLE, CHECKPOINT_ENTRIES).await.unwrap();
     }
 }
 

@@ -131,7 +131,8 @@ impl Earlier<'_> {
             return Ok(());
         }
         if (net < 0) != ground.is_credit_note {
-            let what = format!("{month} comes to {net} minor units more, which is no {}", stored.text_of("kind"));
+            let kind = if ground.is_credit_note { "credit note" } else { "invoice" };
+            let what = format!("{month} comes to {net} minor units more, which is no {kind}");
             adjusted.found.push(Difference::told("kind", what));
         }
         if ground.is_credit_note {

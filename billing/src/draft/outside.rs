@@ -77,6 +77,7 @@ fn outside_of(
     let live = input.registry.going_live.get(partner_id).map(|live| live.billing_starts_at);
     let ran_plainly = |one: &Subscription, slice: &UsageSlice| {
         one.course.term.is_none()
+            && one.course.endings.is_empty()
             && one.started_at <= slice.slice.start
             && one.ended_at.is_none_or(|ended_at| slice.slice.start < ended_at)
     };
@@ -218,6 +219,17 @@ mod tests {
             ("acme pro 2026-01-01..2026-06-20", "acme calls production 2026-06-30T22:00 3", None),
             (
                 "acme pro 2026-01-01..2026-06-20; acme pro 2026-06-20..",
+                "acme calls production 2026-06-25T00:00 3",
+                None,
+            ),
+            // A cancellation to the end of its period has no end of its own.
+            (
+                "acme pro 2026-01-01.. Europe/Berlin to_period=2026-05-10",
+                "acme calls production 2026-06-05T00:00 3",
+                Some("calls (3 call) in 2026-06"),
+            ),
+            (
+                "acme pro 2026-01-01.. Europe/Berlin to_period=2026-06-10",
                 "acme calls production 2026-06-25T00:00 3",
                 None,
             ),

@@ -16,6 +16,7 @@ mod instants;
 mod invoice;
 mod job;
 mod literals;
+mod of_use;
 mod periods;
 mod rules;
 mod stretches;
@@ -217,7 +218,7 @@ fn priced(
     };
     let tariff = beside(tariff, &mut table, reading)?;
     let replay = rules::replay(&mut table, &tariff, of_price, currency, reading)?;
-    let Some(run) = job::job(&mut table, reading) else {
+    let Some(run) = job::job(&mut table, &tariff, reading) else {
         table.finish(reading);
         return None;
     };

@@ -10,6 +10,7 @@
 //! The answer has `total`, `total_minor` and `lines` with components, or `error` with the `field`, what is wrong with it, how
 //! to mend it, and which line of the input it was. What is said in two ways, or says nothing where it stands, is an error.
 
+mod digits;
 mod document;
 mod input;
 mod instants;
@@ -176,7 +177,7 @@ fn answer(node: &Node) -> Result<Map<String, Json>, Failure> {
     if reading.flaws.is_empty() {
         done.unwrap_or_else(|| Err(Failure::Flaws(Vec::new())))
     } else {
-        Err(Failure::Flaws(reading.flaws))
+        Err(Failure::Flaws(reading.flaws.into_iter().map(digits::led).collect()))
     }
 }
 

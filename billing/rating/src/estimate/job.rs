@@ -188,7 +188,7 @@ fn no_form(said: &[&str], table: &Table<'_>, reading: &mut Reading) {
     };
     let mend = "give one of quantity; usage; splits; before with added or quantity; billed, billed_amount or opening \
                 with quantity; runs; periods";
-    let meant = || table.meant_for("quantity").or_else(|| table.meant_for("usage"));
+    let meant = || table.meant_for("usage").or_else(|| table.meant_for("quantity"));
     let meant = if said.is_empty() { meant() } else { None };
     let mend = meant.unwrap_or_else(|| mend.to_owned());
     let key = said.last().copied().unwrap_or("quantity");

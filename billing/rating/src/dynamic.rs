@@ -23,7 +23,7 @@ pub(super) fn price(multiplier: Decimal, usage: &Usage, replay: &Replay) -> Resu
         Some(events) => {
             let mut amount = Exact::ZERO;
             for event in events {
-                let own = counted(event.amount.ok_or(RatingError::MissingEvents("the amount"))?)?;
+                let own = counted(event.amount.ok_or_else(no_amount)?)?;
                 amount = amount.checked_add(own.into())?;
                 off = off.checked_add(rounding_of(own.times(multiplier), replay.event_rounding)?)?;
             }
@@ -36,4 +36,12 @@ pub(super) fn price(multiplier: Decimal, usage: &Usage, replay: &Replay) -> Resu
         components.push(Component::new("rounding of events", None, off));
     }
     Ok(Priced::of(amount, components))
+}
+
+/// A bare number of an event is its quantity, and costs what somebody says that it does.
+fn no_amount() -> RatingError {
+    RatingError::Input {
+        what: "the price needs the amount of each event, and an event has none".to_owned(),
+        mend: "write each event as {\"amount\": \"1.50\"}, what it says that it costs; or give their sum as quantity",
+    }
 }

@@ -10,12 +10,14 @@
 //! The answer has `total`, `total_minor` and `lines` with components, or `error` with the `field`, what is wrong with it, how
 //! to mend it, and which line of the input it was. What is said in two ways, or says nothing where it stands, is an error.
 
+mod digits;
 mod document;
 mod input;
 mod instants;
 mod invoice;
 mod job;
 mod literals;
+mod of_use;
 mod periods;
 mod rules;
 mod stretches;
@@ -72,6 +74,10 @@ fn respond(text: &str, number: Option<u64>) -> Answer {
     let node = node.or_else(|_| serde_json::from_str(text));
     let result = match &node {
         Ok(node) => answer(node),
+        Err(error) if literals::without_no_numbers(text).is_some() => {
+            let mend = "write digits, or null for what has no end, such as up_to of the last tier";
+            Err(Failure::of_line(format!("NaN and Infinity are no numbers of JSON: {error}"), mend))
+        }
         Err(error) => Err(Failure::of_line(error.to_string(), "write one JSON object a line")),
     };
     let is_refused = result.is_err();
@@ -83,8 +89,11 @@ fn respond(text: &str, number: Option<u64>) -> Answer {
 /// line that is refused for it.
 fn with_id(answer: &Map<String, Json>, line: &str) -> String {
     // Most lines of a large replay have one, and the others need not be read twice.
+    let has_id = line.contains("\"id\"");
+    let replaced = if has_id && answer.contains_key("error") { literals::without_no_numbers(line) } else { None };
+    let line = replaced.as_deref().unwrap_or(line);
     let keys: BTreeMap<String, &RawValue> =
-        if line.contains("\"id\"") { serde_json::from_str(line).unwrap_or_default() } else { BTreeMap::new() };
+        if has_id { serde_json::from_str(line).unwrap_or_default() } else { BTreeMap::new() };
     let mut entries: BTreeMap<&str, String> = BTreeMap::new();
     for (key, value) in answer {
         entries.insert(key, value.to_string());
@@ -158,6 +167,13 @@ impl Failure {
 fn told(error: &RatingError) -> (String, String) {
     let text = error.to_string();
     if let Some((what, mend)) = text.split_once("; ") {
+        // A line has no meter, and says itself what it costs.
+        let mend = match error {
+            RatingError::NegativeQuantity(_) => {
+                "say what it costs by negative_quantity, or by negative_total in settings; or look for wrong values"
+            }
+            _ => mend,
+        };
         return (what.to_owned(), mend.to_owned());
     }
     let mut what = text;
@@ -175,7 +191,7 @@ fn answer(node: &Node) -> Result<Map<String, Json>, Failure> {
     if reading.flaws.is_empty() {
         done.unwrap_or_else(|| Err(Failure::Flaws(Vec::new())))
     } else {
-        Err(Failure::Flaws(reading.flaws))
+        Err(Failure::Flaws(reading.flaws.into_iter().map(digits::led).collect()))
     }
 }
 
@@ -217,7 +233,7 @@ fn priced(
     };
     let tariff = beside(tariff, &mut table, reading)?;
     let replay = rules::replay(&mut table, &tariff, of_price, currency, reading)?;
-    let Some(run) = job::job(&mut table, reading) else {
+    let Some(run) = job::job(&mut table, &tariff, reading) else {
         table.finish(reading);
         return None;
     };

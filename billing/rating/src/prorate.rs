@@ -71,17 +71,19 @@ impl Share {
         if whole <= 0 || part >= whole { Self::WHOLE } else { Self { part: part.max(0), whole } }
     }
 
-    /// By time, both periods half-open.
+    /// By time, both periods half-open. All of a service is counted: it lies inside of the whole, or is all of it and more.
     #[must_use]
     pub fn by_time(full: Period, service: Period) -> Self {
         Self::new(length_us(service), length_us(full))
     }
 
-    /// By calendar days of a zone.
+    /// By calendar days of a zone. All of a service is counted, as by time; the day on which it ends only where that is a day
+    /// of the whole.
     #[must_use]
     pub fn by_days(full: Period, service: Period, zone: Tz, settings: DaySettings) -> Self {
         let last = i64::from(settings.period_end == PeriodEnd::Inclusive);
-        let ended = i64::from(settings.termination_day == TerminationDay::Counted);
+        let ends_inside = days_of(Period { start: service.end, end: full.end }, zone) > 0;
+        let ended = i64::from(settings.termination_day == TerminationDay::Counted && ends_inside);
         let whole = match settings.day_count {
             DayCount::Period => days_of(full, zone) + last,
             DayCount::Always(days) => i64::from(days),

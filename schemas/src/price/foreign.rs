@@ -8,6 +8,8 @@ type Word = (&'static str, &'static str, &'static str);
 const IN_PRICE: &str = "it is a key of the price: write it inside of price";
 const IN_SETTINGS: &str = "it is a setting: write it inside of settings";
 const BESIDE_PRICE: &str = "an estimate has it beside price, and a price of a catalog has none";
+const IN_USAGE: &str = "it is a key of a usage: write it inside of usage";
+const USAGE_BESIDE_PRICE: &str = "it is of what was used: an estimate has it inside of usage, beside price";
 const IN_INVOICE: &str = "it is a key of an invoice, whose lines are amounts: write it inside of invoice";
 
 /// Keys.
@@ -187,6 +189,20 @@ const KEYS: &[Word] = &[
     ("splits", "model", BESIDE_PRICE),
     ("periods", "model", BESIDE_PRICE),
     ("billed", "model", BESIDE_PRICE),
+    ("events", "usage", IN_USAGE),
+    ("eventcount", "usage", IN_USAGE),
+    ("groups", "usage", IN_USAGE),
+    ("quantities", "usage", IN_USAGE),
+    ("served", "usage", IN_USAGE),
+    ("prorated", "usage", IN_USAGE),
+    ("carried", "usage", IN_USAGE),
+    ("events", "model", USAGE_BESIDE_PRICE),
+    ("eventcount", "model", USAGE_BESIDE_PRICE),
+    ("groups", "model", USAGE_BESIDE_PRICE),
+    ("quantities", "model", USAGE_BESIDE_PRICE),
+    ("served", "model", USAGE_BESIDE_PRICE),
+    ("prorated", "model", USAGE_BESIDE_PRICE),
+    ("carried", "model", USAGE_BESIDE_PRICE),
     ("coupons", "invoice", IN_INVOICE),
     ("credits", "invoice", IN_INVOICE),
     ("lines", "invoice", IN_INVOICE),

@@ -8,7 +8,7 @@
 use serde_json::{Map, Value as Json, json};
 use tollbook_schemas::exact::Exact;
 use tollbook_schemas::money::{Currency, Money};
-use tollbook_schemas::period::{Period, Tz};
+use tollbook_schemas::period::{Period, Tz, print_instant};
 use tollbook_schemas::price::node::{Node, Value};
 use tollbook_schemas::price::read::{Reading, Table};
 
@@ -120,7 +120,8 @@ fn allocated(currency: Currency, parts: Vec<String>, total: String) -> Map<Strin
     Map::from_iter([currency, ("parts".to_owned(), json!(parts)), ("total".to_owned(), json!(total))])
 }
 
-/// The share of a period; the whole where no periods are given.
+/// The share of a period; the whole where no periods are given. A service that lies outside of its period, or a part of it,
+/// is refused: counted as it stands, time of another period would be charged with this one's.
 pub(super) fn share(table: &mut Table<'_>, reading: &mut Reading) -> Option<Share> {
     let rules = ["period_end", "termination_day", "day_count"].into_iter().find(|key| table.has(key));
     let of_part = ["by", "time_zone", "rest", "is_prorated"].into_iter().find(|key| table.has(key)).or(rules);
@@ -162,9 +163,20 @@ pub(super) fn share(table: &mut Table<'_>, reading: &mut Reading) -> Option<Shar
     let zone = zone.unwrap_or(Tz::UTC);
     let mut period = |ends: Ends, key: &str| ends.period(zone, &table.path_of(key), reading);
     let (full, service): (Period, Period) = (period(full, "period")?, period(service, "service")?);
-    if service.end < full.start || service.start > full.end {
-        let what = format!("the service {service} lies outside of the period {full}");
-        reading.flaw(table.at(), &table.path_of("service"), what, "give what was served of this period");
+    // The whole and more is the whole; where days of something else are counted, it would be more days than the period has.
+    let is_of_period = !by_days || !matches!(settings.day_count, DayCount::Always(_));
+    let is_inside = full.start <= service.start && service.end <= full.end;
+    let is_whole = service.start <= full.start && full.end <= service.end;
+    if !is_inside && !(is_whole && is_of_period) {
+        let (how, mend) = match service.intersect(&full) {
+            Some(Period { start, end }) => {
+                let [start, end] = [start, end].map(print_instant);
+                ("lies partly outside", format!("cut it to the period: [{start:?}, {end:?}]"))
+            }
+            None => ("lies outside", "leave it out: nothing of it lies in the period".to_owned()),
+        };
+        let what = format!("the service {service} {how} of the period {full}");
+        reading.flaw(table.at(), &table.path_of("service"), what, mend);
         return None;
     }
     let share = match (is_on, by_days) {

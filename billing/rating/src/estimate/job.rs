@@ -17,6 +17,7 @@ use tollbook_schemas::price::setting::{Per, Proration};
 use tollbook_schemas::price::{PriceModel, Tariff};
 
 use super::input::{amount, amounts, flag, money_of, runs, usage, usages};
+use super::of_use::{useless, useless_of_opening};
 use super::periods::periods_of;
 use super::stretches::splits_are_apart;
 use super::{Failure, plain, totals, whole_money};
@@ -52,7 +53,7 @@ pub(super) enum Job {
 }
 
 /// Reads the usage of a line; none when a flaw is recorded.
-pub(super) fn job(table: &mut Table<'_>, reading: &mut Reading) -> Option<Job> {
+pub(super) fn job(table: &mut Table<'_>, tariff: &Tariff, reading: &mut Reading) -> Option<Job> {
     let forms =
         ["quantity", "usage", "splits", "before", "added", "billed", "billed_amount", "opening", "runs", "periods"];
     let said: Vec<&'static str> = forms.into_iter().filter(|form| table.has(form)).collect();
@@ -111,6 +112,20 @@ pub(super) fn job(table: &mut Table<'_>, reading: &mut Reading) -> Option<Job> {
         says_nothing("carried", "what another system left does not carry over", reading);
         return None;
     }
+    let one = [("before", &before), ("added", &added), ("billed", &billed)];
+    let one = one.into_iter().filter_map(|(key, usage)| Some((key.to_owned(), usage.as_ref()?)));
+    let one = one.chain(now.iter().map(|now| (now.key.to_owned(), &now.usage)));
+    let listed = [("splits", &splits), ("periods", &periods)].into_iter().flat_map(|(key, usages)| {
+        usages.iter().flatten().enumerate().map(move |(at, usage)| (format!("{key}[{at}]"), usage))
+    });
+    let runs_said = runs.iter().flatten().enumerate();
+    let run = runs_said.flat_map(|(at, run)| run.iter().map(move |part| (format!("runs[{at}]"), part)));
+    let used = one.chain(listed).chain(run).map(|(key, usage)| (key, useless(tariff, usage)));
+    let opened = opening.iter().map(|usage| ("opening".to_owned(), useless_of_opening(tariff, usage)));
+    if let Some((key, (what, mend))) = used.chain(opened).find_map(|(key, useless)| Some((key, useless?))) {
+        reading.flaw(table.at(), &table.path_of(&key), what, mend);
+        return None;
+    }
     let end = is_last.unwrap_or(true);
     let path = table.path_of("splits");
     if let Some(billed) = billed_amount {
@@ -123,7 +138,7 @@ pub(super) fn job(table: &mut Table<'_>, reading: &mut Reading) -> Option<Job> {
     match (now, splits, before, added, billed, opening, runs, periods) {
         (Some(now), None, None, None, None, None, None, None) if is_last.is_none() => Some(Job::Whole(now)),
         (Some(now), None, before, None, None, None, None, None) => Some(Job::Split { before, now, is_last: end }),
-        (None, Some(splits), None, None, None, None, None, None) => {
+        (None, Some(splits), None, None, None, None, None, None) if !splits.is_empty() => {
             let nodes: Vec<_> = split_nodes.iter().collect();
             splits_are_apart(&nodes, &path, reading).then_some(Job::Splits { splits, is_last: end, thresholds })
         }
@@ -145,7 +160,12 @@ pub(super) fn job(table: &mut Table<'_>, reading: &mut Reading) -> Option<Job> {
         }
         (Some(now), None, None, None, Some(billed), None, None, None) => Some(Job::Late { billed, now }),
         (Some(since), None, None, None, None, Some(opening), None, None) => Some(Job::After { opening, since }),
-        (None, None, None, None, None, None, Some(runs), None) => {
+        (None, None, None, None, None, None, Some(runs), None) if !runs.is_empty() => {
+            if let Some(at) = runs.iter().position(Vec::is_empty) {
+                let mend = "give its sum at the end of each part of the period, or leave the run out";
+                reading.flaw(table.at(), &table.path_of(&format!("runs[{at}]")), "a run has no parts", mend);
+                return None;
+            }
             Some(Job::Runs { runs, is_last: is_last.unwrap_or(false) })
         }
         (None, None, None, None, None, None, None, Some(periods)) if !periods.is_empty() => {
@@ -161,29 +181,25 @@ pub(super) fn job(table: &mut Table<'_>, reading: &mut Reading) -> Option<Job> {
 /// The usage is said in no form, or in two.
 fn no_form(said: &[&str], table: &Table<'_>, reading: &mut Reading) {
     let what = match said {
-        ["periods"] => "there are no periods".to_owned(),
+        [list @ ("splits" | "runs" | "periods")] => format!("there are no {list}"),
         [] => "the usage is missing".to_owned(),
         [one] => format!("the usage is missing: {one} alone is none"),
         _ => format!("the usage is said in two ways: {}", said.join(", ")),
     };
     let mend = "give one of quantity; usage; splits; before with added or quantity; billed, billed_amount or opening \
                 with quantity; runs; periods";
-    let meant = if said.is_empty() { table.meant_for("quantity") } else { None };
+    let meant = || table.meant_for("usage").or_else(|| table.meant_for("quantity"));
+    let meant = if said.is_empty() { meant() } else { None };
     let mend = meant.unwrap_or_else(|| mend.to_owned());
     let key = said.last().copied().unwrap_or("quantity");
     reading.flaw(table.at(), &table.path_of(key), what, mend);
 }
 
-/// The usage as a price takes it: seats that are a bare quantity, carried units that the price knows of.
+/// The usage as a price takes it: seats that are a bare quantity.
 ///
 /// # Errors
-/// [`RatingError::Input`] for what the price has no use for, so that its amount is no other than the writer believes.
+/// [`RatingError::Input`] for a fraction of a period that may be meant for a part of it.
 pub(super) fn fitted(tariff: &Tariff, usage: &Usage) -> Result<Usage, RatingError> {
-    if usage.carried.is_some() && tariff.steps.rollover_periods.is_none() {
-        let what = "carried says nothing here: the price carries nothing over".to_owned();
-        let mend = "add included and rollover_periods to the price, or remove carried";
-        return Err(RatingError::Input { what, mend });
-    }
     if !matches!(tariff.model, PriceModel::Flat { .. }) || usage.served.is_some() {
         return Ok(usage.clone());
     }

@@ -1,6 +1,7 @@
 //! Numbers of JSON with a point or an exponent, taken by their digits: `0.1` is the decimal 0.1, and `2e-05`, as some programs
 //! write 0.00002, is that. They become text before JSON is read, so that no float is ever made of them. What is no number
-//! of JSON, and what is inside of text, stays as it is.
+//! of JSON, and what is inside of text, stays as it is. NaN and Infinity, which Python writes and JSON has not, are told as what
+//! they are.
 
 use std::borrow::Cow;
 
@@ -37,6 +38,28 @@ pub(super) fn in_quotes(line: &str) -> Cow<'_, str> {
     }
     copy.push_str(line.get(copied..).unwrap_or_default());
     Cow::Owned(copy)
+}
+
+/// The line with null for each NaN and Infinity outside of text, where it is JSON then; none where there are none.
+pub(super) fn without_no_numbers(line: &str) -> Option<String> {
+    let bytes = line.as_bytes();
+    let mut copy = String::new();
+    let (mut copied, mut at) = (0, 0);
+    while let Some(byte) = bytes.get(at) {
+        let rest = bytes.get(at..).unwrap_or_default();
+        match [&b"NaN"[..], b"Infinity", b"-Infinity"].into_iter().find(|word| rest.starts_with(word)) {
+            Some(word) => {
+                copy.push_str(line.get(copied..at).unwrap_or_default());
+                copy.push_str("null");
+                at += word.len();
+                copied = at;
+            }
+            None if *byte == b'"' => at = end_of_text(bytes, at + 1),
+            None => at += 1,
+        }
+    }
+    copy.push_str(line.get(copied..).unwrap_or_default());
+    (copied > 0 && serde_json::from_str::<serde_json::Value>(&copy).is_ok()).then_some(copy)
 }
 
 /// Behind the quote that ends a text.

@@ -94,7 +94,7 @@ fn taken(entries: &mut Entries, name: &str, path: &str, reading: &mut Reading) -
 
 /// Takes the tiers of a capacity price; what is left is a flat price of nothing, for the steps behind the model.
 fn capacity(entries: &mut Entries, path: &str, reading: &mut Reading) -> Option<Vec<CapacityTier>> {
-    let at = entries.iter().position(|(key, _)| key.name == "tiers");
+    let at = entries.iter().position(|(key, node)| key.name == "tiers" && !node.is_null());
     let Some(at) = at else {
         reading.flaw(0..0, &format!("{path}.tiers"), "a capacity price needs tiers", "add tiers");
         return None;
@@ -106,9 +106,9 @@ fn capacity(entries: &mut Entries, path: &str, reading: &mut Reading) -> Option<
             *node = text("flat");
         }
     }
-    if let Some((key, _)) = entries.iter().find(|(key, _)| {
-        ["amount", "convert", "round_quantity", "included", "rollover_periods", "settings"].contains(&key.name.as_str())
-    }) {
+    let has_none = ["amount", "convert", "round_quantity", "included", "rollover_periods", "settings"];
+    let is_said = |(key, node): &&(Key, Node)| has_none.contains(&key.name.as_str()) && !node.is_null();
+    if let Some((key, _)) = entries.iter().find(is_said) {
         let what = format!("a capacity price has no {}", key.name);
         reading.flaw(0..0, &format!("{path}.{}", key.name), what, format!("remove {}", key.name));
         return None;

@@ -94,3 +94,22 @@ fn numbers_of_json_are_taken_by_their_digits() {
         assert_ne!(found["error"]["mend"], "");
     }
 }
+
+/// What Python writes for an endless float is no JSON, but whose line it was can be read.
+#[test]
+fn what_is_no_number_is_told_with_its_id() {
+    for number in ["NaN", "Infinity", "-Infinity"] {
+        let text = format!(r#"{{"id":"NaN 7","currency":"USD","price":{{"tiers":[{{"up_to":{number}}}]}}}}"#);
+        let answer: Json = serde_json::from_str(&line(&text)).unwrap();
+        assert_eq!(answer["id"], "NaN 7", "{answer}");
+        let told = answer["error"]["what"].as_str().unwrap();
+        assert!(told.starts_with("NaN and Infinity are no numbers of JSON: expected value at line 1"), "{told}");
+        assert!(answer["error"]["mend"].as_str().unwrap().starts_with("write digits, or null"), "{answer}");
+    }
+    // Inside of text it is text, and beside it something else may be wrong.
+    for text in [r#"{"id":"NaN","#, r#"{"id":1,"a":NaN,"#, r#"{"id":"a","round":Inf}"#] {
+        let answer = line(text);
+        assert!(answer.contains("write one JSON object a line"), "{answer}");
+    }
+    assert!(!line(r#"{"id":"Infinity","currency":"EUR","round":"1"}"#).contains("error"));
+}

@@ -1,0 +1,42 @@
+//! Whether a price asks for what its usage says. What it has no use for is refused, so that an amount is no other than its
+//! writer believes: units of half a month that are priced in full, amounts of events that nobody adds up.
+
+use tollbook_schemas::price::setting::QuantityBasis;
+use tollbook_schemas::price::{PriceModel, Tariff};
+
+use crate::{Event, Usage};
+
+/// What says nothing of a usage as it was written, and how to mend it; none where all of it is of use.
+pub(super) fn useless(tariff: &Tariff, usage: &Usage) -> Option<(String, &'static str)> {
+    useless_beside_count(tariff, usage).or_else(|| {
+        // Beside events it is their number once more.
+        let is_alone = usage.event_count.is_some() && usage.events.is_none();
+        let mend = "remove it; a percentage price has a fixed_fee";
+        (is_alone && !matches!(tariff.model, PriceModel::Percentage(_)))
+            .then(|| ("event_count says nothing here: the price has no fee for each event".to_owned(), mend))
+    })
+}
+
+/// The same of an opening, whose count says for every price whether anything was billed.
+pub(super) fn useless_of_opening(tariff: &Tariff, opening: &Usage) -> Option<(String, &'static str)> {
+    useless_beside_count(tariff, opening)
+}
+
+fn useless_beside_count(tariff: &Tariff, usage: &Usage) -> Option<(String, &'static str)> {
+    let says_nothing = |key: &str, why: &str, mend| Some((format!("{key} says nothing here: {why}"), mend));
+    if usage.carried.is_some() && tariff.steps.rollover_periods.is_none() {
+        let mend = "add included and rollover_periods to the price, or remove carried";
+        return says_nothing("carried", "the price carries nothing over", mend);
+    }
+    let has = |is_said: fn(&Event) -> bool| usage.events.iter().flatten().any(is_said);
+    let is_prorated = usage.prorated.is_some() || has(|event| event.prorated.is_some());
+    if is_prorated && tariff.settings.quantity_basis != QuantityBasis::Prorated {
+        let mend = "add quantity_basis: \"prorated\" to the settings of the price, or remove it";
+        return says_nothing("prorated", "the price takes all units in full", mend);
+    }
+    if has(|event| event.amount.is_some()) && !matches!(tariff.model, PriceModel::Dynamic { .. }) {
+        let mend = "write quantity for what is priced, or a dynamic price";
+        return says_nothing("amount", "only a dynamic price takes what an event says that it costs", mend);
+    }
+    None
+}

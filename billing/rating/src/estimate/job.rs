@@ -17,7 +17,7 @@ use tollbook_schemas::price::setting::{Per, Proration};
 use tollbook_schemas::price::{PriceModel, Tariff};
 
 use super::input::{amount, amounts, flag, money_of, runs, usage, usages};
-use super::of_use::{useless, useless_of_opening};
+use super::of_use::useless;
 use super::periods::periods_of;
 use super::stretches::splits_are_apart;
 use super::{Failure, plain, totals, whole_money};
@@ -120,9 +120,10 @@ pub(super) fn job(table: &mut Table<'_>, tariff: &Tariff, reading: &mut Reading)
     });
     let runs_said = runs.iter().flatten().enumerate();
     let run = runs_said.flat_map(|(at, run)| run.iter().map(move |part| (format!("runs[{at}]"), part)));
-    let used = one.chain(listed).chain(run).map(|(key, usage)| (key, useless(tariff, usage)));
-    let opened = opening.iter().map(|usage| ("opening".to_owned(), useless_of_opening(tariff, usage)));
-    if let Some((key, (what, mend))) = used.chain(opened).find_map(|(key, useless)| Some((key, useless?))) {
+    let opened = opening.iter().map(|usage| ("opening".to_owned(), usage));
+    let used = one.chain(listed).chain(run).chain(opened);
+    let nowhere: Vec<_> = used.filter_map(|(key, usage)| Some((key, useless(tariff, usage)?))).take(1).collect();
+    if let Some((key, (what, mend))) = nowhere.into_iter().next() {
         reading.flaw(table.at(), &table.path_of(&key), what, mend);
         return None;
     }

@@ -6,23 +6,9 @@ use tollbook_schemas::price::{PriceModel, Tariff};
 
 use crate::{Event, Usage};
 
-/// What says nothing of a usage as it was written, and how to mend it; none where all of it is of use.
+/// What says nothing of a usage as it was written, and how to mend it; none where all of it is of use. How many events there
+/// were may be told of any price: whoever writes it of all takes it for no amount.
 pub(super) fn useless(tariff: &Tariff, usage: &Usage) -> Option<(String, &'static str)> {
-    useless_beside_count(tariff, usage).or_else(|| {
-        // Beside events it is their number once more.
-        let is_alone = usage.event_count.is_some() && usage.events.is_none();
-        let mend = "remove it; a percentage price has a fixed_fee";
-        (is_alone && !matches!(tariff.model, PriceModel::Percentage(_)))
-            .then(|| ("event_count says nothing here: the price has no fee for each event".to_owned(), mend))
-    })
-}
-
-/// The same of an opening, whose count says for every price whether anything was billed.
-pub(super) fn useless_of_opening(tariff: &Tariff, opening: &Usage) -> Option<(String, &'static str)> {
-    useless_beside_count(tariff, opening)
-}
-
-fn useless_beside_count(tariff: &Tariff, usage: &Usage) -> Option<(String, &'static str)> {
     let says_nothing = |key: &str, why: &str, mend| Some((format!("{key} says nothing here: {why}"), mend));
     if usage.carried.is_some() && tariff.steps.rollover_periods.is_none() {
         let mend = "add included and rollover_periods to the price, or remove carried";

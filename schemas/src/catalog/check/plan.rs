@@ -187,7 +187,7 @@ impl Checking {
                 reading.flaw(meter_at.clone(), "price.meter", "a flat price has no meter", "remove meter");
             }
             (Some(None), model) if model != "flat" && MODELS.contains(&model) => {
-                let ids: Vec<&str> = self.catalog.meters.keys().map(MeterId::as_str).collect();
+                let ids: Vec<&str> = self.declared.get("meter").into_iter().flatten().map(String::as_str).collect();
                 let mend = match ids.as_slice() {
                     [] => "declare a [[meter]], and add meter".to_owned(),
                     ids => format!("add meter; there are {}", listing(ids)),
@@ -205,7 +205,8 @@ impl Checking {
         table.finish(reading);
         if let Some(tariff) = &tariff {
             let id = meter.as_ref().and_then(Option::as_ref);
-            let metered = id.and_then(|id| Some((id, self.catalog.meters.get(id)?)));
+            let is_told = |id: &MeterId| self.told.is_refused("meter", id.as_str());
+            let metered = id.filter(|id| !is_told(id)).and_then(|id| Some((id, self.catalog.meters.get(id)?)));
             unmetered::refuse(node, tariff, metered, reading);
         }
         let (price_id, description, meter) = (price_id?, description?, meter?);

@@ -71,11 +71,12 @@ impl Checking {
             let price = self.price(node, &prices, reading);
             prices.extend(price);
         }
-        table.finish(reading);
+        let has_only_known = table.finish(reading);
         let (id, version, name, plan, starts) = (id?, version?, name?, plan?, starts?);
         let (mut ends, term_months, currency) = (ends?, term_months?, currency?);
         let (discount_percent, minimum, commitment) = (discount_percent?, minimum?, commitment?);
-        if nodes.is_empty() && discount_percent.is_none() && minimum.is_none() && commitment.is_none() {
+        let changes = !nodes.is_empty() || discount_percent.is_some() || minimum.is_some() || commitment.is_some();
+        if !changes && has_only_known {
             let mend = "add [[contract.price]], discount_percent, minimum or commitment";
             reading.flaw(table_at, "contract", "a contract that changes nothing of its plan", mend);
         }

@@ -49,7 +49,7 @@ impl Checking {
             fits.then_some(months)
         });
         let until = table.optional(reading, "until", instant);
-        table.finish(reading);
+        let has_only_known = table.finish(reading);
         let off = match (percent?, amount?, currency?) {
             (Some(percent), None, None) => Some(CouponOff::Percent(percent)),
             (None, Some(amount), Some(currency)) => match Money::exact(amount, currency) {
@@ -60,6 +60,7 @@ impl Checking {
                     None
                 }
             },
+            _ if !has_only_known => None,
             _ => {
                 let mend = "write percent, or amount with currency";
                 reading.flaw(table_at, "coupon", "a coupon takes off either per cent or an amount", mend);

@@ -182,7 +182,10 @@ fn counts(table: &mut Table<'_>, whose: &str, reading: &mut Reading) -> Option<C
         }
         ("percentile", None) => {
             let mend = "add percentile = \"95\", or another above 0 and at most 100";
-            reading.flaw(aggregation_at, "meter.percentile", "a percentile needs to be told which", mend);
+            let what = "a percentile needs to be told which";
+            if !table.tell_meant(reading, &["percentile"], what) {
+                reading.flaw(aggregation_at, "meter.percentile", what, mend);
+            }
             return None;
         }
         (word, _) => {
@@ -202,7 +205,9 @@ fn counts(table: &mut Table<'_>, whose: &str, reading: &mut Reading) -> Option<C
         }
         (Some(None), aggregation) if aggregation != Aggregation::Count => {
             let what = format!("a meter with aggregation {aggregation} needs a value");
-            reading.flaw(aggregation_at, "meter.value", what, "add value, such as \"response_bytes\"");
+            if !table.tell_meant(reading, &["value"], &what) {
+                reading.flaw(aggregation_at, "meter.value", what, "add value, such as \"response_bytes\"");
+            }
         }
         _ => {}
     }

@@ -159,7 +159,9 @@ impl Checking {
         if nodes.is_empty() {
             let what = "a plan needs at least one price";
             let mend = "add [[plan.price]]; a free plan has a flat price of \"0\"";
-            reading.flaw(plan_at.clone(), "plan.price", what, mend);
+            if !table.tell_meant(reading, &["price"], what) {
+                reading.flaw(plan_at.clone(), "plan.price", what, mend);
+            }
         }
         let mut prices: Vec<Price> = Vec::new();
         for node in nodes {
@@ -187,12 +189,15 @@ impl Checking {
                 reading.flaw(meter_at.clone(), "price.meter", "a flat price has no meter", "remove meter");
             }
             (Some(None), model) if model != "flat" && MODELS.contains(&model) => {
+                let what = format!("a {model} price needs meter");
                 let ids: Vec<&str> = self.declared.get("meter").into_iter().flatten().map(String::as_str).collect();
                 let mend = match ids.as_slice() {
                     [] => "declare a [[meter]], and add meter".to_owned(),
                     ids => format!("add meter; there are {}", listing(ids)),
                 };
-                reading.flaw(model_at, "price.meter", format!("a {model} price needs meter"), mend);
+                if !table.tell_meant(reading, &["meter"], &what) {
+                    reading.flaw(model_at, "price.meter", what, mend);
+                }
             }
             _ => {}
         }

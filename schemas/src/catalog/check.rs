@@ -13,6 +13,8 @@ mod product;
 mod tax;
 mod terms;
 mod told;
+mod whole;
+mod zone;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -27,7 +29,7 @@ use crate::price::node::{Node, Value};
 use crate::price::read::{Reading, Table};
 
 /// What entries there are: the word in the file.
-const SECTIONS: [&str; 7] = ["issuer", "product", "meter", "plan", "contract", "coupon", "tax_rate"];
+pub(super) const SECTIONS: [&str; 7] = ["issuer", "product", "meter", "plan", "contract", "coupon", "tax_rate"];
 
 pub(super) fn check(files: &[&CatalogFile], sha256: String) -> (Catalog, Vec<Problem>) {
     let mut checking = Checking::new(sha256);
@@ -161,6 +163,10 @@ impl Checking {
             Some(Value::Text(version)) => version.parse().ok(),
             _ => None,
         };
+        // Versions of an issuer have no number: the one from the beginning is there once.
+        if section == "issuer" && node.under(&["effective_from"]).is_some() {
+            return;
+        }
         let Problem { path, line, .. } = Problem::at(&file.path, &file.text, node.place_of(&["id"]), "", "");
         self.first_at.entry((section, id.clone(), version)).or_insert_with(|| format!("{path}:{line}"));
     }

@@ -238,6 +238,7 @@ fn what_is_declared_twice_is_told_with_the_first_place() {
     for (text, words) in [
         (part("[[plan]]", "[[nothing]]"), "plan pro version 1 is declared twice"),
         (part("[[meter]]", "[[plan]]"), "meter calls is declared twice"),
+        (part("[[issuer]]", "[[product]]"), "issuer acme is declared twice"),
         (part("[[product]]", "[[meter]]"), "product maps is declared twice"),
         (contract.to_owned(), "contract c version 2 is declared twice"),
         (coupon.to_owned(), "coupon k is declared twice"),
@@ -311,7 +312,11 @@ fn a_mistake_has_its_place_and_a_suggestion() {
         ("filter = \"status between 200 and 299\"", "filter = 200", "200", "text in quotes", "write text in quotes"),
         ("aggregation = \"count\"", "aggregation = \"cuont\"", "\"cuont\"", "count", "mean count?"),
         ("model = \"flat\"", "model = \"flta\"", "\"flta\"", "one of flat, per_unit,", "did you mean flat?"),
-        ("version = 1", "version = \"1\"", "\"1\"", "a whole number", "count versions from 1"),
+        ("version = 1", "version = \"1\"", "\"1\"", "a whole number", "write version = 1, without quotes"),
+        ("version = 1", "version = 1.0", "1.0", "a whole number", "count versions from 1"),
+        ("= 14", "= \"14\"", "\"14\"", "a whole number", "write payment_terms_days = 14, without quotes"),
+        ("unit =", "allow_negative = \"true\"\nunit =", "\"true\"", "true or false", "write true, without quotes"),
+        ("[\"/maps/\"]", "\"/maps/\"", "\"/maps/\"", "a list of texts", "put it in brackets: [\"/maps/\"]"),
         (
             "amount = \"49\"",
             "amount = \"49\"\nconvert = \"bytes_to_bg\"",
@@ -326,7 +331,7 @@ fn a_mistake_has_its_place_and_a_suggestion() {
             "before_discount or",
             "(the default",
         ),
-        ("name = \"Pro\"", "name = Pro", "Pro", "literal string", "tollbook init"),
+        ("name = \"Pro\"", "name = Pro", "Pro", "literal string", "write it in quotes: \"Pro\""),
     ] {
         let text = WHOLE.replacen(from, to, 1);
         assert_ne!(text, WHOLE, "{from}");

@@ -347,7 +347,13 @@ impl<'a> Table<'a> {
 
     fn each(node: &Node, path: &str, reading: &mut Reading, read: Reader<String>) -> Option<Vec<String>> {
         let Value::List(items) = &node.value else {
-            reading.wrong_type(node, path, "a list of texts");
+            match &node.value {
+                Value::Text(text) => {
+                    let what = "invalid type: text, expected a list of texts";
+                    reading.flaw(node.at.clone(), path, what, format!("put it in brackets: [{text:?}]"));
+                }
+                _ => reading.wrong_type(node, path, "a list of texts"),
+            }
             return None;
         };
         items.iter().enumerate().map(|(at, item)| read(item, &format!("{path}[{at}]"), reading)).collect()

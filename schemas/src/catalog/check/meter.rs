@@ -305,8 +305,13 @@ fn exclusions(node: &Node, path: &str, reading: &mut Reading) -> Option<Vec<Excl
 }
 
 pub(super) fn flag(node: &Node, path: &str, reading: &mut Reading) -> Option<bool> {
-    match node.value {
-        Value::Flag(flag) => Some(flag),
+    match &node.value {
+        Value::Flag(flag) => Some(*flag),
+        Value::Text(text) if text == "true" || text == "false" => {
+            let what = format!("{text} stands in quotes, expected true or false");
+            reading.flaw(node.at.clone(), path, what, format!("write {text}, without quotes"));
+            None
+        }
         _ => {
             reading.wrong_type(node, path, "true or false");
             None

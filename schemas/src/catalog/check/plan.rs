@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::instant::instant;
+use super::whole::whole;
 use super::{Checking, listing, terms};
 use crate::catalog::{PlanVersion, Price, unmetered};
 use crate::id::{IssuerId, MeterId, PlanId, PriceId};
@@ -56,15 +57,7 @@ impl Checking {
         let (id, id_at) = Self::own_id(&mut table, whose, PlanId::parse, reading);
         let version_at = table.place_or_table("version");
         let version = table.required(reading, "version", whose, |node, path, reading| {
-            let version = match node.value {
-                Value::Whole(version) => u32::try_from(version).ok().filter(|version| *version >= 1),
-                _ => None,
-            };
-            if version.is_none() {
-                let what = "version must be 1 or more, expected a whole number";
-                reading.flaw(node.at.clone(), path, what, "count versions from 1");
-            }
-            version
+            whole((node, path), 1..=u32::MAX, ("version must be 1 or more", "count versions from 1"), reading)
         });
         let effective_from = table.required(reading, "effective_from", whose, instant);
         let name = table.required(reading, "name", whose, Table::printed);
@@ -82,15 +75,9 @@ impl Checking {
             anchor: word(&mut table, "anchor", Anchor::parse, Anchor::WORDS, reading),
         };
         let trial_days = table.optional(reading, "trial_days", |node, path, reading| {
-            let days = match node.value {
-                Value::Whole(days) => u32::try_from(days).ok().filter(|days| (1..=TRIAL_DAYS_MAX).contains(days)),
-                _ => None,
-            };
-            if days.is_none() {
-                let what = format!("trial_days must be 1 to {TRIAL_DAYS_MAX}, expected a whole number");
-                reading.flaw(node.at.clone(), path, what, "write the days of the trial, or leave it out");
-            }
-            days
+            let what = format!("trial_days must be 1 to {TRIAL_DAYS_MAX}");
+            let mend = "write the days of the trial, or leave it out";
+            whole((node, path), 1..=TRIAL_DAYS_MAX, (&what, mend), reading)
         });
         let shadow_at = table.place_or_table("shadow_of");
         let shadow_of = table.optional(reading, "shadow_of", Table::text).flatten();

@@ -1,6 +1,8 @@
 //! What every job has: the configuration, the lake, the catalog, the clock; and the frame around a job: its lease and
 //! its row in `job_run`.
 
+mod folder;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -238,28 +240,15 @@ pub(crate) struct Ran<'a> {
 /// Reads and checks a catalog folder, its meters' SQL included.
 ///
 /// # Errors
-/// [`CatalogProblems`]: all of them, each with its place and how to mend it; a folder or file that cannot be read.
+/// [`CatalogProblems`]: all of them, each with its place and how to mend it; a folder or file that cannot be read, or would not
+/// be.
 pub fn read_catalog(folder: &Path) -> anyhow::Result<Catalog> {
     let shown = folder.display();
-    let unreadable = |error: std::io::Error| {
-        ConfigurationError(format!(
-            "the catalog folder {shown} cannot be read ({error}); name the right one ([catalog] folder where the \
-             command names none), or write one with `tollbook init`"
-        ))
-    };
     let (mut files, mut problems) = (Vec::new(), Vec::new());
-    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
-        if path.extension().is_some_and(|extension| extension == "toml") {
-            let bytes = std::fs::read(&path).map_err(|error| {
-                let shown = path.display();
-                ConfigurationError(format!("{shown} cannot be read ({error}); let it be read, or take it out"))
-            })?;
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            match CatalogFile::of_bytes(name, bytes) {
-                Ok(file) => files.push(file),
-                Err(problem) => problems.push(*problem),
-            }
+    for (name, bytes) in folder::files(folder)? {
+        match CatalogFile::of_bytes(name, bytes) {
+            Ok(file) => files.push(file),
+            Err(problem) => problems.push(*problem),
         }
     }
     if !problems.is_empty() {

@@ -14,6 +14,7 @@ mod kept;
 mod place;
 pub mod problem;
 pub mod route;
+mod syntax;
 pub mod tax;
 mod terms;
 mod unmetered;

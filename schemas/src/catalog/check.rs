@@ -1,7 +1,7 @@
 //! From catalog files to a checked catalog. Every problem is collected with its place; nothing is repaired.
 //!
-//! One mistake is told once: an entry that is wrong itself is still known to those that name it, and where a file cannot
-//! be read, nothing is said about names that may stand in it.
+//! One mistake is told once: an entry that is wrong itself is still known to those that name it, who say nothing more of
+//! it, and where a file cannot be read, nothing is said about names that may stand in it.
 
 mod contract;
 mod coupon;
@@ -12,6 +12,9 @@ mod plan;
 mod product;
 mod tax;
 mod terms;
+mod told;
+mod whole;
+mod zone;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -26,14 +29,17 @@ use crate::price::node::{Node, Value};
 use crate::price::read::{Reading, Table};
 
 /// What entries there are: the word in the file.
-const SECTIONS: [&str; 7] = ["issuer", "product", "meter", "plan", "contract", "coupon", "tax_rate"];
+pub(super) const SECTIONS: [&str; 7] = ["issuer", "product", "meter", "plan", "contract", "coupon", "tax_rate"];
 
 pub(super) fn check(files: &[&CatalogFile], sha256: String) -> (Catalog, Vec<Problem>) {
     let mut checking = Checking::new(sha256);
     let mut trees = Vec::new();
     for file in files {
         match file.tree() {
-            Ok(tree) => trees.push((*file, tree)),
+            Ok(mut tree) => {
+                checking.told.part(&mut tree);
+                trees.push((*file, tree));
+            }
             Err(problems) => {
                 checking.is_whole = false;
                 checking.problems.extend(problems);
@@ -41,11 +47,14 @@ pub(super) fn check(files: &[&CatalogFile], sha256: String) -> (Catalog, Vec<Pro
         }
     }
     // References may point into any file, so what is pointed to is read first.
-    let mut entries: Vec<(&CatalogFile, &str, &Node)> = Vec::new();
+    let mut entries: Vec<(&CatalogFile, &'static str, &Node)> = Vec::new();
     for (file, tree) in &trees {
-        checking.reading(file, |_, reading| {
+        checking.reading(file, |checking, reading| {
             let Some(mut root) = Table::of(tree, "", reading) else { return };
             for section in SECTIONS {
+                if root.node(section).is_some_and(|node| !matches!(node.value, Value::List(_))) {
+                    checking.told.refuse_nameless(section);
+                }
                 entries.extend(listed(&mut root, section, reading).iter().map(|node| (*file, section, node)));
             }
             root.finish(reading);
@@ -54,9 +63,11 @@ pub(super) fn check(files: &[&CatalogFile], sha256: String) -> (Catalog, Vec<Pro
     entries.iter().for_each(|(file, section, node)| checking.declare(file, section, node));
     for wanted in SECTIONS {
         for (file, _, node) in entries.iter().filter(|(_, section, _)| *section == wanted) {
+            let problems_before = checking.problems.len();
+            let mut is_taken = false;
             checking.reading(file, |checking, reading| {
                 let Some(table) = Table::of(node, wanted, reading) else { return };
-                match wanted {
+                let taken = match wanted {
                     "issuer" => checking.issuer(table, reading),
                     "product" => checking.product(file, table, reading),
                     "meter" => checking.meter(file, table, reading),
@@ -65,7 +76,12 @@ pub(super) fn check(files: &[&CatalogFile], sha256: String) -> (Catalog, Vec<Pro
                     "coupon" => checking.coupon(table, reading),
                     _ => checking.tax_rate(table, reading),
                 };
+                is_taken = taken.is_some();
             });
+            let was_silent = checking.told.was_silent();
+            if !is_taken || was_silent || checking.problems.len() > problems_before {
+                checking.told.refuse(wanted, node);
+            }
         }
     }
     problem::sort(&mut checking.problems);
@@ -91,6 +107,8 @@ struct Checking {
     declared: BTreeMap<&'static str, BTreeSet<String>>,
     /// Where each entry, or version of one, stands first: its section, its id, its version where it says one.
     first_at: BTreeMap<(&'static str, String, Option<u32>), String>,
+    /// What those that name an entry need not say again.
+    told: told::Told,
     /// Whether every file could be read.
     is_whole: bool,
     /// Rules of the products so far.
@@ -98,7 +116,7 @@ struct Checking {
     problems: Vec<Problem>,
 }
 
-/// A `None` result always has its flaw recorded already.
+/// A `None` result always has its flaw recorded already, here or at an entry that it names.
 impl Checking {
     fn new(sha256: String) -> Self {
         let catalog = Catalog {
@@ -118,6 +136,7 @@ impl Checking {
             catalog,
             declared: BTreeMap::new(),
             first_at: BTreeMap::new(),
+            told: told::Told::default(),
             is_whole: true,
             rules: Vec::new(),
             problems: Vec::new(),
@@ -133,10 +152,9 @@ impl Checking {
         }
     }
 
-    fn declare(&mut self, file: &CatalogFile, section: &str, node: &Node) {
-        let (Some(Value::Text(id)), Some(section)) =
-            (node.under(&["id"]).map(|node| &node.value), SECTIONS.iter().copied().find(|known| *known == section))
-        else {
+    fn declare(&mut self, file: &CatalogFile, section: &'static str, node: &Node) {
+        let Some(Value::Text(id)) = node.under(&["id"]).map(|node| &node.value) else {
+            self.told.refuse_nameless(section);
             return;
         };
         self.declared.entry(section).or_default().insert(id.clone());
@@ -145,6 +163,10 @@ impl Checking {
             Some(Value::Text(version)) => version.parse().ok(),
             _ => None,
         };
+        // Versions of an issuer have no number: the one from the beginning is there once.
+        if section == "issuer" && node.under(&["effective_from"]).is_some() {
+            return;
+        }
         let Problem { path, line, .. } = Problem::at(&file.path, &file.text, node.place_of(&["id"]), "", "");
         self.first_at.entry((section, id.clone(), version)).or_insert_with(|| format!("{path}:{line}"));
     }
@@ -179,13 +201,18 @@ impl Checking {
         parse: impl Fn(String) -> Result<T, IdError>,
         reading: &mut Reading,
     ) -> Option<T> {
+        let declared = self.declared.get(section);
+        if declared.is_some_and(|declared| declared.contains(&text)) {
+            // One that is no id is told where it is declared.
+            let parsed = parse(text).ok();
+            if parsed.is_none() {
+                self.told.refuse_silently();
+            }
+            return parsed;
+        }
         let id = id(text, at.clone(), path, &parse, reading)?;
         let name = id.to_string();
-        let declared = self.declared.get(section);
-        if declared.is_some_and(|declared| declared.contains(&name)) {
-            return Some(id);
-        }
-        if self.is_whole {
+        if self.is_whole && !self.told.covers(section, &name) {
             let known: Vec<&str> = declared.into_iter().flatten().map(String::as_str).collect();
             let article = if section.starts_with('i') { "an" } else { "a" };
             let what = format!("no {section} {name}, expected the id of {article} [[{section}]]");
@@ -195,6 +222,8 @@ impl Checking {
                 (None, known) => format!("declare it, or name another; there are {}", listing(known)),
             };
             reading.flaw(at, path, what, mend);
+        } else {
+            self.told.refuse_silently();
         }
         None
     }

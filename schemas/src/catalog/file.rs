@@ -2,7 +2,7 @@
 
 use toml::de::DeTable;
 
-use super::Problem;
+use super::{Problem, syntax};
 use crate::price::node::Node;
 
 /// One file of the catalog.
@@ -54,6 +54,8 @@ impl CatalogFile {
 
     fn problem(&self, error: &toml::de::Error) -> Problem {
         let span = error.span().unwrap_or(0..0);
-        Problem::at(&self.path, &self.text, span, error.message().trim(), "see what `tollbook init` writes")
+        let message = error.message().trim();
+        let mend = syntax::mend(&self.text, &span, message);
+        Problem::at(&self.path, &self.text, span, message, mend)
     }
 }

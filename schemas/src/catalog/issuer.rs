@@ -21,15 +21,19 @@ impl Catalog {
         versions.iter().rev().find(|version| version.effective_from.is_none_or(|from| from <= at))
     }
 
-    /// Adds a version; what contradicts the others is a flaw.
-    pub(super) fn add_issuer(&mut self, id: IssuerId, issuer: Issuer, at: Range<usize>, reading: &mut Reading) {
+    /// Adds a version; what contradicts the others is a flaw at its place, and one without an instant that is there already has
+    /// the words `twice`.
+    pub(super) fn add_issuer(
+        &mut self,
+        id: IssuerId,
+        issuer: Issuer,
+        (at, twice): (Range<usize>, String),
+        reading: &mut Reading,
+    ) {
         let versions = self.issuer_versions.entry(id.clone()).or_default();
         if versions.iter().any(|other| other.effective_from == issuer.effective_from) {
             let (what, mend) = match issuer.effective_from {
-                None => (
-                    format!("issuer {id} is declared twice"),
-                    "remove one, rename it, or say with effective_from from when the later one holds",
-                ),
+                None => (twice, "remove one, rename it, or say with effective_from from when the later one holds"),
                 Some(from) => (
                     format!("issuer {id} has two versions from {}", print_instant(from)),
                     "remove one, or give it another effective_from",

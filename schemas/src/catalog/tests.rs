@@ -238,6 +238,7 @@ fn what_is_declared_twice_is_told_with_the_first_place() {
     for (text, words) in [
         (part("[[plan]]", "[[nothing]]"), "plan pro version 1 is declared twice"),
         (part("[[meter]]", "[[plan]]"), "meter calls is declared twice"),
+        (part("[[issuer]]", "[[product]]"), "issuer acme is declared twice"),
         (part("[[product]]", "[[meter]]"), "product maps is declared twice"),
         (contract.to_owned(), "contract c version 2 is declared twice"),
         (coupon.to_owned(), "coupon k is declared twice"),
@@ -305,13 +306,17 @@ fn a_mistake_has_its_place_and_a_suggestion() {
         ("issuer = \"acme\"", "issuer = \"acne\"", "\"acne\"", "the id of an [[issuer]]", "did you mean acme?"),
         ("issuer = \"acme\"", "issuer = \"x\"", "\"x\"", "the id of an [[issuer]]", "there are acme"),
         ("product = \"maps\"", "product = \"map\"", "\"map\"", "the id of a [[product]]", "did you mean maps?"),
-        ("unit = \"call\"", "unti = \"call\"", "unti", "one of id, name, ", "did you mean unit?"),
+        ("unit = \"call\"", "unti = \"call\"", "unti", "unit", "did you mean unit?"),
         ("[[product]]", "[[prodcut]]", "prodcut", "one of issuer, product,", "did you mean product?"),
         ("[[product]]", "[product]", "[product]", "[[product]]", "with two brackets"),
         ("filter = \"status between 200 and 299\"", "filter = 200", "200", "text in quotes", "write text in quotes"),
         ("aggregation = \"count\"", "aggregation = \"cuont\"", "\"cuont\"", "count", "mean count?"),
         ("model = \"flat\"", "model = \"flta\"", "\"flta\"", "one of flat, per_unit,", "did you mean flat?"),
-        ("version = 1", "version = \"1\"", "\"1\"", "a whole number", "count versions from 1"),
+        ("version = 1", "version = \"1\"", "\"1\"", "a whole number", "write version = 1, without quotes"),
+        ("version = 1", "version = 1.0", "1.0", "a whole number", "count versions from 1"),
+        ("= 14", "= \"14\"", "\"14\"", "a whole number", "write payment_terms_days = 14, without quotes"),
+        ("unit =", "allow_negative = \"true\"\nunit =", "\"true\"", "true or false", "write true, without quotes"),
+        ("[\"/maps/\"]", "\"/maps/\"", "\"/maps/\"", "a list of texts", "put it in brackets: [\"/maps/\"]"),
         (
             "amount = \"49\"",
             "amount = \"49\"\nconvert = \"bytes_to_bg\"",
@@ -326,7 +331,7 @@ fn a_mistake_has_its_place_and_a_suggestion() {
             "before_discount or",
             "(the default",
         ),
-        ("name = \"Pro\"", "name = Pro", "Pro", "literal string", "tollbook init"),
+        ("name = \"Pro\"", "name = Pro", "Pro", "literal string", "write it in quotes: \"Pro\""),
     ] {
         let text = WHOLE.replacen(from, to, 1);
         assert_ne!(text, WHOLE, "{from}");
@@ -351,7 +356,6 @@ fn all_problems_are_told_at_once_in_order_and_each_once() {
     let problems = parse(&text).unwrap_err();
     let told: Vec<String> = problems.iter().map(|p| p.what.clone()).collect();
     let words = [
-        "an issuer needs legal_name",
         "unknown field `legal_nam`",
         "payment_terms_days must be 0 to 365",
         "invalid type: a whole number",
@@ -380,10 +384,67 @@ fn one_mistake_is_one_problem() {
         ("model = \"matrix\"\nmeter = \"calls\"\ndimensions = 1\ndefault_unit_price = \"1\"", "invalid type: a whole"),
         ("model = \"package\"\nmeter = \"calls\"\npackage_size = \"x\"\npackage_price = \"1\"", "\"x\" is not a plain"),
         ("model = \"per_unit\"\nmeter = \"nobodys\"\nunit_price = \"1\"", "no meter nobodys"),
+        // Keys of a model that is not there have no meaning.
+        ("amount = \"49\"\nminimum = \"1\"", "a price needs model"),
+        ("modle = \"flat\"\namount = \"49\"", "unknown field `modle`"),
+        ("model = \"flat\"\namonut = \"49\"", "unknown field `amonut`"),
+        ("model = \"per_unit\"\nmeter = \"calls\"\nunit_amount = \"1\"", "a per_unit price needs unit_price"),
+        ("model = \"per_unit\"\nmeetr = \"calls\"\nunit_price = \"1\"", "unknown field `meetr`"),
+        ("model = \"volume\"\nmeter = \"calls\"\ntiers = [{ unit_pirce = \"1\" }]", "unknown field `unit_pirce`"),
+        (
+            "model = \"volume\"\nmeter = \"calls\"\ntiers = [{ up_too = 5, unit_price = 1 }, { unit_price = \"1\" }]",
+            "unknown field `up_too`",
+        ),
+        (
+            "model = \"graduated_percentage\"\nmeter = \"calls\"\ntiers = [{ percnet = \"1\" }]",
+            "unknown field `percnet`",
+        ),
+        (
+            "model = \"per_unit\"\nmeter = \"calls\"\nunit_price = \"1\"\nrollover_periods = 2\ninclued = 5",
+            "unknown field `inclued`",
+        ),
+        (
+            "model = \"per_unit\"\nmeter = \"calls\"\nunit_price = \"1\"\nconvert = { divid_by = 5 }",
+            "unknown field `divid_by`",
+        ),
     ] {
         let problems = parse(&WHOLE.replace("model = \"flat\"\namount = \"49\"", price)).unwrap_err();
         let [problem] = problems.as_slice() else { panic!("{price}: {problems:#?}") };
         assert!(problem.what.starts_with(words), "{price}: {problem}");
+    }
+    // Of the keys of other entries.
+    for (from, to, words) in [
+        ("legal_name =", "legal_nmae =", "unknown field `legal_nmae`, expected legal_name; did you mean legal_name?"),
+        ("id = \"acme\"", "ID = \"acme\"", "unknown field `ID`, expected id; did you mean id?"),
+        ("legal_name =", "legal-name =", "did you mean legal_name?"),
+        ("effective_from =", "effectiv_from =", "did you mean effective_from?"),
+        ("routes =", "route =", "did you mean routes?"),
+        ("routes = [\"/maps/\"]", "[[product.rules]]\nroute = \"/maps/\"", "did you mean rule?"),
+        ("aggregation = \"count\"", "aggregaton = \"count\"", "did you mean aggregation?"),
+        ("aggregation = \"count\"", "aggregation = \"sum\"\nvlaue = \"status\"", "did you mean value?"),
+        (
+            "aggregation = \"count\"",
+            "aggregation = \"percentile\"\nvalue = \"status\"\npercent = \"95\"",
+            "did you mean percentile?",
+        ),
+        ("filter =", "group_by = { Region = \"path\" }\nfilter =", "dimension \"Region\""),
+    ] {
+        let problems = parse(&WHOLE.replacen(from, to, 1)).unwrap_err();
+        let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert!(told.len() == 1 && told[0].contains(words), "{to}: {told:#?}");
+    }
+    let entry = |text: &str| -> Vec<String> {
+        let problems = parse(&format!("{WHOLE}\n{text}")).unwrap_err();
+        problems.iter().map(ToString::to_string).collect()
+    };
+    let plan = "[[plan]]\nid = \"p\"\nversion = 1\neffective_from = \"2026-01-01T00:00:00Z\"\nname = \"P\"\n\
+                issuer = \"acme\"\ncurrency = \"EUR\"\n[[plan.prices]]\nid = \"x\"\n";
+    let coupon = "[[coupon]]\nid = \"k\"\nissuer = \"acme\"\ndescription = \"K\"\npercnet = 5\n";
+    let contract = "[[contract]]\nid = \"c\"\nversion = 1\nname = \"C\"\nplan = \"pro\"\ncurrency = \"EUR\"\n\
+                    starts = \"2026-02-01T00:00:00Z\"\ndiscount_prcent = 5\n";
+    for (text, words) in [(plan, "did you mean price?"), (coupon, "mean percent?"), (contract, "discount_percent?")] {
+        let told = entry(text);
+        assert!(told.len() == 1 && told[0].contains(words), "{text}: {told:#?}");
     }
     // A meter that is wrong itself is still the one that prices name.
     let problems = parse(&WHOLE.replace("aggregation = \"count\"", "aggregation = \"cuont\"")).unwrap_err();

@@ -194,29 +194,56 @@ impl<'a> Table<'a> {
         let at = self.at();
         let path = self.path_of(name);
         let Some(value) = self.optional(reading, name, read)? else {
-            let mend = self.meant_for(name).unwrap_or_else(|| format!("add {name}"));
-            reading.flaw(at, &path, format!("{whose} needs {name}"), mend);
+            let needs = format!("{whose} needs {name}");
+            if !self.tell_meant(reading, &[name], &needs) {
+                reading.flaw(at, &path, needs, format!("add {name}"));
+            }
             return None;
         };
         Some(value)
     }
 
+    /// Tells of the key that was written for one of these, which are missing and `needs` says so: another system's word, or a
+    /// typo. It is taken, so that one mistake is one flaw. Whether there was such a key.
+    pub fn tell_meant(&mut self, reading: &mut Reading, names: &[&'static str], needs: &str) -> bool {
+        let found = self.entries.iter().enumerate().find_map(|(at, (key, _))| Some((at, self.meant(key, names)?)));
+        let Some((at, (name, meaning))) = found else { return false };
+        let (key, _) = self.entries.remove(at);
+        match meaning {
+            Some(mend) => {
+                let mend = format!("{}: {mend}", key.name);
+                reading.flaw(key.at.clone(), &self.path_of(name), needs, mend);
+            }
+            None => {
+                let what = format!("unknown field `{}`, expected {name}", key.name);
+                reading.flaw(key.at.clone(), &self.path_of(&key.name), what, format!("did you mean {name}?"));
+            }
+        }
+        true
+    }
+
     /// What of the keys that are not taken was meant for a missing one, if any was: another system's word for it, or a typo.
     #[must_use]
-    pub fn meant_for(&self, name: &str) -> Option<String> {
-        self.entries.iter().find_map(|(key, _)| {
-            // What begins a tier was meant for nothing here.
-            let meaning = meaning_of_key(&key.name, &[name]).filter(|mend| !mend.starts_with("remove it"));
-            let is_typo = !self.known.contains(&key.name.as_str()) && nearest(&key.name, [name]).is_some();
-            match meaning {
-                Some(mend) => Some(format!("{}: {mend}", key.name)),
-                None => is_typo.then(|| format!("write {name} for {}", key.name)),
-            }
+    pub fn meant_for(&self, name: &'static str) -> Option<String> {
+        self.entries.iter().find_map(|(key, _)| match self.meant(key, &[name])? {
+            (_, Some(mend)) => Some(format!("{}: {mend}", key.name)),
+            (name, None) => Some(format!("write {name} for {}", key.name)),
         })
     }
 
+    /// Which of the missing keys another one was meant for, and what it is here if it is another system's word.
+    fn meant(&self, key: &Key, names: &[&'static str]) -> Option<(&'static str, Option<&'static str>)> {
+        // What begins a tier was meant for nothing here.
+        let meaning = |name| meaning_of_key(&key.name, &[name]).filter(|mend| !mend.starts_with("remove it"));
+        let foreign = names.iter().find_map(|name| Some((*name, Some(meaning(name)?))));
+        let typo = || nearest(&key.name, names.iter().copied()).map(|name| (name, None));
+        foreign.or_else(|| typo().filter(|_| !self.known.contains(&key.name.as_str())))
+    }
+
     /// Everything that is left is a flaw, with what another system's word is here, or the nearest known key, as a suggestion.
-    pub fn finish(self, reading: &mut Reading) {
+    /// Whether nothing was left.
+    pub fn finish(self, reading: &mut Reading) -> bool {
+        let flaws_before = reading.flaws.len();
         let left = self.entries.iter().map(|(key, _)| *key).chain(self.nulls.iter().copied());
         for key in left.filter(|key| !self.known.contains(&key.name.as_str())) {
             let meant = || nearest(&key.name, self.known.iter().copied());
@@ -228,6 +255,7 @@ impl<'a> Table<'a> {
             let what = format!("unknown field `{}`, expected one of {}", key.name, self.known.join(", "));
             reading.flaw(key.at.clone(), &self.path_of(&key.name), what, mend);
         }
+        reading.flaws.len() == flaws_before
     }
 
     /// Text.
@@ -319,7 +347,13 @@ impl<'a> Table<'a> {
 
     fn each(node: &Node, path: &str, reading: &mut Reading, read: Reader<String>) -> Option<Vec<String>> {
         let Value::List(items) = &node.value else {
-            reading.wrong_type(node, path, "a list of texts");
+            match &node.value {
+                Value::Text(text) => {
+                    let what = "invalid type: text, expected a list of texts";
+                    reading.flaw(node.at.clone(), path, what, format!("put it in brackets: [{text:?}]"));
+                }
+                _ => reading.wrong_type(node, path, "a list of texts"),
+            }
             return None;
         };
         items.iter().enumerate().map(|(at, item)| read(item, &format!("{path}[{at}]"), reading)).collect()

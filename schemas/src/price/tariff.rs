@@ -26,7 +26,11 @@ const ROLLOVER_PERIODS_MAX: u32 = 120;
 pub fn tariff(table: &mut Table<'_>, reading: &mut Reading) -> Option<Tariff> {
     let flaws_before = reading.flaws.len();
     let model_at = table.place_or_table("model");
-    let word = table.required(reading, "model", "a price", Table::text)?;
+    let Some(word) = table.required(reading, "model", "a price", Table::text) else {
+        // Which keys it may have, its model says.
+        table.take_all();
+        return None;
+    };
     // What misses a key is the model's word, so its place is shown.
     let table_at = std::mem::replace(&mut table.at, model_at.clone());
     let model = model(&word, table, reading);
@@ -145,6 +149,9 @@ fn matrix(table: &mut Table<'_>, reading: &mut Reading, whose: &str) -> Option<P
     }
     if dimensions.is_empty() || (cells.is_empty() && default_unit_price.is_none()) {
         let what = "the matrix has no price";
+        if !dimensions.is_empty() && table.tell_meant(reading, &["cells", "default_unit_price"], what) {
+            return None;
+        }
         reading.flaw(at, &path, what, "name dimensions, and write cells or default_unit_price");
         return None;
     }
@@ -168,7 +175,7 @@ fn steps(table: &mut Table<'_>, reading: &mut Reading) -> Option<Steps> {
                 "write for how many periods unused units hold, or leave it out",
             );
         }
-        if included == Some(None) {
+        if included == Some(None) && table.meant_for("included").is_none() {
             let what = "rollover_periods says nothing without included";
             reading.flaw(rollover_at, &path, what, "add included: the units of each period");
         }
@@ -218,8 +225,11 @@ fn convert(node: &Node, path: &str, reading: &mut Reading) -> Option<Convert> {
     let mut table = Table::of(node, path, reading)?;
     let divide_by = table.optional(reading, "divide_by", Table::above_zero)?;
     let multiply_by = table.optional(reading, "multiply_by", Table::above_zero)?;
-    table.finish(reading);
+    let has_only_known = table.finish(reading);
     if divide_by.is_none() && multiply_by.is_none() {
+        if !has_only_known {
+            return None;
+        }
         reading.flaw(node.at.clone(), path, "the conversion has no factor", "add divide_by or multiply_by");
         return None;
     }

@@ -13,9 +13,10 @@ pub(super) fn unit_tiers(node: &Node, path: &str, reading: &mut Reading) -> Opti
         let flat_price = table.optional(reading, "flat_price", Table::amount)?;
         if unit_price.is_none() && flat_price.is_none() {
             let path = table.path_of("unit_price");
-            let meant = table.meant_for("unit_price").or_else(|| table.meant_for("flat_price"));
-            let mend = meant.unwrap_or_else(|| "add unit_price or flat_price; \"0\" is a price".to_owned());
-            reading.flaw(at, &path, "a tier has no price", mend);
+            let what = "a tier has no price";
+            if !table.tell_meant(reading, &["unit_price", "flat_price"], what) {
+                reading.flaw(at, &path, what, "add unit_price or flat_price; \"0\" is a price");
+            }
             return None;
         }
         let size_at = table.place_or_table("package_size");
@@ -38,9 +39,10 @@ pub(super) fn percent_tiers(node: &Node, path: &str, reading: &mut Reading) -> O
         let flat_price = table.optional(reading, "flat_price", Table::amount)?;
         if percent.is_none() && flat_price.is_none() {
             let path = table.path_of("percent");
-            let meant = table.meant_for("percent").or_else(|| table.meant_for("flat_price"));
-            let mend = meant.unwrap_or_else(|| "add percent or flat_price; \"0\" is a price".to_owned());
-            reading.flaw(at, &path, "a tier has no price", mend);
+            let what = "a tier has no price";
+            if !table.tell_meant(reading, &["percent", "flat_price"], what) {
+                reading.flaw(at, &path, what, "add percent or flat_price; \"0\" is a price");
+            }
             return None;
         }
         let (percent, flat_price) = (percent.unwrap_or(Decimal::ZERO), flat_price.unwrap_or(Decimal::ZERO));
@@ -93,9 +95,9 @@ fn read<T>(
             }
             None if index < last => {
                 let what = "a tier without up_to is not the last";
-                let meant = table.meant_for("up_to");
-                let mend = meant.unwrap_or_else(|| "give it up_to, or move it to the end".to_owned());
-                reading.flaw(at, &path, what, mend);
+                if !table.tell_meant(reading, &["up_to"], what) {
+                    reading.flaw(at, &path, what, "give it up_to, or move it to the end");
+                }
             }
             Some(up_to) if up_to <= from => {
                 let what = format!("tier up to {up_to} does not come after {from}: tiers would overlap");

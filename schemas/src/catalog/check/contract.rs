@@ -71,15 +71,19 @@ impl Checking {
             let price = self.price(node, &prices, reading);
             prices.extend(price);
         }
-        table.finish(reading);
+        let has_only_known = table.finish(reading);
         let (id, version, name, plan, starts) = (id?, version?, name?, plan?, starts?);
         let (mut ends, term_months, currency) = (ends?, term_months?, currency?);
         let (discount_percent, minimum, commitment) = (discount_percent?, minimum?, commitment?);
-        if nodes.is_empty() && discount_percent.is_none() && minimum.is_none() && commitment.is_none() {
+        let changes = !nodes.is_empty() || discount_percent.is_some() || minimum.is_some() || commitment.is_some();
+        if !changes && has_only_known {
             let mend = "add [[contract.price]], discount_percent, minimum or commitment";
             reading.flaw(table_at, "contract", "a contract that changes nothing of its plan", mend);
         }
-        // A plan that is wrong itself was told.
+        // A plan that is wrong itself was told; one in a file that cannot be read may have the version that is missing.
+        if !self.is_whole || self.told.covers("plan", plan.as_str()) {
+            return None;
+        }
         let versions = self.catalog.plans.get(&plan)?.clone();
         if let Some(months) = term_months {
             if ends.is_some() {

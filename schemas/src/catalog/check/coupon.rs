@@ -49,7 +49,7 @@ impl Checking {
             fits.then_some(months)
         });
         let until = table.optional(reading, "until", instant);
-        table.finish(reading);
+        let has_only_known = table.finish(reading);
         let off = match (percent?, amount?, currency?) {
             (Some(percent), None, None) => Some(CouponOff::Percent(percent)),
             (None, Some(amount), Some(currency)) => match Money::exact(amount, currency) {
@@ -60,6 +60,7 @@ impl Checking {
                     None
                 }
             },
+            _ if !has_only_known => None,
             _ => {
                 let mend = "write percent, or amount with currency";
                 reading.flaw(table_at, "coupon", "a coupon takes off either per cent or an amount", mend);
@@ -70,8 +71,10 @@ impl Checking {
         let mut priced = self.catalog.plans.values().flatten().flat_map(|plan| &plan.prices);
         let prices: Vec<PriceId> =
             prices?.unwrap_or_default().into_iter().filter_map(|text| PriceId::parse(text).ok()).collect();
+        // A plan that was refused may have what is missing.
+        let is_known = self.is_whole && !self.told.covers_any("plan");
         let unknown = prices.iter().find(|id| !priced.clone().any(|price| price.price_id == **id));
-        if let Some(unknown) = unknown.filter(|_| self.is_whole && priced.next().is_some()) {
+        if let Some(unknown) = unknown.filter(|_| is_known && priced.next().is_some()) {
             let what = format!("no plan has a price {unknown}");
             reading.flaw(prices_at, "coupon.prices", what, "name prices that a plan has");
         }
@@ -79,7 +82,7 @@ impl Checking {
             let named = self.catalog.plans.iter().filter(|(id, _)| plans.is_empty() || plans.contains(id));
             let mut reduced = named.flat_map(|(_, versions)| versions).filter(|plan| plan.issuer == issuer).peekable();
             let is_of_none = reduced.peek().is_some() && reduced.all(|plan| plan.currency != off.currency);
-            if self.is_whole && is_of_none {
+            if is_known && is_of_none {
                 let what =
                     format!("no plan that it is for is billed in {}: it would never take anything off", off.currency);
                 reading.flaw(

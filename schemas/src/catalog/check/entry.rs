@@ -4,10 +4,10 @@ use std::ops::Range;
 
 use super::Checking;
 use super::instant::instant;
+use super::whole::whole;
+use super::zone::zone;
 use crate::catalog::Issuer;
 use crate::id::IssuerId;
-use crate::period::parse_zone;
-use crate::price::node::Value;
 use crate::price::read::{Reading, Table};
 
 impl Checking {
@@ -22,32 +22,14 @@ impl Checking {
         let number_prefix = table.required(reading, "number_prefix", whose, Table::text);
         let number_prefix =
             number_prefix.and_then(|prefix| self.number_prefix(prefix, id.as_ref(), prefix_at, reading));
-        let time_zone = table.required(reading, "time_zone", whose, |node, path, reading| {
-            let zone = parse_zone(&Table::text(node, path, reading)?);
-            let mend = "use a name of the IANA database, such as \"Europe/Berlin\"";
-            zone.map_err(|error| reading.flaw(node.at.clone(), path, error.to_string(), mend)).ok()
-        });
+        let time_zone = table.required(reading, "time_zone", whose, zone);
         let payment_terms_days = table.required(reading, "payment_terms_days", whose, |node, path, reading| {
-            let days = match node.value {
-                Value::Whole(days) => u32::try_from(days).ok().filter(|days| *days <= 365),
-                _ => None,
-            };
-            if days.is_none() {
-                let what = "payment_terms_days must be 0 to 365, expected a whole number";
-                reading.flaw(node.at.clone(), path, what, "write the days until an invoice is due, such as 14");
-            }
-            days
+            let mend = "write the days until an invoice is due, such as 14";
+            whole((node, path), 0..=365, ("payment_terms_days must be 0 to 365", mend), reading)
         });
         let adjust_months_max = table.optional(reading, "adjust_months_max", |node, path, reading| {
-            let months = match node.value {
-                Value::Whole(months) => u32::try_from(months).ok().filter(|months| *months <= 1200),
-                _ => None,
-            };
-            if months.is_none() {
-                let what = "adjust_months_max must be 0 to 1200, expected a whole number";
-                reading.flaw(node.at.clone(), path, what, "leave it out to adjust every month, however old");
-            }
-            months
+            let mend = "leave it out to adjust every month, however old";
+            whole((node, path), 0..=1200, ("adjust_months_max must be 0 to 1200", mend), reading)
         });
         table.finish(reading);
         let (id, number_prefix) = (id?, number_prefix?);
@@ -61,7 +43,8 @@ impl Checking {
             payment_terms_days: payment_terms_days?,
             adjust_months_max: adjust_months_max?,
         };
-        self.catalog.add_issuer(id, issuer, id_at, reading);
+        let twice = self.declared_twice("issuer", id.as_str(), None);
+        self.catalog.add_issuer(id, issuer, (id_at, twice), reading);
         Some(())
     }
 

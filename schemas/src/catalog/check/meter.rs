@@ -182,7 +182,10 @@ fn counts(table: &mut Table<'_>, whose: &str, reading: &mut Reading) -> Option<C
         }
         ("percentile", None) => {
             let mend = "add percentile = \"95\", or another above 0 and at most 100";
-            reading.flaw(aggregation_at, "meter.percentile", "a percentile needs to be told which", mend);
+            let what = "a percentile needs to be told which";
+            if !table.tell_meant(reading, &["percentile"], what) {
+                reading.flaw(aggregation_at, "meter.percentile", what, mend);
+            }
             return None;
         }
         (word, _) => {
@@ -202,7 +205,9 @@ fn counts(table: &mut Table<'_>, whose: &str, reading: &mut Reading) -> Option<C
         }
         (Some(None), aggregation) if aggregation != Aggregation::Count => {
             let what = format!("a meter with aggregation {aggregation} needs a value");
-            reading.flaw(aggregation_at, "meter.value", what, "add value, such as \"response_bytes\"");
+            if !table.tell_meant(reading, &["value"], &what) {
+                reading.flaw(aggregation_at, "meter.value", what, "add value, such as \"response_bytes\"");
+            }
         }
         _ => {}
     }
@@ -300,8 +305,13 @@ fn exclusions(node: &Node, path: &str, reading: &mut Reading) -> Option<Vec<Excl
 }
 
 pub(super) fn flag(node: &Node, path: &str, reading: &mut Reading) -> Option<bool> {
-    match node.value {
-        Value::Flag(flag) => Some(flag),
+    match &node.value {
+        Value::Flag(flag) => Some(*flag),
+        Value::Text(text) if text == "true" || text == "false" => {
+            let what = format!("{text} stands in quotes, expected true or false");
+            reading.flaw(node.at.clone(), path, what, format!("write {text}, without quotes"));
+            None
+        }
         _ => {
             reading.wrong_type(node, path, "true or false");
             None

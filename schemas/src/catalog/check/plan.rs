@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::instant::instant;
+use super::whole::whole;
 use super::{Checking, listing, terms};
 use crate::catalog::{PlanVersion, Price, unmetered};
 use crate::id::{IssuerId, MeterId, PlanId, PriceId};
@@ -56,15 +57,7 @@ impl Checking {
         let (id, id_at) = Self::own_id(&mut table, whose, PlanId::parse, reading);
         let version_at = table.place_or_table("version");
         let version = table.required(reading, "version", whose, |node, path, reading| {
-            let version = match node.value {
-                Value::Whole(version) => u32::try_from(version).ok().filter(|version| *version >= 1),
-                _ => None,
-            };
-            if version.is_none() {
-                let what = "version must be 1 or more, expected a whole number";
-                reading.flaw(node.at.clone(), path, what, "count versions from 1");
-            }
-            version
+            whole((node, path), 1..=u32::MAX, ("version must be 1 or more", "count versions from 1"), reading)
         });
         let effective_from = table.required(reading, "effective_from", whose, instant);
         let name = table.required(reading, "name", whose, Table::printed);
@@ -82,15 +75,9 @@ impl Checking {
             anchor: word(&mut table, "anchor", Anchor::parse, Anchor::WORDS, reading),
         };
         let trial_days = table.optional(reading, "trial_days", |node, path, reading| {
-            let days = match node.value {
-                Value::Whole(days) => u32::try_from(days).ok().filter(|days| (1..=TRIAL_DAYS_MAX).contains(days)),
-                _ => None,
-            };
-            if days.is_none() {
-                let what = format!("trial_days must be 1 to {TRIAL_DAYS_MAX}, expected a whole number");
-                reading.flaw(node.at.clone(), path, what, "write the days of the trial, or leave it out");
-            }
-            days
+            let what = format!("trial_days must be 1 to {TRIAL_DAYS_MAX}");
+            let mend = "write the days of the trial, or leave it out";
+            whole((node, path), 1..=TRIAL_DAYS_MAX, (&what, mend), reading)
         });
         let shadow_at = table.place_or_table("shadow_of");
         let shadow_of = table.optional(reading, "shadow_of", Table::text).flatten();
@@ -159,7 +146,9 @@ impl Checking {
         if nodes.is_empty() {
             let what = "a plan needs at least one price";
             let mend = "add [[plan.price]]; a free plan has a flat price of \"0\"";
-            reading.flaw(plan_at.clone(), "plan.price", what, mend);
+            if !table.tell_meant(reading, &["price"], what) {
+                reading.flaw(plan_at.clone(), "plan.price", what, mend);
+            }
         }
         let mut prices: Vec<Price> = Vec::new();
         for node in nodes {
@@ -187,12 +176,15 @@ impl Checking {
                 reading.flaw(meter_at.clone(), "price.meter", "a flat price has no meter", "remove meter");
             }
             (Some(None), model) if model != "flat" && MODELS.contains(&model) => {
-                let ids: Vec<&str> = self.catalog.meters.keys().map(MeterId::as_str).collect();
+                let what = format!("a {model} price needs meter");
+                let ids: Vec<&str> = self.declared.get("meter").into_iter().flatten().map(String::as_str).collect();
                 let mend = match ids.as_slice() {
                     [] => "declare a [[meter]], and add meter".to_owned(),
                     ids => format!("add meter; there are {}", listing(ids)),
                 };
-                reading.flaw(model_at, "price.meter", format!("a {model} price needs meter"), mend);
+                if !table.tell_meant(reading, &["meter"], &what) {
+                    reading.flaw(model_at, "price.meter", what, mend);
+                }
             }
             _ => {}
         }
@@ -205,7 +197,8 @@ impl Checking {
         table.finish(reading);
         if let Some(tariff) = &tariff {
             let id = meter.as_ref().and_then(Option::as_ref);
-            let metered = id.and_then(|id| Some((id, self.catalog.meters.get(id)?)));
+            let is_told = |id: &MeterId| self.told.is_refused("meter", id.as_str());
+            let metered = id.filter(|id| !is_told(id)).and_then(|id| Some((id, self.catalog.meters.get(id)?)));
             unmetered::refuse(node, tariff, metered, reading);
         }
         let (price_id, description, meter) = (price_id?, description?, meter?);

@@ -27,7 +27,9 @@ impl Checking {
         let name = table.required(reading, "name", whose, Table::printed);
         let has_rules = table.place("rule").is_some();
         let nodes = table.list("routes");
+        let needs = "a product needs routes";
         let routes = match has_rules {
+            false if !table.has("routes") && table.tell_meant(reading, &["routes", "rule"], needs) => None,
             false => table.required(reading, "routes", whose, Table::texts),
             true => table.optional(reading, "routes", Table::texts).map(Option::unwrap_or_default),
         };

@@ -11,6 +11,7 @@ use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::id::{MeterId, PartnerId, PlanId, SubscriptionId};
 use tollbook_schemas::period::{Month, Period, Tz};
 use tollbook_schemas::registry::{Environment, Registry, Subscription};
+use tollbook_schemas::schedule;
 
 use crate::usage::{UsageError, UsageSlice, fold};
 
@@ -57,7 +58,9 @@ pub fn quotas(catalog: &Catalog, registry: &Registry, usage: &[UsageSlice], mont
         let zone = zone_of(catalog, subscription);
         let Ok(whole) = month.period(zone) else { continue };
         let start = subscription.started_at.max(whole.start);
-        let end = subscription.ended_at.map_or(whole.end, |ended| ended.min(whole.end));
+        // Outside the calendar nothing ends: drafting tells why it cannot be billed.
+        let ended_at = schedule::ends_at(catalog, subscription, zone).unwrap_or(subscription.ended_at);
+        let end = ended_at.map_or(whole.end, |ended| ended.min(whole.end));
         if end <= start {
             continue;
         }
@@ -153,6 +156,12 @@ mod tests {
                 "acme calls production 2026-05-02T00:00 99; acme calls production 2026-06-09T00:00 3;
                  acme calls production 2026-06-10T00:00 99",
                 "s1 quarter calls 3 of 10 | s1 quarter users 0 of 2",
+            ),
+            // Cancelled to the end of May, which is no end of its own.
+            (
+                "acme part 2026-01-01.. Europe/Berlin to_period=2026-05-10",
+                "acme calls production 2026-06-02T00:00 12",
+                "",
             ),
             ("acme pro 2026-01-01..; acme part 2026-07-01..", "", ""),
         ] {

@@ -364,7 +364,8 @@ fn place(
             let mut body = document.body.clone();
             if body.lines.len() + differences.len() > LINES_MAX {
                 return Err(format!(
-                    "the invoice would have more than {LINES_MAX} lines, which Stripe does not take; a later month adjusts it"
+                    "the invoice would have more than {LINES_MAX} lines, which Stripe does not take; a later month that has room \
+                     adjusts it, else bill it with `tollbook bill adjust`"
                 ));
             }
             body.lines.extend(differences);

@@ -103,7 +103,7 @@ fn what_is_no_number_is_told_with_its_id() {
         let answer: Json = serde_json::from_str(&line(&text)).unwrap();
         assert_eq!(answer["id"], "NaN 7", "{answer}");
         let told = answer["error"]["what"].as_str().unwrap();
-        assert!(told.starts_with("NaN and Infinity are no numbers of JSON: expected value at line 1"), "{told}");
+        assert!(told.starts_with("NaN and Infinity are no numbers of JSON: ") && told.contains("at line 1"), "{told}");
         assert!(answer["error"]["mend"].as_str().unwrap().starts_with("write digits, or null"), "{answer}");
     }
     // Inside of text it is text, and beside it something else may be wrong.

@@ -182,8 +182,8 @@ fn of_operator(binary: &BinaryExpr, schema: &Schema) -> Result<Option<Failing>, 
         what: format!(
             "may come to {needed} digits, of which {DIGITS_MAX} fit: the first such request stops everybody's usage"
         ),
-        mend: "write try_cast(… as decimal(18, 3)) around each number: what has more digits is null then, and counts as \
-               nothing",
+        mend: "write try_cast(… as decimal(18, 3)) around each number: what is larger is null then, and counts as nothing; \
+               what has more digits behind the point is rounded to them, so name as many as are sent",
     }))
 }
 

@@ -62,7 +62,12 @@ fn a_broken_catalog_is_told_with_its_place() {
             "name = \"Maps Free\"\ncolour = 1",
             &["unknown field `colour`", "expected one of id, version, effective_from", "help: remove it"],
         ),
-        ("bad TOML", "name = \"Maps Free\"", "name = Maps Free", &["string values must be quoted", "tollbook init"]),
+        (
+            "bad TOML",
+            "name = \"Maps Free\"",
+            "name = Maps Free",
+            &["string values must be quoted", "write it in quotes: \"Maps Free\""],
+        ),
         ("a float as money", "amount = \"49\"", "amount = 49.0", &["floating point", "write a number in quotes"]),
         (
             "a small float as money",
@@ -70,7 +75,12 @@ fn a_broken_catalog_is_told_with_its_place() {
             "unit_price = 1e-3",
             &["floating point", "number in quotes"],
         ),
-        ("a zone of nowhere", "Europe/Berlin", "Europe/Berlni", &["not an IANA time zone", "use a name of the IANA"]),
+        (
+            "a zone of nowhere",
+            "Europe/Berlin",
+            "Europe/Berlni",
+            &["not an IANA time zone", "did you mean Europe/Berlin?"],
+        ),
         ("a model of nobody", "\"graduated\"", "\"tiered\"", &["price model \"tiered\" is not known", "graduated"]),
         ("a negative price", "amount = \"49\"", "amount = \"-49\"", &["negative", "use 0 or more"]),
         (

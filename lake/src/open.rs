@@ -40,8 +40,10 @@ pub(crate) struct Inner {
     /// of forty columns takes longer to read than a few columns of some thousand rows.
     pub(crate) runtime: Arc<RuntimeEnv>,
     /// Each is opened once, by whoever asks first, and several at the same time.
-    handles: Mutex<HashMap<&'static str, Arc<OnceCell<Arc<Mutex<Handle>>>>>>,
+    handles: Mutex<HashMap<&'static str, Opened>>,
 }
+
+type Opened = Arc<OnceCell<Arc<Mutex<Handle>>>>;
 
 /// One open table: its newest known snapshot, and the transactions at that very snapshot.
 pub(crate) struct Handle {

@@ -166,8 +166,8 @@ pub(super) fn share(table: &mut Table<'_>, reading: &mut Reading) -> Option<Shar
     // The whole and more is the whole; where days of something else are counted, it would be more days than the period has.
     let is_of_period = !by_days || !matches!(settings.day_count, DayCount::Always(_));
     let is_inside = full.start <= service.start && service.end <= full.end;
-    let is_whole = service.start <= full.start && full.end <= service.end;
-    if !is_inside && !(is_whole && is_of_period) {
+    let is_whole = is_of_period && service.start <= full.start && full.end <= service.end;
+    if !(is_inside || is_whole) {
         let (how, mend) = match service.intersect(&full) {
             Some(Period { start, end }) => {
                 let [start, end] = [start, end].map(print_instant);

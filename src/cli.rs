@@ -70,7 +70,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<u8> {
                 Some(month) => Some(close_of(&context, month).await?.run_id),
                 None => as_of_run,
             };
-            let format = if json && format == sql::Format::Table { sql::Format::Json } else { format };
+            let format = format.asked(json)?;
             let request = sql::Request { query: &query, format, as_of_run: as_of_run.as_deref(), out: out.as_deref() };
             match (sql::answer(&context, &request).await?, &out) {
                 (Some(text), _) => data(&text),

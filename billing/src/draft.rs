@@ -31,6 +31,7 @@ mod parts;
 mod payer;
 mod rollover;
 mod shadow;
+mod side_by_side;
 mod span;
 mod tax;
 mod taxed_otherwise;
@@ -43,7 +44,7 @@ use tollbook_schemas::catalog::{Catalog, Issuer};
 use tollbook_schemas::id::{IssuerId, PartnerId, ProductId};
 use tollbook_schemas::money::Currency;
 use tollbook_schemas::period::{Month, print_instant};
-use tollbook_schemas::registry::{Finding, Registry};
+use tollbook_schemas::registry::{Finding, Registry, Subscription};
 
 use crate::document::{Body, Document, DocumentKind, FORMAT, IssuedBy, Line, sum_of};
 use crate::profile::{Profile, Profiles, TERMS_DAYS_MAX};
@@ -181,6 +182,8 @@ pub struct Drafted {
     pub elsewhere: Vec<(PartnerId, String)>,
     /// What partners used in the month outside their subscriptions: listed, and never billed.
     pub outside: Vec<(PartnerId, String)>,
+    /// Subscriptions of one partner that bill one product for the same time: billed as they say, and listed.
+    pub side_by_side: Vec<(PartnerId, String)>,
 }
 
 impl Drafted {
@@ -210,6 +213,7 @@ impl Drafted {
             unadjusted: Vec::new(),
             elsewhere: Vec::new(),
             outside: Vec::new(),
+            side_by_side: Vec::new(),
         }
     }
 
@@ -221,6 +225,7 @@ impl Drafted {
         self.unadjusted.extend(other.unadjusted);
         self.elsewhere.extend(other.elsewhere);
         self.outside.extend(other.outside);
+        self.side_by_side.extend(other.side_by_side);
     }
 }
 
@@ -230,6 +235,7 @@ pub fn draft(input: &DraftInput<'_>) -> Drafted {
     let drafted = parts::draft_parts(input, &[], parts::PART_PARTNERS, |input, part| {
         let mut drafted = regular(input, &part.usage);
         outside::list(input, &part.usage, &mut drafted);
+        side_by_side::list(input, &mut drafted);
         Ok(drafted)
     });
     // Nothing that was issued is looked at, so nothing of it can be wrong.
@@ -294,6 +300,15 @@ fn documents_of(
             document_of(input, usage, profile, issuer, currency, &spans).transpose()
         })
         .collect()
+}
+
+/// Subscriptions by the partner whose they are, whoever pays.
+fn by_partner(registry: &Registry) -> BTreeMap<&PartnerId, Vec<&Subscription>> {
+    let mut by_partner: BTreeMap<_, Vec<&Subscription>> = BTreeMap::new();
+    for subscription in registry.subscriptions.values() {
+        by_partner.entry(&subscription.partner_id).or_default().push(subscription);
+    }
+    by_partner
 }
 
 /// Spans by the document that they are on.

@@ -134,8 +134,10 @@ pub fn register(
     for (partner_id, note) in &drafted.elsewhere {
         rows.insert((partner_id.clone(), "~ elsewhere".to_owned()), RegisterRow::bare(partner_id, note.clone()));
     }
-    for (partner_id, note) in &drafted.outside {
-        rows.insert((partner_id.clone(), "~ outside".to_owned()), RegisterRow::bare(partner_id, note.clone()));
+    for (partner_id, note) in drafted.outside.iter().chain(&drafted.side_by_side) {
+        // A partner may have several of them.
+        let place = format!("~ outside {}", rows.len());
+        rows.insert((partner_id.clone(), place), RegisterRow::bare(partner_id, note.clone()));
     }
     let blocked = drafted.blocked.iter().map(|one| (&one.partner_id, format!("blocked: {}", one.reason)));
     let without = drafted.without.iter().map(|(partner_id, reason)| (partner_id, reason.clone()));

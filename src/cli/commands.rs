@@ -3,6 +3,7 @@
 pub(super) mod bill;
 mod demo;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -226,14 +227,14 @@ pub(super) async fn run_aggregate(context: &JobContext, as_of: Option<&str>, jso
         return Ok(());
     }
     data(&format!(
-        "usage: {} hours computed, {} rows; {} duplicates dropped; {} corrected, {} contested; unattributed {:?}; invalid values {:?}",
+        "usage: {} hours computed, {} rows; {} duplicates dropped; {} corrected, {} contested; unattributed: {}; invalid values: {}",
         usage.hours_total,
         usage.usage_rows_total,
         usage.duplicates_total,
         usage.corrected_total,
         usage.contested_total,
-        usage.unattributed,
-        usage.invalid_values
+        counts(&usage.unattributed),
+        counts(&usage.invalid_values)
     ));
     if usage.unmapped_total > 0 {
         let share = catalog::coverage::percent(usage.unmapped_total, usage.requests_total);
@@ -265,6 +266,12 @@ pub(super) async fn run_aggregate(context: &JobContext, as_of: Option<&str>, jso
     data(&table(&["step", "reached", "of previous", "dropped", "skipped", "median time"], &rows));
     data(&format!("\nas of {}. {SEMANTICS}", print_instant(as_of)));
     Ok(())
+}
+
+/// Counts by name as a person reads them.
+fn counts<K: std::fmt::Display>(by_name: &BTreeMap<K, i64>) -> String {
+    let counts: Vec<String> = by_name.iter().map(|(name, count)| format!("{count} {name}")).collect();
+    if counts.is_empty() { "none".to_owned() } else { counts.join(", ") }
 }
 
 pub(super) async fn run_partner(config: &std::path::Path, step: PartnerStep, json: bool) -> anyhow::Result<()> {

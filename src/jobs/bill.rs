@@ -143,7 +143,8 @@ impl DraftResult {
                 one.partner_id, one.month, one.reason
             )
         });
-        let listed = self.drafted.elsewhere.iter().chain(&self.drafted.outside);
+        let drafted = &self.drafted;
+        let listed = drafted.elsewhere.iter().chain(&drafted.outside).chain(&drafted.side_by_side);
         let listed = listed.map(|(partner_id, used)| format!("{partner_id}: {used}"));
         let lines = blocked
             .chain(listed)
@@ -159,7 +160,9 @@ impl DraftResult {
     #[must_use]
     pub fn to_json(&self) -> Value {
         let (drafted, counts) = (&self.drafted, &self.counts);
-        let outside: BTreeSet<_> = drafted.outside.iter().map(|(partner_id, _)| partner_id).collect();
+        let partners = |listed: &[(tollbook_schemas::id::PartnerId, String)]| {
+            listed.iter().map(|(partner_id, _)| partner_id).collect::<BTreeSet<_>>().len()
+        };
         json!({
             "month": drafted.month, "documents": self.document_count, "drafted": counts.drafted,
             "unchanged": counts.unchanged, "already_issued": counts.already_issued.len(),
@@ -167,7 +170,7 @@ impl DraftResult {
             "changed_since_issue": counts.changed_since_issue.len(), "blocked": drafted.blocked.len(),
             "credit_notes": self.credit_note_count, "adjustment_lines": self.adjustment_line_count,
             "unadjusted": drafted.unadjusted.len(), "held": self.held.len(),
-            "used_outside_subscriptions": outside.len(), "newer_events": self.unseen.event_count, "newer_requests": self.unseen.request_count,
+            "used_outside_subscriptions": partners(&drafted.outside), "subscriptions_side_by_side": partners(&drafted.side_by_side), "newer_events": self.unseen.event_count, "newer_requests": self.unseen.request_count,
         })
     }
 }

@@ -30,6 +30,22 @@ pub enum Format {
     Parquet,
 }
 
+impl Format {
+    /// The form where `--json` is given or not: JSON for a table, and never silently another form than was asked for.
+    ///
+    /// # Errors
+    /// Where `--json` asks for one form and `--format` for another.
+    pub fn asked(self, json: bool) -> anyhow::Result<Self> {
+        match (json, self) {
+            (false, format) => Ok(format),
+            (true, Self::Table | Self::Json) => Ok(Self::Json),
+            (true, Self::Csv | Self::Parquet) => {
+                bail!(ConfigurationError("--json and --format ask for two forms; leave one of them out".to_owned()))
+            }
+        }
+    }
+}
+
 /// What is said where Parquet is asked for and cannot be.
 const PARQUET: &str = "Parquet is written to a file, named with --out FILE, and holds the rows of a query only";
 

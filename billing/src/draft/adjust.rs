@@ -112,6 +112,7 @@ fn of_partners(
     drafted.documents = documents.all;
     drafted.documents.sort_by(|a, b| order_of(a).cmp(&order_of(b)));
     super::outside::list(input, usage, &mut drafted);
+    super::side_by_side::list(input, &mut drafted);
     let with_documents: BTreeSet<&PartnerId> = drafted.documents.iter().map(|one| &one.body.partner_id).collect();
     let blocked: BTreeSet<&PartnerId> = drafted.blocked.iter().map(|one| &one.partner_id).collect();
     drafted.without.retain(|(partner_id, _)| !with_documents.contains(partner_id) && !blocked.contains(partner_id));

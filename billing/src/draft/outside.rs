@@ -18,19 +18,15 @@ use tollbook_schemas::registry::Subscription;
 use tollbook_schemas::schedule;
 
 use super::index::UsageIndex;
-use super::{DraftInput, Drafted, span};
+use super::{DraftInput, Drafted, by_partner, span};
 use crate::usage::UsageSlice;
 
 /// Lists it for every partner that is not blocked and of which nothing of it is told yet.
 pub(super) fn list(input: &DraftInput<'_>, usage: &UsageIndex<'_>, drafted: &mut Drafted) {
-    let mut own: BTreeMap<&PartnerId, Vec<&Subscription>> = BTreeMap::new();
-    for subscription in input.registry.subscriptions.values() {
-        own.entry(&subscription.partner_id).or_default().push(subscription);
-    }
     let versions = input.catalog.plans.values().flatten();
     let sold: BTreeSet<&MeterId> =
         versions.flat_map(|version| &version.prices).filter_map(|p| p.meter.as_ref()).collect();
-    for (partner_id, subscriptions) in own {
+    for (partner_id, subscriptions) in by_partner(input.registry) {
         if drafted.blocked.iter().any(|blocked| blocked.partner_id == *partner_id) {
             continue;
         }

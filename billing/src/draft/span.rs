@@ -344,7 +344,8 @@ pub(super) fn check_clash(one: &Span<'_>, other: &Span<'_>) -> Result<(), String
     ))
 }
 
-fn meters<'a>(span: &'a Span<'_>) -> impl Iterator<Item = &'a MeterId> {
+/// The meters of the prices that it bills.
+pub(super) fn meters<'a>(span: &'a Span<'_>) -> impl Iterator<Item = &'a MeterId> {
     let billed = span.prices.iter().filter(|price| span.bills.price(price));
     billed.filter_map(|price| price.meter.as_ref())
 }

@@ -57,7 +57,8 @@ impl Previewed {
                 told.push(format!("{month} {}: {number} was issued and stays as it is", document.body.partner_id));
             }
         }
-        told.extend(self.drafted.outside.iter().map(|(partner_id, used)| format!("{month} {partner_id}: {used}")));
+        let listed = self.drafted.outside.iter().chain(&self.drafted.side_by_side);
+        told.extend(listed.map(|(partner_id, listed)| format!("{month} {partner_id}: {listed}")));
         told.extend(self.unseen.told());
         told
     }
@@ -85,6 +86,7 @@ pub async fn preview(
         drafted.blocked.retain(|blocked| blocked.partner_id == *partner_id);
         drafted.without.retain(|(id, _)| id == partner_id);
         drafted.outside.retain(|(id, _)| id == partner_id);
+        drafted.side_by_side.retain(|(id, _)| id == partner_id);
     }
     let slots = Slots::fold(&events_of(&context.lake.rows(&INVOICE_EVENT, Some("kind = 'issued'")).await?)?)?;
     let issued = drafted.documents.iter().filter_map(|document| {

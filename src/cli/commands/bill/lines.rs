@@ -33,7 +33,7 @@ pub(in crate::cli) struct Given {
 }
 
 pub(super) async fn run(context: &JobContext, given: Given, json: bool) -> anyhow::Result<()> {
-    let format = if json { Format::Json } else { given.format };
+    let format = given.format.asked(json)?;
     let out = given.out.as_deref();
     let past = close_of(context, given.as_of_close).await?;
     let (months, partner) = (given.period.as_ref(), given.partner.as_ref());

@@ -427,3 +427,28 @@ fn a_pin_that_the_lake_does_not_reach_is_told() {
     }
     copy.run(&["bill", "verify", "AC-000001"]).fails(3, &["put it back from a copy of the lake"]);
 }
+
+/// A document that is gone, and one whose text is none: each is told, and the other invoice of the month is verified all the same.
+#[test]
+fn a_document_that_is_gone_is_told_and_hides_no_other() {
+    let copy = books().copy();
+    let is_acme = |row: &Row| row.text("partner_id") == Some("acme");
+    let gone = |row: Row| (!is_acme(&row)).then_some(row);
+    let broken = |row: Row| {
+        let text = row.text("document").unwrap_or_default()[1..].to_owned();
+        Some(if is_acme(&row) { row.with("document", text) } else { row })
+    };
+    let edits: [(&dyn Fn(Row) -> Option<Row>, &str); 2] =
+        [(&gone, "it was issued, and is gone"), (&broken, "the stored text is no JSON object")];
+    for (edit, words) in edits {
+        while_changed(&copy, &INVOICE, edit, || {
+            let (invoices, printed) = verified(&copy, "2026-06", 3);
+            let lines: Vec<&str> = printed.lines().filter(|line| !line.starts_with(' ')).collect();
+            assert_eq!((invoices.len(), lines.len()), (2, 2), "{printed}");
+            let of = |partner: &str| lines.iter().find(|line| line.contains(partner)).unwrap();
+            assert!(of("acme").starts_with("DIFFERENT AC-000001") && of("acme").contains(words), "{printed}");
+            assert!(of("dora").starts_with("OK AC-000002"), "{printed}");
+            assert!(verified(&copy, "AC-000001", 3).1.contains(words));
+        });
+    }
+}

@@ -55,11 +55,11 @@ use tollbook_lake::{Lake, LakeError};
 use tollbook_schemas::id::{InvoiceId, MeterId, PartnerId};
 use tollbook_schemas::money::{Currency, Money};
 use tollbook_schemas::period::Month;
-use tollbook_schemas::tables::Table;
 use tollbook_schemas::tables::access_log::TABLE as ACCESS_LOG;
 use tollbook_schemas::tables::billing::{BILLED_USAGE, BILLING_PROFILE, INVOICE, INVOICE_EVENT, INVOICE_LINE};
 use tollbook_schemas::tables::catalog::CATALOG_FILE;
 use tollbook_schemas::tables::partner_event::TABLE as PARTNER_EVENT;
+use tollbook_schemas::tables::{Row, Table};
 
 /// What is read of the lake.
 const TABLES: [&Table; 8] = [
@@ -110,7 +110,7 @@ pub struct Verified {
     pub number: String,
     /// Partner.
     pub partner_id: String,
-    /// Month.
+    /// Month; empty, as its currency is, where its document is gone.
     pub month: String,
     /// Currency.
     pub currency: String,
@@ -141,6 +141,7 @@ impl fmt::Display for Verified {
         let Self { number, partner_id, line_count, rows_read, .. } = self;
         let total = match Currency::parse(&self.currency) {
             Ok(currency) => Money { minor: self.total_minor, currency }.to_string(),
+            Err(_) if self.currency.is_empty() => "of unknown total".to_owned(),
             Err(_) => format!("{} {}", self.total_minor, self.currency),
         };
         let word = self.verdict.word();
@@ -155,7 +156,8 @@ impl fmt::Display for Verified {
     }
 }
 
-/// Verifies what is wanted, by issuer and number. What is wrong with one invoice is a difference of it.
+/// Verifies what is wanted, by issuer and number; before all, what was issued and has no document any more, of whatever month it
+/// was. What is wrong with one invoice is a difference of it.
 ///
 /// # Errors
 /// [`VerifyError`] where the lake cannot be read, or one invoice was asked for that nobody issued.
@@ -163,7 +165,7 @@ pub async fn verify(lake: &Lake, wanted: &Wanted) -> Result<Vec<Verified>, Verif
     lake.open_beside(&TABLES).await?;
     let issued = Issued::read(lake).await?;
     let mut evidence = Evidence::over(lake);
-    let mut all = stored::read(lake, wanted, &issued).await?;
+    let stored::Read { found: mut all, lost } = stored::read(lake, wanted, &issued).await?;
     let (mut outcomes, mut wanting) = (Vec::new(), Vec::new());
     let partner_ids = all.iter().map(|stored| stored.text_of("partner_id")).collect();
     // Of a month everybody who was ever billed is looked at: whoever has no document in it, too.
@@ -193,7 +195,7 @@ pub async fn verify(lake: &Lake, wanted: &Wanted) -> Result<Vec<Verified>, Verif
         outcomes.extend(Box::pin(derive(&evidence, batch, &all, &issued)).await?);
     }
     outcomes.sort_by_key(|(at, _)| *at);
-    let mut verified = Vec::new();
+    let mut verified: Vec<Verified> = lost.into_iter().map(lost_document).collect();
     for outcomes in outcomes.chunk_by(|(one, _), (other, _)| one / CHECKED_AT_ONCE == other / CHECKED_AT_ONCE) {
         let ids = outcomes.iter().filter_map(|(at, _)| Some(all.get(*at)?.invoice_id.as_str())).collect();
         let mut beside = stored::Beside::read(lake, &ids).await?;
@@ -207,6 +209,30 @@ pub async fn verify(lake: &Lake, wanted: &Wanted) -> Result<Vec<Verified>, Verif
         }
     }
     Ok(verified)
+}
+
+/// An invoice exists by its event: without its document nothing of it can be derived, not even its month.
+fn lost_document(event: &Row) -> Verified {
+    let gone = Difference::told("document", "it was issued, and is gone; put the lake back from a copy");
+    of_event(event, vec![gone])
+}
+
+/// What is told of an invoice where its event is all that is known of it.
+fn of_event(event: &Row, differences: Vec<Difference>) -> Verified {
+    let text = |column: &str| event.text(column).unwrap_or_default().to_owned();
+    Verified {
+        invoice_id: text("invoice_id"),
+        number: text("number"),
+        partner_id: text("partner_id"),
+        month: String::new(),
+        currency: String::new(),
+        total_minor: 0,
+        line_count: 0,
+        rows_read: 0,
+        verdict: Verdict::of(&differences),
+        differences,
+        unadjusted: Vec::new(),
+    }
 }
 
 /// A document with the earlier months that it is asked for, and the raw rows that it needs.
@@ -379,6 +405,9 @@ async fn one(
             let what = format!("it is {}, and the document has the hash {derived}", stored.invoice_id);
             differences.push(Difference::told("invoice_id", what));
         }
+    }
+    if stored.body.is_empty() {
+        return Ok(of_event(&stored.event, differences));
     }
     Ok(Verified {
         invoice_id: stored.invoice_id.clone(),

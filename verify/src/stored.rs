@@ -135,18 +135,26 @@ pub(crate) fn one_of<'a>(column: &str, texts: impl Iterator<Item = &'a str>) -> 
     format!("{column} in ({})", texts.map(as_text).collect::<Vec<_>>().join(", "))
 }
 
-/// The issued invoices that are wanted, by issuer and number.
+/// What is wanted of what was issued.
+pub(crate) struct Read<'a> {
+    /// The documents, by issuer and number.
+    pub(crate) found: Vec<Stored>,
+    /// The events of those whose documents are gone. They have no month in which they would be missed: with a month all of them
+    /// are told.
+    pub(crate) lost: Vec<&'a Row>,
+}
+
+/// Reads what is wanted.
 ///
 /// # Errors
-/// [`VerifyError::NotIssued`] where none is; [`VerifyError::Stored`] for a row that cannot be read.
-pub(crate) async fn read(lake: &Lake, wanted: &Wanted, issued: &Issued) -> Result<Vec<Stored>, VerifyError> {
-    let events = issued.events.as_slice();
+/// [`VerifyError::NotIssued`] where nobody issued it; the lake's.
+pub(crate) async fn read<'a>(lake: &Lake, wanted: &Wanted, issued: &'a Issued) -> Result<Read<'a>, VerifyError> {
     let named = |event: &&Row| match wanted {
         Wanted::Month(_) => true,
         Wanted::Invoice(name) => [event.text("invoice_id"), event.text("number")].contains(&Some(name)),
     };
     let mut chosen: BTreeMap<&str, &Row> = BTreeMap::new();
-    for event in events.iter().filter(named) {
+    for event in issued.events.iter().filter(named) {
         chosen.entry(event.text("invoice_id").unwrap_or_default()).or_insert(event);
     }
     if let (Wanted::Invoice(name), true) = (wanted, chosen.is_empty()) {
@@ -157,32 +165,25 @@ pub(crate) async fn read(lake: &Lake, wanted: &Wanted, issued: &Issued) -> Resul
         Wanted::Invoice(_) => one_of("invoice_id", chosen.keys().copied()),
     };
     let found = stored_of(lake, &condition, &chosen).await?;
-    if matches!(wanted, Wanted::Month(_)) {
-        nothing_lost(lake, events).await?;
-    }
-    if let (Wanted::Invoice(name), true) = (wanted, found.is_empty()) {
-        let what = format!("invoice {name} was issued, and its document is not there; put the lake back from a copy");
-        return Err(VerifyError::Stored { table: INVOICE.name, what });
-    }
-    Ok(found)
+    let there = match wanted {
+        Wanted::Month(_) => document_ids(lake).await?,
+        Wanted::Invoice(_) => found.iter().map(|stored| stored.invoice_id.clone()).collect(),
+    };
+    let lost = chosen.iter().filter(|(id, _)| !there.contains(**id)).map(|(_, event)| *event);
+    let mut lost: Vec<&Row> = lost.collect();
+    lost.sort_by_key(|event| (event.text("issuer_id"), event.text("number")));
+    Ok(Read { found, lost })
 }
 
-/// An invoice exists by its event: one whose document is gone has no month in which it would be missed.
-async fn nothing_lost(lake: &Lake, events: &[Row]) -> Result<(), VerifyError> {
+/// The documents that are there, of all months.
+async fn document_ids(lake: &Lake) -> Result<BTreeSet<String>, VerifyError> {
     let context = lake.empty_session()?;
     lake.register(&context, &INVOICE, None).await?;
     let mut there = BTreeSet::new();
     for batch in lake.query(&context, "select invoice_id from invoice").await? {
         there.extend(crate::cells::texts(&batch));
     }
-    let lost = |event: &&Row| event.text("invoice_id").is_none_or(|id| !there.contains(id));
-    let lost: Vec<&str> = events.iter().filter(lost).filter_map(|event| event.text("number")).collect();
-    if lost.is_empty() {
-        return Ok(());
-    }
-    let what =
-        format!("the documents of {}, which were issued, are gone; put the lake back from a copy", lost.join(", "));
-    Err(VerifyError::Stored { table: INVOICE.name, what })
+    Ok(there)
 }
 
 /// Every issued document of some partners, by issuer and number.
@@ -211,10 +212,8 @@ async fn stored_of(lake: &Lake, condition: &str, issued: &BTreeMap<&str, &Row>) 
         let invoice_id = row.text("invoice_id").unwrap_or_default().to_owned();
         let Some(event) = issued.get(invoice_id.as_str()).map(|event| (*event).clone()) else { continue };
         let text = row.text("document").unwrap_or_default().to_owned();
-        let body = serde_json::from_str(&text).map_err(|error| VerifyError::Stored {
-            table: INVOICE.name,
-            what: format!("the document of {invoice_id} is no JSON object: {error}"),
-        })?;
+        // What is no JSON object says nothing: `Ground::of` tells it.
+        let body = serde_json::from_str(&text).unwrap_or_default();
         let key = |column: &str| event.text(column).unwrap_or_default().to_owned();
         let key = (key("issuer_id"), key("number"), invoice_id.clone());
         found.insert(key, Stored { invoice_id, text, body, row, event });

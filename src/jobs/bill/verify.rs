@@ -45,9 +45,14 @@ pub async fn verify_named(context: &JobContext, name: &str) -> anyhow::Result<Ve
         return Ok(Box::pin(verify(&context.lake, &Wanted::from(name))).await?);
     }
     let as_of = context.as_of(None).await?;
-    let mut verified = Vec::new();
+    let mut verified: Vec<Verified> = Vec::new();
     for month in super::months(context, name, as_of).await? {
-        verified.extend(verify_month(context, month).await?);
+        let of_month = verify_month(context, month).await?;
+        // What has no document any more is told with every month.
+        let is_told = |one: &Verified| verified.iter().any(|told| told.invoice_id == one.invoice_id);
+        let anew: Vec<Verified> =
+            of_month.into_iter().filter(|one| one.invoice_id.is_empty() || !is_told(one)).collect();
+        verified.extend(anew);
     }
     Ok(verified)
 }

@@ -75,8 +75,8 @@ pub fn accounts(registry: &Registry, issued: &[IssuedDocument]) -> Result<Vec<Ac
     let billed: BilledByHand<'_> = billed_by_hand(issued)?;
     let account = |made: &HandMade| {
         let currency = made.amount.currency;
-        let minor = billed.get(&made.adjustment_id).map_or(0, |billed| billed.amount_minor);
-        let wanted = if made.is_revoked { 0 } else { made.amount.minor };
+        let minor = billed.get(&made.adjustment_id).map_or(0, |billed| billed.counting(made.is_revoked()).amount_minor);
+        let wanted = if made.is_revoked() { 0 } else { made.amount.minor };
         let open = wanted.checked_sub(minor);
         let open = open.ok_or_else(|| format!("what is open of {} does not fit", made.adjustment_id))?;
         let (billed, open) = (Money { minor, currency }, Money { minor: open, currency });

@@ -243,7 +243,7 @@ impl<'p> Holds<'p> {
     }
 }
 
-/// Who made lines of a document by hand.
+/// Who made lines of a document by hand, or took back what a line gives back.
 #[must_use]
 pub fn authors_of(document: &Document) -> BTreeSet<String> {
     let by_hand = document.body.lines.iter().filter_map(|line| line.by_hand.as_ref());

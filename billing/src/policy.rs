@@ -293,7 +293,8 @@ fn made_by_hand(document: &Document) -> Option<String> {
     let told: Vec<String> = lines
         .map(|(line, by_hand)| {
             let amount = Money { minor: line.amount_minor, currency };
-            format!("{amount} was made by {} ({})", by_hand.actor, by_hand.reason)
+            let word = if by_hand.is_revoked { "taken back" } else { "made" };
+            format!("{amount} was {word} by {} ({})", by_hand.actor, by_hand.reason)
         })
         .collect();
     (!told.is_empty()).then(|| told.join(", "))

@@ -49,7 +49,7 @@ use offboarding::Offboarding;
 use payers::Named;
 use subscriptions::Terms;
 
-pub use adjustments::HandMade;
+pub use adjustments::{HandMade, Revoked};
 pub use contracts::{ContractError, InForce, SignedContract, contract_in_force};
 pub use coupons::RedeemedCoupon;
 pub use course::{Course, Ending, EndsWith, Pause, Renewal, Term};

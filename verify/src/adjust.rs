@@ -23,6 +23,8 @@ pub(crate) type Key = (String, String, String, Option<DateTime<Utc>>, bool);
 pub(crate) struct Before<'a> {
     pub(crate) invoice_id: &'a str,
     pub(crate) body: &'a Object,
+    /// Whether it was voided at Stripe before the document that is derived was issued.
+    pub(crate) is_voided: bool,
 }
 
 /// Lines of one key: the last one, and the sums.
@@ -217,11 +219,15 @@ mod tests {
         lines.iter().map(one).collect()
     }
 
+    fn before<'a>(invoice_id: &'a str, body: &'a Object) -> Before<'a> {
+        Before { invoice_id, body, is_voided: false }
+    }
+
     #[test]
     fn a_difference_is_now_less_all_that_was_billed() {
         let june = body("2026-06", &[line("s1 base 4900 1"), line("s1 calls 10 5"), line("s2 calls 7 3.5")]);
         let now = [line("s1 base 4900 1"), line("s1 calls 14 7"), line("s1 more 3 1")];
-        let documents = [Before { invoice_id: "inv_b", body: &june }];
+        let documents = [before("inv_b", &june)];
         let first = differences("2026-06", &that_billed("2026-06", &documents), &now).unwrap();
         assert_eq!(
             told(&first),
@@ -233,7 +239,7 @@ mod tests {
         );
         // Once billed, nothing is left; later only what came since.
         let july = body("2026-07", &[&[line("s1 base 4900 1")][..], &first].concat());
-        let documents = [Before { invoice_id: "inv_b", body: &june }, Before { invoice_id: "inv_a", body: &july }];
+        let documents = [before("inv_b", &june), before("inv_a", &july)];
         let billed_by = that_billed("2026-06", &documents);
         assert_eq!(differences("2026-06", &billed_by, &now).unwrap(), Vec::<Object>::new());
         let later = [line("s1 base 4900 1"), line("s1 calls 16 8"), line("s1 more 3 1"), line("s2 calls 7 3.5")];

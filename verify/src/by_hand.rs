@@ -42,8 +42,8 @@ pub(crate) fn is_made_for(ground: &Ground) -> bool {
 /// What does not fit, in words.
 pub(crate) fn open_credit<'a>(ground: &'a Ground, before: &[Before<'_>]) -> Result<Option<&'a HandMade>, String> {
     for made in ground.registry.adjustments.values() {
-        let is_theirs = made.partner_id == ground.partner_id && made.month <= ground.month && !made.is_revoked;
-        if is_theirs && made.for_invoice.is_some() && billed_of(made.adjustment_id.as_str(), before, false)? == 0 {
+        let is_theirs = made.partner_id == ground.partner_id && made.month <= ground.month && !made.is_revoked();
+        if is_theirs && made.for_invoice.is_some() && billed_of(made, before)?.amount_minor == 0 {
             return Ok(Some(made));
         }
     }
@@ -73,11 +73,11 @@ pub(crate) fn borne(
             && made.amount.currency == ground.currency
             && made.month <= ground.month
     });
-    let mut all: Vec<(&HandMade, i64, i64)> = Vec::new();
+    let mut all: Vec<(&HandMade, Billed, i64)> = Vec::new();
     for made in theirs {
-        let billed = billed_of(made.adjustment_id.as_str(), before, false)?;
-        let wanted = if made.is_revoked { 0 } else { made.amount.minor };
-        let difference = wanted.checked_sub(billed).ok_or("a line by hand does not fit 63 bits")?;
+        let billed = billed_of(made, before)?;
+        let wanted = if made.is_revoked() { 0 } else { made.amount.minor };
+        let difference = wanted.checked_sub(billed.amount_minor).ok_or("a line by hand does not fit 63 bits")?;
         let of_credit_note = made.for_invoice.is_some() && difference < 0;
         let is_named = named.remove(made.adjustment_id.as_str());
         let is_own = !ground.is_credit_note && !of_credit_note && made.month == ground.month && difference != 0;
@@ -94,32 +94,42 @@ pub(crate) fn borne(
         if ground.is_credit_note {
             borne.credits.clone_from(&made.for_invoice);
         }
-        let line = line_of(made, issuer, billed, difference)?;
+        let line = line_of(made, issuer, billed.amount_minor, difference)?;
         borne.lines.push(as_object(&line)?);
-        let billed_tax = billed_of(made.adjustment_id.as_str(), before, true)?;
-        let wanted = billed.checked_add(difference).ok_or("a line by hand does not fit 63 bits")?;
-        if let Some(tax) = taxing.line_by_hand(&line, wanted, billed_tax, made.month)? {
+        let wanted = billed.amount_minor.checked_add(difference).ok_or("a line by hand does not fit 63 bits")?;
+        if let Some(tax) = taxing.line_by_hand(&line, wanted, billed, made.month)? {
             borne.lines.push(as_object(&tax)?);
         }
     }
     Ok(borne)
 }
 
-/// What documents billed of one, or of its tax, in minor units.
-fn billed_of(id: &str, before: &[Before<'_>], of_tax: bool) -> Result<i64, String> {
-    let lines = before.iter().filter_map(|one| one.body.get("lines")?.as_array()).flatten();
+/// What documents billed of one, in minor units.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Billed {
+    amount_minor: i64,
+    /// Of its tax lines: what they charged.
+    pub(crate) tax_minor: i64,
+    /// And what they said that its amount contains.
+    pub(crate) contained_minor: i64,
+}
+
+/// What documents billed of one that count: of one that was taken back, those that were not voided before.
+fn billed_of(made: &HandMade, before: &[Before<'_>]) -> Result<Billed, String> {
+    let id = made.adjustment_id.as_str();
+    let counting = before.iter().filter(|one| !(made.is_revoked() && one.is_voided));
+    let lines = counting.filter_map(|one| one.body.get("lines")?.as_array()).flatten();
     let of_it = lines
         .filter_map(Value::as_object)
         .filter(|line| by_hand_of(line).and_then(|by_hand| by_hand.get("adjustment_id")?.as_str()) == Some(id));
-    let mut billed = 0_i64;
+    let mut billed = Billed::default();
+    let too_big = "lines by hand do not fit 63 bits";
     for line in of_it {
-        if line.contains_key("tax") != of_tax {
-            continue;
-        }
-        let contained = line.get("tax").and_then(|tax| tax.get("contained_minor")?.as_i64());
-        let amount = contained.or_else(|| line.get("amount_minor").and_then(Value::as_i64));
-        let amount = amount.ok_or("a line by hand has no amount")?;
-        billed = billed.checked_add(amount).ok_or("lines by hand do not fit 63 bits")?;
+        let amount = line.get("amount_minor").and_then(Value::as_i64).ok_or("a line by hand has no amount")?;
+        let sum = if line.contains_key("tax") { &mut billed.tax_minor } else { &mut billed.amount_minor };
+        *sum = sum.checked_add(amount).ok_or(too_big)?;
+        let contained = line.get("tax").and_then(|tax| tax.get("contained_minor")?.as_i64()).unwrap_or(0);
+        billed.contained_minor = billed.contained_minor.checked_add(contained).ok_or(too_big)?;
     }
     Ok(billed)
 }
@@ -131,17 +141,21 @@ fn line_of(made: &HandMade, issuer: &Issuer, billed_minor: i64, difference: i64)
         exact = exact.part_of(10);
     }
     let id = made.adjustment_id.to_string();
-    let taken_back = if made.is_revoked { " (taken back)" } else { "" };
+    // Whoever took it back answers for that, where it is known who did.
+    let revoked = made.revoked.as_ref();
+    let actor = revoked.and_then(|revoked| revoked.actor.as_ref()).unwrap_or(&made.actor);
+    let reason = revoked.and_then(|revoked| revoked.reason.as_ref()).unwrap_or(&made.reason);
+    let taken_back = if made.is_revoked() { " (taken back)" } else { "" };
     Ok(Line {
         amount_minor: difference,
         by_hand: Some(ByHand {
-            actor: made.actor.to_string(),
+            actor: actor.to_string(),
             adjustment_id: id.clone(),
             billed_minor,
             for_invoice: made.for_invoice.clone(),
-            is_revoked: made.is_revoked.then_some(true),
+            is_revoked: made.is_revoked().then_some(true),
             month: made.month.to_string(),
-            reason: made.reason.clone(),
+            reason: reason.clone(),
         }),
         contract: None,
         description: format!("{}{taken_back}", made.description),

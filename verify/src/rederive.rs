@@ -83,7 +83,7 @@ impl<'a> Derivation<'a> {
             currency: ground.currency,
             profiles: profiles_of([stored], beside, |row| is_of(ground, row)),
         };
-        let before = issued_before(stored, beside.of_partner);
+        let before = issued_before(stored, beside);
         Ok(Self { ground, stored, beside, metering, taxing, before, rows_read })
     }
 
@@ -214,9 +214,15 @@ fn lower<'a>(stored: &Stored, all: &'a [Stored]) -> impl Iterator<Item = &'a Sto
     all.iter().filter(is_before)
 }
 
-fn issued_before<'a>(stored: &Stored, all: &'a [Stored]) -> Vec<Before<'a>> {
-    let before = |one: &'a Stored| Before { invoice_id: &one.invoice_id, body: &one.body };
-    lower(stored, all).map(before).collect()
+fn issued_before<'a>(stored: &Stored, beside: &Beside<'a>) -> Vec<Before<'a>> {
+    let issued_at = stored.event.instant("at");
+    let is_voided = |id: &str| beside.voided.get(id).is_some_and(|at| issued_at.is_none_or(|issued| *at <= issued));
+    let before = |one: &'a Stored| Before {
+        invoice_id: &one.invoice_id,
+        body: &one.body,
+        is_voided: is_voided(&one.invoice_id),
+    };
+    lower(stored, beside.of_partner).map(before).collect()
 }
 
 /// What documents before it used of credits.

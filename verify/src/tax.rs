@@ -14,6 +14,7 @@ use tollbook_schemas::money::Currency;
 use tollbook_schemas::period::{Month, Period, Tz, parse_instant, print_instant};
 use tollbook_schemas::tables::Row;
 
+use crate::by_hand::Billed;
 use crate::document::{ByHand, Line, LineTax};
 use crate::number::Ratio;
 use crate::rating::Working;
@@ -133,25 +134,28 @@ impl<'a> Taxing<'a> {
         &self,
         line: &Line,
         wanted_minor: i64,
-        billed_tax_minor: i64,
+        billed: Billed,
         month: Month,
     ) -> Result<Option<Line>, String> {
         let before = parse_instant(&line.span_end).map_err(|error| error.to_string())?;
         let Some(rate) = self.rate_of(None, before)? else { return Ok(None) };
         let now = self.line_of(rate, &[Taxed { line, amount_minor: wanted_minor }], month)?;
-        let is_inclusive = rate.1.mode == TaxMode::Inclusive;
         let tax = now.tax.ok_or("a tax line without tax")?;
-        let tax_now = tax.contained_minor.unwrap_or(now.amount_minor);
-        let tax_minor = tax_now.checked_sub(billed_tax_minor).ok_or("the tax of a line by hand does not fit")?;
+        let too_big = || "the tax of a line by hand does not fit".to_owned();
+        let amount_minor = now.amount_minor.checked_sub(billed.tax_minor).ok_or_else(too_big)?;
+        // What was contained when it was billed is given back as such, also where the rate is exclusive since.
+        let contained = tax.contained_minor.unwrap_or(0).checked_sub(billed.contained_minor).ok_or_else(too_big)?;
+        let is_contained = rate.1.mode == TaxMode::Inclusive || contained != 0;
+        let billed_minor = billed.tax_minor.checked_add(billed.contained_minor).ok_or_else(too_big)?;
         Ok(Some(Line {
-            amount_minor: if is_inclusive { 0 } else { tax_minor },
-            by_hand: line.by_hand.clone().map(|made| ByHand { billed_minor: billed_tax_minor, ..made }),
+            amount_minor,
+            by_hand: line.by_hand.clone().map(|made| ByHand { billed_minor, ..made }),
             description: format!("{}: {}", rate.1.description, line.description),
             plan_id: line.plan_id.clone(),
             price_id: line.price_id.clone(),
             quantity: major(line.amount_minor, self.currency).text(),
             subscription_id: line.subscription_id.clone(),
-            tax: Some(LineTax { contained_minor: is_inclusive.then_some(tax_minor), ..tax }),
+            tax: Some(LineTax { contained_minor: is_contained.then_some(contained), ..tax }),
             ..now
         }))
     }

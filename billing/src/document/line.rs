@@ -131,7 +131,7 @@ pub struct LineTax {
 /// A line that somebody made: amount is what it comes to, nothing where it was taken back, less what was billed of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ByHand {
-    /// Who made it.
+    /// Who made it; who took it back, where somebody did.
     pub actor: String,
     /// The charge or credit.
     pub adjustment_id: AdjustmentId,
@@ -145,7 +145,7 @@ pub struct ByHand {
     pub is_revoked: bool,
     /// Month that it belongs to.
     pub month: Month,
-    /// Why: for staff.
+    /// Why it was made, or taken back: for staff.
     pub reason: String,
 }
 

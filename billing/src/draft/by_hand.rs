@@ -22,7 +22,7 @@ use tollbook_schemas::money::Money;
 use tollbook_schemas::registry::HandMade;
 
 use super::adjust::{Documents, adjusts_now, closed, document_beside};
-use super::tax::{TaxedByHand, Taxing};
+use super::tax::{TaxByHand, TaxedByHand, Taxing};
 use super::{Blocked, DraftInput, Drafted};
 use crate::adjustments::creditable;
 use crate::billed::IssuedDocument;
@@ -33,19 +33,49 @@ const BY_HAND: &str = "by-hand";
 /// The word of its model.
 const MODEL: &str = "by_hand";
 
-/// What issued documents billed of each, in minor units: the amount, and its tax.
-pub(crate) type BilledByHand<'a> = BTreeMap<&'a AdjustmentId, Billed>;
+/// What issued documents billed of each.
+pub(crate) type BilledByHand<'a> = BTreeMap<&'a AdjustmentId, BilledOfOne>;
 
+/// What issued documents billed of one.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct BilledOfOne {
+    all: Billed,
+    /// By documents that were not voided at Stripe.
+    standing: Billed,
+}
+
+impl BilledOfOne {
+    /// What counts: where it was taken back, what stands, since nobody owes or gets back what was voided. What was not taken
+    /// back was billed once, whatever became of it: a person decides whether it is billed again.
+    pub(crate) fn counting(self, is_revoked: bool) -> Billed {
+        if is_revoked { self.standing } else { self.all }
+    }
+}
+
+/// In minor units.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Billed {
     pub(crate) amount_minor: i64,
-    tax_minor: i64,
+    /// Of its tax lines.
+    pub(super) tax: TaxByHand,
 }
 
 impl Billed {
-    /// What was billed of what a line bills.
-    fn of(self, line: &Line) -> i64 {
-        if line.tax.is_some() { self.tax_minor } else { self.amount_minor }
+    /// What was billed of what a line bills; none where it does not fit.
+    fn of(self, line: &Line) -> Option<i64> {
+        if line.tax.is_some() { self.tax.all_minor() } else { Some(self.amount_minor) }
+    }
+
+    fn add(&mut self, line: &Line) -> Option<()> {
+        match &line.tax {
+            None => self.amount_minor = self.amount_minor.checked_add(line.amount_minor)?,
+            Some(tax) => {
+                let TaxByHand { amount_minor, contained_minor } = &mut self.tax;
+                *amount_minor = amount_minor.checked_add(line.amount_minor)?;
+                *contained_minor = contained_minor.checked_add(tax.contained_minor.unwrap_or(0))?;
+            }
+        }
+        Some(())
     }
 }
 
@@ -53,15 +83,14 @@ pub(crate) fn billed_by_hand<'a>(
     issued: impl IntoIterator<Item = &'a IssuedDocument>,
 ) -> Result<BilledByHand<'a>, String> {
     let mut billed = BilledByHand::new();
-    for line in issued.into_iter().flat_map(|one| &one.document.body.lines) {
+    let lines = issued.into_iter().flat_map(|one| one.document.body.lines.iter().map(move |line| (one, line)));
+    for (one, line) in lines {
         let Some(by_hand) = &line.by_hand else { continue };
-        let sum = billed.entry(&by_hand.adjustment_id).or_default();
-        let too_big = || format!("what was billed of {} does not fit 63 bits of minor units", by_hand.adjustment_id);
-        let (sum, minor) = match &line.tax {
-            None => (&mut sum.amount_minor, line.amount_minor),
-            Some(_) => (&mut sum.tax_minor, line.tax_minor()),
-        };
-        *sum = sum.checked_add(minor).ok_or_else(too_big)?;
+        let BilledOfOne { all, standing } = billed.entry(&by_hand.adjustment_id).or_default();
+        let added = all.add(line).and_then(|()| if one.is_voided { Some(()) } else { standing.add(line) });
+        added.ok_or_else(|| {
+            format!("what was billed of {} does not fit 63 bits of minor units", by_hand.adjustment_id)
+        })?;
     }
     Ok(billed)
 }
@@ -76,7 +105,10 @@ pub fn is_current_by_hand(document: &Document, issued: &[IssuedDocument]) -> boo
         return true;
     }
     let Ok(billed) = billed_by_hand(issued) else { return false };
-    by_hand.all(|(line, one)| billed.get(&one.adjustment_id).copied().unwrap_or_default().of(line) == one.billed_minor)
+    by_hand.all(|(line, one)| {
+        let billed = billed.get(&one.adjustment_id).copied().unwrap_or_default();
+        billed.counting(one.is_revoked).of(line) == Some(one.billed_minor)
+    })
 }
 
 /// Adds the lines by hand that the month bears.
@@ -121,9 +153,9 @@ fn lines_of<'a>(
     all.sort_by_key(|made| (made.month, &made.adjustment_id));
     let mut lines = Vec::new();
     for made in all {
-        let Billed { amount_minor: billed_minor, tax_minor } =
-            billed.get(&made.adjustment_id).copied().unwrap_or_default();
-        let wanted = if made.is_revoked { 0 } else { made.amount.minor };
+        let billed = billed.get(&made.adjustment_id).copied().unwrap_or_default();
+        let Billed { amount_minor: billed_minor, tax: billed_tax } = billed.counting(made.is_revoked());
+        let wanted = if made.is_revoked() { 0 } else { made.amount.minor };
         let too_big = || format!("{} does not fit 63 bits of minor units", made.adjustment_id);
         let difference = wanted.checked_sub(billed_minor).ok_or_else(too_big)?;
         if difference == 0 {
@@ -153,7 +185,7 @@ fn lines_of<'a>(
                 partner_id: &made.partner_id,
                 currency: made.amount.currency,
             };
-            let taxed = TaxedByHand { wanted_minor: wanted, billed_tax_minor: tax_minor };
+            let taxed = TaxedByHand { wanted_minor: wanted, billed: billed_tax };
             let tax = taxing.line_by_hand(&line, taxed).map_err(|what| format!("{}: {what}", made.adjustment_id))?;
             lines.push(Placed { made, credits: credits.clone(), line });
             lines.extend(tax.map(|line| Placed { made, credits, line }));
@@ -191,7 +223,8 @@ fn line_of(issuer: &Issuer, made: &HandMade, billed_minor: i64, difference: i64)
     let id = &made.adjustment_id;
     let bad = |error: IdError| error.to_string();
     let month = made.month.period(issuer.time_zone).map_err(|error| format!("{id}: {error}"))?;
-    let description = match made.is_revoked {
+    let (actor, reason) = made.answered_by();
+    let description = match made.is_revoked() {
         true => format!("{} (taken back)", made.description),
         false => made.description.clone(),
     };
@@ -204,13 +237,13 @@ fn line_of(issuer: &Issuer, made: &HandMade, billed_minor: i64, difference: i64)
     };
     Ok(Line {
         by_hand: Some(ByHand {
-            actor: made.actor.to_string(),
+            actor: actor.to_string(),
             adjustment_id: id.clone(),
             billed_minor,
             for_invoice: made.for_invoice.clone(),
-            is_revoked: made.is_revoked,
+            is_revoked: made.is_revoked(),
             month: made.month,
-            reason: made.reason.clone(),
+            reason: reason.to_owned(),
         }),
         description,
         ..Line::beside(of, month, Money { minor: difference, currency: made.amount.currency })

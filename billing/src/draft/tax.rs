@@ -50,8 +50,25 @@ struct Taxed<'a> {
 pub(super) struct TaxedByHand {
     /// What it comes to.
     pub(super) wanted_minor: i64,
-    /// The tax that earlier documents billed of it.
-    pub(super) billed_tax_minor: i64,
+    /// What earlier documents billed of it.
+    pub(super) billed: TaxByHand,
+}
+
+/// What tax lines of one line by hand come to, in minor units. A rate may have become inclusive, or exclusive, between two of
+/// them: what was charged and what was contained are given back each as it was billed.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct TaxByHand {
+    /// Charged beside the line.
+    pub(super) amount_minor: i64,
+    /// Contained in its amount.
+    pub(super) contained_minor: i64,
+}
+
+impl TaxByHand {
+    /// All that is tax; none where it does not fit.
+    pub(super) fn all_minor(self) -> Option<i64> {
+        self.amount_minor.checked_add(self.contained_minor)
+    }
 }
 
 /// The profile that says where what is billed to an instant is taxed: the one in force at its last instant.
@@ -128,18 +145,23 @@ impl<'a> Taxing<'a> {
         let month = Period { start: line.span_start, end: line.span_end };
         let now = self.line_of(rate, &[Taxed { line, amount_minor: by_hand.wanted_minor, profile }], month)?;
         let too_big = || format!("{}: its tax does not fit", line.description);
-        let tax_minor = now.tax_minor().checked_sub(by_hand.billed_tax_minor).ok_or_else(too_big)?;
-        let is_inclusive = rate.version.mode == TaxMode::Inclusive;
+        let billed = by_hand.billed;
+        let contained_now = now.tax.as_ref().and_then(|tax| tax.contained_minor);
+        let amount_minor = now.amount_minor.checked_sub(billed.amount_minor).ok_or_else(too_big)?;
+        let contained = contained_now.unwrap_or(0).checked_sub(billed.contained_minor).ok_or_else(too_big)?;
+        // Of a rate that is exclusive nothing is contained, unless it was inclusive when the line was billed.
+        let contained_minor = (contained_now.is_some() || contained != 0).then_some(contained);
+        let billed_minor = billed.all_minor().ok_or_else(too_big)?;
         let quantity = Exact::scaled(line.amount_minor, self.currency.exponent()).to_decimal().ok_or_else(too_big)?;
         Ok(Some(Line {
-            amount_minor: if is_inclusive { 0 } else { tax_minor },
-            by_hand: line.by_hand.clone().map(|made| ByHand { billed_minor: by_hand.billed_tax_minor, ..made }),
+            amount_minor,
+            by_hand: line.by_hand.clone().map(|made| ByHand { billed_minor, ..made }),
             description: format!("{}: {}", rate.version.description, line.description),
             plan_id: line.plan_id.clone(),
             price_id: line.price_id.clone(),
             quantity,
             subscription_id: line.subscription_id.clone(),
-            tax: now.tax.map(|tax| LineTax { contained_minor: is_inclusive.then_some(tax_minor), ..tax }),
+            tax: now.tax.map(|tax| LineTax { contained_minor, ..tax }),
             ..now
         }))
     }

@@ -52,9 +52,11 @@ pub(crate) fn billed_subscriptions<'a>(
     issued.flat_map(|document| own_lines(document).map(move |line| (&line.subscription_id, document))).collect()
 }
 
-/// What a document bills of its own month.
+/// What a document bills of its own month. Lines by hand and uses of credit are none of it: their subscription stands for an
+/// adjustment or a credit, of which several documents of a month may bear a part each.
 fn own_lines(document: &Document) -> impl Iterator<Item = &Line> {
-    document.body.lines.iter().filter(|line| line.adjusts.is_none())
+    let lines = document.body.lines.iter();
+    lines.filter(|line| line.adjusts.is_none() && line.by_hand.is_none() && line.credit.is_none())
 }
 
 /// The invoice of another slot that billed the subscription of a line.
@@ -83,7 +85,7 @@ pub(crate) fn billed_elsewhere(
     let mut twice = own_lines(document).filter_map(|line| Some((line, billing(document, line, billed)?)));
     let (line, invoice_id) = twice.next()?;
     let (subscription_id, invoice_id) = (line.subscription_id.clone(), invoice_id.clone());
-    let is_priced = |line: &&Line| line.tax.is_none() && line.coupon.is_none() && line.credit.is_none();
+    let is_priced = |line: &&Line| line.tax.is_none() && line.coupon.is_none();
     let mut rest = own_lines(document).filter(is_priced).filter(|line| billing(document, line, billed).is_none());
     let minor = rest.try_fold(0_i64, |sum, line| sum.checked_add(line.amount_minor));
     let rest = minor.map(|minor| Money { minor, currency: document.body.currency });

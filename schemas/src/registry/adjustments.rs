@@ -36,16 +36,42 @@ pub struct HandMade {
     pub actor: Actor,
     /// Number of the issued invoice that a credit is about: it is given by a credit note of that invoice.
     pub for_invoice: Option<String>,
-    /// Whether it was taken back: nothing is owed for it.
-    pub is_revoked: bool,
+    /// Who took it back, where somebody did: nothing is owed for it.
+    pub revoked: Option<Revoked>,
+}
+
+/// That somebody took back what was made; of several who did, the one who was read first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revoked {
+    /// Who; none where the event does not say it.
+    pub actor: Option<Actor>,
+    /// Why, for staff.
+    pub reason: Option<String>,
+}
+
+impl HandMade {
+    /// Whether it was taken back.
+    #[must_use]
+    pub fn is_revoked(&self) -> bool {
+        self.revoked.is_some()
+    }
+
+    /// Who answers for what is billed of it, and why: whoever took it back, where somebody did and is known.
+    #[must_use]
+    pub fn answered_by(&self) -> (&Actor, &str) {
+        let revoked = self.revoked.as_ref();
+        let actor = revoked.and_then(|revoked| revoked.actor.as_ref()).unwrap_or(&self.actor);
+        let reason = revoked.and_then(|revoked| revoked.reason.as_deref()).unwrap_or(&self.reason);
+        (actor, reason)
+    }
 }
 
 /// What was said, until all of it is known.
 #[derive(Debug, Default)]
 pub(super) struct Adjustments {
     made: BTreeMap<AdjustmentId, (Position, HandMade)>,
-    /// By whom each was revoked.
-    revoked: BTreeMap<AdjustmentId, Vec<(Position, PartnerId)>>,
+    /// Of which partner each was revoked, and by whom.
+    revoked: BTreeMap<AdjustmentId, Vec<(Position, PartnerId, Revoked)>>,
     /// What blocks its partner, unless the adjustment is revoked.
     wrong: Vec<(Position, PartnerId, Option<AdjustmentId>, String)>,
 }
@@ -69,7 +95,7 @@ fn read(event: &LifecycleEvent, partner_id: &PartnerId) -> Result<HandMade, &'st
         reason: text("reason")?.to_owned(),
         actor: event.actor.as_deref().and_then(|actor| Actor::parse(actor).ok()).ok_or("actor")?,
         for_invoice: event.text("for_invoice").map(str::to_owned),
-        is_revoked: false,
+        revoked: None,
     })
 }
 
@@ -103,7 +129,10 @@ impl Folding {
     pub(super) fn revoke_adjustment(&mut self, position: &Position, event: &LifecycleEvent, partner_id: &PartnerId) {
         match id_of(event) {
             Some(id) => {
-                self.adjustments.revoked.entry(id).or_default().push((position.clone(), partner_id.clone()));
+                let actor = event.actor.as_deref().and_then(|actor| Actor::parse(actor).ok());
+                let revoked = Revoked { actor, reason: event.text("reason").map(str::to_owned) };
+                let revocations = self.adjustments.revoked.entry(id).or_default();
+                revocations.push((position.clone(), partner_id.clone(), revoked));
             }
             None => {
                 let what = "adjustment.revoked: adjustment_id is missing or wrong".to_owned();
@@ -114,14 +143,17 @@ impl Folding {
 
     /// Takes back what was revoked, tells what contradicts itself, and gives the rest to the registry.
     pub(super) fn conclude_adjustments(&mut self) {
-        let Adjustments { mut made, revoked, wrong } = std::mem::take(&mut self.adjustments);
-        for (id, revocations) in &revoked {
+        let Adjustments { mut made, mut revoked, wrong } = std::mem::take(&mut self.adjustments);
+        for (id, revocations) in &mut revoked {
+            revocations.sort_by(|(one, ..), (other, ..)| one.cmp(other));
             let is_wrong = |owner: &PartnerId| {
                 wrong.iter().any(|(_, partner, wrong_id, _)| partner == owner && wrong_id.as_ref() == Some(id))
             };
-            for (position, partner_id) in revocations {
+            for (position, partner_id, by) in &*revocations {
                 match made.get_mut(id).filter(|(_, made)| made.partner_id == *partner_id) {
-                    Some((_, made)) => made.is_revoked = true,
+                    Some((_, made)) => {
+                        made.revoked.get_or_insert_with(|| by.clone());
+                    }
                     None if is_wrong(partner_id) => {}
                     None => {
                         let what = format!("adjustment.revoked: {id} was never made for the partner");
@@ -132,7 +164,7 @@ impl Folding {
         }
         for (position, partner_id, id, what) in wrong {
             let is_revoked = id.as_ref().and_then(|id| revoked.get(id)).into_iter().flatten();
-            let is_revoked = is_revoked.into_iter().any(|(_, by)| *by == partner_id);
+            let is_revoked = is_revoked.into_iter().any(|(_, by, _)| *by == partner_id);
             let concern = if is_revoked { Concern::Partner } else { Concern::Adjustment };
             self.find(&position, &partner_id, concern, what);
         }

@@ -22,7 +22,7 @@ use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::id::{AdjustmentId, IdError, IssuerId, PartnerId};
 use tollbook_schemas::money::{Currency, Money};
 use tollbook_schemas::period::Month;
-use tollbook_schemas::registry::{HandMade, Registry, fold};
+use tollbook_schemas::registry::{HandMade, Registry, Revoked, fold};
 use tollbook_schemas::tables::billing::INVOICE_EVENT;
 
 use super::hold::{adjustment_id, partner_id};
@@ -94,16 +94,17 @@ impl AdjustResult {
         json!({ "adjustment_id": made.adjustment_id, "partner_id": made.partner_id, "month": made.month,
             "issuer_id": made.issuer_id, "amount_minor": made.amount.minor, "currency": made.amount.currency,
             "description": made.description, "reason": made.reason, "actor": made.actor.as_str(),
-            "for_invoice": made.for_invoice, "is_revoked": made.is_revoked, "is_new": self.is_new,
+            "for_invoice": made.for_invoice, "is_revoked": made.is_revoked(), "is_new": self.is_new,
             "month_closed_by": self.closed_by })
     }
 }
 
 impl fmt::Display for AdjustResult {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let HandMade { adjustment_id, partner_id, month, amount, actor, .. } = &self.made;
-        let word = if self.made.is_revoked { "taken back" } else { "made" };
-        write!(f, "{partner_id}: {adjustment_id} of {amount} for {month} is {word} (made by {actor})")?;
+        let HandMade { adjustment_id, partner_id, month, amount, .. } = &self.made;
+        let (actor, _) = self.made.answered_by();
+        let word = if self.made.is_revoked() { "taken back" } else { "made" };
+        write!(f, "{partner_id}: {adjustment_id} of {amount} for {month} is {word} (by {actor})")?;
         if !self.is_new {
             return f.write_str("; it was there already, nothing was added");
         }
@@ -260,7 +261,7 @@ fn said(catalog: &Catalog, known: &Registry, issued: &[IssuedDocument], given: &
     let content =
         [given.partner.as_str(), &month_text, issuer_id.as_str(), &shown, description, &given.reason, &number];
     let adjustment_id = AdjustmentId::derive(content);
-    if known.adjustments.get(&adjustment_id).is_some_and(|made| made.is_revoked) {
+    if known.adjustments.get(&adjustment_id).is_some_and(|made| made.is_revoked()) {
         bail!(ConfigurationError(format!(
             "{adjustment_id} says just this and was taken back, for good; say it with another --reason"
         )));
@@ -284,7 +285,7 @@ fn said(catalog: &Catalog, known: &Registry, issued: &[IssuedDocument], given: &
         reason: given.reason.clone(),
         actor: given.actor.clone(),
         for_invoice: given.for_invoice.clone(),
-        is_revoked: false,
+        revoked: None,
     };
     Ok(("adjustment.made", first_instant(month)?, object(data), made))
 }
@@ -298,7 +299,8 @@ fn revoked(known: &Registry, given: &Adjustment, id: &AdjustmentId) -> anyhow::R
         )));
     };
     let data = object(json!({ "adjustment_id": id, "reason": given.reason }));
-    let made = HandMade { is_revoked: true, ..made.clone() };
+    let revoked = Revoked { actor: Some(given.actor.clone()), reason: Some(given.reason.clone()) };
+    let made = HandMade { revoked: Some(revoked), ..made.clone() };
     Ok(("adjustment.revoked", first_instant(made.month)?, data, made))
 }
 

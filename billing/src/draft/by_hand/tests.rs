@@ -2,6 +2,7 @@ use tollbook_schemas::actor::Actor;
 use tollbook_schemas::id::IssuerId;
 use tollbook_schemas::money::{Currency, Money};
 use tollbook_schemas::period::Month;
+use tollbook_schemas::registry::Revoked;
 
 use super::*;
 use crate::billed::Billed;
@@ -13,6 +14,7 @@ use crate::issue::changed_since_issue;
 /// Reads `name partner month amount_minor [currency] [for NUMBER] [revoked]`, several, separated by `;`.
 fn made(text: &str) -> BTreeMap<AdjustmentId, HandMade> {
     let lines = text.split(';').map(str::trim).filter(|line| !line.is_empty());
+    let bob = Actor::parse("staff:bob").unwrap();
     let read = |line: &str| {
         let words: Vec<&str> = line.split_whitespace().collect();
         let is_jpy = words.contains(&"JPY");
@@ -28,7 +30,7 @@ fn made(text: &str) -> BTreeMap<AdjustmentId, HandMade> {
             reason: "goodwill".to_owned(),
             actor: Actor::parse("staff:ann").unwrap(),
             for_invoice: named,
-            is_revoked: words.contains(&"revoked"),
+            revoked: words.contains(&"revoked").then(|| Revoked { actor: Some(bob.clone()), reason: None }),
         };
         (one.adjustment_id.clone(), one)
     };
@@ -380,4 +382,66 @@ fn what_is_left_of_an_invoice() {
     assert_eq!(left(&program.issued), Creditable { net_minor: 4920, total_minor: 5855 });
     program.issued[0].is_voided = true;
     assert_eq!(left(&program.issued).net_minor, 0);
+}
+
+/// What stood on an invoice that was voided is owed by nobody, so taking it back gives nothing back; and who took it back answers
+/// for the line that does, not who made it.
+#[test]
+fn what_was_voided_is_not_given_back() {
+    for (is_voided, expected, author) in [
+        (false, "acme invoice 54.00 EUR: base 5900, a (taken back) -500", Some("staff:bob")),
+        (true, "acme invoice 59.00 EUR: base 5900", None),
+    ] {
+        let mut program = Program::default();
+        let june = program.close("2026-06", ACME, "a acme 2026-06 500");
+        assert_eq!(june, "acme invoice 54.20 EUR: base 4900, calls 20, a 500");
+        program.issued[0].is_voided = is_voided;
+        assert_eq!(program.close("2026-07", ACME, "a acme 2026-06 500 revoked"), expected);
+        let lines = &program.issued[1].document.body.lines;
+        let by_hand: Vec<&str> = lines.iter().filter_map(|line| Some(line.by_hand.as_ref()?.actor.as_str())).collect();
+        assert_eq!(by_hand.first().copied(), author);
+        assert_eq!(program.close("2026-08", ACME, "a acme 2026-06 500 revoked"), "", "nothing is given back twice");
+    }
+}
+
+/// A tax rate that was inclusive when a line was billed and is exclusive now: the tax that was contained is given back as that, and
+/// nothing is charged or given back beside the line.
+#[test]
+fn tax_that_was_contained_is_given_back_as_contained() {
+    for (before, after, amounts) in [
+        (r#"vat 19 mode="inclusive""#, "vat 19", [(-119, None), (0, Some(-19))]),
+        ("vat 19", r#"vat 19 mode="inclusive""#, [(-119, None), (-23, Some(0))]),
+        ("vat 19", "vat 19", [(-119, None), (-23, None)]),
+    ] {
+        let mut program = Program { rates: before, ..Program::default() };
+        program.close("2026-06", ACME, "a acme 2026-06 119");
+        program.rates = after;
+        let july = program.draft("2026-07", "2026-08-02", ACME, "a acme 2026-06 119 revoked");
+        let lines = july.documents[0].body.lines.iter().filter(|line| line.by_hand.is_some());
+        let found = lines.map(|line| (line.amount_minor, line.tax.as_ref().and_then(|tax| tax.contained_minor)));
+        assert_eq!(found.collect::<Vec<_>>(), amounts, "{before} and then {after}");
+    }
+}
+
+/// A credit of the month that its credit note gave is taken back while the month's invoice is open: the invoice is billed, and what
+/// was given stands on it. Both lines name the same adjustment, and neither bills a subscription.
+#[test]
+fn a_credit_note_of_the_month_keeps_no_invoice_from_being_billed() {
+    let mut program = Program::default();
+    program.close("2026-06", ACME, "");
+    let made = "a acme 2026-07 -1000 for N1";
+    let july = program.draft("2026-07", "2026-08-02", ACME, made);
+    assert_eq!(told(&july), "acme invoice 59.00 EUR: base 5900 | acme credit_note -10.00 EUR: a -1000");
+    let note = july.documents.into_iter().find(|document| !document.body.kind.is_invoice()).unwrap();
+    let event = crate::event::InvoiceEvent {
+        issuer_id: Some(note.body.issuer.issuer_id.clone()),
+        number_sequence: Some(2),
+        ..crate::event::InvoiceEvent::of(&note, crate::event::EventKind::Issued, "issue", 0, at("2026-08-02"))
+    };
+    let slots = crate::issue::Slots::fold(&[event]).unwrap();
+    program.issued.push(IssuedDocument { document: note.clone(), number: "N2".to_owned(), is_voided: false });
+    let july = program.draft("2026-07", "2026-08-03", ACME, &format!("{made} revoked"));
+    assert_eq!(told(&july), "acme invoice 69.00 EUR: base 5900, a (taken back) 1000");
+    let billed = crate::issue::billed_subscriptions([&note, &july.documents[0]].into_iter(), &slots);
+    assert_eq!(crate::issue::billed_before(&july.documents[0], &billed), None);
 }

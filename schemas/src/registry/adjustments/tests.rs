@@ -17,7 +17,7 @@ fn folded(table: &str) -> Registry {
 /// Adjustments as `id partner month amount by actor [taken back]`, then findings with `!` where they block.
 fn told(registry: &Registry) -> Vec<String> {
     let made = registry.adjustments.values().map(|made| {
-        let back = if made.is_revoked { " taken back" } else { "" };
+        let back = if made.is_revoked() { " taken back" } else { "" };
         format!("{} {} {} {} {}{back}", made.adjustment_id, made.partner_id, made.month, made.amount, made.actor)
     });
     let found = registry.findings.iter().map(|finding| {

@@ -66,7 +66,7 @@ pub(super) async fn run(context: &JobContext, given: Given, json: bool) -> anyho
 
 /// Whether something is still to be billed, and whether it was taken back.
 fn state_of(one: &Account) -> &'static str {
-    match (one.made.is_revoked, one.open.minor != 0) {
+    match (one.made.is_revoked(), one.open.minor != 0) {
         (false, true) => "open",
         (false, false) => "billed",
         (true, true) => "to be given back",

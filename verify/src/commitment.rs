@@ -4,11 +4,12 @@
 //! It is derived from the raw rows of the whole term, as they are known at the pin: no document of an earlier month is looked
 //! at.
 
+use chrono::{DateTime, TimeDelta, Utc};
 use tollbook_schemas::catalog::contract::{COMMITMENT_PRICE, ContractMinimum};
-use tollbook_schemas::catalog::{Catalog, ContractVersion};
+use tollbook_schemas::catalog::{Catalog, ContractVersion, Price};
 use tollbook_schemas::id::{ContractId, IssuerId, PartnerId};
 use tollbook_schemas::period::{Month, Period, Tz};
-use tollbook_schemas::price::setting::Due as When;
+use tollbook_schemas::price::setting::{Charged, Due as When};
 use tollbook_schemas::registry::Registry;
 
 use crate::document::{Line, LineContract};
@@ -17,11 +18,11 @@ use crate::month::{Coded, Metering, priced};
 use crate::number::Ratio;
 use crate::payer::{Borne, named, or_blocked};
 use crate::rating::Working;
-use crate::spans::{Span, spans_of};
+use crate::spans::{Span, contract_of, spans_of, zone_of};
 use crate::tax::major;
-use crate::walk::in_force;
+use crate::walk::{Walked, in_force, walk};
 
-/// A commitment whose term ends in a month.
+/// A commitment that is asked for in a month.
 struct Due<'a> {
     contract_id: &'a ContractId,
     version: &'a ContractVersion,
@@ -31,7 +32,8 @@ struct Due<'a> {
     zone: Tz,
 }
 
-/// The commitments of a partner whose term ends in a month: of contracts that it signed before, and that were not ended before.
+/// The commitments of a partner that are asked for in a month: of contracts that it signed before the term ended, and that were
+/// not ended before.
 fn due<'a>(
     registry: &Registry,
     catalog: &'a Catalog,
@@ -48,20 +50,54 @@ fn due<'a>(
                 continue;
             };
             let zone = issuer.time_zone;
-            // The last instant of the term is in the month.
-            let in_month = month.period(zone).map_err(|error| error.to_string())?;
-            let is_over = in_month.start < end && end <= in_month.end;
             let holds = signed.signed_at < end && signed.ended_at.is_none_or(|ended| end <= ended);
-            if is_over && holds && found.iter().all(|other| other.contract_id != contract_id) {
-                let term = Period { start: version.starts, end };
-                found.push(Due { contract_id, version, least, term, issuer_id, zone });
+            if !holds || found.iter().any(|other| other.contract_id == contract_id) {
+                continue;
+            }
+            let term = Period { start: version.starts, end };
+            let due = Due { contract_id, version, least, term, issuer_id, zone };
+            // The run that bills the last period which begins in the term; not before the last instant of the term.
+            let mut asked_in = last_month(end, zone);
+            if asked_in <= month {
+                for (billed, zone) in due.priced_periods(registry, catalog, partner_id)? {
+                    asked_in = asked_in.max(last_month(billed.end, zone));
+                }
+            }
+            if asked_in == month {
+                found.push(due);
             }
         }
     }
     Ok(found)
 }
 
+/// The month that holds the last instant before another.
+fn last_month(end: DateTime<Utc>, zone: Tz) -> Month {
+    Month::of(end - TimeDelta::microseconds(1), zone)
+}
+
 impl Due<'_> {
+    /// The periods of its partner's subscriptions that the contract prices, each with its zone: those that begin in the term.
+    fn priced_periods(
+        &self,
+        registry: &Registry,
+        catalog: &Catalog,
+        partner_id: &PartnerId,
+    ) -> Result<Vec<(Period, Tz)>, String> {
+        let mut found = Vec::new();
+        let all = registry.subscriptions.values().filter(|one| one.partner_id == *partner_id);
+        for subscription in all.filter(|one| one.plan_id == self.version.plan) {
+            let zone = zone_of(catalog, subscription)?;
+            for Walked { billed, .. } in walk(catalog, subscription, zone, self.term.end)? {
+                let contract = contract_of(registry, catalog, subscription, billed.start)?;
+                if contract.is_some_and(|(id, own)| id == self.contract_id && own.version == self.version.version) {
+                    found.push((billed, zone));
+                }
+            }
+        }
+        Ok(found)
+    }
+
     fn prices(&self, span: &Span<'_>) -> bool {
         span.contract.is_some_and(|(id, _)| id == self.contract_id)
     }
@@ -76,7 +112,10 @@ impl Due<'_> {
     /// before its period is in the month before.
     fn months(&self, first: &Span<'_>, last: Month) -> impl Iterator<Item = Month> + use<> {
         let begin = self.begin();
-        let is_early = first.prices.iter().any(|price| price.tariff.settings.due != When::InArrears);
+        let is_early = |price: &Price| {
+            price.tariff.settings.due != When::InArrears || price.tariff.settings.charged == Charged::Once
+        };
+        let is_early = first.prices.iter().any(is_early);
         let first = if is_early { begin.previous() } else { begin };
         std::iter::successors(Some(first), |month| Some(month.next())).take_while(move |month| *month <= last)
     }
@@ -104,13 +143,19 @@ pub(crate) fn is_asked_for(
     month: Month,
     spans: &[Span<'_>],
 ) -> Result<(), String> {
-    let all = due(registry, catalog, partner_id, month)?;
-    match all.into_iter().find(|due| !spans.iter().any(|span| due.prices(span))) {
-        Some(due) => {
-            Err(format!("the term of contract {} ends in {month}, and nothing is billed by it then", due.contract_id))
+    let live = registry.going_live.get(partner_id).map(|live| live.billing_starts_at);
+    for due in due(registry, catalog, partner_id, month)? {
+        let id = due.contract_id;
+        if !spans.iter().any(|span| due.prices(span)) {
+            return Err(format!("the term of contract {id} ends in {month}, and nothing is billed by it then"));
         }
-        None => Ok(()),
+        // What another system billed whole is known nowhere here.
+        let periods = due.priced_periods(registry, catalog, partner_id)?;
+        if periods.iter().any(|(billed, _)| live.is_some_and(|live| billed.end <= live)) {
+            return Err(format!("another system billed periods of the term of contract {id}"));
+        }
     }
+    Ok(())
 }
 
 /// The spans of earlier months that count towards what a document asks for at the end of terms.

@@ -281,7 +281,7 @@ fn under(price: &Price, contract: Option<&ContractVersion>) -> Price {
 
 /// The contract that prices what begins at an instant: signed by then and not ended, of the plan, in its term; one that
 /// names the subscription goes before one that names none.
-fn contract_of<'a>(
+pub(crate) fn contract_of<'a>(
     registry: &'a Registry,
     catalog: &'a Catalog,
     subscription: &Subscription,

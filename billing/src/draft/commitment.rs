@@ -1,6 +1,6 @@
 //! Commitments: what the whole term of a contract costs at least. A line for what is missing, at the end of the term.
 //!
-//! The document of the month that holds the last instant of the term has the line: what was committed less what the
+//! The document of the month in which the last period that begins in the term ends, never before the term does, has the line: what was committed less what the
 //! lines of the contract come to in all months of the term, before coupons and tax, never below 0. They are computed from what
 //! is known now, so late usage of an earlier month makes the line smaller by what it is billed: the two adjustments are the
 //! difference of what the term comes to. Usage is drawn from the commitment without a rule of its own.
@@ -10,15 +10,18 @@
 
 use std::collections::BTreeSet;
 
+use chrono::TimeDelta;
 use tollbook_schemas::catalog::contract::{COMMITMENT_PRICE, ContractMinimum};
 use tollbook_schemas::catalog::{ContractVersion, Price};
 use tollbook_schemas::exact::Exact;
 use tollbook_schemas::id::{ContractId, IssuerId, PartnerId, PriceId};
 use tollbook_schemas::money::{Currency, Money};
 use tollbook_schemas::period::{Month, Period};
-use tollbook_schemas::price::setting::Due as WhenDue;
+use tollbook_schemas::price::setting::{Charged, Due as WhenDue};
+use tollbook_schemas::registry::contract_in_force;
+use tollbook_schemas::schedule;
 
-use super::span::{Span, spans_of};
+use super::span::{Span, spans_of, zone_of};
 use super::{DraftInput, UsageIndex, priced_lines};
 use crate::document::{Line, LineContract, LineOf};
 use crate::rating::Working;
@@ -29,7 +32,8 @@ use crate::rating::working::ComponentWorking;
 /// The word of the model of a line by which a commitment is billed.
 pub(crate) const COMMITMENT: &str = "commitment";
 
-/// A commitment whose term ends in the month.
+/// A commitment that is asked for in the month: the one in which its term ends, or, where a period that begins in the term ends
+/// behind it, the last such period. The contract prices what begins in its term, and all of that counts.
 struct Due<'a> {
     contract_id: &'a ContractId,
     version: &'a ContractVersion,
@@ -48,18 +52,49 @@ fn due<'a>(input: &DraftInput<'a>, partner_id: &PartnerId) -> Result<Vec<Due<'a>
             let (Some(commitment), Some(ends)) = (&version.commitment, version.ends) else { continue };
             let Some(plan) = input.catalog.plan_at(&version.plan, version.starts) else { continue };
             let Some(issuer) = input.catalog.issuers.get(&plan.issuer) else { continue };
-            let month = input.month.period(issuer.time_zone).map_err(|error| error.to_string())?;
             let is_signed = signed.signed_at < ends && signed.ended_at.is_none_or(|ended| ends <= ended);
-            let ends_now = month.start < ends && ends <= month.end;
-            if is_signed && ends_now && !found.iter().any(|other| other.contract_id == contract_id) {
-                found.push(Due { contract_id, version, commitment, issuer_id: &plan.issuer });
+            let ends_in = Month::of(ends - TimeDelta::microseconds(1), issuer.time_zone);
+            if !is_signed || input.month < ends_in || found.iter().any(|other| other.contract_id == contract_id) {
+                continue;
+            }
+            let due = Due { contract_id, version, commitment, issuer_id: &plan.issuer };
+            let asked_in = priced_periods(input, partner_id, &due)?.into_iter().map(|(month, _)| month).max();
+            if asked_in.unwrap_or(ends_in).max(ends_in) == input.month {
+                found.push(due);
             }
         }
     }
     Ok(found)
 }
 
-/// Refuses a month in which a term ends and nothing of its contract is billed.
+/// The periods of a partner that the contract prices, each with the month whose run bills its usage.
+fn priced_periods(
+    input: &DraftInput<'_>,
+    partner_id: &PartnerId,
+    due: &Due<'_>,
+) -> Result<Vec<(Month, Period)>, String> {
+    let Some(ends) = due.version.ends else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    let own = input.registry.subscriptions.values();
+    for subscription in own.filter(|one| one.partner_id == *partner_id && one.plan_id == due.version.plan) {
+        let zone = zone_of(input, subscription)?;
+        let periods = schedule::periods(input.catalog, subscription, zone, ends);
+        for period in periods.map_err(|error| error.to_string())? {
+            let contract =
+                contract_in_force(&input.registry.contracts, input.catalog, subscription, period.billed.start);
+            let is_priced = contract
+                .map_err(|error| error.to_string())?
+                .is_some_and(|own| own.contract_id == due.contract_id && own.version.version == due.version.version);
+            if is_priced {
+                found.push((period.month(zone), period.billed));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Refuses a month in which a commitment is asked for and nothing of its contract is billed, and one whose term began while another
+/// system billed.
 pub(super) fn check_billed(input: &DraftInput<'_>, partner_id: &PartnerId, spans: &[Span<'_>]) -> Result<(), String> {
     for due in due(input, partner_id)? {
         let is_billed = |span: &Span<'_>| span.contract.is_some_and(|own| own.contract_id == due.contract_id);
@@ -68,6 +103,15 @@ pub(super) fn check_billed(input: &DraftInput<'_>, partner_id: &PartnerId, spans
                 "the term of contract {} ends in {}, and no subscription is billed by it then: what is missing to its \
                  commitment is of no line; record contract.ended of it at the instant at which it was ended, and bill what is owed \
                  with `tollbook bill adjust`",
+                due.contract_id, input.month
+            ));
+        }
+        let live = input.registry.going_live.get(partner_id).map(|live| live.billing_starts_at);
+        let periods = priced_periods(input, partner_id, &due)?;
+        // A period that goes on here has openings, which count.
+        if periods.iter().any(|(_, billed)| live.is_some_and(|live| billed.end <= live)) {
+            return Err(format!(
+                "the term of contract {} ends in {}, and another system billed periods of it, before billing_starts_at: what they                  came to is not known here, so what is missing to its commitment is not either; record contract.ended of it at the                  instant at which it was ended, and bill what is owed with `tollbook bill adjust`",
                 due.contract_id, input.month
             ));
         }
@@ -118,8 +162,11 @@ fn line_of(
     let zone = input.catalog.issuers.get(due.issuer_id).map(|issuer| issuer.time_zone);
     let zone = zone.ok_or_else(|| format!("the catalog has no issuer {}", due.issuer_id))?;
     let begins = Month::of(due.version.starts, zone);
-    // What is due in advance of the first period is billed in the month before it.
-    let is_early = |price: &Price| price.tariff.settings.due != WhenDue::InArrears;
+    // What is due in advance of the first period, or once with it, may be billed in the month before it.
+    let is_early = |price: &Price| {
+        let settings = &price.tariff.settings;
+        settings.due != WhenDue::InArrears || settings.charged == Charged::Once
+    };
     let mut month = if first.prices.iter().any(is_early) { begins.previous() } else { begins };
     let mut billed = 0_i64;
     let mut components = Vec::new();

@@ -11,13 +11,27 @@ use crate::document::Line;
 
 /// A catalog with the contract, of so many months, and tax rates.
 fn catalog(term_months: u32, rates_text: &str) -> Catalog {
+    catalog_of("pro", term_months, rates_text)
+}
+
+fn catalog_of(plan: &str, term_months: u32, rates_text: &str) -> Catalog {
     let contract = format!(
-        "[[contract]]\nid = \"big\"\nversion = 1\nname = \"B\"\nplan = \"pro\"\ncurrency = \"EUR\"\n\
+        "[[contract]]\nid = \"big\"\nversion = 1\nname = \"B\"\nplan = \"{plan}\"\ncurrency = \"EUR\"\n\
          starts = \"2026-03-31T22:00:00Z\"\nterm_months = {term_months}\n\
          commitment = {{ description = \"Committed\", amount = \"150\" }}\n"
     );
     let text = format!("{}{contract}{}", sample().files()[0].text, rates(rates_text));
     Catalog::parse(&[CatalogFile { path: "c.toml".into(), text }]).unwrap_or_else(|problems| panic!("{problems:#?}"))
+}
+
+fn signed(ended: Option<&str>) -> SignedContract {
+    SignedContract {
+        partner_id: tollbook_schemas::id::PartnerId::parse("acme").unwrap(),
+        contract_id: tollbook_schemas::id::ContractId::parse("big").unwrap(),
+        subscription_id: None,
+        signed_at: at("2026-03-01"),
+        ended_at: ended.map(at),
+    }
 }
 
 fn drafted(
@@ -27,14 +41,7 @@ fn drafted(
     usage_text: &str,
     issued: &[IssuedDocument],
 ) -> Drafted {
-    let signed = SignedContract {
-        partner_id: tollbook_schemas::id::PartnerId::parse("acme").unwrap(),
-        contract_id: tollbook_schemas::id::ContractId::parse("big").unwrap(),
-        subscription_id: None,
-        signed_at: at("2026-03-01"),
-        ended_at: ended.map(at),
-    };
-    let registry = Registry { contracts: vec![signed], ..subscriptions(registry_text) };
+    let registry = Registry { contracts: vec![signed(ended)], ..subscriptions(registry_text) };
     let next = month.parse::<super::Month>().unwrap().next();
     let input = DraftInput {
         month: month.parse().unwrap(),
@@ -159,5 +166,52 @@ fn a_price_in_advance_counts_for_its_own_month() {
         let missing =
             june.documents[0].body.lines.iter().find(|line| line.price_id.as_str() == super::COMMITMENT_PRICE);
         assert_eq!(missing.map(|line| line.amount_minor), Some(300));
+    }
+}
+
+/// Anniversary periods of 92.00 a quarter that begin on 20 February: two begin in the term, which ends with September, and the last of
+/// them ends on 20 November. What the contract prices counts, so the line is asked for in the run that bills the last of it.
+#[test]
+fn a_period_that_begins_in_the_term_counts_where_it_ends_behind_it() {
+    let catalog = catalog_of("quarter", 6, "");
+    let quarter = ("acme quarter 2026-02-20.. Europe/Berlin", None);
+    for (month, expected) in [
+        ("2026-05", "invoice 92.00 EUR: base 9200, calls 0"),
+        ("2026-08", "invoice 92.00 EUR: base 9200, calls 0"),
+        ("2026-09", ""),
+        ("2026-11", "invoice 92.00 EUR: base 9200, calls 0, contract-commitment 0"),
+    ] {
+        assert_eq!(told(&drafted(&catalog, month, quarter, "", &[])), expected, "{month}");
+    }
+    // Whoever cancels with the first of them owes the rest, with the last document of the term.
+    let cancelled = ("acme quarter 2026-02-20..2026-09-10 Europe/Berlin", None);
+    let found = drafted(&catalog, "2026-09", cancelled, "", &[]);
+    let missing = found.documents[0].body.lines.iter().find(|line| line.price_id.as_str() == super::COMMITMENT_PRICE);
+    // 92.00, and 21 of 92 days from 20 August: 21.00.
+    assert_eq!(missing.map(|line| line.amount_minor), Some(3_700));
+}
+
+/// What another system billed whole of a term is not known: nobody is asked for what is missing by a guess.
+#[test]
+fn a_term_that_another_system_billed_in_part_is_not_asked_for() {
+    let catalog = catalog(3, "");
+    for (live, is_blocked) in [("2026-04-30T22:00", true), ("2026-03-31T22:00", false)] {
+        let mut registry = subscriptions("acme pro 2026-01-01..");
+        registry.contracts = vec![signed(None)];
+        let acme = tollbook_schemas::id::PartnerId::parse("acme").unwrap();
+        let live = tollbook_schemas::registry::GoingLive { billing_starts_at: at(live), openings: Vec::new() };
+        registry.going_live.insert(acme, live);
+        let input = DraftInput {
+            month: "2026-06".parse().unwrap(),
+            usage: &[],
+            registry: &registry,
+            catalog: &catalog,
+            profiles: &profiles(),
+            pin_json: "{}",
+            as_of: at("2026-07-02"),
+            otherwise: &Otherwise::new(),
+        };
+        let told = told(&draft_adjusting(&input, &[]).unwrap());
+        assert_eq!(told.contains("another system billed periods of it"), is_blocked, "{told}");
     }
 }

@@ -2,11 +2,12 @@
 //! what a trial frees. Pure. From `docs/money.md`, "In advance, once, in a trial", and not from `billing`.
 //!
 //! Each period has one instant that says when its early prices are due: the last one before it begins, or, where nothing came
-//! before it on the same invoice, the first one that is billed here. The month that holds that instant bills them.
+//! before it on the same invoice, the first one that is billed here; the last one of the period itself where another paid for
+//! what ended in the month in which it begins. The month that holds that instant bills them.
 
 use chrono::{DateTime, Days, TimeDelta, Utc};
 use tollbook_schemas::catalog::{Catalog, PlanVersion, Price};
-use tollbook_schemas::period::{Period, Tz};
+use tollbook_schemas::period::{Month, Period, Tz};
 use tollbook_schemas::price::PriceModel;
 use tollbook_schemas::price::setting::{Charged, Due};
 use tollbook_schemas::registry::{Registry, Subscription};
@@ -106,15 +107,25 @@ impl Life<'_, '_> {
             Some(one) => (one.billed.start, in_force(catalog, &subscription.plan_id, one.billed.start)),
             None => (just_before, self.came_from()),
         };
-        let on_same_invoice = before.is_some_and(|before| {
-            let payer = |at| registry.payer_at(&subscription.partner_id, at);
-            before.issuer == version.issuer && before.currency == version.currency && payer(began) == payer(starts)
-        });
+        let is_same =
+            before.is_some_and(|before| before.issuer == version.issuer && before.currency == version.currency);
+        let payer = |at| registry.payer_at(&subscription.partner_id, at);
+        let is_same_payer = payer(began) == payer(starts);
         // Before this instant another system bills: whatever it billed of early prices, nothing here came before.
         let live = registry.going_live.get(&subscription.partner_id).map(|live| live.billing_starts_at);
         let was_billed_here = live.is_none_or(|live| live < starts);
         let begins_here = live.map_or(starts, |live| live.max(starts));
-        let at = if on_same_invoice && was_billed_here { just_before } else { begins_here };
+        let zone = zone_of(catalog, subscription).unwrap_or(Tz::UTC);
+        let at = if !is_same || !was_billed_here {
+            begins_here
+        } else if is_same_payer {
+            just_before
+        } else if Month::of(just_before, zone) == Month::of(starts, zone) {
+            // The payer before has the subscription on its invoice of this month: it waits until it is over.
+            self.walked.get(place)?.billed.end - TimeDelta::microseconds(1)
+        } else {
+            begins_here
+        };
         Some((at, place == 0 && begins_here == starts && !self.was_on_plan_before()))
     }
 

@@ -10,13 +10,15 @@
 //!
 //! - a period whose version has another issuer or currency than the one before it cannot be on that one's invoice, and is
 //!   billed as a first one, in its own month; so is the first one that is billed here of a partner that went live;
+//! - a period that another payer bears than the one before it, and that begins inside of a month, is billed when it is over: in the
+//!   month in which it begins the payer before has the same subscription on its invoice;
 //! - a price that is charged once is due with the first period of the subscription on a plan that has it, and never again by
 //!   that plan; one that began before the partner went live is the other system's;
 //! - a trial frees flat prices of each period, in advance or not, and no usage.
 
 use chrono::{DateTime, Days, TimeDelta, Utc};
 use tollbook_schemas::catalog::{PlanVersion, Price, PriceModel};
-use tollbook_schemas::period::{PeriodError, Tz, first_instant_of};
+use tollbook_schemas::period::{Month, PeriodError, Tz, first_instant_of};
 use tollbook_schemas::price::setting::{Charged, Due};
 use tollbook_schemas::registry::{GoingLive, Subscription};
 use tollbook_schemas::schedule::{self, Scheduled};
@@ -83,8 +85,16 @@ pub(super) fn early(
     let before_starts = index.checked_sub(1).and_then(|before| periods.get(before));
     let before_starts = before_starts.map_or(starts - TimeDelta::microseconds(1), |before| before.billed.start);
     let same_payer = payer_at(before_starts) == payer_at(starts);
-    let follows = before.is_some_and(same) && same_payer && live.is_none_or(|live| live.billing_starts_at < starts);
-    let at = if follows { starts - TimeDelta::microseconds(1) } else { starts_here };
+    let was_here = live.is_none_or(|live| live.billing_starts_at < starts);
+    let just_before = starts - TimeDelta::microseconds(1);
+    let at = match before.is_some_and(same) && was_here {
+        true if same_payer => just_before,
+        // The month in which it begins is one in which the payer before bears the usage of the period before.
+        true if is_one_month(input, subscription, just_before, starts) => {
+            scheduled.billed.end - TimeDelta::microseconds(1)
+        }
+        _ => starts_here,
+    };
     let was_on_it = || {
         let id = &subscription.subscription_id;
         let earlier = input.registry.subscriptions.range(..(id.clone(), subscription.started_at)).rev();
@@ -93,6 +103,12 @@ pub(super) fn early(
     };
     let is_first = index == 0 && starts_here == starts && !was_on_it();
     Some(Early { at, is_first })
+}
+
+/// Whether two instants are of one month of a subscription.
+fn is_one_month(input: &DraftInput<'_>, subscription: &Subscription, one: DateTime<Utc>, other: DateTime<Utc>) -> bool {
+    let zone = super::span::zone_of(input, subscription);
+    zone.is_ok_and(|zone| Month::of(one, zone) == Month::of(other, zone))
 }
 
 /// The version that priced the end of the plan on which the subscription was before.

@@ -41,6 +41,7 @@ fn catalog() -> Catalog {
         ),
         plan("tried", 1, "2026-01-01", berlin, "trial_days = 14", &flat("base", "30", behind)),
         plan("whole", 1, "2026-01-01", berlin, "trial_days = 14", &flat("base", "30", "proration = \"none\"")),
+        plan("anniversary", 1, "2026-01-01", berlin, "anchor = \"anniversary\"", &flat("base", "30", ahead)),
         plan("year", 1, "2026-01-01", berlin, yearly, &flat("fee", "365", ahead)),
         without_calls(&plan("fee", 1, "2026-01-01", berlin, yearly, &flat("fee", "365", ahead))),
         plan("turned", 1, "2026-01-01", berlin, "", &flat("base", "30", ahead)),
@@ -64,6 +65,25 @@ fn drafted(registry: &Registry, month: Month, usage_text: &str, issued: &[Issued
         otherwise: &Otherwise::new(),
     };
     draft_adjusting(&input, issued).unwrap()
+}
+
+/// Who pays changes where a period begins, inside of a month: that period waits until it is over, so that no two payers have the
+/// subscription on an invoice of one month.
+#[test]
+fn a_period_that_another_pays_for_from_inside_a_month_is_billed_when_it_is_over() {
+    let id = |text: &str| tollbook_schemas::id::PartnerId::parse(text).unwrap();
+    let mut registry = registry("acme; bolt anniversary 2026-05-15.. UTC");
+    let payers = [(at("2026-07-15"), Some(id("acme")))].into();
+    registry.set_payers([(id("bolt"), payers)].into());
+    for (month, wanted) in [
+        ("2026-06", "bolt berlin 30.00 EUR: calls 0 0, base 1 3000"),
+        ("2026-07", "bolt berlin 0.00 EUR: calls 0 0"),
+        ("2026-08", "acme berlin 60.00 EUR: base 1 3000, calls 0 0, base 1 3000"),
+        ("2026-09", "acme berlin 30.00 EUR: calls 0 0, base 1 3000"),
+    ] {
+        let found = told(&drafted(&registry, month.parse().unwrap(), "", &[]));
+        assert!(found.starts_with(wanted) && !found.contains('!'), "{month}: {found}");
+    }
 }
 
 /// One row: subscriptions, month, what it comes to.

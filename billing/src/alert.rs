@@ -5,7 +5,7 @@
 //! counted for it, whoever pays, spend the sum of its invoices before prepaid credits, with lines by hand and adjustments;
 //! both are those of the billing month, in the subscription's own time zone. What is not billed (sandbox, nobody's traffic, a partner that is blocked) reaches nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tollbook_schemas::decimal::{Decimal, DecimalError};
 use tollbook_schemas::id::{MeterId, PartnerId};
@@ -14,6 +14,7 @@ use tollbook_schemas::period::Month;
 
 use crate::billed::IssuedDocument;
 use crate::document::Document;
+use crate::draft::PAUSED;
 
 /// A level.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,6 +82,8 @@ pub fn reached(
 ) -> Result<Vec<Reached>, AlertError> {
     let mut usage: BTreeMap<(&PartnerId, &MeterId), Decimal> = BTreeMap::new();
     let mut spend: BTreeMap<(&PartnerId, Currency), Money> = BTreeMap::new();
+    // Several prices of one meter have a line each for the same usage.
+    let mut counted = BTreeSet::new();
     for document in documents.iter().filter(|document| document.body.kind.is_invoice()) {
         let body = &document.body;
         let sum = spend.entry((&body.partner_id, body.currency)).or_insert(Money::zero(body.currency));
@@ -88,6 +91,9 @@ pub fn reached(
         *sum = sum.checked_add(document.total_before_credits()).map_err(too_big)?;
         for line in body.lines.iter().filter(|line| line.adjusts.is_none()) {
             let Some(meter_id) = &line.meter_id else { continue };
+            if !counted.insert((&line.subscription_id, line.span_start, meter_id, line.price_model == PAUSED)) {
+                continue;
+            }
             let sum = usage.entry((line.for_partner.as_ref().unwrap_or(&body.partner_id), meter_id)).or_default();
             *sum = sum.checked_add(line.quantity).map_err(|e| AlertError::Quantity(meter_id.clone(), e))?;
         }
@@ -173,6 +179,19 @@ mod tests {
             assert_eq!(told.join("; "), expected, "{level:?}");
             assert!(found.iter().all(|r| (r.alert.as_str(), r.month) == ("a", june.month)));
         }
+    }
+
+    /// Two prices of one meter are two lines of the same usage.
+    #[test]
+    fn usage_counts_once_whatever_the_number_of_its_prices() {
+        let mut june = drafted("acme pro 2026-01-01..", "acme calls production 2026-06-02T00:00 12");
+        let document = &mut june.documents[0];
+        let calls = document.body.lines.iter().find(|line| line.meter_id.is_some()).cloned().unwrap();
+        document.body.lines.push(calls);
+        let level = Level::Usage { meter_id: MeterId::parse("calls").unwrap(), quantity: Decimal::whole(1) };
+        let alerts = [Alert { name: "a".into(), partner_id: None, level }];
+        let found = reached(&alerts, june.month, &june.documents, &[]).unwrap();
+        assert_eq!(found.iter().map(|one| one.measured.as_str()).collect::<Vec<_>>(), ["12"]);
     }
 
     /// Calls are those of whoever made them; what credits pay was spent; what was made by hand was, also once it is issued.

@@ -15,7 +15,7 @@ use tollbook_schemas::period::{Month, print_instant};
 use crate::document::{Document, DocumentKind};
 use crate::draft::Drafted;
 use crate::hold::HeldDraft;
-use crate::issue::{Slots, billed_before, billed_subscriptions};
+use crate::issue::{Slots, billed_before, billed_elsewhere, billed_subscriptions};
 
 /// What decides.
 pub struct DueInput<'a> {
@@ -87,6 +87,8 @@ pub enum WhyNot {
     Stale,
     /// A person or a policy holds it.
     Held(String),
+    /// One of its subscriptions was billed for the month in another place, and what it has of others is on no document.
+    BilledElsewhere(String),
 }
 
 impl WhyNot {
@@ -102,6 +104,7 @@ impl WhyNot {
             Self::NotDrafted => "not_drafted",
             Self::Stale => "stale",
             Self::Held(_) => "held",
+            Self::BilledElsewhere(_) => "billed_elsewhere",
         }
     }
 }
@@ -120,6 +123,7 @@ impl fmt::Display for WhyNot {
             Self::NotDrafted => write!(f, "not drafted: `tollbook bill draft`"),
             Self::Stale => write!(f, "drafted, and comes to something else now: `tollbook bill draft`"),
             Self::Held(by) => write!(f, "{by}"),
+            Self::BilledElsewhere(what) => write!(f, "{what}"),
         }
     }
 }
@@ -129,9 +133,8 @@ impl fmt::Display for WhyNot {
 #[must_use]
 pub fn due(input: &DueInput<'_>) -> Vec<DueRow> {
     let billed = billed_subscriptions(input.documents.values(), input.slots);
-    let is_open = |document: &&Document| {
-        input.slots.issued_in(&document.slot_id).is_none() && billed_before(document, &billed).is_none()
-    };
+    let is_not_issued = |document: &&Document| input.slots.issued_in(&document.slot_id).is_none();
+    let is_open = |document: &&Document| is_not_issued(document) && billed_before(document, &billed).is_none();
     let today: BTreeMap<_, _> = input.drafted.documents.iter().map(|document| (&document.slot_id, document)).collect();
     let mut rows: Vec<DueRow> =
         today.values().copied().filter(is_open).map(|document| row_of(input, document)).collect();
@@ -144,6 +147,13 @@ pub fn due(input: &DueInput<'_>) -> Vec<DueRow> {
         let row = row_of(input, document);
         let why_not = row.why_not.into_iter().filter(|why| *why != WhyNot::Stale).chain([WhyNot::Stale]).collect();
         rows.push(DueRow { why_not, ..row });
+    }
+    // What was billed in another place is not due again; what else such a document has is on none.
+    for document in today.values().copied().filter(is_not_issued) {
+        let elsewhere = billed_elsewhere(document, &billed);
+        let Some(elsewhere) = elsewhere.filter(|one| one.rest.is_none_or(|rest| rest.minor != 0)) else { continue };
+        let why_not = vec![WhyNot::BilledElsewhere(elsewhere.to_string())];
+        rows.push(DueRow { why_not, total: elsewhere.rest, ..row_of(input, document) });
     }
     let amount = |row: &DueRow| row.total.map(|total| (total.currency, total.minor));
     rows.sort_by(|a, b| (&a.partner_id, &a.issuer_id, amount(a)).cmp(&(&b.partner_id, &b.issuer_id, amount(b))));

@@ -30,6 +30,8 @@ pub struct ChangedSinceIssue {
     pub today_minor: i64,
     /// Lines that differ.
     pub line_count: usize,
+    /// Whether it was voided: nothing adjusts it then.
+    pub is_voided: bool,
 }
 
 impl ChangedSinceIssue {
@@ -47,10 +49,15 @@ impl fmt::Display for ChangedSinceIssue {
             less @ ..0 => (less.saturating_neg(), "less"),
             more => (more, "more"),
         };
+        let next = match self.is_voided {
+            true => {
+                "it was voided at Stripe, so nothing adjusts it: bill what its month comes to with `tollbook bill adjust`"
+            }
+            false => "the draft of a later month adjusts it",
+        };
         write!(
             f,
-            "changed since issue: today it would be {}, {} {word}, by {} other lines; the draft of a later month \
-             adjusts it",
+            "changed since issue: today it would be {}, {} {word}, by {} other lines; {next}",
             money(self.today_minor),
             money(more),
             self.line_count
@@ -84,6 +91,7 @@ pub fn changed_since_issue(drafted: &Drafted, billed: &Billed<'_>) -> Vec<Change
                 billed: Money { minor: slot.amount_minor().unwrap_or(0), currency: invoice.body.currency },
                 today_minor,
                 line_count: differences.len(),
+                is_voided: slot.invoice.is_voided,
             });
         }
     }

@@ -22,7 +22,7 @@ pub(crate) const REQUEST_ID_SQL: &str = "coalesce(case when kind <> 'request' th
 /// of the credential and of the idempotency key: a request that is shipped again after that key was changed is the same
 /// request. A column may be added: of what was delivered before, the stored hash then makes a candidate, and the rows decide.
 pub(crate) const CONTENT_SQL: &str = "occurred_at, host, route, product_hint, method, path, path_template, status, error_code, \
-     request_bytes, response_bytes, bytes_basis, latency_us, upstream_latency_us, consumer, scope, environment_hint, workspace, \
+     request_bytes, response_bytes, bytes_basis, latency_us, upstream_latency_us, consumer, scope, environment_hint, environment_default, workspace, \
      cache_status, client_tag, client_address, user_agent, attributes";
 
 /// The hash of a row's id, as SQL over `access_log`.
@@ -261,7 +261,6 @@ mod tests {
             "id_basis",
             "time_basis",
             "event_date",
-            "environment_default",
         ];
         let with_a_key = ["credential_key_id", "credential_hash", "idempotency_key_hash"];
         let content: Vec<&str> = CONTENT_SQL.split(", ").map(str::trim).collect();

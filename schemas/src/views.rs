@@ -111,9 +111,9 @@ pub const VIEWS: &[View] = &[
     },
     View {
         name: "usage_daily",
-        doc: "Usage of one meter, partner, environment and UTC day, over products, dimensions and slices. Meters of \
-              distinct values (unique) are not in it: a value may be in two slices, so their quantities do not add up; \
-              unite the values in usage.state over the period instead",
+        doc: "Usage of one meter, partner, environment and UTC day, over products, dimensions and slices. Only meters whose \
+              quantities add up are in it: count, sum, sum_by_event. Of the others (unique, avg, min, max, latest, time_weighted, \
+              percentile) merge usage.state over the period instead",
         sql: include_str!("views/usage_daily.sql"),
         columns: &[
             column("meter_id", "Meter of the catalog: a count or a sum"),

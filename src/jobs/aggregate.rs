@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use tollbook_aggregate::{
-    ProgramReport, UsageReport, data_reach, read_registry, refresh_program, refresh_registry, refresh_usage,
+    ProgramReport, UsageReport, data_reach, read_registry, refresh_program, refresh_registry, refresh_usage, usage_pin,
 };
 use tollbook_schemas::id::PartnerId;
-use tollbook_schemas::tables::Cells;
 use tollbook_schemas::tables::billing::{INVOICE, INVOICE_EVENT};
+use tollbook_schemas::tables::{Cells, access_log};
 
 use crate::context::JobContext;
 use crate::jobs::catalog::keep;
@@ -53,7 +53,9 @@ pub async fn usage(context: &JobContext) -> anyhow::Result<UsageReport> {
 pub async fn program(context: &JobContext, as_of: DateTime<Utc>) -> anyhow::Result<ProgramReport> {
     let catalog = context.catalog()?;
     let work = async {
-        let (access, events) = context.pins().await?;
+        let (_, events) = context.pins().await?;
+        // What `usage` knows: which deliveries of a request count is decided up to there (I2), and ingest may have gone on.
+        let access = usage_pin(&context.lake, &access_log::TABLE).await?;
         let registry = read_registry(&context.lake, &events, Some(as_of)).await?;
         let revenue = revenue_at(context).await?;
         let report = refresh_program(&context.lake, &registry, &catalog, &access, &revenue, as_of).await?;

@@ -1,5 +1,6 @@
-//! What of an expression is not exact. Integers wrap in silence in this engine, whatever they are used for; a division of
-//! integers drops what is left, which a quantity must not; a floating-point number is not what was written.
+//! What of an expression is not exact. Integers wrap in silence in this engine, whatever they are used for; a division drops what
+//! is left, of integers at once and of decimals behind four more digits than they have, which a quantity must not; a
+//! floating-point number is not what was written.
 
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{TreeNode as _, TreeNodeRecursion};
@@ -31,7 +32,7 @@ pub(super) fn wraps(expression: &Expr, schema: &DFSchema) -> Result<bool, DataFu
 /// The engine's, where a part has no type.
 pub(super) fn of_number(value: &Expr, schema: &DFSchema) -> Result<Option<Flaw>, DataFusionError> {
     let divides = |part: &Expr| match part {
-        Expr::BinaryExpr(binary) if binary.op == Operator::Divide => Ok(part.get_type(schema)?.is_integer()),
+        Expr::BinaryExpr(binary) if binary.op == Operator::Divide => Ok(!part.get_type(schema)?.is_floating()),
         _ => Ok(false),
     };
     let flaw = |what: &str, mend| Ok(Some(Flaw { what: what.to_owned(), mend }));
@@ -43,8 +44,9 @@ pub(super) fn of_number(value: &Expr, schema: &DFSchema) -> Result<Option<Flaw>,
     }
     if some_part(value, divides)? {
         return flaw(
-            "divides integers, which drops what is left",
-            "meter the undivided number, and let the price convert it (`convert`, `package_size`)",
+            "divides, which drops what is left",
+            "meter the undivided number, and let the price convert it (`convert`, `package_size`); or multiply, as \
+             * try_cast('0.001' as decimal(4, 3))",
         );
     }
     let kind = value.get_type(schema)?;

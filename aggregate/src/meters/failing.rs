@@ -127,6 +127,17 @@ fn failing(part: &dyn PhysicalExpr, schema: &Schema) -> Result<Option<Failing>, 
                 mend: "write try_cast(… as decimal(18, 3)) around the text",
             }));
         }
+        if let (Some((most, _)), Some((_, fitting))) = (whole_digits(&from), whole_digits(to))
+            && fitting < most
+            && !is_written(cast.expr().as_ref())
+        {
+            let what = format!(
+                "makes {} of {}, which fails on the first number that is too large, and stops everybody's usage",
+                told(to),
+                told(&from)
+            );
+            return Ok(Some(Failing { what, mend: "write try_cast(… as decimal(18, 3)) around each number" }));
+        }
     }
     if let Some(binary) = part.downcast_ref::<BinaryExpr>() {
         return of_operator(binary, schema);
@@ -139,6 +150,35 @@ fn failing(part: &dyn PhysicalExpr, schema: &Schema) -> Result<Option<Failing>, 
     match part.downcast_ref::<ScalarFunctionExpr>() {
         Some(function) => functions::failing(function, schema),
         None => Ok(None),
+    }
+}
+
+/// The digits that a number of a kind may have before the point, and those that fit whatever they are; none of what has no such
+/// limits.
+fn whole_digits(kind: &DataType) -> Option<(u32, u32)> {
+    let of_integer = |greatest: u64| greatest.checked_ilog10().map(|digits| (digits + 1, digits));
+    match kind {
+        DataType::Int8 => of_integer(i8::MAX.unsigned_abs().into()),
+        DataType::Int16 => of_integer(i16::MAX.unsigned_abs().into()),
+        DataType::Int32 => of_integer(i32::MAX.unsigned_abs().into()),
+        DataType::Int64 => of_integer(i64::MAX.unsigned_abs()),
+        DataType::UInt8 => of_integer(u8::MAX.into()),
+        DataType::UInt16 => of_integer(u16::MAX.into()),
+        DataType::UInt32 => of_integer(u32::MAX.into()),
+        DataType::UInt64 => of_integer(u64::MAX),
+        DataType::Decimal128(precision, scale) => {
+            let whole = u32::try_from(i32::from(*precision) - i32::from(*scale)).unwrap_or(0);
+            Some((whole, whole))
+        }
+        _ => None,
+    }
+}
+
+/// A kind of number as SQL names it.
+fn told(kind: &DataType) -> String {
+    match kind {
+        DataType::Decimal128(precision, scale) => format!("decimal({precision}, {scale})"),
+        other => other.to_string(),
     }
 }
 
@@ -171,11 +211,13 @@ fn of_operator(binary: &BinaryExpr, schema: &Schema) -> Result<Option<Failing>, 
     else {
         return Ok(None);
     };
-    // The digits before the point, and behind it, that the result may need (the engine's own rules of decimals).
+    // The digits before the point, and behind it, that the result may need, or what the engine makes of a side on the way to it:
+    // it lifts both to one scale, and what it divides by the scale of the divisor and four digits.
     let needed = match operator {
         Plus | Minus => whole_left.max(whole_right) + 1 + scale_left.max(scale_right),
         Multiply => whole_left + whole_right + scale_left + scale_right,
-        Divide => whole_left + scale_right + (scale_left + whole_right + scale_right + 1).max(6),
+        Divide => whole_left + scale_left + scale_right + 4,
+        Modulo => whole_left.max(whole_right) + scale_left.max(scale_right),
         _ => return Ok(None),
     };
     Ok((needed > DIGITS_MAX).then(|| Failing {

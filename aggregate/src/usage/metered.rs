@@ -47,10 +47,11 @@ fn exclusion_case(meter: &Meter) -> String {
     if rules.is_empty() { "cast(null as bigint)".to_owned() } else { format!("case{} end", rules.concat()) }
 }
 
-/// Whether a request is left out of a meter as a retry: needs the columns of [`base_sql`].
+/// Whether a request is left out of a meter as a retry: needs the columns of [`base_sql`]. Requests of nobody are no retries of each
+/// other: they may be of several.
 fn is_retry(at: usize) -> String {
     format!(
-        "idempotency_key_hash is not null and delivery = 1 and m{at}_excluded is null and row_number() over (
+        "partner_id is not null and idempotency_key_hash is not null and delivery = 1 and m{at}_excluded is null and row_number() over (
            partition by partner_id, environment, idempotency_key_hash, date_trunc('hour', occurred_at),
              delivery, m{at}_excluded
            order by occurred_at, source, kafka_partition, kafka_offset, record_index) > 1"

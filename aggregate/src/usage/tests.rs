@@ -262,7 +262,9 @@ fn naive(records: &[Record], registry: &Registry) -> Folded {
             let sums = folded.entry(key).or_insert_with(|| (0, MeterState::empty(aggregation), 0));
             let is_left_out = *meter == "good"
                 && (record.tag.is_some()
-                    || record.retried.is_some_and(|retried| !tried.insert((owner.clone(), hour, retried))));
+                    || record
+                        .retried
+                        .is_some_and(|retried| owner.is_some() && !tried.insert((owner.clone(), hour, retried))));
             if is_left_out {
                 sums.2 += 1;
                 continue;

@@ -19,7 +19,7 @@ use serde::Deserialize;
 use tollbook_aggregate::Feeds;
 use tollbook_billing::alert::Alert;
 use tollbook_billing::policy::HoldPolicy;
-use tollbook_ingest::{CredentialKey, Decoder, Door, KeyRing};
+use tollbook_ingest::{Decoder, Door, KeyRing};
 use tollbook_lake::QUERY_BYTES_MIN;
 use tollbook_schemas::catalog::{Catalog, Problem};
 use tollbook_schemas::period::parse_instant;
@@ -284,7 +284,7 @@ impl Configuration {
             bail!(WrongValue::at(&["lake", "query_memory_bytes_max"], what, mend));
         }
         for (number, topic) in self.topic.iter().enumerate() {
-            self.door(number, topic, None)?;
+            self.topic_source(number, topic)?;
         }
         self.billing.hold.policy()?;
         self.billing.grace()?;
@@ -358,7 +358,8 @@ impl Configuration {
         self.stripe.as_ref().ok_or_else(|| ConfigurationError(missing.to_owned()).into())
     }
 
-    fn door(&self, number: usize, topic: &TopicSection, keys: Option<KeyRing>) -> anyhow::Result<Door> {
+    /// What is read of a topic, checked.
+    fn topic_source(&self, number: usize, topic: &TopicSection) -> anyhow::Result<(Decoder, Source)> {
         let (name, number) = (&topic.name, number.to_string());
         let wrong = |key: &str, what: String, mend: String| WrongValue::at(&["topic", &number, key], what, mend);
         let decoder = Decoder::parse(&topic.decoder).ok_or_else(|| {
@@ -380,27 +381,31 @@ impl Configuration {
             let mend = "it is made of cluster_alias, name and generation; correct one of them";
             wrong("name", error.to_string(), mend.to_owned())
         })?;
-        let no_key = || KeyRing { current: CredentialKey::new("none", Vec::new()), previous: None };
+        Ok((decoder, source))
+    }
+
+    fn door(&self, number: usize, topic: &TopicSection, keys: KeyRing) -> anyhow::Result<Door> {
+        let (decoder, source) = self.topic_source(number, topic)?;
         Ok(Door {
             source,
             decoder,
             gateway: topic.gateway.clone(),
             environment_default: topic.environment.clone(),
-            keys: keys.unwrap_or_else(no_key),
+            keys,
         })
     }
 
     /// The topics that are read today, by the table that they feed.
     ///
     /// # Errors
-    /// A topic that no door can be made of.
+    /// A topic that cannot be read.
     pub fn feeds(&self) -> anyhow::Result<Feeds> {
         let mut feeds = Feeds::default();
         for (number, topic) in self.topic.iter().enumerate() {
-            let door = self.door(number, topic, None)?;
+            let (decoder, source) = self.topic_source(number, topic)?;
             let of_table =
-                if door.decoder == Decoder::CloudEvents { &mut feeds.partner_event } else { &mut feeds.access_log };
-            of_table.push(door.source);
+                if decoder == Decoder::CloudEvents { &mut feeds.partner_event } else { &mut feeds.access_log };
+            of_table.push(source);
         }
         Ok(feeds)
     }
@@ -411,9 +416,8 @@ impl Configuration {
     /// A secret that is not there.
     pub fn doors(&self) -> anyhow::Result<Vec<(String, Door)>> {
         let keys = self.key_ring()?;
-        let door = |(number, topic): (usize, &TopicSection)| {
-            Ok((topic.name.clone(), self.door(number, topic, Some(keys.clone()))?))
-        };
+        let door =
+            |(number, topic): (usize, &TopicSection)| Ok((topic.name.clone(), self.door(number, topic, keys.clone())?));
         self.topic.iter().enumerate().map(door).collect()
     }
 }

@@ -110,13 +110,15 @@ pub async fn usage_is_of(lake: &Lake, catalog: &Catalog) -> Result<bool, Aggrega
     Ok(lake.txn(&USAGE, CATALOG).await? == Some(catalog_version(catalog)))
 }
 
-/// How far the data reach that `usage` was computed from (see [`crate::data_reach`]); the epoch where that was not
-/// known. A period that ends later is not complete. `None` where `usage` was never computed.
+/// How far the data reach that `usage` was computed from (see [`crate::data_reach`]). A period that ends later is not complete.
+/// `None` where nobody knows, or `usage` was never computed.
 ///
 /// # Errors
 /// [`AggregateError`].
 pub async fn usage_reach(lake: &Lake) -> Result<Option<DateTime<Utc>>, AggregateError> {
-    Ok(lake.txn(&USAGE, REACH).await?.and_then(DateTime::from_timestamp_millis))
+    // A refresh that did not know how far the data reach left the beginning of time.
+    let reach = lake.txn(&USAGE, REACH).await?.and_then(DateTime::from_timestamp_millis);
+    Ok(reach.filter(|reach| *reach > DateTime::UNIX_EPOCH))
 }
 
 /// App id of the refresh counter: whoever reads usage in several steps compares it before and after.

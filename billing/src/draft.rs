@@ -18,10 +18,12 @@
 mod adjust;
 mod advance;
 mod by_hand;
+mod changed_terms;
 mod commitment;
 mod contract;
 mod coupon;
 mod credit;
+mod documents;
 mod foreseen;
 mod going_live;
 mod index;
@@ -37,26 +39,30 @@ mod tax;
 mod taxed_otherwise;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use tollbook_schemas::catalog::tax::TaxRates;
 use tollbook_schemas::catalog::{Catalog, Issuer};
-use tollbook_schemas::id::{IssuerId, PartnerId, ProductId};
+use tollbook_schemas::id::{IssuerId, PartnerId};
 use tollbook_schemas::money::Currency;
 use tollbook_schemas::period::{Month, print_instant};
 use tollbook_schemas::registry::{Finding, Registry, Subscription};
 
-use crate::document::{Body, Document, DocumentKind, FORMAT, IssuedBy, Line, sum_of};
+use crate::billed::IssuedDocument;
+use crate::document::{Body, Document, DocumentKind, FORMAT, IssuedBy, Line};
+use crate::error::BillingError;
 use crate::profile::{Profile, Profiles, TERMS_DAYS_MAX};
 use crate::usage::UsageSlice;
 
+use documents::{Documents, closed};
 use index::UsageIndex;
 pub use line::PAUSED;
 use span::Span;
 
-pub use adjust::{Unadjusted, draft_adjusting};
+pub use adjust::Unadjusted;
 pub use by_hand::is_current_by_hand;
 pub(crate) use by_hand::{BilledByHand, billed_by_hand};
+pub use changed_terms::{ChangedTerms, TermsChanges, changed_terms};
 pub(crate) use commitment::COMMITMENT;
 pub use credit::{Used, is_current_credit, used_credits};
 pub use foreseen::{Foreseen, foreseen};
@@ -79,81 +85,8 @@ pub struct DraftInput<'a> {
     /// Instant at which a billing profile must be in force.
     pub as_of: DateTime<Utc>,
     /// What of the present catalog would make another month of the past, by the hash of an earlier catalog and issuer:
-    /// months that were billed with it are not adjusted. See [`otherwise`].
-    pub otherwise: &'a Otherwise,
-}
-
-/// By catalog hash and issuer: products that take other requests, another time zone, other tax rates.
-pub type Otherwise = BTreeMap<(String, IssuerId), Vec<ChangedTerms>>;
-
-/// What of a catalog makes another month of the past.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ChangedTerms {
-    /// What changed, in words.
-    pub what: String,
-    /// The first instant for which it matters; `None` where it matters for all time.
-    pub from: Option<DateTime<Utc>>,
-    /// The products whose meters it matters for; `None` where it matters for every line.
-    pub products: Option<BTreeSet<ProductId>>,
-    /// The issuer's tax rates of then: it matters only where they tax the month otherwise than those of now.
-    pub taxed_by: Option<TaxRates>,
-}
-
-impl ChangedTerms {
-    /// What matters for every line, for all time.
-    #[must_use]
-    pub fn of_everything(what: impl Into<String>) -> Self {
-        Self { what: what.into(), from: None, products: None, taxed_by: None }
-    }
-
-    /// Whether it makes something else of a line of a month that ends at an instant.
-    fn concerns(&self, catalog: &Catalog, line: &Line, period_end: DateTime<Utc>) -> bool {
-        let counts_others = |products: &BTreeSet<ProductId>| match &line.meter_id {
-            // No usage made it.
-            None => false,
-            // A meter of no product counts whatever the product is.
-            Some(meter_id) => catalog
-                .meters
-                .get(meter_id)
-                .is_none_or(|meter| meter.product.as_ref().is_some_and(|product| products.contains(product))),
-        };
-        self.from.is_none_or(|from| from < period_end) && self.products.as_ref().is_none_or(counts_others)
-    }
-}
-
-/// What of a catalog would make another month of the past than an earlier one made. Versions of plans and meters are not
-/// looked at: those that were billed cannot change. `hints` are the products that requests were ever hinted to be of, of those
-/// that only one of the catalogs has.
-#[must_use]
-pub fn otherwise(then: &Catalog, now: &Catalog, hints: &BTreeSet<ProductId>) -> Otherwise {
-    let (rules_then, rules_now) = (then.product_rules(), now.product_rules());
-    let is_hinted = !rules_then.changed_hints(&rules_now).is_disjoint(hints);
-    let mapped = |named: &str, products| {
-        let what = format!("the products{named} of the catalog take other requests");
-        ChangedTerms { products: Some(products), ..ChangedTerms::of_everything(what) }
-    };
-    let mapped = match rules_then.changed_products(&rules_now) {
-        // Whatever product lost or got what a request was named for: a line that no usage made, and a meter of no product,
-        // are what they were.
-        _ if is_hinted => Some(mapped("", then.products.keys().chain(now.products.keys()).cloned().collect())),
-        products if products.is_empty() => None,
-        products => {
-            let named = format!(" {}", products.iter().map(ProductId::as_str).collect::<Vec<_>>().join(", "));
-            Some(mapped(&named, products))
-        }
-    };
-    let changed = |(issuer_id, issuer): (&IssuerId, &Issuer)| {
-        let zone = now.issuers.get(issuer_id).filter(|now| now.time_zone != issuer.time_zone);
-        let zone = zone.map(|_| ChangedTerms::of_everything(format!("the time zone of issuer {issuer_id} changed")));
-        let tax = now.tax_differs_from(then, issuer_id).map(|from| ChangedTerms {
-            from: Some(from),
-            taxed_by: Some(then.tax_rates.clone()),
-            ..ChangedTerms::of_everything(format!("the tax rates of issuer {issuer_id} from {from} on changed"))
-        });
-        let changed: Vec<ChangedTerms> = mapped.iter().cloned().chain(zone).chain(tax).collect();
-        (!changed.is_empty()).then(|| ((then.sha256.clone(), issuer_id.clone()), changed))
-    };
-    then.issuers.iter().filter_map(changed).collect()
+    /// months that were billed with it are not adjusted. See [`changed_terms`].
+    pub terms_changes: &'a TermsChanges,
 }
 
 /// A partner that should be billed and cannot be.
@@ -199,9 +132,7 @@ impl Drafted {
         let lines = self.documents.iter().flat_map(|document| &document.body.lines);
         lines.filter(|line| line.adjusts.is_some()).count()
     }
-}
 
-impl Drafted {
     /// Nothing yet.
     #[must_use]
     pub fn of(month: Month) -> Self {
@@ -232,14 +163,47 @@ impl Drafted {
 /// Drafts a month, without what earlier months are to be adjusted by.
 #[must_use]
 pub fn draft(input: &DraftInput<'_>) -> Drafted {
-    let drafted = parts::draft_parts(input, &[], parts::PART_PARTNERS, |input, part| {
+    let Ok(drafted) = parts::draft_parts(input, &[], parts::PART_PARTNERS, |input, part| {
         let mut drafted = regular(input, &part.usage);
-        outside::list(input, &part.usage, &mut drafted);
-        side_by_side::list(input, &mut drafted);
-        Ok(drafted)
+        list_beside(input, &part.usage, &mut drafted);
+        // Nothing that was issued is looked at, so nothing of it can be wrong.
+        Ok::<_, Infallible>(drafted)
     });
-    // Nothing that was issued is looked at, so nothing of it can be wrong.
-    drafted.unwrap_or_else(|_| Drafted::of(input.month))
+    drafted
+}
+
+/// Drafts a month with what earlier months are to be adjusted by, what was made by hand, and the credits that pay for it.
+///
+/// # Errors
+/// [`BillingError::Stored`] where what was issued contradicts itself.
+pub fn draft_adjusting(input: &DraftInput<'_>, issued: &[IssuedDocument]) -> Result<Drafted, BillingError> {
+    parts::draft_parts(input, issued, parts::PART_PARTNERS, |input, part| of_partners(input, &part.usage, &part.issued))
+}
+
+/// The same for partners of which all is given: what a document has, in the order in which it comes to it.
+fn of_partners(
+    input: &DraftInput<'_>,
+    usage: &UsageIndex<'_>,
+    issued: &[&IssuedDocument],
+) -> Result<Drafted, BillingError> {
+    let mut drafted = regular(input, usage);
+    let mut documents = Documents::of(std::mem::take(&mut drafted.documents));
+    adjust::add(input, usage, issued, &mut documents, &mut drafted)?;
+    by_hand::add(input, issued, &mut documents, &mut drafted);
+    // Last: they pay what everything else comes to.
+    credit::add(input, issued, &mut documents, &mut drafted);
+    drafted.documents = documents.into_sorted();
+    list_beside(input, usage, &mut drafted);
+    let with_documents: BTreeSet<&PartnerId> = drafted.documents.iter().map(|one| &one.body.partner_id).collect();
+    let blocked: BTreeSet<&PartnerId> = drafted.blocked.iter().map(|one| &one.partner_id).collect();
+    drafted.without.retain(|(partner_id, _)| !with_documents.contains(partner_id) && !blocked.contains(partner_id));
+    Ok(drafted)
+}
+
+/// What is told of partners and stands on no document (I9).
+fn list_beside(input: &DraftInput<'_>, usage: &UsageIndex<'_>, drafted: &mut Drafted) {
+    outside::list(input, usage, drafted);
+    side_by_side::list(input, drafted);
 }
 
 /// What a month bills of itself.
@@ -360,15 +324,19 @@ fn profile_of<'a>(input: &DraftInput<'a>, partner_id: &PartnerId) -> Result<&'a 
     Ok(profile)
 }
 
+/// An issuer, as it is now.
+fn issuer_named<'a>(input: &DraftInput<'a>, issuer_id: &IssuerId) -> Result<&'a Issuer, String> {
+    let issuer = input.catalog.issuers.get(issuer_id);
+    issuer.ok_or_else(|| format!("the catalog has no issuer {issuer_id} any more; put it back"))
+}
+
 /// The version of an issuer that a document of a period bears: the one in force at its last instant.
 fn issuer_of<'a>(
     input: &DraftInput<'a>,
     issuer_id: &IssuerId,
     period_end: DateTime<Utc>,
 ) -> Result<&'a Issuer, String> {
-    if !input.catalog.issuers.contains_key(issuer_id) {
-        return Err(format!("the catalog has no issuer {issuer_id} any more; put it back"));
-    }
+    issuer_named(input, issuer_id)?;
     let last = period_end - TimeDelta::microseconds(1);
     input.catalog.issuer_at(issuer_id, last).ok_or_else(|| {
         format!(
@@ -400,7 +368,7 @@ fn document_of(
     let (mut lines, mut tax_codes): (Vec<Line>, Vec<Option<&str>>) =
         priced_lines(input, usage, spans, currency)?.into_iter().unzip();
     let of = (issuer_id, currency);
-    for (line, tax_code) in commitment::lines_of(input, usage, of, &over, lines.len())? {
+    for (line, tax_code) in commitment::lines_of(input, usage, of, &over)? {
         lines.push(line);
         tax_codes.push(tax_code);
     }
@@ -411,12 +379,7 @@ fn document_of(
     let coupons = coupon::coupons(&taxing, &lines)?;
     let tax = taxing.lines_of(&lines, &tax_codes, &coupons.left_minor)?;
     lines.extend(coupons.lines.into_iter().chain(tax));
-    for (number, line) in (1_u32..).zip(&mut lines) {
-        line.line_number = number;
-    }
-    let total_minor =
-        sum_of(&lines).ok_or("the total does not fit 63 bits of minor units; look at the prices of the plan")?;
-    let body = Body {
+    closed(Body {
         catalog_sha256: input.catalog.sha256.clone(),
         credits: None,
         currency,
@@ -432,9 +395,9 @@ fn document_of(
         pin: input.pin_json.to_owned(),
         profile_version_id: profile.profile_version_id.clone(),
         shadows: shadow::shadows_of(input, usage, &over)?,
-        total_minor,
-    };
-    Document::close(body).map(Some).map_err(|error| error.to_string())
+        total_minor: 0,
+    })
+    .map(Some)
 }
 
 /// The lines of prices, and what is missing to minimums of contracts, each with its tax code.
@@ -448,9 +411,8 @@ fn priced_lines<'s>(
     let mut tax_codes: Vec<Option<&'s str>> = Vec::new();
     for span in spans {
         for price in span.prices.iter().filter(|price| span.bills.price(price)) {
-            let number = u32::try_from(lines.len() + 1).map_err(|_| "the document has too many lines".to_owned())?;
-            lines.push(line::line_of(input.catalog, usage, span, price, number)?);
-            lines.extend(line::paused_line_of(input.catalog, usage, span, price, number)?);
+            lines.push(line::line_of(input.catalog, usage, span, price)?);
+            lines.extend(line::paused_line_of(input.catalog, usage, span, price)?);
             tax_codes.resize(lines.len(), price.tax_code.as_deref());
         }
     }

@@ -253,8 +253,16 @@ async fn rate(
 #[error("{told}")]
 pub struct Stale {
     told: String,
-    /// What was done all the same, for `job_run`.
-    done: Option<Value>,
+    /// What was done all the same.
+    done: Option<Box<Partly>>,
+}
+
+/// What a run issued, for whom nothing was stale.
+#[derive(Debug)]
+struct Partly {
+    /// For `job_run`.
+    counts: Value,
+    result: IssueResult,
 }
 
 impl Stale {
@@ -275,7 +283,20 @@ impl Stale {
 
     /// What the run did before it stopped.
     pub fn done(&self) -> Option<&Value> {
-        self.done.as_ref()
+        self.done.as_ref().map(|partly| &partly.counts)
+    }
+
+    /// What was issued all the same by a run that ended with this error, and what is left to complain of: what is stale of one
+    /// month keeps nobody's invoice of the next.
+    ///
+    /// # Errors
+    /// Any other error, and that of a run that did nothing.
+    pub fn take(error: anyhow::Error) -> anyhow::Result<(Self, IssueResult)> {
+        let mut stale = error.downcast::<Self>()?;
+        match stale.done.take() {
+            Some(partly) => Ok((stale, partly.result)),
+            None => Err(stale.into()),
+        }
     }
 }
 
@@ -291,6 +312,21 @@ pub struct IssueResult {
     pub unseen: Unseen,
     /// Drafts whose period has ended and stays open for what comes late: they are left.
     pub in_grace: Vec<InGrace>,
+}
+
+impl IssueResult {
+    /// Counts, for machines; the same whether something was stale or not.
+    #[must_use]
+    pub fn to_json(&self, month: Month) -> Value {
+        let Self { issued, reach, unseen, in_grace } = self;
+        json!({
+            "month": month, "issued": issued.invoices.len(), "already_issued": issued.already_issued,
+            "not_ended": issued.not_ended.len(), "in_grace": in_grace.len(), "incomplete": issued.incomplete.len(),
+            "billed_elsewhere": issued.billed_elsewhere.len(), "stale": issued.stale.len(),
+            "held": hold::to_json(&issued.held), "reach": reach.map(print_instant), "newer_events": unseen.event_count,
+            "newer_requests": unseen.request_count,
+        })
+    }
 }
 
 /// Issues the drafts of a month whose data are complete.
@@ -323,8 +359,7 @@ pub async fn issue_accepting(
         // The reach before the pin: a refresh between the two then makes the drafts stale, and none is issued under a
         // reach whose rows it lacks. Usage that was never computed reaches nowhere.
         let reach = usage_reach(&context.lake).await?;
-        // A refresh that did not know how far the data reach leaves the beginning of time.
-        let reach = reach.filter(|reach| *reach > DateTime::UNIX_EPOCH).map(|reach| reach.min(as_of));
+        let reach = reach.map(|reach| reach.min(as_of));
         // Before the pin for the same reason: an event that a refresh takes in after this makes the drafts stale by it.
         let unseen = Box::pin(unseen(context)).await?;
         let pin_json = usage_pin_json(context).await?;
@@ -333,19 +368,18 @@ pub async fn issue_accepting(
         let usage = UsageState { pin_json: &pin_json, reach, as_of: ended_by, accept_incomplete, overtaken, policy };
         let mut issued = Box::pin(issue_drafts(&context.lake, &catalog, month, usage, context.clock.now())).await?;
         let in_grace = clock::in_grace(&mut issued, as_of.min(context.clock.now()), grace);
-        let told = json!({
-            "month": month, "issued": issued.invoices.len(), "already_issued": issued.already_issued,
-            "not_ended": issued.not_ended.len(), "in_grace": in_grace.len(), "grace_hours": grace.num_hours(),
-            "skips_grace": context.configuration.billing.skips_grace, "stale": issued.stale.len(), "incomplete": issued.incomplete.len(),
-            "reach": reach.map(print_instant), "as_of": print_instant(as_of), "accept_incomplete": accept_incomplete,
-            "newer_events": unseen.event_count, "newer_requests": unseen.request_count,
-            "held": hold::to_json(&issued.held),
-            "issued_incomplete": issued.invoices.iter().filter(|one| one.incomplete.is_some()).count(),
-            "pin": serde_json::from_str::<Value>(&pin_json)?,
-        });
-        if !issued.stale.is_empty() {
+        let issued_incomplete = issued.invoices.iter().filter(|one| one.incomplete.is_some()).count();
+        let result = IssueResult { issued, reach, unseen, in_grace };
+        let mut counts = result.to_json(month);
+        counts["grace_hours"] = json!(grace.num_hours());
+        counts["skips_grace"] = json!(context.configuration.billing.skips_grace);
+        counts["as_of"] = json!(print_instant(as_of));
+        counts["accept_incomplete"] = json!(accept_incomplete);
+        counts["issued_incomplete"] = json!(issued_incomplete);
+        counts["pin"] = serde_json::from_str::<Value>(&pin_json)?;
+        if !result.issued.stale.is_empty() {
             let mut partners: BTreeMap<ChangedSince, BTreeSet<&str>> = BTreeMap::new();
-            for one in &issued.stale {
+            for one in &result.issued.stale {
                 partners.entry(one.since).or_default().insert(one.partner_id.as_str());
             }
             let stale = partners.into_iter().map(|(since, partners)| {
@@ -354,13 +388,13 @@ pub async fn issue_accepting(
             });
             let why = format!(
                 "{month}: {} issued, but {}; run `tollbook aggregate` and `tollbook bill draft`, and issue again",
-                issued.invoices.len(),
+                result.issued.invoices.len(),
                 stale.collect::<Vec<_>>().join("; ")
             );
             // The others' invoices are there: their run must be found by them.
-            bail!(Stale { told: why, done: Some(told) });
+            bail!(Stale { told: why, done: Some(Box::new(Partly { counts, result })) });
         }
-        Ok((IssueResult { issued, reach, unseen, in_grace }, told))
+        Ok((result, counts))
     });
     context.run("bill issue", Some(catalog.sha256.clone()), work).await
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::bail;
 use chrono::{DateTime, Utc};
-use tollbook_billing::draft::{ChangedTerms, Otherwise, otherwise};
+use tollbook_billing::draft::{ChangedTerms, TermsChanges, changed_terms};
 use tollbook_lake::as_text;
 use tollbook_schemas::catalog::{Catalog, KeptError, Problem};
 use tollbook_schemas::id::ProductId;
@@ -41,8 +41,8 @@ pub async fn keep(context: &JobContext, catalog: &Catalog) -> anyhow::Result<()>
 ///
 /// # Errors
 /// The lake's; kept catalogs that are damaged.
-pub async fn otherwise_of(context: &JobContext, catalog: &Catalog) -> anyhow::Result<Otherwise> {
-    let mut found = Otherwise::new();
+pub async fn changes_since_kept(context: &JobContext, catalog: &Catalog) -> anyhow::Result<TermsChanges> {
+    let mut found = TermsChanges::new();
     let mut kept = Vec::new();
     for sha256 in frozen::other_catalogs(context, &catalog.sha256).await? {
         match read_kept_partly(context, &sha256).await {
@@ -57,7 +57,7 @@ pub async fn otherwise_of(context: &JobContext, catalog: &Catalog) -> anyhow::Re
     let rules = catalog.product_rules();
     let changed = kept.iter().flat_map(|then| then.product_rules().changed_hints(&rules)).collect();
     let hints = hinted(context, &changed).await?;
-    found.extend(kept.iter().flat_map(|then| otherwise(then, catalog, &hints)));
+    found.extend(kept.iter().flat_map(|then| changed_terms(then, catalog, &hints)));
     Ok(found)
 }
 

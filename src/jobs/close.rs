@@ -42,6 +42,8 @@ pub struct Closed {
     pub in_grace: usize,
     /// Drafts that are left, because their period ended after `reach`.
     pub incomplete: usize,
+    /// Drafts that are left, because they must be made again first.
+    pub stale: usize,
     /// Invoices that were issued by this run although their period ended after `reach`.
     pub issued_incomplete: usize,
     /// Drafts that may not be issued any more.
@@ -97,14 +99,13 @@ pub async fn close(
         let issued = bill::issue_accepting(context, *month, as_of, accept_incomplete).await;
         let bill::IssueResult { issued, reach, in_grace, .. } = match issued {
             Ok(result) => result,
-            // Others were issued before it was told, and must not wait for one partner's news: they are pushed.
-            Err(error) if error.is::<bill::Stale>() => {
-                talk(&format!("{month}: {error:#}"));
-                reports.push(bill::push_month(context, *month).await?);
-                stale = stale.or(Some(error));
-                continue;
+            // The others were issued, and must not wait for one partner's news.
+            Err(error) => {
+                let (left, result) = bill::Stale::take(error)?;
+                talk(&left.to_string());
+                stale = stale.or(Some(left));
+                result
             }
-            Err(error) => return Err(error),
         };
         in_grace.iter().for_each(|one| talk(&one.told(*month)));
         missing.extend(bill::what_is_missing(context, *month, &issued, reach).await?);
@@ -121,6 +122,7 @@ pub async fn close(
             not_ended: issued.not_ended.len(),
             in_grace: in_grace.len(),
             incomplete: issued.incomplete.len(),
+            stale: issued.stale.len(),
             issued_incomplete: issued.invoices.iter().filter(|one| one.incomplete.is_some()).count(),
             withdrawn: counts.withdrawn.len(),
             billed_elsewhere: billed_elsewhere.len(),
@@ -143,7 +145,7 @@ pub async fn close(
     aggregate::program(context, looks_to).await?;
     report::all(context, months, looks_to).await?;
     if let Some(stale) = stale {
-        return Err(stale);
+        return Err(stale.into());
     }
     bill::complain_of_incomplete(&missing)?;
     bill::complain(&reports)?;

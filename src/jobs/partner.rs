@@ -207,10 +207,7 @@ fn is_held(error: &anyhow::Error) -> bool {
 
 fn checked(recorded: &Recorded, catalog: &Catalog) -> Result<LifecycleEvent, ConfigurationError> {
     let wrong = |what: String| ConfigurationError(what);
-    let name = ["staff:", "partner:", "system:"].iter().find_map(|kind| recorded.actor.strip_prefix(kind));
-    if name.is_none_or(|name| name.trim().is_empty()) {
-        return Err(wrong("--actor must be staff:NAME, partner:NAME or system:RULE".to_owned()));
-    }
+    Actor::parse(&recorded.actor).map_err(|error| wrong(format!("--actor: {error}")))?;
     let at = parse_instant(&recorded.at).map_err(|error| wrong(format!("--at: {error}")))?;
     // serde's own words do not quote the text.
     let data: Value = serde_json::from_str(&recorded.data)

@@ -281,7 +281,7 @@ fn what_is_made_by_hand_is_billed_once_with_who_and_why() {
     // June stays as it is, and July bears it.
     let july = ["--period", "2026-07", "--as-of", MONTH[3]];
     let drafted = folder.run(&[&["bill", "draft", "--actor", "staff:cleo"][..], &july].concat()).done();
-    assert!(drafted.told.contains("12.34 EUR was made by staff:ann"), "{}", drafted.told);
+    assert!(drafted.told.contains("12.34 EUR was taken back by staff:ann (there was no outage)"), "{}", drafted.told);
     let lines =
         "select description, amount_minor from invoice_line where period = '2026-07' and subscription_id like 'adj_%'";
     let found = folder.run(&["sql", lines, "--format", "csv"]).done().printed;

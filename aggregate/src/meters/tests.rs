@@ -221,10 +221,10 @@ fn wrong_expressions_are_told_with_their_place() {
         ),
         (
             "response_bytes",
-            "try_cast(attributes['a'] as decimal(38, 0)) % try_cast('0.7' as decimal(2, 1)) > 1",
+            "try_cast(attributes['a'] as decimal(38, 1)) % try_cast('0.75' as decimal(3, 2)) > 1",
             7,
-            "try_cast(attributes['a'] as decimal(38, 0)) % try_cast('0.7' as decimal(2, 1)) > 1",
-            "",
+            "try_cast(attributes['a'] as decimal(38, 1)) % try_cast('0.75' as decimal(3, 2)) > 1",
+            "may come to 39 digits, of which 38 fit",
         ),
         (
             "response_bytes",
@@ -249,9 +249,9 @@ fn wrong_expressions_are_told_with_their_place() {
         ),
         (
             "response_bytes",
-            "round(try_cast(latency_us as decimal(38, 12)), 2) > 3",
+            "round(try_cast(latency_us as decimal(18, 3)), 2) > 3",
             7,
-            "round(try_cast(latency_us as decimal(38, 12)), 2) > 3",
+            "round(try_cast(latency_us as decimal(18, 3)), 2) > 3",
             "calls round of a number that is not floating-point",
         ),
         ("response_bytes", "chr(latency_us) = 'y'", 7, "chr(latency_us) = 'y'", "calls chr"),

@@ -24,15 +24,15 @@ use chrono::TimeDelta;
 use tollbook_schemas::catalog::Catalog;
 use tollbook_schemas::catalog::tax::TaxRates;
 use tollbook_schemas::id::{IssuerId, PartnerId, SlotId};
-use tollbook_schemas::money::{Currency, Money};
+use tollbook_schemas::money::Money;
 use tollbook_schemas::period::Month;
 
+use super::documents::{Documents, closed, document_beside};
 use super::index::UsageIndex;
-use super::parts::{PART_PARTNERS, draft_parts};
 use super::taxed_otherwise::is_taxed_otherwise;
-use super::{ChangedTerms, DraftInput, Drafted, issuer_of, order_of, profile_of, regular, spans_of_partner};
+use super::{ChangedTerms, DraftInput, Drafted, regular, spans_of_partner};
 use crate::billed::{Billed, BilledSlot, IssuedDocument};
-use crate::document::{Body, Credits, Document, DocumentKind, FORMAT, IssuedBy, Line, sum_of};
+use crate::document::{Credits, Document, Line, sum_of};
 use crate::error::BillingError;
 use crate::stripe::LINES_MAX;
 
@@ -52,24 +52,19 @@ pub struct Unadjusted {
     pub difference: Option<Money>,
 }
 
-/// Drafts a month with what earlier months are to be adjusted by.
+/// Adds to the documents of a month what earlier months are adjusted by.
 ///
 /// # Errors
 /// [`BillingError::Stored`] where what was issued contradicts itself.
-pub fn draft_adjusting(input: &DraftInput<'_>, issued: &[IssuedDocument]) -> Result<Drafted, BillingError> {
-    draft_parts(input, issued, PART_PARTNERS, |input, part| of_partners(input, &part.usage, &part.issued))
-}
-
-/// The same for partners of which all is given.
-fn of_partners(
+pub(super) fn add(
     input: &DraftInput<'_>,
     usage: &UsageIndex<'_>,
     issued: &[&IssuedDocument],
-) -> Result<Drafted, BillingError> {
-    let mut drafted = regular(input, usage);
+    documents: &mut Documents,
+    drafted: &mut Drafted,
+) -> Result<(), BillingError> {
     let billed = Billed::fold(issued.iter().copied(), None)?;
     let blocked: BTreeSet<PartnerId> = drafted.blocked.iter().map(|blocked| blocked.partner_id.clone()).collect();
-    let mut documents = Documents::of(std::mem::take(&mut drafted.documents));
     let mut earlier: BTreeMap<Month, MonthNow> = BTreeMap::new();
     for (slot_id, slot) in billed.slots() {
         let body = &slot.invoice.document.body;
@@ -101,22 +96,12 @@ fn of_partners(
             }
         }
         if !adjusts.is_empty()
-            && let Err(reason) = place(input, &mut documents, slot, adjusts.clone())
+            && let Err(reason) = place(input, documents, slot, adjusts.clone())
         {
             tell(reason, &adjusts);
         }
     }
-    super::by_hand::add(input, issued, &mut documents, &mut drafted);
-    // Last: they pay what everything else comes to.
-    super::credit::add(input, issued, &mut documents, &mut drafted);
-    drafted.documents = documents.all;
-    drafted.documents.sort_by(|a, b| order_of(a).cmp(&order_of(b)));
-    super::outside::list(input, usage, &mut drafted);
-    super::side_by_side::list(input, &mut drafted);
-    let with_documents: BTreeSet<&PartnerId> = drafted.documents.iter().map(|one| &one.body.partner_id).collect();
-    let blocked: BTreeSet<&PartnerId> = drafted.blocked.iter().map(|one| &one.partner_id).collect();
-    drafted.without.retain(|(partner_id, _)| !with_documents.contains(partner_id) && !blocked.contains(partner_id));
-    Ok(drafted)
+    Ok(())
 }
 
 /// Whether the month is the one whose documents adjust: the last that has ended by the instant from which is looked, or
@@ -126,43 +111,6 @@ pub(super) fn adjusts_now(input: &DraftInput<'_>, issuer_id: &IssuerId) -> bool 
     // Without its issuer nothing can be adjusted, which is told.
     let issuer = input.catalog.issuers.get(issuer_id);
     issuer.is_none_or(|issuer| input.month.next().period(issuer.time_zone).is_ok_and(|next| input.as_of < next.end))
-}
-
-/// The documents of the month, found by their slots.
-pub(super) struct Documents {
-    all: Vec<Document>,
-    places: BTreeMap<SlotId, usize>,
-}
-
-impl Documents {
-    fn of(all: Vec<Document>) -> Self {
-        let places = all.iter().enumerate().map(|(place, document)| (document.slot_id.clone(), place)).collect();
-        Self { all, places }
-    }
-
-    pub(super) fn push(&mut self, document: Document) {
-        self.places.insert(document.slot_id.clone(), self.all.len());
-        self.all.push(document);
-    }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Document> {
-        self.all.iter()
-    }
-
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Document> {
-        self.all.iter_mut()
-    }
-
-    /// Takes out what a partner has.
-    pub(super) fn remove(&mut self, partner_id: &PartnerId) {
-        let mut left = std::mem::take(&mut self.all);
-        left.retain(|document| document.body.partner_id != *partner_id);
-        *self = Self::of(left);
-    }
-
-    pub(super) fn in_slot(&mut self, slot_id: &SlotId) -> Option<&mut Document> {
-        self.all.get_mut(*self.places.get(slot_id)?)
-    }
 }
 
 /// What an earlier month bills of itself, as it comes to now.
@@ -289,7 +237,7 @@ fn line_refusals<'r>(
     let of = (issuer_id, &invoice.body.partner_id);
     let taxed_otherwise =
         |then: &TaxRates| is_taxed_otherwise(input, then, of, invoice.body.lines.iter().chain(now.lines_of(slot)));
-    let changed = input.otherwise.get(&(invoice.body.catalog_sha256.clone(), issuer_id.clone()));
+    let changed = input.terms_changes.get(&(invoice.body.catalog_sha256.clone(), issuer_id.clone()));
     let matters = |changed: &&ChangedTerms| changed.taxed_by.as_ref().is_none_or(taxed_otherwise);
     let changed: Vec<&ChangedTerms> = changed.into_iter().flatten().filter(matters).collect();
     // In both directions: what one invoice gives back another must be able to bill, and what one bills no other may have.
@@ -386,48 +334,6 @@ fn is_older(month: Month, than: Month, months_max: u32) -> bool {
         oldest = oldest.previous();
     }
     month < oldest
-}
-
-/// A document of the month beside what the month bills of itself: what adjusts earlier months, and what was made by hand.
-/// It is a credit note where it credits an invoice.
-pub(super) fn document_beside(
-    input: &DraftInput<'_>,
-    (issuer_id, partner_id, currency): (&IssuerId, &PartnerId, Currency),
-    credits: Option<Credits>,
-    lines: Vec<Line>,
-) -> Result<Document, String> {
-    let issuer = input.catalog.issuers.get(issuer_id);
-    let issuer = issuer.ok_or_else(|| format!("the catalog has no issuer {issuer_id} any more; put it back"))?;
-    let profile = profile_of(input, partner_id)?;
-    let month = input.month.period(issuer.time_zone).map_err(|error| error.to_string())?;
-    let issuer = issuer_of(input, issuer_id, month.end)?;
-    closed(Body {
-        catalog_sha256: input.catalog.sha256.clone(),
-        kind: if credits.is_some() { DocumentKind::CreditNote } else { DocumentKind::Invoice },
-        credits,
-        currency,
-        format: FORMAT,
-        issuer: IssuedBy::of(issuer_id, issuer),
-        lines,
-        month: input.month,
-        partner_id: partner_id.clone(),
-        payment_terms_days: profile.payment_terms_days,
-        period_end: month.end,
-        period_start: month.start,
-        pin: input.pin_json.to_owned(),
-        profile_version_id: profile.profile_version_id.clone(),
-        shadows: Vec::new(),
-        total_minor: 0,
-    })
-}
-
-/// Numbers the lines, sums them and closes the body.
-pub(super) fn closed(mut body: Body) -> Result<Document, String> {
-    for (number, line) in (1_u32..).zip(&mut body.lines) {
-        line.line_number = number;
-    }
-    body.total_minor = sum_of(&body.lines).ok_or("the total does not fit 63 bits of minor units")?;
-    Document::close(body).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

@@ -21,9 +21,10 @@ use tollbook_schemas::id::{AdjustmentId, IdError, PartnerId, PlanId, PriceId, Sl
 use tollbook_schemas::money::Money;
 use tollbook_schemas::registry::HandMade;
 
-use super::adjust::{Documents, adjusts_now, closed, document_beside};
+use super::adjust::adjusts_now;
+use super::documents::{Documents, closed, document_beside};
 use super::tax::{TaxByHand, TaxedByHand, Taxing};
-use super::{Blocked, DraftInput, Drafted};
+use super::{Blocked, DraftInput, Drafted, issuer_named};
 use crate::adjustments::creditable;
 use crate::billed::IssuedDocument;
 use crate::document::{ByHand, Credits, Document, Line, LineOf, slot_of};
@@ -214,9 +215,9 @@ fn credited(issued: &[&IssuedDocument], made: &HandMade, number: &str) -> Result
 }
 
 fn issuer_of<'a>(input: &DraftInput<'a>, made: &HandMade) -> Result<&'a Issuer, String> {
-    let (id, issuer_id) = (&made.adjustment_id, &made.issuer_id);
-    let issuer = input.catalog.issuers.get(issuer_id);
-    issuer.ok_or_else(|| format!("{id} is of issuer {issuer_id}, which the catalog does not have"))
+    let id = &made.adjustment_id;
+    issuer_named(input, &made.issuer_id)
+        .map_err(|what| format!("{id}: {what}, or take {id} back with `tollbook bill adjust --revoke {id}`"))
 }
 
 fn line_of(issuer: &Issuer, made: &HandMade, billed_minor: i64, difference: i64) -> Result<Line, String> {

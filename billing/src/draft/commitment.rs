@@ -22,7 +22,7 @@ use tollbook_schemas::registry::contract_in_force;
 use tollbook_schemas::schedule;
 
 use super::span::{Span, spans_of, zone_of};
-use super::{DraftInput, UsageIndex, priced_lines};
+use super::{DraftInput, UsageIndex, issuer_named, priced_lines};
 use crate::document::{Line, LineContract, LineOf};
 use crate::rating::Working;
 use crate::rating::commitment::true_up;
@@ -119,14 +119,12 @@ pub(super) fn check_billed(input: &DraftInput<'_>, partner_id: &PartnerId, spans
     Ok(())
 }
 
-/// The lines of a document, each with its tax code, numbered behind those that are there: those of its partner, and of the ones
-/// that it pays for.
+/// The lines of a document, without numbers, each with its tax code: those of its partner, and of the ones that it pays for.
 pub(super) fn lines_of<'a>(
     input: &DraftInput<'a>,
     usage: &UsageIndex<'_>,
     (issuer_id, currency): (&IssuerId, Currency),
     spans: &[&Span<'a>],
-    line_count: usize,
 ) -> Result<Vec<(Line, Option<&'a str>)>, String> {
     let partners: BTreeSet<&PartnerId> = spans.iter().map(|span| &span.subscription.partner_id).collect();
     let mut missing = Vec::new();
@@ -141,9 +139,7 @@ pub(super) fn lines_of<'a>(
             };
             // Told where there is none.
             let Some(first) = spans.iter().find(is_meant) else { continue };
-            let number = u32::try_from(line_count + missing.len() + 1);
-            let number = number.map_err(|_| "the document has too many lines".to_owned())?;
-            missing.push((line_of(input, usage, partner_id, &due, first, number)?, due.commitment.tax_code.as_deref()));
+            missing.push((line_of(input, usage, partner_id, &due, first)?, due.commitment.tax_code.as_deref()));
         }
     }
     Ok(missing)
@@ -155,12 +151,10 @@ fn line_of(
     partner_id: &PartnerId,
     due: &Due<'_>,
     first: &Span<'_>,
-    line_number: u32,
 ) -> Result<Line, String> {
     let place = || format!("the commitment of contract {}", due.contract_id);
     let currency = due.version.currency;
-    let zone = input.catalog.issuers.get(due.issuer_id).map(|issuer| issuer.time_zone);
-    let zone = zone.ok_or_else(|| format!("the catalog has no issuer {}", due.issuer_id))?;
+    let zone = issuer_named(input, due.issuer_id)?.time_zone;
     let begins = Month::of(due.version.starts, zone);
     // What is due in advance of the first period, or once with it, may be billed in the month before it.
     let is_early = |price: &Price| {
@@ -199,7 +193,6 @@ fn line_of(
     Ok(Line {
         contract: Some(LineContract { contract_id: due.contract_id.clone(), version: due.version.version }),
         description: first.described(&due.commitment.description),
-        line_number,
         for_partner: first.for_partner(),
         working: Working {
             exact: Exact::scaled(amount.minor, currency.exponent()).to_string(),

@@ -20,7 +20,7 @@ use crate::document::{Line, LineContract, LineOf, sum_of};
 use crate::rating::commitment::true_up;
 use crate::rating::prorate::Share;
 
-/// The lines, numbered behind those that are there, each with its tax code.
+/// The lines, without numbers, each with its tax code.
 ///
 /// What counts towards a minimum is what the period comes to: of what is billed in advance its own, though an earlier invoice
 /// bore it, and nothing of what is charged once.
@@ -52,7 +52,7 @@ pub(super) fn minimums<'a>(
         };
         for span in spans.iter().filter(is_own_span) {
             for price in span.prices.iter().filter(|price| is_of_period_in_advance(price)) {
-                own.push(line_of(input.catalog, usage, span, price, 0)?);
+                own.push(line_of(input.catalog, usage, span, price)?);
             }
         }
         // What another system billed of the period counts too.
@@ -72,8 +72,6 @@ pub(super) fn minimums<'a>(
             contract: Some(contract.clone()),
             description: span.described(&minimum.description),
             for_partner: span.for_partner(),
-            line_number: u32::try_from(lines.len() + missing.len() + 1)
-                .map_err(|_| "the document has too many lines".to_owned())?,
             ..Line::beside(of, span.billed, amount)
         };
         missing.push((line, minimum.tax_code.as_deref()));

@@ -17,7 +17,7 @@ use tollbook_schemas::money::Money;
 use tollbook_schemas::period::{Month, Period, Tz};
 use tollbook_schemas::registry::Grant;
 
-use super::adjust::{Documents, closed};
+use super::documents::{Documents, closed};
 use super::{Blocked, DraftInput, Drafted};
 use crate::billed::IssuedDocument;
 use crate::document::{Document, Line, LineCredit, LineOf};

@@ -16,7 +16,7 @@ use tollbook_schemas::schedule;
 
 use super::advance::Bills;
 use super::span::{self, Span};
-use super::{DraftInput, Otherwise};
+use super::{DraftInput, TermsChanges};
 use crate::profile::Profiles;
 
 /// Something that will block a partner.
@@ -48,7 +48,7 @@ pub fn foreseen(catalog: &Catalog, registry: &Registry, partners: &BTreeSet<Part
     for subscription in registry.subscriptions.values().filter(|one| partners.contains(&one.partner_id)) {
         own.entry(&subscription.partner_id).or_default().push(subscription);
     }
-    let (profiles, otherwise) = (Profiles::default(), Otherwise::new());
+    let (profiles, terms_changes) = (Profiles::default(), TermsChanges::new());
     let mut found = Vec::new();
     for (partner_id, subscriptions) in own {
         let last = last_known(registry, partner_id, &subscriptions);
@@ -60,7 +60,7 @@ pub fn foreseen(catalog: &Catalog, registry: &Registry, partners: &BTreeSet<Part
             profiles: &profiles,
             pin_json: "{}",
             as_of: last,
-            otherwise: &otherwise,
+            terms_changes: &terms_changes,
         };
         let mut looking = Looking { input: &input, partner_id, found: Vec::new() };
         looking.at_all(&subscriptions, last);

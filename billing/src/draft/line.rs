@@ -28,7 +28,6 @@ pub(super) fn line_of(
     usage_index: &UsageIndex<'_>,
     span: &Span<'_>,
     price: &Price,
-    line_number: u32,
 ) -> Result<Line, String> {
     let place = || {
         let subscription_id = &span.subscription.subscription_id;
@@ -70,7 +69,7 @@ pub(super) fn line_of(
         description: span.described(&price.description),
         due: due_of(price),
         for_partner: span.for_partner(),
-        line_number,
+        line_number: 0,
         meter_id: price.meter.clone(),
         opening,
         plan_id: span.subscription.plan_id.clone(),
@@ -124,7 +123,6 @@ pub(super) fn paused_line_of(
     usage: &UsageIndex<'_>,
     span: &Span<'_>,
     price: &Price,
-    line_number: u32,
 ) -> Result<Option<Line>, String> {
     let paused = span.paused();
     let (Some(meter_id), Some(first), Some(last)) = (&price.meter, paused.first(), paused.last()) else {
@@ -136,7 +134,6 @@ pub(super) fn paused_line_of(
     if days.is_empty() || is_first.is_none_or(|first| first.price_id != price.price_id) {
         return Ok(None);
     }
-    let line_number = line_number.checked_add(1).ok_or_else(|| "the document has too many lines".to_owned())?;
     Ok(Some(Line {
         adjusts: None,
         amount_minor: 0,
@@ -147,7 +144,7 @@ pub(super) fn paused_line_of(
         description: span.described(&format!("{}: used while paused, not charged", price.description)),
         due: None,
         for_partner: span.for_partner(),
-        line_number,
+        line_number: 0,
         meter_id: price.meter.clone(),
         opening: None,
         plan_id: span.subscription.plan_id.clone(),
@@ -175,7 +172,10 @@ fn metered<'a>(
     times: &[Period],
     place: &dyn Fn() -> String,
 ) -> Result<(&'a Meter, Usage, Vec<BilledDay>), String> {
-    let meter = catalog.meters.get(meter_id).ok_or_else(|| format!("the catalog has no meter {meter_id}"))?;
+    let meter = catalog
+        .meters
+        .get(meter_id)
+        .ok_or_else(|| format!("the catalog has no meter {meter_id}; put it back, or give the plan another price"))?;
     let slices = slices_of(usage, span, meter_id, times)?;
     let known = usage.of(&span.subscription.partner_id, meter_id);
     let (usage, days) =

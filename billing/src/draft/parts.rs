@@ -13,7 +13,6 @@ use tollbook_schemas::registry::Registry;
 use super::index::UsageIndex;
 use super::{DraftInput, Drafted, order_of};
 use crate::billed::IssuedDocument;
-use crate::error::BillingError;
 use crate::profile::Profiles;
 
 /// Partners of one part.
@@ -59,12 +58,12 @@ fn parts_of<'a>(input: &DraftInput<'a>, issued: &'a [IssuedDocument], partners_m
 ///
 /// # Errors
 /// The first part's that has one.
-pub(super) fn draft_parts<'a>(
+pub(super) fn draft_parts<'a, E: Send>(
     input: &DraftInput<'a>,
     issued: &'a [IssuedDocument],
     partners_max: usize,
-    draft: impl Fn(&DraftInput<'_>, &Part<'a>) -> Result<Drafted, BillingError> + Sync,
-) -> Result<Drafted, BillingError> {
+    draft: impl Fn(&DraftInput<'_>, &Part<'a>) -> Result<Drafted, E> + Sync,
+) -> Result<Drafted, E> {
     let is_apart = input.registry.payers.is_empty();
     let parts = parts_of(input, issued, if is_apart { partners_max } else { usize::MAX });
     let drafted = on_threads(&parts, |part| {

@@ -34,9 +34,9 @@ pub(super) fn shadows_of(
         let mut lines = at.map_or_else(Vec::new, |at| std::mem::take(&mut shadows[at].lines));
         for price in version.prices.iter().filter(|price| price.tariff.settings.charged == Charged::EachPeriod) {
             let number = u32::try_from(lines.len() + 1).map_err(|_| "the shadow bill has too many lines".to_owned())?;
-            let line = line_of(input.catalog, usage, &span.on(version), price, number)?;
+            let line = line_of(input.catalog, usage, &span.on(version), price)?;
             // What it would have cost, whenever it would have been due.
-            lines.push(Line { plan_id: plan_id.clone(), due: None, rollover: None, ..line });
+            lines.push(Line { line_number: number, plan_id: plan_id.clone(), due: None, rollover: None, ..line });
         }
         let total_minor = sum_of(&lines).ok_or_else(|| too_large(plan_id))?;
         let shadow = Shadow { currency: version.currency, lines, plan_id: plan_id.clone(), total_minor };

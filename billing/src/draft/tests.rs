@@ -337,7 +337,7 @@ pub(crate) fn drafted_with(
         profiles: &profiles(),
         pin_json: "{}",
         as_of: at("2026-07-02"),
-        otherwise: &Otherwise::new(),
+        terms_changes: &TermsChanges::new(),
     })
 }
 
@@ -352,13 +352,13 @@ pub(crate) fn with_input<T>(registry_text: &str, usage_text: &str, work: impl Fn
         profiles: &profiles(),
         pin_json: "{}",
         as_of: at("2026-07-02"),
-        otherwise: &Otherwise::new(),
+        terms_changes: &TermsChanges::new(),
     })
 }
 
 /// A month drafted with what was issued before.
 pub(crate) fn drafted_after(
-    issued: &[crate::billed::IssuedDocument],
+    issued: &[IssuedDocument],
     month: &str,
     as_of: &str,
     registry_text: &str,
@@ -374,7 +374,7 @@ pub(crate) fn drafted_after(
         profiles: &profiles,
         pin_json: "{}",
         as_of: at(as_of),
-        otherwise: &Otherwise::new(),
+        terms_changes: &TermsChanges::new(),
     };
     draft_adjusting(&input, issued).unwrap()
 }

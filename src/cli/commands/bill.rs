@@ -25,7 +25,7 @@ use tollbook::jobs::{self, bill};
 use tollbook::output::{data, is_lost, talk};
 use tollbook_schemas::actor::Actor;
 use tollbook_schemas::error::Kind;
-use tollbook_schemas::period::{Month, print_instant};
+use tollbook_schemas::period::Month;
 use tollbook_verify::Tally;
 
 use crate::cli::{Accept, BillStep, Period};
@@ -140,24 +140,16 @@ async fn run_issue(context: &JobContext, period: &Period, accept: &Accept) -> an
     let mut told_unseen = None;
     for month in bill::months(context, &period.period, as_of).await? {
         let result = match bill::issue_accepting(context, month, as_of, reason).await {
-            // What is stale of one month keeps nobody's invoice of the next; it is told at the end.
-            Err(error) => {
-                let left = error.downcast::<bill::Stale>()?;
-                let Some(done) = left.done() else { return Err(left.into()) };
-                data(&done.to_string());
-                stale.push(left);
-                continue;
-            }
             Ok(result) => result,
+            // Told at the end.
+            Err(error) => {
+                let (left, result) = bill::Stale::take(error)?;
+                stale.push(left);
+                result
+            }
         };
+        data(&result.to_json(month).to_string());
         let bill::IssueResult { issued, reach, unseen, in_grace } = result;
-        data(
-            &json!({ "month": month, "issued": issued.invoices.len(), "already_issued": issued.already_issued,
-            "not_ended": issued.not_ended.len(), "in_grace": in_grace.len(), "incomplete": issued.incomplete.len(),
-            "billed_elsewhere": issued.billed_elsewhere.len(), "held": bill::hold::to_json(&issued.held), "reach": reach.map(print_instant),
-            "newer_events": unseen.event_count, "newer_requests": unseen.request_count })
-            .to_string(),
-        );
         for one in &issued.not_ended {
             talk(&format!("{month} {}: left, because its period has not ended", one.partner_id));
         }

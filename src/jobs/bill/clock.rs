@@ -79,7 +79,7 @@ pub async fn due_now(context: &JobContext, period: &str, partner_id: Option<&Par
     let (now, grace) = (context.clock.now(), context.configuration.grace()?);
     let policy = context.configuration.hold_policy()?;
     let months = months(context, period, now).await?;
-    let reach = usage_reach(&context.lake).await?.filter(|reach| *reach > DateTime::UNIX_EPOCH);
+    let reach = usage_reach(&context.lake).await?;
     let unseen = unseen(context).await?;
     let mut rows = Vec::new();
     if !months.is_empty() {

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 use tollbook_aggregate::{USAGE_REFRESH, read_registry, usage_is_of, usage_pin};
 use tollbook_billing::billed::IssuedDocument;
-use tollbook_billing::draft::{DraftInput, Drafted, Otherwise, draft_adjusting};
+use tollbook_billing::draft::{DraftInput, Drafted, TermsChanges, draft_adjusting};
 use tollbook_billing::profile::Profiles;
 use tollbook_billing::range::PartnerRange;
 use tollbook_billing::usage::{COLUMNS, UsageSlice};
@@ -24,8 +24,8 @@ use tollbook_schemas::tables::{access_log, partner_event};
 
 use super::Stale;
 use crate::context::JobContext;
+use crate::jobs::catalog::changes_since_kept;
 use crate::jobs::catalog::frozen::refuse_changes;
-use crate::jobs::catalog::otherwise_of;
 
 /// Usage rows that are rated together, where partners are many.
 const USAGE_ROWS_MAX: i64 = 200_000;
@@ -46,7 +46,7 @@ pub struct Sources {
     /// The pin of `usage`, as documents carry it.
     pub pin_json: String,
     /// What of the catalog would make another past, by earlier catalogs.
-    pub otherwise: Otherwise,
+    pub terms_changes: TermsChanges,
     /// Sees `usage` as it was when the others were read, whatever is committed since.
     session: SessionContext,
     lake: Lake,
@@ -65,7 +65,7 @@ pub struct Inputs {
     /// The pin of `usage`, as documents carry it.
     pub pin_json: String,
     /// What of the catalog would make another past, by earlier catalogs.
-    pub otherwise: Otherwise,
+    pub terms_changes: TermsChanges,
 }
 
 impl Sources {
@@ -144,13 +144,13 @@ impl Sources {
     /// The lake's.
     pub async fn of(self, range: &PartnerRange) -> anyhow::Result<Inputs> {
         let usage = UsageSlice::read(&self.usage_of(range).await?)?;
-        let Self { catalog, registry, profiles, pin_json, otherwise, .. } = self;
+        let Self { catalog, registry, profiles, pin_json, terms_changes, .. } = self;
         let own = |partner_id: &PartnerId| range.contains(partner_id).then_some(0);
         let (registry, profiles) = match *range == PartnerRange::ALL {
             true => (registry, profiles),
             false => (registry.cut(own, 1).pop().unwrap_or_default(), profiles.cut(own, 1).pop().unwrap_or_default()),
         };
-        Ok(Inputs { catalog, usage, registry, profiles, pin_json, otherwise })
+        Ok(Inputs { catalog, usage, registry, profiles, pin_json, terms_changes })
     }
 
     /// The usage of some partners, as columns.
@@ -180,7 +180,7 @@ impl Sources {
             profiles: &share.profiles,
             pin_json: &self.pin_json,
             as_of,
-            otherwise: &self.otherwise,
+            terms_changes: &self.terms_changes,
         }
     }
 }
@@ -223,7 +223,7 @@ impl Inputs {
             profiles: &self.profiles,
             pin_json: &self.pin_json,
             as_of,
-            otherwise: &self.otherwise,
+            terms_changes: &self.terms_changes,
         }
     }
 
@@ -258,7 +258,7 @@ async fn read_once(context: &JobContext, catalog: &Catalog) -> anyhow::Result<So
     let session = context.lake.empty_session()?;
     context.lake.register(&session, &USAGE, None).await?;
     let profiles = Profiles::read(&context.lake.rows(&BILLING_PROFILE, None).await?)?;
-    let otherwise = otherwise_of(context, catalog).await?;
+    let terms_changes = changes_since_kept(context, catalog).await?;
     let (catalog, lake) = (catalog.clone(), context.lake.clone());
-    Ok(Sources { catalog, registry, profiles, pin_json, otherwise, session, lake })
+    Ok(Sources { catalog, registry, profiles, pin_json, terms_changes, session, lake })
 }

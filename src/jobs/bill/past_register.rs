@@ -22,7 +22,7 @@ use tollbook_schemas::tables::{access_log, partner_event};
 use super::Inputs;
 use super::inputs::PRODUCTION;
 use crate::context::JobContext;
-use crate::jobs::catalog::{otherwise_of, read_kept};
+use crate::jobs::catalog::{changes_since_kept, read_kept};
 use crate::jobs::past::{PastRun, Tables};
 
 /// Each invoice of a month with its state, and why a partner has none, as it would have been told when a run had ended.
@@ -67,7 +67,7 @@ async fn inputs_at(context: &JobContext, run: &PastRun, tables: &Tables<'_>) -> 
         registry: read_registry(&context.lake, &events, None).await?,
         profiles: Profiles::read(&tables.rows(&BILLING_PROFILE, None).await?)?,
         pin_json: json!({ "access_log": access, "partner_event": events }).to_string(),
-        otherwise: otherwise_of(context, &catalog).await?,
+        terms_changes: changes_since_kept(context, &catalog).await?,
         catalog,
     })
 }

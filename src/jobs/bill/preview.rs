@@ -94,7 +94,7 @@ pub async fn preview(
         Some((document.slot_id.clone(), number))
     });
     let issued = issued.collect();
-    let reach = usage_reach(&context.lake).await?.filter(|reach| *reach > DateTime::UNIX_EPOCH);
+    let reach = usage_reach(&context.lake).await?;
     Ok(Previewed { drafted, until: as_of, reach, unseen: unseen(context).await?, issued })
 }
 

@@ -40,7 +40,8 @@ pub fn price_told(line: &Line, currency: Currency) -> String {
 pub fn provenance(line: &Line, currency: Currency) -> Vec<String> {
     let mut told = terms(line, currency);
     if let Some(by_hand) = &line.by_hand {
-        told.push(format!("made by {}: {}", by_hand.actor, by_hand.reason));
+        let word = if by_hand.is_revoked { "taken back" } else { "made" };
+        told.push(format!("{word} by {}: {}", by_hand.actor, by_hand.reason));
         if by_hand.billed_minor != 0 {
             let minor = by_hand.billed_minor;
             told.push(format!("earlier documents billed {} of it", Money { minor, currency }));

@@ -7,16 +7,18 @@ use tollbook_schemas::period::Month;
 use tollbook_schemas::registry::Registry;
 
 use super::*;
+use crate::document::Body;
 use crate::draft::coupon::tests::{catalog as couponed, redeemed};
+use crate::draft::parts::draft_parts;
 use crate::draft::tests::{at, profiles, registry, usage};
-use crate::draft::{Otherwise, otherwise};
+use crate::draft::{TermsChanges, changed_terms, of_partners};
 
 /// Closes months one after the other, each with what was known then.
 #[derive(Default)]
 struct Program {
     issued: Vec<IssuedDocument>,
     adjust_months_max: Option<u32>,
-    otherwise: Otherwise,
+    terms_changes: TermsChanges,
     /// Tax rates.
     rates: &'static str,
     /// Terms of coupons, and who redeemed them.
@@ -48,7 +50,7 @@ impl Program {
             profiles: &profiles,
             pin_json: "{}",
             as_of: at(as_of),
-            otherwise: &self.otherwise,
+            terms_changes: &self.terms_changes,
         };
         let in_parts_of = |partners_max| {
             draft_parts(&input, &self.issued, partners_max, |input, part| of_partners(input, &part.usage, &part.issued))
@@ -375,7 +377,7 @@ fn a_change_of_tax_rates_bills_no_past_month() {
         program.close("2026-04", pro, "");
         program.rates = now;
         // The sample's hash is that of its text.
-        program.otherwise = otherwise(&couponed("", then), &couponed("", now), &BTreeSet::new());
+        program.terms_changes = changed_terms(&couponed("", then), &couponed("", now), &BTreeSet::new());
         let may = told(&program.draft("2026-05", pro, late));
         assert!(may.contains(words), "{then} to {now}: {may}");
     }
@@ -552,7 +554,7 @@ fn other_products_end_the_adjustments_of_their_own_meters_alone() {
         program.close("2026-04", pro, "");
         let hints = hinted.split_whitespace().map(|id| ProductId::parse(id).unwrap()).collect();
         // The sample's hash is that of its text.
-        program.otherwise = otherwise(&with_products(then), &with_products(now), &hints);
+        program.terms_changes = changed_terms(&with_products(then), &with_products(now), &hints);
         let may = told(&program.draft("2026-05", pro, late));
         assert_eq!(may.contains("calls@2026-04 30 200"), is_adjusted, "{then} to {now}: {may}");
         let is_told = may.ends_with("since invoice N1 was drafted, and a change of the catalog bills no past month");
@@ -566,10 +568,10 @@ fn other_products_end_the_adjustments_of_their_own_meters_alone() {
 fn a_change_of_the_catalog_bills_no_past_month() {
     let then = couponed("", "");
     let mut now = then.clone();
-    assert!(otherwise(&then, &now, &BTreeSet::new()).is_empty());
+    assert!(changed_terms(&then, &now, &BTreeSet::new()).is_empty());
     let berlin = IssuerId::parse("berlin").unwrap();
     now.issuers.get_mut(&berlin).unwrap().time_zone = tollbook_schemas::period::parse_zone("Europe/Paris").unwrap();
-    let changed = otherwise(&then, &now, &BTreeSet::new());
+    let changed = changed_terms(&then, &now, &BTreeSet::new());
     assert_eq!(
         changed.into_values().flatten().map(|changed| changed.what).collect::<Vec<_>>(),
         ["the time zone of issuer berlin changed"]

@@ -4,7 +4,7 @@ use tollbook_schemas::period::Month;
 use tollbook_schemas::registry::Registry;
 
 use super::super::tests::{CATALOG, at, profiles, registry, told, usage};
-use super::super::{Drafted, Otherwise, draft_adjusting};
+use super::super::{Drafted, TermsChanges, draft_adjusting};
 use super::*;
 use crate::billed::IssuedDocument;
 
@@ -62,7 +62,7 @@ fn drafted(registry: &Registry, month: Month, usage_text: &str, issued: &[Issued
         profiles: &profiles(),
         pin_json: "{}",
         as_of,
-        otherwise: &Otherwise::new(),
+        terms_changes: &TermsChanges::new(),
     };
     draft_adjusting(&input, issued).unwrap()
 }

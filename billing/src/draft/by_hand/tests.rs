@@ -60,7 +60,7 @@ impl Program {
             profiles: &profiles,
             pin_json: "{}",
             as_of: at(as_of),
-            otherwise: &crate::draft::Otherwise::new(),
+            terms_changes: &crate::draft::TermsChanges::new(),
         };
         draft_adjusting(&input, &self.issued).unwrap()
     }

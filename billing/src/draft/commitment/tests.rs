@@ -5,7 +5,7 @@ use tollbook_schemas::registry::{Registry, SignedContract};
 
 use super::super::tax::tests::rates;
 use super::super::tests::{at, catalog as sample, profiles, registry as subscriptions, usage};
-use super::super::{DraftInput, Drafted, Otherwise, draft_adjusting};
+use super::super::{DraftInput, Drafted, TermsChanges, draft_adjusting};
 use crate::billed::IssuedDocument;
 use crate::document::Line;
 
@@ -51,7 +51,7 @@ fn drafted(
         profiles: &profiles(),
         pin_json: "{}",
         as_of: at(&format!("{next}-02")),
-        otherwise: &Otherwise::new(),
+        terms_changes: &TermsChanges::new(),
     };
     draft_adjusting(&input, issued).unwrap()
 }
@@ -209,7 +209,7 @@ fn a_term_that_another_system_billed_in_part_is_not_asked_for() {
             profiles: &profiles(),
             pin_json: "{}",
             as_of: at("2026-07-02"),
-            otherwise: &Otherwise::new(),
+            terms_changes: &TermsChanges::new(),
         };
         let told = told(&draft_adjusting(&input, &[]).unwrap());
         assert_eq!(told.contains("another system billed periods of it"), is_blocked, "{told}");

@@ -9,7 +9,7 @@ use tollbook_schemas::registry::{Grant, Registry};
 
 use super::super::tax::tests::catalog as taxed;
 use super::super::tests::{at, profiles, registry as subscriptions, usage};
-use super::super::{DraftInput, Drafted, Otherwise, draft_adjusting};
+use super::super::{DraftInput, Drafted, TermsChanges, draft_adjusting};
 use super::*;
 use crate::billed::Billed;
 
@@ -55,7 +55,7 @@ impl Program {
             profiles: &profiles(),
             pin_json: "{}",
             as_of: at(&format!("{next}-02")),
-            otherwise: &Otherwise::new(),
+            terms_changes: &TermsChanges::new(),
         };
         draft_adjusting(&input, &self.issued).unwrap()
     }

@@ -5,7 +5,7 @@ use tollbook_schemas::id::{PriceId, SubscriptionId};
 use tollbook_schemas::registry::Registry;
 
 use super::super::tests::{at, catalog, line_rows, profiles, registry, told, usage};
-use super::super::{Drafted, Otherwise, draft_adjusting};
+use super::super::{Drafted, TermsChanges, draft_adjusting};
 use super::*;
 use crate::billed::IssuedDocument;
 
@@ -43,7 +43,7 @@ fn drafted(registry: &Registry, month: &str, usage_text: &str, issued: &[IssuedD
         profiles: &profiles(),
         pin_json: "{}",
         as_of: at(&format!("{}-02", month.next())),
-        otherwise: &Otherwise::new(),
+        terms_changes: &TermsChanges::new(),
     };
     draft_adjusting(&input, issued).unwrap()
 }

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use tollbook_schemas::registry::{Payers, Registry};
 
 use super::super::tests::{at, catalog, profiles, registry, told, usage};
-use super::super::{Drafted, Otherwise, draft_adjusting};
+use super::super::{Drafted, TermsChanges, draft_adjusting};
 use super::*;
 use crate::billed::IssuedDocument;
 
@@ -31,7 +31,7 @@ fn drafted(registry: &Registry, month: &str, usage_text: &str, issued: &[IssuedD
         profiles: &profiles(),
         pin_json: "{}",
         as_of: at(&format!("{}-02", month.next())),
-        otherwise: &Otherwise::new(),
+        terms_changes: &TermsChanges::new(),
     };
     draft_adjusting(&input, issued).unwrap()
 }

@@ -3,7 +3,7 @@ use tollbook_schemas::catalog::{Catalog, CatalogFile};
 use tollbook_schemas::period::Month;
 
 use super::super::tests::{CATALOG, at, profiles, registry, told, usage};
-use super::super::{DraftInput, Drafted, Otherwise, draft_adjusting};
+use super::super::{DraftInput, Drafted, TermsChanges, draft_adjusting};
 use crate::billed::IssuedDocument;
 
 /// 1.00 a call, of which 10 a month are included and carry over for two months; 5 half hours a month for one, in hours.
@@ -37,7 +37,7 @@ fn drafted(subscriptions: &str, month: Month, usage_text: &str, issued: &[Issued
         profiles: &profiles(),
         pin_json: "{}",
         as_of: at(&format!("{}-02", month.next())),
-        otherwise: &Otherwise::new(),
+        terms_changes: &TermsChanges::new(),
     };
     draft_adjusting(&input, issued).unwrap()
 }

@@ -90,7 +90,7 @@ pub async fn refresh_registry(lake: &Lake, registry: &Registry, catalog: &Catalo
         .subscriptions
         .values()
         .map(|subscription| {
-            let zone = crate::segments::zone_of(subscription, catalog);
+            let zone = schedule::cut_zone(catalog, subscription);
             // Outside the calendar nothing ends: drafting tells why it cannot be billed.
             let ended_at = schedule::ends_at(catalog, subscription, zone).unwrap_or(subscription.ended_at);
             Row::new()

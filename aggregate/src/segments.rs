@@ -6,21 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 use tollbook_schemas::catalog::Catalog;
 use tollbook_schemas::id::PartnerId;
 use tollbook_schemas::period::{Month, Period, PeriodError};
 use tollbook_schemas::registry::{Registry, Subscription};
 use tollbook_schemas::schedule;
-
-/// The zone whose months bill a subscription: its own, else its plan's issuer's, else UTC.
-pub(crate) fn zone_of(subscription: &Subscription, catalog: &Catalog) -> Tz {
-    let issuer_zone = || {
-        let plan = catalog.plans.get(&subscription.plan_id)?.first()?;
-        Some(catalog.issuers.get(&plan.issuer)?.time_zone)
-    };
-    subscription.time_zone.or_else(issuer_zone).unwrap_or(Tz::UTC)
-}
 
 /// The spans of every partner with a subscription over `range`, in order and without gap. Partners without one are
 /// not cut: they are not in the map.
@@ -32,7 +22,7 @@ pub(crate) fn segments(
     let mut cuts: BTreeMap<&PartnerId, BTreeSet<DateTime<Utc>>> = BTreeMap::new();
     for subscription in registry.subscriptions.values() {
         let cuts = cuts.entry(&subscription.partner_id).or_default();
-        let zone = zone_of(subscription, catalog);
+        let zone = schedule::cut_zone(catalog, subscription);
         let mut month = Month::of(range.start, zone);
         loop {
             let period = month.period(zone)?;

@@ -296,7 +296,7 @@ fn spans_of_partner<'a>(input: &DraftInput<'a>, partner_id: &PartnerId) -> Resul
         ));
     }
     let mut spans = Vec::new();
-    for subscription in input.registry.subscriptions.values().filter(|s| s.partner_id == *partner_id) {
+    for subscription in input.registry.subscriptions_of(partner_id) {
         spans.extend(span::spans_of(input, subscription)?);
     }
     span::check_openings(input, partner_id)?;
@@ -433,15 +433,14 @@ fn why_nothing(input: &DraftInput<'_>, usage: &UsageIndex<'_>, partner_id: &Part
         let used = going_live::used_before(input, usage, partner_id);
         return used.map_or_else(|| reason.clone(), |used| format!("{reason}; {used}"));
     }
-    let own = || input.registry.subscriptions.values().filter(|subscription| subscription.partner_id == *partner_id);
+    let own = || input.registry.subscriptions_of(partner_id);
     if let Some(payers) = payer::billed_under(input, partner_id) {
         return format!("billed under {payers}");
     }
     if let Some(told) = own().find_map(|subscription| span::when_billed(input, subscription)) {
         return told;
     }
-    let ever = input.registry.subscriptions.values().any(|subscription| subscription.partner_id == *partner_id);
-    if ever {
+    if own().next().is_some() {
         // What it used all the same is in another list.
         return format!("no subscription runs in {month}");
     }

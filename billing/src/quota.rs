@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 
 use tollbook_schemas::catalog::Catalog;
 use tollbook_schemas::decimal::Decimal;
+use tollbook_schemas::error::with_causes;
 use tollbook_schemas::id::{MeterId, PartnerId, PlanId, SubscriptionId};
-use tollbook_schemas::period::{Month, Period, Tz};
-use tollbook_schemas::registry::{Environment, Registry, Subscription};
+use tollbook_schemas::period::{Month, Period};
+use tollbook_schemas::registry::{Environment, Registry};
 use tollbook_schemas::schedule;
 
 use crate::usage::{UsageError, UsageSlice, fold};
@@ -55,7 +56,7 @@ pub fn quotas(catalog: &Catalog, registry: &Registry, usage: &[UsageSlice], mont
     }
     let mut uses = Vec::new();
     for subscription in registry.subscriptions.values() {
-        let zone = zone_of(catalog, subscription);
+        let zone = schedule::cut_zone(catalog, subscription);
         let Ok(whole) = month.period(zone) else { continue };
         let start = subscription.started_at.max(whole.start);
         // Outside the calendar nothing ends: drafting tells why it cannot be billed.
@@ -76,7 +77,7 @@ pub fn quotas(catalog: &Catalog, registry: &Registry, usage: &[UsageSlice], mont
                 meter_id: quota.meter.clone(),
                 period,
                 quota: quota.per_month,
-                used: used_in(catalog, &quota.meter, slices, period).map_err(|error| told(&error)),
+                used: used_in(catalog, &quota.meter, slices, period).map_err(|error| with_causes(&error)),
             });
         }
     }
@@ -103,22 +104,6 @@ fn used_in(
     let before = slices.iter().filter(|slice| slice.slice.end <= period.start);
     let before: Vec<&UsageSlice> = before.filter(|_| meter.aggregation.carries_over()).copied().collect();
     Ok(fold(meter_id, meter.aggregation, &inside, period, &before)?.quantity)
-}
-
-/// The zone of a subscription: its own, or that of its plan's first issuer, as usage is cut by.
-fn zone_of(catalog: &Catalog, subscription: &Subscription) -> Tz {
-    let issuer = || {
-        let version = catalog.plans.get(&subscription.plan_id)?.first()?;
-        Some(catalog.issuers.get(&version.issuer)?.time_zone)
-    };
-    subscription.time_zone.or_else(issuer).unwrap_or(Tz::UTC)
-}
-
-fn told(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
-    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Each crate keeps precise errors inside and maps them to a [`Kind`] at its border. The command line turns the
 //! kind into an exit code, so a scheduler can tell "try again" from "somebody must look".
 
+use std::error::Error;
 use std::fmt;
 
 /// What the operator should do. Never more specific than the action differs.
@@ -51,7 +52,19 @@ impl fmt::Display for Kind {
 }
 
 /// An error that knows what the operator should do about it.
-pub trait Classified: std::error::Error {
+pub trait Classified: Error {
     /// The action this error asks for.
     fn kind(&self) -> Kind;
+}
+
+/// An error and its causes in one sentence, for a place that holds a text: none repeats its cause.
+#[must_use]
+pub fn with_causes(error: &(dyn Error + 'static)) -> String {
+    let mut told = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        told = format!("{told}: {error}");
+        cause = error.source();
+    }
+    told
 }

@@ -270,6 +270,13 @@ pub struct Registry {
     pub duplicate_count: usize,
 }
 
+impl Registry {
+    /// The subscriptions of a partner, by id and start.
+    pub fn subscriptions_of(&self, partner_id: &PartnerId) -> impl Iterator<Item = &Subscription> {
+        self.subscriptions.values().filter(move |subscription| subscription.partner_id == *partner_id)
+    }
+}
+
 /// Folds events into the registry as of an instant: events that occurred later are not used.
 #[must_use]
 pub fn fold(mut events: Vec<(Position, LifecycleEvent)>, as_of: Option<DateTime<Utc>>) -> Registry {

@@ -75,8 +75,8 @@ fn priced_periods(
 ) -> Result<Vec<(Month, Period)>, String> {
     let Some(ends) = due.version.ends else { return Ok(Vec::new()) };
     let mut found = Vec::new();
-    let own = input.registry.subscriptions.values();
-    for subscription in own.filter(|one| one.partner_id == *partner_id && one.plan_id == due.version.plan) {
+    let own = input.registry.subscriptions_of(partner_id);
+    for subscription in own.filter(|one| one.plan_id == due.version.plan) {
         let zone = zone_of(input, subscription)?;
         let periods = schedule::periods(input.catalog, subscription, zone, ends);
         for period in periods.map_err(|error| error.to_string())? {
@@ -223,7 +223,7 @@ fn lines_of_month(
     due: &Due<'_>,
 ) -> Result<Vec<Line>, String> {
     let mut spans = Vec::new();
-    for subscription in input.registry.subscriptions.values().filter(|one| one.partner_id == *partner_id) {
+    for subscription in input.registry.subscriptions_of(partner_id) {
         spans.extend(spans_of(input, subscription)?);
     }
     let of_contract = |span: &&Span<'_>| span.contract.is_some_and(|own| own.contract_id == due.contract_id);

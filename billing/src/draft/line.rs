@@ -6,6 +6,7 @@ use std::error::Error;
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta};
 use tollbook_schemas::catalog::{Aggregation, Catalog, Meter, Price};
 use tollbook_schemas::decimal::Decimal;
+use tollbook_schemas::error::with_causes;
 use tollbook_schemas::id::MeterId;
 use tollbook_schemas::invariant::Invariant;
 use tollbook_schemas::period::Period;
@@ -305,12 +306,7 @@ fn measure(
 
 /// An error and its causes in one sentence.
 fn told(error: &(dyn Error + 'static)) -> String {
-    let mut told = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        told = format!("{told}: {error}");
-        cause = error.source();
-    }
+    let told = with_causes(error);
     match error.downcast_ref() {
         Some(RatingError::Overflow(_) | RatingError::Money { .. }) => format!(
             "{told}; correct what is too big: the units of the subscription, what its meter counted, or the price"

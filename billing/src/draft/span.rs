@@ -255,7 +255,7 @@ pub(super) fn span_at<'a>(
 /// Whether a partner's subscriptions ran in the month, and another system bills all of that.
 pub(super) fn is_billed_elsewhere(input: &DraftInput<'_>, partner_id: &PartnerId) -> bool {
     let Some(live) = input.registry.going_live.get(partner_id) else { return false };
-    let mut own = input.registry.subscriptions.values().filter(|subscription| subscription.partner_id == *partner_id);
+    let mut own = input.registry.subscriptions_of(partner_id);
     let ran = |subscription: &Subscription| {
         let month = input.month.period(zone_of(input, subscription).ok()?).ok()?;
         let starts = subscription.started_at.max(month.start);

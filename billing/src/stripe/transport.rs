@@ -18,6 +18,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Builder, Client, ResponseFuture};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tollbook_schemas::digest::{sha256_hex, sha256_parts};
+use tollbook_schemas::error::with_causes;
 
 use super::requests::STRIPE_VERSION;
 use crate::error::BillingError;
@@ -241,7 +242,7 @@ impl Transport {
         let request = request.map_err(|error| SendFailure::NotSent(error.to_string()))?;
         let exchange = async {
             let response = self.pool.request(request).await.map_err(|error| {
-                let told = told(&error);
+                let told = with_causes(&error);
                 if error.is_connect() { SendFailure::NotSent(told) } else { SendFailure::Unknown(told) }
             })?;
             let (parts, body) = response.into_parts();
@@ -266,17 +267,6 @@ impl Transport {
 
 fn text_of(headers: &HeaderMap, name: &str) -> Option<String> {
     headers.get(name).and_then(|value| value.to_str().ok()).map(|text| text.chars().take(200).collect())
-}
-
-/// An error of the client with its causes: on its own it says only "client error".
-fn told(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut told = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        told = format!("{told}: {error}");
-        cause = error.source();
-    }
-    told
 }
 
 #[cfg(test)]

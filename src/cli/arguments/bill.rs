@@ -64,7 +64,7 @@ pub(in crate::cli) enum BillStep {
     #[command(after_help = examples::APPROVE)]
     Approve {
         /// Drafts, such as inv_0123456789abcdef0123.
-        #[arg(required = true, value_parser = bill::hold::draft_id)]
+        #[arg(required = true)]
         drafts: Vec<InvoiceId>,
         #[command(flatten)]
         by: bill::hold::By,

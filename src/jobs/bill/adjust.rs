@@ -19,13 +19,12 @@ use tollbook_billing::issue::{Slots, read_issued};
 use tollbook_schemas::actor::{Actor, reason};
 use tollbook_schemas::catalog::Catalog;
 use tollbook_schemas::decimal::Decimal;
-use tollbook_schemas::id::{AdjustmentId, IdError, IssuerId, PartnerId};
+use tollbook_schemas::id::{AdjustmentId, IssuerId, PartnerId};
 use tollbook_schemas::money::{Currency, Money};
 use tollbook_schemas::period::Month;
 use tollbook_schemas::registry::{HandMade, Registry, Revoked, fold};
 use tollbook_schemas::tables::billing::INVOICE_EVENT;
 
-use super::hold::{adjustment_id, partner_id};
 use crate::configuration::ConfigurationError;
 use crate::context::JobContext;
 use crate::jobs::partner::{append_events, command_event, known_events};
@@ -39,7 +38,7 @@ const ADJUST: &str = "/tollbook/adjust";
 #[derive(Debug, Clone, clap::Args)]
 pub struct Adjustment {
     /// Partner.
-    #[arg(long, value_parser = partner_id)]
+    #[arg(long)]
     partner: PartnerId,
     /// Month that it belongs to, such as 2026-06, at most a year ahead. Where that is issued, the next documents bear it.
     #[arg(long, required_unless_present = "revoke")]
@@ -60,20 +59,16 @@ pub struct Adjustment {
     #[arg(long, value_parser = Actor::parse)]
     actor: Actor,
     /// Issuer; needed where the partner's plans do not say which.
-    #[arg(long, value_parser = issuer_id)]
+    #[arg(long)]
     issuer: Option<IssuerId>,
     /// Number of an issued invoice of the partner that a credit is about: it is given by a credit note of that invoice, and
     /// is no more than is left of it.
     #[arg(long, value_name = "NUMBER")]
     for_invoice: Option<String>,
     /// Take back the adjustment of this id, for good.
-    #[arg(long, value_name = "ID", value_parser = adjustment_id,
+    #[arg(long, value_name = "ID",
         conflicts_with_all = ["period", "amount", "currency", "description", "issuer", "for_invoice"])]
     revoke: Option<AdjustmentId>,
-}
-
-fn issuer_id(text: &str) -> Result<IssuerId, IdError> {
-    IssuerId::parse(text)
 }
 
 /// What became of it.
@@ -317,7 +312,7 @@ fn issuer_of(
             || ConfigurationError(format!("--issuer {issuer_id} is none; the catalog has {}", issuers.join(", ")));
         return catalog.issuers.get(issuer_id).map(|_| issuer_id.clone()).ok_or_else(unknown);
     }
-    let own = known.subscriptions.values().filter(|subscription| subscription.partner_id == given.partner);
+    let own = known.subscriptions_of(&given.partner);
     let versions = own.filter_map(|subscription| catalog.plans.get(&subscription.plan_id)).flatten();
     let of_plans: BTreeSet<&IssuerId> =
         versions.filter(|version| version.currency == currency).map(|version| &version.issuer).collect();

@@ -13,7 +13,7 @@ use tollbook_billing::hold::{Act, ActDone, Acts, HeldDraft, Target, act, held_dr
 use tollbook_billing::issue::Slots;
 use tollbook_billing::policy::HoldPolicy;
 use tollbook_schemas::actor::{Actor, reason};
-use tollbook_schemas::id::{AdjustmentId, IdError, InvoiceId, PartnerId, SlotId};
+use tollbook_schemas::id::{InvoiceId, PartnerId, SlotId};
 use tollbook_schemas::period::Month;
 use tollbook_schemas::registry::fold;
 use tollbook_schemas::tables::billing::{INVOICE, INVOICE_EVENT};
@@ -37,38 +37,14 @@ pub struct By {
 #[derive(Debug, Clone, clap::Args)]
 pub struct Of {
     /// Drafts, such as inv_0123456789abcdef0123.
-    #[arg(required_unless_present = "partner", conflicts_with_all = ["partner", "period"], value_parser = draft_id)]
+    #[arg(required_unless_present = "partner", conflicts_with_all = ["partner", "period"])]
     drafts: Vec<InvoiceId>,
     /// Every document of this partner in the month, invoices and credit notes, also what is still to come.
-    #[arg(long, requires = "period", value_parser = partner_id)]
+    #[arg(long, requires = "period")]
     partner: Option<PartnerId>,
     /// The month, such as 2026-06.
     #[arg(long, requires = "partner")]
     period: Option<Month>,
-}
-
-/// Reads the id of a draft.
-///
-/// # Errors
-/// [`IdError`].
-pub fn draft_id(text: &str) -> Result<InvoiceId, IdError> {
-    InvoiceId::parse(text)
-}
-
-/// Reads the id of an adjustment.
-///
-/// # Errors
-/// [`IdError`].
-pub fn adjustment_id(text: &str) -> Result<AdjustmentId, IdError> {
-    AdjustmentId::parse(text)
-}
-
-/// Reads the id of a partner.
-///
-/// # Errors
-/// [`IdError`].
-pub fn partner_id(text: &str) -> Result<PartnerId, IdError> {
-    PartnerId::parse(text)
 }
 
 /// Only a person holds and approves; rules are in the configuration.

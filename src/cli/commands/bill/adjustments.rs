@@ -7,13 +7,13 @@ use tollbook::output::{data, table, talk};
 use tollbook_billing::adjustments::Account;
 use tollbook_schemas::id::PartnerId;
 
-use super::{dash, list::partner};
+use super::dash;
 
 /// Which charges and credits.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Given {
     /// Only of this partner.
-    #[arg(long, value_name = "PARTNER", value_parser = partner)]
+    #[arg(long, value_name = "PARTNER")]
     partner: Option<PartnerId>,
     /// Also those that issued documents bear, and those that were taken back.
     #[arg(long)]

@@ -8,13 +8,11 @@ use tollbook_billing::balance::Balance;
 use tollbook_schemas::id::PartnerId;
 use tollbook_schemas::period::print_instant;
 
-use super::list::partner;
-
 /// Which credits.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Given {
     /// Only of this partner.
-    #[arg(long, value_name = "PARTNER", value_parser = partner)]
+    #[arg(long, value_name = "PARTNER")]
     partner: Option<PartnerId>,
     /// Instant from which is looked, for what has expired: how far the data reach by default.
     #[arg(long, value_name = "INSTANT")]

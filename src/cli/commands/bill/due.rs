@@ -11,8 +11,6 @@ use tollbook_schemas::id::PartnerId;
 use tollbook_schemas::money::Money;
 use tollbook_schemas::period::print_instant;
 
-use super::list::partner;
-
 /// What is looked at.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Given {
@@ -20,7 +18,7 @@ pub(in crate::cli) struct Given {
     #[arg(long, default_value = "due", value_parser = crate::cli::period)]
     period: String,
     /// Only of this partner.
-    #[arg(long, value_name = "PARTNER", value_parser = partner)]
+    #[arg(long, value_name = "PARTNER")]
     partner: Option<PartnerId>,
 }
 

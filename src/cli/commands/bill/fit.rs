@@ -18,7 +18,7 @@ pub(in crate::cli) struct Given {
     #[arg(long, value_name = "MONTH")]
     period: Month,
     /// Only of this partner.
-    #[arg(long, value_name = "PARTNER", value_parser = super::list::partner)]
+    #[arg(long, value_name = "PARTNER")]
     partner: Option<PartnerId>,
     /// Billing profiles as they are in force at this instant; the watermark of the data by default.
     #[arg(long, value_name = "INSTANT")]

@@ -10,7 +10,6 @@ use tollbook_schemas::id::PartnerId;
 use tollbook_schemas::period::Month;
 
 use super::close_of;
-use super::list::partner;
 
 /// Which lines, and in what form.
 #[derive(Debug, clap::Args)]
@@ -19,7 +18,7 @@ pub(in crate::cli) struct Given {
     #[arg(long, value_name = "MONTHS", value_parser = Months::read)]
     period: Option<Months>,
     /// Only of this partner.
-    #[arg(long, value_name = "PARTNER", value_parser = partner)]
+    #[arg(long, value_name = "PARTNER")]
     partner: Option<PartnerId>,
     /// Lines as they were when the invoices of this month were issued: as the run left the tables that issued the last.
     #[arg(long, value_name = "MONTH")]

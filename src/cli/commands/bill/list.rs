@@ -18,7 +18,7 @@ pub(in crate::cli) struct Given {
     #[arg(long, value_name = "MONTHS", value_parser = Months::read)]
     period: Option<Months>,
     /// Only of this partner.
-    #[arg(long, value_name = "PARTNER", value_parser = partner)]
+    #[arg(long, value_name = "PARTNER")]
     partner: Option<PartnerId>,
     /// Only in this state, such as draft, issued, sent, finalised or paid; all but withdrawn drafts by default.
     #[arg(long, value_name = "STATE", value_parser = state)]
@@ -26,11 +26,6 @@ pub(in crate::cli) struct Given {
     /// Documents as they stood when the invoices of this month were issued: as the run left the tables that issued the last.
     #[arg(long, value_name = "MONTH")]
     as_of_close: Option<Month>,
-}
-
-/// The word of `--partner`, before anything is opened.
-pub(super) fn partner(text: &str) -> Result<PartnerId, String> {
-    PartnerId::parse(text).map_err(|error| error.to_string())
 }
 
 fn state(text: &str) -> Result<State, String> {

@@ -13,7 +13,7 @@ use tollbook_schemas::period::{Month, print_instant};
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Given {
     /// Only of this partner.
-    #[arg(long, value_name = "PARTNER", value_parser = super::list::partner)]
+    #[arg(long, value_name = "PARTNER")]
     partner: Option<PartnerId>,
     /// Month such as 2026-06; by default the one, by UTC, in which --as-of lies.
     #[arg(long, value_name = "MONTH")]

@@ -15,7 +15,7 @@ pub(in crate::cli) struct Given {
     #[arg(long, value_name = "MONTH")]
     period: Month,
     /// Only of this partner.
-    #[arg(long, value_name = "PARTNER", value_parser = super::list::partner)]
+    #[arg(long, value_name = "PARTNER")]
     partner: Option<PartnerId>,
     /// Those that are within their quota too.
     #[arg(long)]

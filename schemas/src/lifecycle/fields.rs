@@ -198,6 +198,12 @@ pub(super) fn types() -> Vec<&'static str> {
     TYPES.iter().map(|(known, _)| *known).collect()
 }
 
+/// Each type of the table with the name of each of its fields.
+#[cfg(test)]
+pub(super) fn names() -> impl Iterator<Item = (&'static str, &'static str)> {
+    TYPES.iter().flat_map(|(known, fields)| fields.iter().map(move |(field, ..)| (*known, *field)))
+}
+
 /// The fields of a type that are missing or have another form.
 pub(crate) fn wrong(event_type: &str, data: &Map<String, Value>) -> Vec<WrongField> {
     let Some((_, fields)) = TYPES.iter().find(|(known, _)| *known == event_type) else { return Vec::new() };

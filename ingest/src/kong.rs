@@ -1,10 +1,11 @@
 //! Decoder `kong`: what Kong's log plugins write (`http-log`, `file-log`, `tcp-log`, Kafka plugins): one object a
-//! message, or an array of them where `http-log` batches; `file-log` writes one a line. What becomes of each field is in
-//! `docs/messages.md`.
+//! message, or an array of them where `http-log` batches; `file-log` writes one a line. What becomes of each field is
+//! in `docs/messages.md`.
 //!
-//! `request.id` is required: Kong writes it from 3.5 on, and an older Kong gives no id that tells a retry of its log plugin
-//! from a second request. The credential is Kong's id of it, never the key itself. Nothing else is read; headers, which
-//! hold credentials and cookies, are never stored. A record of a stream proxy (TCP, UDP) has no `request` and is rejected.
+//! `request.id` is required: Kong writes it from 3.5 on, and an older Kong gives no id that tells a retry of its log
+//! plugin from a second request. The credential is Kong's id of it, never the key itself. Nothing else is read;
+//! headers, which hold credentials and cookies, are never stored. A record of a stream proxy (TCP, UDP) has no
+//! `request` and is rejected.
 
 use std::borrow::Cow;
 

@@ -1,8 +1,8 @@
 //! Decoder `native`: our own access-log JSON, one object or an array of objects in a message. Each field, its form and
 //! its meaning is in `docs/messages.md`.
 //!
-//! Unknown fields are ignored. Numbers are integers by grammar: `12.0` and `1e3` are refused. Numbers of `attributes` are
-//! kept by their digits, never as floats.
+//! Unknown fields are ignored. Numbers are integers by grammar: `12.0` and `1e3` are refused. Numbers of `attributes`
+//! are kept by their digits, never as floats.
 //!
 //! A correction comes from the same gateway as its request and has an `event_id` of its own, so that it too may be
 //! delivered twice. A `retraction` needs nothing else but `occurred_at`; the request then counts as nothing. An

@@ -1,5 +1,6 @@
-//! Decoder `nginx`: the access log of NGINX as JSON, one object a message (or an array of them, as some shippers batch),
-//! or one object a line of a file. The `log_format` to paste, and what becomes of each field, is in `docs/messages.md`.
+//! Decoder `nginx`: the access log of NGINX as JSON, one object a message (or an array of them, as some shippers
+//! batch), or one object a line of a file. The `log_format` to paste, and what becomes of each field, is in
+//! `docs/messages.md`.
 //!
 //! Every value stands in quotes, numbers too; `-` and the empty text are absent, which is never zero. NGINX logs at the
 //! end of a request, so its start is `msec` less `request_time`, in whole milliseconds, and `time_basis` is

@@ -1,9 +1,9 @@
 //! The fields that jobs read of each known type, and the form of each: one table.
 //!
-//! Takes the type and data of an event, gives the first field that is missing or has another form. Ingest refuses such an
-//! event; the fold, which also reads what an older version stored, makes it a finding. A field that no job reads may be
-//! anything, and `null` is a field that is not there. What a text *says* (an id, a zone, an instant) is judged by the fold
-//! where the partner is better blocked than the event lost.
+//! Takes the type and data of an event, gives the first field that is missing or has another form. Ingest refuses such
+//! an event; the fold, which also reads what an older version stored, makes it a finding. A field that no job reads may
+//! be anything, and `null` is a field that is not there. What a text *says* (an id, a zone, an instant) is judged by
+//! the fold where the partner is better blocked than the event lost.
 
 use serde_json::{Map, Value};
 

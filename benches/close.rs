@@ -1,9 +1,9 @@
 //! The close of a month, from the rollups: `bill draft` and `bill issue` of many partners, as the jobs run them, with
 //! documents, lines and evidence in the lake; pages are not rendered.
 //!
-//! `TOLLBOOK_BENCH_PARTNERS` says how many partners there are. Each has ten lines of ten rows of `usage`: 100,000 partners
-//! make a million lines of ten million rows. The memory is the highest of a process of its own that
-//! drafts and issues.
+//! `TOLLBOOK_BENCH_PARTNERS` says how many partners there are. Each has ten lines of ten rows of `usage`: 100,000
+//! partners make a million lines of ten million rows. The memory is the highest of a process of its own that drafts and
+//! issues.
 
 mod figures;
 mod inputs;

@@ -1,9 +1,11 @@
 //! Everything anew as the table grows tenfold and a hundredfold: whether time follows the rows, and memory does not.
 //!
-//! Each size is a history of twelve months. A process of its own computes it, as `aggregate usage` would, so that its memory
-//! is that of the work and not of what made the rows. CPU seconds tell the growth: they say little of what else ran.
+//! Each size is a history of twelve months. A process of its own computes it, as `aggregate usage` would, so that its
+//! memory is that of the work and not of what made the rows. CPU seconds tell the growth: they say little of what else
+//! ran.
 //!
-//! `TOLLBOOK_BENCH_GROWTH_ROWS` says how many rows the largest history has; the others have a tenth and a hundredth of it.
+//! `TOLLBOOK_BENCH_GROWTH_ROWS` says how many rows the largest history has; the others have a tenth and a hundredth of
+//! it.
 
 mod figures;
 mod history;

@@ -1,8 +1,8 @@
-//! The refresh of usage, against computing everything: what it costs after new rows, and whether that follows the length
-//! of history (1, 6, 12 months). The search of the id index, which does follow it, is also measured apart.
+//! The refresh of usage, against computing everything: what it costs after new rows, and whether that follows the
+//! length of history (1, 6, 12 months). The search of the id index, which does follow it, is also measured apart.
 //!
-//! New are the newest rows of a history in time order, and of those of the last 24 hours before them as many as one in a
-//! thousand, which come late. Each round begins with a copy of the lake.
+//! New are the newest rows of a history in time order, and of those of the last 24 hours before them as many as one in
+//! a thousand, which come late. Each round begins with a copy of the lake.
 //!
 //! `TOLLBOOK_BENCH_REFRESH_ROWS` (a month), `_MONTHS_MAX` and `_ROUNDS` say how much.
 
@@ -37,7 +37,8 @@ struct Refreshed {
     records: i64,
 }
 
-/// A refresh of the lake in a folder, as a process that starts, and the search of the index for the same rows once more.
+/// A refresh of the lake in a folder, as a process that starts, and the search of the index for the same rows once
+/// more.
 async fn refresh(root: &Path, catalog: &Catalog) -> Refreshed {
     let lake = Lake::open(&root.display().to_string()).unwrap();
     let events = lake.pin(&partner_event::TABLE).await.unwrap();

@@ -49,8 +49,8 @@ const QUERIES: [(&str, &str); 2] = [
     ),
 ];
 
-/// What `aggregate usage` does in place of the first one: the id index tells whose rows to rank, the rest is counted as it
-/// is.
+/// What `aggregate usage` does in place of the first one: the id index tells whose rows to rank, the rest is counted as
+/// it is.
 const BY_INDEX: &str = "select {hour} as hour, consumer, route, count(*) as requests, sum(response_bytes) as bytes
      from {from} where kind = 'request' and delivery_of(source, kafka_partition, kafka_offset, record_index, kind) = 1
      group by 1, 2, 3";

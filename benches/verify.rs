@@ -1,8 +1,8 @@
-//! `verify` of one invoice beside a long history: what it takes to re-derive it from the raw rows, which are looked through
-//! once more for it, by a program that asks no index.
+//! `verify` of one invoice beside a long history: what it takes to re-derive it from the raw rows, which are looked
+//! through once more for it, by a program that asks no index.
 //!
-//! Every month of the history is aggregated, drafted and issued as the jobs do it; then invoices are verified one by one, each
-//! as a command would, and every invoice of the last month together.
+//! Every month of the history is aggregated, drafted and issued as the jobs do it; then invoices are verified one by
+//! one, each as a command would, and every invoice of the last month together.
 //!
 //! `TOLLBOOK_BENCH_VERIFY_ROWS` (a month) and `_VERIFY_MONTHS` say how much; with `_VERIFY_COMPACTED=1` the lake is
 //! compacted before, as `tollbook lake compact` would.

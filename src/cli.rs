@@ -1,5 +1,5 @@
-//! The command line: from arguments to the job that they ask for. What may be written is in `arguments.rs`, what each command
-//! prints in `commands.rs`.
+//! The command line: from arguments to the job that they ask for. What may be written is in `arguments.rs`, what each
+//! command prints in `commands.rs`.
 
 mod arguments;
 mod commands;

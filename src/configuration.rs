@@ -70,8 +70,8 @@ pub struct Configuration {
 pub struct LakeSection {
     /// Folder of the tables.
     pub root: String,
-    /// Bytes of memory that the queries of one process may take together, before they go on on the disk; half of what the
-    /// machine or its container has by default.
+    /// Bytes of memory that the queries of one process may take together, before they go on on the disk; half of what
+    /// the machine or its container has by default.
     pub query_memory_bytes_max: Option<u64>,
 }
 

@@ -163,8 +163,8 @@ impl JobContext {
             });
             tokio::select! {
                 result = &mut work => {
-                    // A renewal that has begun comes to its end: its commit may have landed, and whoever gives the lease back
-                    // must know where it stands.
+                    // A renewal that has begun comes to its end: its commit may have landed, and whoever gives the
+                    // lease back must know where it stands.
                     drop(stop);
                     let renewed = renewing.await;
                     result.and_then(|done| Ok(renewed.map(|()| done)?))
@@ -240,8 +240,8 @@ pub(crate) struct Ran<'a> {
 /// Reads and checks a catalog folder, its meters' SQL included.
 ///
 /// # Errors
-/// [`CatalogProblems`]: all of them, each with its place and how to mend it; a folder or file that cannot be read, or would not
-/// be.
+/// [`CatalogProblems`]: all of them, each with its place and how to mend it; a folder or file that cannot be read, or
+/// would not be.
 pub fn read_catalog(folder: &Path) -> anyhow::Result<Catalog> {
     let shown = folder.display();
     let (mut files, mut problems) = (Vec::new(), Vec::new());

@@ -1,7 +1,7 @@
 //! Data to stdout, talk to stderr. Tables for people, JSON for machines.
 //!
-//! A command that cannot print goes on with what it does: `bill issue` prints between its months. What could not be printed is
-//! told at its end, but for a closed pipe, whose reader had enough.
+//! A command that cannot print goes on with what it does: `bill issue` prints between its months. What could not be
+//! printed is told at its end, but for a closed pipe, whose reader had enough.
 
 use std::io::{self, ErrorKind, Write as _};
 use std::sync::OnceLock;

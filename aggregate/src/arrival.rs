@@ -1,5 +1,5 @@
-//! Which delivery of a request a row is, as the SQL function `delivery_of`: 1 for the one that counts, more for repeated
-//! ones, 0 for those in whose place a correction stands, null for corrections that do not count (I2).
+//! Which delivery of a request a row is, as the SQL function `delivery_of`: 1 for the one that counts, more for
+//! repeated ones, 0 for those in whose place a correction stands, null for corrections that do not count (I2).
 //!
 //! Nearly every request is delivered once, and a window over all requests to find the others costs several times the
 //! rest of an hourly count (benches/README.md). So the id index, whose hashes are numbers, tells which ids came more
@@ -32,8 +32,8 @@ use crate::id_index::{fill_index, is_among, repeated};
 use crate::row_hash::{Hashes, REQUEST_ID_SQL, hash_of_id, request_hash_sql, row_hash, with_hash};
 use crate::touched::{Hour, days_of, hours_at, hours_of, in_ranges};
 
-/// Deliveries of rows that are not simply the only one of their request, by (offset, partition, index) and source. Every
-/// row is looked up: the hasher is a quick one, and who could choose offsets could slow down nobody but himself.
+/// Deliveries of rows that are not simply the only one of their request, by (offset, partition, index) and source.
+/// Every row is looked up: the hasher is a quick one, and who could choose offsets could slow down nobody but himself.
 type Ranks = HashMap<(i64, i32, i32), Vec<(String, Option<i64>)>, BuildHasherDefault<OfPlace>>;
 
 /// A quick hasher of a few numbers.

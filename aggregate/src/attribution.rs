@@ -1,9 +1,9 @@
 //! Whose traffic a request is, in which environment, for which product: one SQL view over `access_log`.
 //!
 //! The links and the spans of partners are looked up by pure code, in the SQL function `owner_of`: a join for each of
-//! them would write all columns of all requests anew (benches/README.md). A credential link goes before a consumer link. Nothing is
-//! guessed: two links that name different partners, or a link and a record that name different environments, leave the
-//! row unattributed, with the reason, counted, never billed (I9).
+//! them would write all columns of all requests anew (benches/README.md). A credential link goes before a consumer
+//! link. Nothing is guessed: two links that name different partners, or a link and a record that name different
+//! environments, leave the row unattributed, with the reason, counted, never billed (I9).
 //!
 //! The view `attributed` has, beside the columns of `access_log`: `delivery` (1 for the delivery that counts, more for
 //! repeated ones, 0 for those in whose place a correction stands: I2), `partner_id`, `environment`,

@@ -62,7 +62,8 @@ pub struct Unmapped {
 pub struct Coverage {
     /// Requests by product; those of none are `unmapped`.
     pub products: BTreeMap<String, Covered>,
-    /// Requests that several products' rules fit. A request that three of them fit is in two pairs, each with the winner.
+    /// Requests that several products' rules fit. A request that three of them fit is in two pairs, each with the
+    /// winner.
     pub overlaps: BTreeMap<Overlap, i64>,
     /// The largest groups of `unmapped`.
     pub unmapped: Vec<Unmapped>,

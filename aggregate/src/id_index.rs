@@ -6,9 +6,9 @@
 //! small table instead of history.
 //!
 //! Looking for new ids among all that were ever seen is the one thing in a refresh that follows the length of history:
-//! eight bytes a request are read and looked up in a set ([`candidates`]; benches/README.md has it apart). Where all ids are searched, hashes are
-//! sorted, which is several times faster than grouping by them, in spans of bounded size: files of the index are
-//! sorted, so that each span reads its own pages.
+//! eight bytes a request are read and looked up in a set ([`candidates`]; benches/README.md has it apart). Where all
+//! ids are searched, hashes are sorted in spans of bounded size, which is several times faster than grouping by them.
+//! Files of the index are sorted, so that each span reads its own pages.
 //!
 //! The index has its own frontier and is filled in steps of bounded size, each one commit; a crash leaves a shorter
 //! index, which the next run continues. It may be ahead of a reader's pin: candidates only become more.

@@ -1,8 +1,8 @@
 //! The product of a request as SQL over the columns of `access_log`: what `schemas/src/catalog/route.rs` decides, said
 //! again for the engine. The test below compares the two on random rules and requests.
 //!
-//! Whatever of a request is null fits no rule that asks for it: a comparison with null is null, and `case` takes that for
-//! false. The path is what the client wrote (`/maps/../reports/1`); the hint is the gateway's word.
+//! Whatever of a request is null fits no rule that asks for it: a comparison with null is null, and `case` takes that
+//! for false. The path is what the client wrote (`/maps/../reports/1`); the hint is the gateway's word.
 
 use std::fmt::Write as _;
 

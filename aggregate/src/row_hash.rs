@@ -1,7 +1,8 @@
 //! The hash of a request's id and of its content: 64 bits, fixed for ever, since `id_index` keeps them.
 //!
-//! Takes columns of `access_log`; gives the hash as a function of SQL, of one id, and of the rows of a batch that is sieved
-//! before the rest of it is read: three ways to the same number. Two ids may share it, so whoever finds a hash looks at the ids.
+//! Takes columns of `access_log`; gives the hash as a function of SQL, of one id, and of the rows of a batch that is
+//! sieved before the rest of it is read: three ways to the same number. Two ids may share it, so whoever finds a hash
+//! looks at the ids.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -18,9 +19,10 @@ use twox_hash::XxHash64;
 /// The id under which deliveries meet: a correction's is the one of the request that it corrects.
 pub(crate) const REQUEST_ID_SQL: &str = "coalesce(case when kind <> 'request' then corrects_event_id end, event_id)";
 
-/// What decides price, owner and time of a request: every column of it that a meter may ask for. Not what is hashed with a key,
-/// of the credential and of the idempotency key: a request that is shipped again after that key was changed is the same
-/// request. A column may be added: of what was delivered before, the stored hash then makes a candidate, and the rows decide.
+/// What decides price, owner and time of a request: every column of it that a meter may ask for. Not what is hashed
+/// with a key, of the credential and of the idempotency key: a request that is shipped again after that key was changed
+/// is the same request. A column may be added: of what was delivered before, the stored hash then makes a candidate,
+/// and the rows decide.
 pub(crate) const CONTENT_SQL: &str = "occurred_at, host, route, product_hint, method, path, path_template, status, error_code, \
      request_bytes, response_bytes, bytes_basis, latency_us, upstream_latency_us, consumer, scope, environment_hint, environment_default, workspace, \
      cache_status, client_tag, client_address, user_agent, attributes";
@@ -40,8 +42,8 @@ pub(crate) fn hash_of_id(gateway: &str, request_id: &str) -> i64 {
     hash.finish().cast_signed()
 }
 
-/// What [`request_hash_sql`] gives for the rows of a batch of a [`Sieve`] over gateway, kind and ids; `None` where they are
-/// of other types.
+/// What [`request_hash_sql`] gives for the rows of a batch of a [`Sieve`] over gateway, kind and ids; `None` where they
+/// are of other types.
 fn request_hashes(batch: &RecordBatch) -> Option<Vec<i64>> {
     let coded = |name| batch.column_by_name(name)?.as_dictionary_opt::<Int32Type>();
     let (gateways, kinds) = (coded("gateway")?, coded("kind")?);

@@ -1,7 +1,8 @@
 //! Where slices are cut: for each partner, spans of time in which its billing period and subscription stay the same.
 //!
-//! Pure. A span never crosses a month of the subscription's own zone, a billing period of its plan, a pause, a start or end
-//! of a subscription, nor the instant from which the partner is billed here, so usage that is sliced by hours and spans folds exactly to any billing period (I3).
+//! Pure. A span never crosses a month of the subscription's own zone, a billing period of its plan, a pause, a start or
+//! end of a subscription, nor the instant from which the partner is billed here. So usage that is sliced by hours and
+//! spans folds exactly to any billing period (I3).
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -139,9 +139,9 @@ fn in_span(column: &str, span: Period) -> String {
 /// Ranges that are told one by one; more are told as a list of hours.
 const RANGES_MAX: usize = 8;
 
-/// The SQL condition that an instant lies in one of these ranges of whole hours. Many ranges are a list, which is looked
-/// up: a chain of a hundred `or` is evaluated a hundred times for each row, and planned by recursion, which can take
-/// more stack than there is.
+/// The SQL condition that an instant lies in one of these ranges of whole hours. Many ranges are a list, which is
+/// looked up: a chain of a hundred `or` is evaluated a hundred times for each row, and planned by recursion, which can
+/// take more stack than there is.
 pub(crate) fn in_ranges(column: &str, ranges: &[Period]) -> String {
     let (Some(first), Some(last)) = (ranges.first(), ranges.last()) else { return "false".to_owned() };
     let between = |start: DateTime<Utc>, end: DateTime<Utc>| in_span(column, Period { start, end });

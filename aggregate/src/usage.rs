@@ -2,11 +2,11 @@
 //! computed anew from all their rows, or, where new rows can only add to it, from these and what is stored
 //! ([`added`]) → one commit that replaces them and carries the new frontier.
 //!
-//! Cost follows what changed, not history; late rows, corrections and requests that come again in another hour need no
-//! special case; a crash leaves the old usage or the new one. A change of the registry touches the hours that it
-//! changes, one of meters or products every hour, one of prices none. Running it again with nothing new commits nothing. Quantities are summed in
-//! 256 bits, so that a sum cannot wrap (DataFusion's own 128-bit sum does): at most 2^63 rows of at most 38 digits stay
-//! below 58 digits, and 76 fit.
+//! Cost follows what changed, not history. Late rows, corrections and requests that come again in another hour need no
+//! special case. A crash leaves the old usage or the new one. A change of the registry touches the hours that it
+//! changes, one of meters or products every hour, one of prices none. Running it again with nothing new commits
+//! nothing. Quantities are summed in 256 bits, so that a sum cannot wrap (DataFusion's own 128-bit sum does): at most
+//! 2^63 rows of at most 38 digits stay below 58 digits, and 76 fit.
 //!
 //! The id index and `contested_request` are filled first, each by commits of its own. They do not depend on what usage
 //! is yet: a run that dies between leaves them ahead, and the next one finds the same rows new for usage and decides
@@ -71,8 +71,8 @@ pub struct UsageReport {
     pub hours_added_total: usize,
     /// Usage rows written.
     pub usage_rows_total: usize,
-    /// Deliveries that were read: all in hours that were computed anew, the new ones in hours that were added to; but for
-    /// corrections that do not count.
+    /// Deliveries that were read: all in hours that were computed anew, the new ones in hours that were added to; but
+    /// for corrections that do not count.
     pub records_total: i64,
     /// Deliveries of requests that had been delivered before (I2).
     pub duplicates_total: i64,
@@ -277,8 +277,8 @@ struct Arrived {
     hours_repeated: BTreeSet<Hour>,
 }
 
-/// Brings the id index and `contested_request` up to a pin; gives what is known of the deliveries that are new for usage,
-/// `None` where another refresh is ahead or came between.
+/// Brings the id index and `contested_request` up to a pin; gives what is known of the deliveries that are new for
+/// usage, `None` where another refresh is ahead or came between.
 async fn refresh_contested(lake: &Lake, pin: &Pin, usage_known: &Pin) -> Result<Option<Arrived>, AggregateError> {
     let filled = fill_index(lake, pin).await?;
     let txns = lake.txns(&CONTESTED_REQUEST).await?;
@@ -322,8 +322,8 @@ pub async fn search_index(lake: &Lake, known: &Pin, pin: &Pin) -> Result<Candida
     candidates(lake, &context, known, pin).await
 }
 
-/// What is contested on some days as of a pin, to which the table was just brought; `None` where another refresh has moved
-/// it on.
+/// What is contested on some days as of a pin, to which the table was just brought; `None` where another refresh has
+/// moved it on.
 async fn contested_of(lake: &Lake, pin: &Pin, days: &[ScalarValue]) -> Result<Option<Vec<Row>>, AggregateError> {
     let rows = rows_of_days(lake, &CONTESTED_REQUEST, days).await?;
     // After the rows: the frontier never goes back, so they too are of this pin.

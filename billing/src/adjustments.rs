@@ -1,10 +1,10 @@
-//! Accounts of what people charge and credit by hand: what is still to be billed of each, and what may still be given back
-//! of an invoice. Pure.
+//! Accounts of what people charge and credit by hand: what is still to be billed of each, and what may still be given
+//! back of an invoice. Pure.
 //!
-//! Takes hand-made charges and credits and what was issued. A credit that names an invoice gives back no more than is left of
-//! it: what its lines come to, its tax too, less the credit notes that name it. Prepaid credits on the invoice take nothing
-//! off, because what they paid is given back as money; what was taken back of a credit is there again once it was charged.
-//! Of an invoice that was voided at Stripe nothing is left: nobody owes it.
+//! Takes hand-made charges and credits and what was issued. A credit that names an invoice gives back no more than is
+//! left of it: what its lines come to, its tax too, less the credit notes that name it. Prepaid credits on the invoice
+//! take nothing off, because what they paid is given back as money; what was taken back of a credit is there again once
+//! it was charged. Of an invoice that was voided at Stripe nothing is left: nobody owes it.
 
 use tollbook_schemas::money::Money;
 use tollbook_schemas::registry::{HandMade, Registry};
@@ -90,7 +90,8 @@ pub fn accounts(registry: &Registry, issued: &[IssuedDocument]) -> Result<Vec<Ac
     Ok(accounts)
 }
 
-/// What credits that are not on an issued document yet will give back of an invoice, in minor units without tax, not below 0.
+/// What credits that are not on an issued document yet will give back of an invoice, in minor units without tax, not
+/// below 0.
 #[must_use]
 pub fn pending_minor(accounts: &[Account], invoice: &IssuedDocument) -> i64 {
     let body = &invoice.document.body;

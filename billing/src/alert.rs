@@ -1,9 +1,10 @@
 //! Levels of usage and spend that somebody wants to be told of. Pure.
 //!
-//! Takes the configured alerts and what a month comes to so far (drafted documents, whether or not they are stored); gives
-//! each partner that has reached a level, with what was measured. Usage is what the month's own lines of a meter have
-//! counted for it, whoever pays, spend the sum of its invoices before prepaid credits, with lines by hand and adjustments;
-//! both are those of the billing month, in the subscription's own time zone. What is not billed (sandbox, nobody's traffic, a partner that is blocked) reaches nothing.
+//! Takes the configured alerts and what a month comes to so far (drafted documents, whether or not they are stored);
+//! gives each partner that has reached a level, with what was measured. Usage is what the month's own lines of a meter
+//! have counted for it, whoever pays. Spend is the sum of its invoices before prepaid credits, with lines by hand and
+//! adjustments. Both are those of the billing month, in the subscription's own time zone. What is not billed (sandbox,
+//! nobody's traffic, a partner that is blocked) reaches nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -69,8 +70,8 @@ pub enum AlertError {
     Spend(PartnerId, #[source] MoneyError),
 }
 
-/// Who has reached what, in order of alert and partner. Lines by hand of an invoice that was issued are in no document that
-/// is drafted again, so they are taken from it.
+/// Who has reached what, in order of alert and partner. Lines by hand of an invoice that was issued are in no document
+/// that is drafted again, so they are taken from it.
 ///
 /// # Errors
 /// [`AlertError`].
@@ -194,7 +195,8 @@ mod tests {
         assert_eq!(found.iter().map(|one| one.measured.as_str()).collect::<Vec<_>>(), ["12"]);
     }
 
-    /// Calls are those of whoever made them; what credits pay was spent; what was made by hand was, also once it is issued.
+    /// Calls are those of whoever made them; what credits pay was spent; what was made by hand was, also once it is
+    /// issued.
     #[test]
     fn what_counts_is_whose_it_is_and_what_was_spent() {
         let june = drafted("acme pro 2026-01-01..", "acme calls production 2026-06-02T00:00 12");

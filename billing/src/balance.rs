@@ -1,8 +1,8 @@
 //! What is left of prepaid credits. Pure.
 //!
-//! Takes the credits of the registry, everything that was issued and the instant from which is looked; gives for each credit
-//! what was granted, used and left, and whether it can still be used. It is computed from issued documents every time and kept
-//! nowhere: granted = used + left, always.
+//! Takes the credits of the registry, everything that was issued and the instant from which is looked; gives for each
+//! credit what was granted, used and left, and whether it can still be used. It is computed from issued documents every
+//! time and kept nowhere: granted = used + left, always.
 
 use std::fmt;
 

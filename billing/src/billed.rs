@@ -96,8 +96,8 @@ pub struct Billed<'a> {
 }
 
 impl<'a> Billed<'a> {
-    /// Folds issued documents; their order does not matter. Where they are those from a month on, what adjusts an earlier
-    /// one is left out, as that is.
+    /// Folds issued documents; their order does not matter. Where they are those from a month on, what adjusts an
+    /// earlier one is left out, as that is.
     ///
     /// # Errors
     /// [`BillingError::Stored`] where amounts do not fit, or a month was adjusted that was never billed.
@@ -266,8 +266,8 @@ impl<'a> BilledSlot<'a> {
     }
 
     /// The lines by which the month, as it comes to now, differs from what was billed: amount and quantity are now −
-    /// billed, each amount once rounded, so that the difference is exact. In the order of today's lines, then those that
-    /// are not billed any more. They have no line numbers yet.
+    /// billed, each amount once rounded, so that the difference is exact. In the order of today's lines, then those
+    /// that are not billed any more. They have no line numbers yet.
     ///
     /// # Errors
     /// In words, where a difference does not fit.

@@ -53,8 +53,8 @@ pub struct OwnLine {
     pub partner_id: PartnerId,
     /// Month that it bills.
     pub month: Month,
-    /// Id of the price; of a tax line that of the rate, though it may stand on the document with the id of the price that it
-    /// taxes: it is no part of that price's amount.
+    /// Id of the price; of a tax line that of the rate, though it may stand on the document with the id of the price
+    /// that it taxes: it is no part of that price's amount.
     pub named: String,
     /// What is printed.
     pub description: String,

@@ -1,8 +1,8 @@
 //! Which documents of a month are due, for whom, and why one is not an invoice yet. Pure.
 //!
-//! Takes what the month comes to now, the stored drafts, what holds them, and the clock; gives a row for each place that is not
-//! issued, with everything that keeps it, in the order in which it is mended. What nothing keeps is ready: the next `bill
-//! issue` makes an invoice of it. Nobody is left out (I9): who is blocked has a row too.
+//! Takes what the month comes to now, the stored drafts, what holds them, and the clock; gives a row for each place
+//! that is not issued, with everything that keeps it, in the order in which it is mended. What nothing keeps is ready:
+//! the next `bill issue` makes an invoice of it. Nobody is left out (I9): who is blocked has a row too.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -128,8 +128,8 @@ impl fmt::Display for WhyNot {
     }
 }
 
-/// The places of a month that are not issued, by partner, issuer and currency; who is blocked comes behind the documents of the
-/// same partner.
+/// The places of a month that are not issued, by partner, issuer and currency; who is blocked comes behind the
+/// documents of the same partner.
 #[must_use]
 pub fn due(input: &DueInput<'_>) -> Vec<DueRow> {
     let billed = billed_subscriptions(input.documents.values(), input.slots);

@@ -123,7 +123,8 @@ pub struct InvoiceEvent {
     pub stripe_account_key: Option<String>,
     /// Total at Stripe.
     pub amount_minor: Option<i64>,
-    /// In words. Of drafted: who drafted it, where that is known; of held, released and approved: who, a blank, and why.
+    /// In words. Of drafted: who drafted it, where that is known; of held, released and approved: who, a blank, and
+    /// why.
     pub detail: Option<String>,
 }
 

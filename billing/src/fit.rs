@@ -4,8 +4,8 @@
 //! currency would have cost it, and why some plans are no candidate. A cost is never an estimate: the month is drafted
 //! again with the subscription on the other plan, so spans, steps and rounding are those of an invoice.
 //!
-//! A partner for which another pays is looked at as any other. What is missing to the commitment of a contract is no cost of
-//! a plan: it is owed on every plan.
+//! A partner for which another pays is looked at as any other. What is missing to the commitment of a contract is no
+//! cost of a plan: it is owed on every plan.
 //!
 //! A plan is no candidate if it has no price for a meter that the chosen plan prices and that the partner used: it
 //! would be cheaper by not charging for it. Nor is one that cannot be drafted, as one that would bill a meter which

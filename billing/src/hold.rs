@@ -2,8 +2,8 @@
 //!
 //! Two kinds of holds, and what ends each:
 //!
-//! - **by hand**: somebody holds a *slot*, or everything of a partner's month: every document of it, of whatever kind, that is
-//!   there or comes later. It stays held whatever is drafted there, until it is released;
+//! - **by hand**: somebody holds a *slot*, or everything of a partner's month: every document of it, of whatever kind,
+//!   that is there or comes later. It stays held whatever is drafted there, until it is released;
 //! - **by policy**: the *document* meets a rule of [`HoldPolicy`]. It is issued when somebody has approved exactly this
 //!   document: one that was drafted anew with other content is another, and is looked at again. So what was approved is
 //!   what is issued. The rules are looked at anew whenever a month is drafted, listed or issued; that a policy held a
@@ -143,8 +143,8 @@ pub struct Holds<'p> {
     approved: BTreeMap<(SlotId, String), Vec<InvoiceId>>,
 }
 
-/// What a person approves: the document without what was known otherwise when it was drafted. A draft that is made again
-/// from more offsets or with another catalog, and bills just the same, is approved still.
+/// What a person approves: the document without what was known otherwise when it was drafted. A draft that is made
+/// again from more offsets or with another catalog, and bills just the same, is approved still.
 fn content_of(document: &Document) -> Option<(SlotId, String)> {
     let body = &document.body;
     let body = Body { pin: String::new(), catalog_sha256: String::new(), ..body.clone() };
@@ -152,8 +152,8 @@ fn content_of(document: &Document) -> Option<(SlotId, String)> {
 }
 
 impl<'p> Holds<'p> {
-    /// From what was read. Of the issued documents the invoices are the past, but those that were voided since: nobody owes
-    /// them, so they are no measure of what is usual. `approved` are the documents that events of approvals name.
+    /// From what was read. Of the issued documents the invoices are the past, but those that were voided since: nobody
+    /// owes them, so they are no measure of what is usual. `approved` are the documents that events of approvals name.
     #[must_use]
     pub fn of(
         policy: &'p HoldPolicy,

@@ -1,9 +1,12 @@
 //! Drafts become invoices.
 //!
 //! Takes the current drafts of a month ([`crate::write_drafts`]); gives invoices with numbers, and why the others are
-//! left. Only the `issued` event makes an invoice: it and the txn `number/<issuer>` (the issuer's next free number) are one commit on `invoice_event`, so numbers have no gap and
-//! a number is given once, however many issue at the same time. A slot with an issued invoice is closed (I5). What somebody
-//! or a policy holds is left (`hold`); whoever holds a draft while it is issued makes that commit fail, too.
+//! left.
+//!
+//! Only the `issued` event makes an invoice. It and the txn `number/<issuer>` (the issuer's next free number) are one
+//! commit on `invoice_event`: numbers have no gap, and each is given once, however many issue at the same time. A slot
+//! with an issued invoice is closed (I5). What somebody or a policy holds is left (`hold`). Whoever holds a draft while
+//! it is issued makes that commit fail, too.
 
 mod billed_elsewhere;
 mod changed;
@@ -118,10 +121,11 @@ pub struct StaleDraft {
 /// What changed since a draft was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ChangedSince {
-    /// It was rated from another state of `usage` than the present one, by another catalog, or newer lifecycle events of its
-    /// partner are known.
+    /// It was rated from another state of `usage` than the present one, by another catalog, or newer lifecycle events
+    /// of its partner are known.
     Inputs,
-    /// A document that was issued since used the same prepaid credit, or billed what it bills of an earlier month or by hand.
+    /// A document that was issued since used the same prepaid credit, or billed what it bills of an earlier month or by
+    /// hand.
     Issued,
 }
 

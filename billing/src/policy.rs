@@ -2,8 +2,8 @@
 //!
 //! Takes the configured policy, a document, the profile that it bills and what was invoiced before in the same line of
 //! slots (issuer, partner, currency); gives each rule that the document meets, with the figures that met it. A policy
-//! changes no document: it says who must see one before it becomes an invoice, so it is configuration and no part of the
-//! pin. All comparisons are of integers: no mean is rounded before it is compared.
+//! changes no document: it says who must see one before it becomes an invoice, so it is configuration and no part of
+//! the pin. All comparisons are of integers: no mean is rounded before it is compared.
 //!
 //! Without configuration only what can hardly be meant is held, and what gives money away that nobody has looked at: an
 //! invoice below 0; one of more lines than Stripe takes; a credit note, unless a person asked for all of it by hand; a
@@ -168,9 +168,9 @@ pub struct HoldPolicy {
 }
 
 impl Default for HoldPolicy {
-    /// What a program has that configures nothing: every invoice that could be issued so far is issued still, but one
-    /// below 0, or one that could never be sent; so is a credit note that a person asked for, which is of no more than is left of its invoice. The required
-    /// fields are those that `partner import` and `check` require anyway.
+    /// What a program has that configures nothing. An invoice is held if it is below 0, or could never be sent. A
+    /// credit note is held unless a person asked for all of it: such a one is of no more than is left of its invoice.
+    /// The required fields are those that `partner import` and `check` require anyway.
     fn default() -> Self {
         Self {
             deviation: None,
@@ -224,7 +224,8 @@ pub struct Met {
 }
 
 /// Each rule that a document meets, in the order of the policy's fields. `past` has the totals that were issued for
-/// earlier months in the same line of slots, before prepaid credits, in minor units; `profile` is the version that the document names.
+/// earlier months in the same line of slots, before prepaid credits, in minor units; `profile` is the version that the
+/// document names.
 #[must_use]
 pub fn rules_met(
     policy: &HoldPolicy,
@@ -337,7 +338,8 @@ fn missing(policy: &HoldPolicy, document: &Document, profile: Result<&Profile, S
 fn deviates(limit: Deviation, total: Money, before: &[(Month, i64)]) -> Option<String> {
     let trailing = &before[before.len().saturating_sub(TRAILING)..];
     let count = i128::try_from(trailing.len()).ok().filter(|count| *count > 0)?;
-    // Three totals of 63 bits, and their products below: nothing here comes near 127 bits but the floor, which is checked.
+    // Three totals of 63 bits, and their products below: nothing here comes near 127 bits but the floor, which is
+    // checked.
     let sum: i128 = trailing.iter().map(|(_, minor)| i128::from(*minor)).sum();
     // count times the difference from the mean: exact.
     let difference = i128::from(total.minor) * count - sum;

@@ -1,10 +1,10 @@
 //! The invoice so far: a month drafted before it has ended. Pure.
 //!
-//! Takes what a month is drafted from, what was issued, and the instant up to which usage counts; gives the documents, with
-//! lines by hand, adjustments of earlier months and prepaid credits, that the month would come to if nothing more happened
-//! until its end: flat prices are those of the whole span, and a level (of a meter of levels) that holds at the instant
-//! holds on. Usage counts by slices, which are hours or parts of hours: one that begins before the instant counts whole, one
-//! that begins there or later does not.
+//! Takes what a month is drafted from, what was issued, and the instant up to which usage counts. Gives the documents
+//! that the month would come to if nothing more happened until its end, with lines by hand, adjustments of earlier
+//! months and prepaid credits. Flat prices are those of the whole span; a level (of a meter of levels) that holds at
+//! the instant holds on. Usage counts by slices, which are hours or parts of hours: one that begins before the instant
+//! counts whole, one that begins there or later does not.
 
 use chrono::{DateTime, Utc};
 

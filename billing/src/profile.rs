@@ -184,8 +184,8 @@ impl Profiles {
         shares
     }
 
-    /// Who a partner was at an instant, for tax: the version in force then, else the first that began since, up to another
-    /// instant.
+    /// Who a partner was at an instant, for tax: the version in force then, else the first that began since, up to
+    /// another instant.
     ///
     /// # Errors
     /// As [`Profiles::at`].

@@ -1,8 +1,8 @@
 //! Quotas: who used more of a meter in a month than its plan says. Pure; nothing is enforced or billed by it.
 //!
-//! A quota is of a calendar month in the subscription's own zone, whatever the plan's billing period. It is asked of the version
-//! in force when the subscription's part of that month begins, of production usage alone (I8), and in full for a part of a month.
-//! A subscription that went to another plan in the month has a row for each.
+//! A quota is of a calendar month in the subscription's own zone, whatever the plan's billing period. It is asked of
+//! the version in force when the subscription's part of that month begins, of production usage alone (I8), and in full
+//! for a part of a month. A subscription that went to another plan in the month has a row for each.
 
 use std::collections::BTreeMap;
 
@@ -113,7 +113,8 @@ mod tests {
     use super::*;
     use crate::draft::tests::{CATALOG, registry, usage};
 
-    /// One row: subscriptions, usage, each quota of June as `subscription plan used of quota`, with `!` where it is over.
+    /// One row: subscriptions, usage, each quota of June as `subscription plan used of quota`, with `!` where it is
+    /// over.
     #[test]
     fn quotas_of_a_month() {
         let quota = "\nquota = [{ meter = \"calls\", per_month = \"10\" }, { meter = \"users\", per_month = 2 }]";

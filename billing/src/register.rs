@@ -1,8 +1,8 @@
 //! The register of a month: every partner, its invoice and where that stands, or why it has none. Pure.
 //!
-//! Takes the stored documents of the month, what was issued, the events, and what the month comes to now; gives rows by partner, issuer
-//! and currency. Nobody is left out (I9): also who is to be billed and has no draft yet has a row, and an invoice of
-//! which today's data say something else has a note.
+//! Takes the stored documents of the month, what was issued, the events, and what the month comes to now; gives rows by
+//! partner, issuer and currency. Nobody is left out (I9): also who is to be billed and has no draft yet has a row, and
+//! an invoice of which today's data say something else has a note.
 
 use std::collections::BTreeMap;
 

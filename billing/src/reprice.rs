@@ -275,8 +275,8 @@ pub fn versions_from(catalog: &Catalog, instant: DateTime<Utc>) -> Vec<String> {
     later.map(told).collect()
 }
 
-/// Versions that begin within a time, in words, of those that the present catalog does not have like that: of the periods that
-/// began before them they price nothing.
+/// Versions that begin within a time, in words, of those that the present catalog does not have like that: of the
+/// periods that began before them they price nothing.
 #[must_use]
 pub fn versions_within(catalog: &Catalog, present: &Catalog, time: Period) -> Vec<String> {
     let all = catalog.plans.iter().flat_map(|(plan_id, versions)| versions.iter().map(move |one| (plan_id, one)));

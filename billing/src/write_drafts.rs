@@ -1,9 +1,9 @@
 //! Drafts into the lake.
 //!
 //! Takes what a month was rated to; gives what was written of it. The rows of a draft (`invoice_line`, `billed_usage`,
-//! `invoice`) are inert: ids are derived from content, so the same draft written twice is one. The `drafted` event makes it
-//! the current draft of its slot, and withdraws the one before, also where a partner has nothing to bill any more. A slot
-//! with an issued invoice is closed (I5). Invoices are made of drafts by [`crate::issue`].
+//! `invoice`) are inert: ids are derived from content, so the same draft written twice is one. The `drafted` event
+//! makes it the current draft of its slot, and withdraws the one before, also where a partner has nothing to bill any
+//! more. A slot with an issued invoice is closed (I5). Invoices are made of drafts by [`crate::issue`].
 
 use std::collections::BTreeSet;
 
@@ -60,7 +60,8 @@ impl DraftCounts {
     }
 }
 
-/// What a month's tables of drafts have, read once while its partners are drafted share by share, some beside each other.
+/// What a month's tables of drafts have, read once while its partners are drafted share by share, some beside each
+/// other.
 #[derive(Debug)]
 pub struct KnownDrafts {
     documents: Mutex<KnownGroups>,
@@ -89,8 +90,8 @@ pub async fn draft_into(lake: &Lake, drafted: &Drafted, at: DateTime<Utc>) -> Re
     draft_of(lake, &KnownDrafts::of(drafted.month), drafted, (&PartnerRange::ALL, &issued), None, at).await
 }
 
-/// The same of some partners, by somebody: each `drafted` event says by whom. Drafts of the others are left as they are.
-/// `issued` are their issued documents, of the month at least.
+/// The same of some partners, by somebody: each `drafted` event says by whom. Drafts of the others are left as they
+/// are. `issued` are their issued documents, of the month at least.
 ///
 /// # Errors
 /// [`BillingError`].

@@ -14,9 +14,9 @@ use crate::{kong, native, nginx};
 /// How messages are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decoder {
-    /// Our own access-log JSON: `native.rs`.
+    /// Our own access-log JSON: `native.rs`. What each decoder reads is in `docs/messages.md`.
     Native,
-    /// NGINX's access log in the `log_format` of `nginx.rs`.
+    /// NGINX's access log as JSON: `nginx.rs`.
     Nginx,
     /// Kong's http-log, file-log and their like: `kong.rs`.
     Kong,

@@ -5,9 +5,9 @@
 //! are the same file under whatever name they come, so a file that was moved, or is named by another path, adds
 //! nothing. A file that grew is another file: give files that nobody writes to any more, such as rotated logs.
 //!
-//! The same bytes are read in one way (`file/known.rs`): by another decoder, or for another gateway or environment, they
-//! are refused. A file of which nothing was accepted is an error once it is committed, and does not say how far the data
-//! reach: it was most likely given in the wrong way, and may be read anew as a further generation.
+//! The same bytes are read in one way (`file/known.rs`): by another decoder, or for another gateway or environment,
+//! they are refused. A file of which nothing was accepted is an error once it is committed, and does not say how far
+//! the data reach: it was most likely given in the wrong way, and may be read anew as a further generation.
 //!
 //! A run that is killed is taken up by the next: it goes on where the lake stands.
 
@@ -49,8 +49,8 @@ pub struct FileIngestor {
     pub gateway: String,
     /// Environment of records that say none, if given.
     pub environment_default: Option<String>,
-    /// Which reading of these bytes it is, from 1; the present one where it is not given. The next one begins only where
-    /// nothing of the one before was accepted.
+    /// Which reading of these bytes it is, from 1; the present one where it is not given. The next one begins only
+    /// where nothing of the one before was accepted.
     pub generation: Option<u32>,
     /// When this run began: told of the bytes where they are given again in another way.
     pub begun_at: DateTime<Utc>,
@@ -134,7 +134,8 @@ impl FileIngestor {
         }
     }
 
-    /// Whether a file that was read to its end says anything: one that is empty does, one that is all rejected does not.
+    /// Whether a file that was read to its end says anything: one that is empty does, one that is all rejected does
+    /// not.
     async fn is_of_use(&self, admitted: &Admitted, lines_total: i64) -> Result<(), IngestError> {
         let Admitted { source, generation } = admitted;
         let counts = known::counts(&self.lake, source, self.decoder.table(), lines_total).await?;

@@ -1,24 +1,11 @@
 //! Decoder `kong`: what Kong's log plugins write (`http-log`, `file-log`, `tcp-log`, Kafka plugins): one object a
-//! message, or an array of them where `http-log` batches; `file-log` writes one a line.
+//! message, or an array of them where `http-log` batches; `file-log` writes one a line. What becomes of each field is
+//! in `docs/messages.md`.
 //!
-//! | Kong | here |
-//! |---|---|
-//! | `request.id` | event id, required. Kong writes it from 3.5 on; an older Kong gives no id that tells a retry of its log plugin from a second request |
-//! | `started_at` (ms) | `occurred_at`, the start of the request |
-//! | `consumer.username`, else `.custom_id`, else `.id` | consumer |
-//! | `authenticated_entity.id` | credential: Kong's id of it, never the key itself; stored as a keyed hash |
-//! | `service.name`, else `.id` | product hint |
-//! | `route.name`, else `.id` | route |
-//! | `workspace_name`, else `workspace` | workspace |
-//! | `request.method`, `request.uri` without its query, host of `request.url` | method, path, host |
-//! | `request.size`, `response.size` (number or text) | bytes with headers: `bytes_basis` is `body_and_headers` |
-//! | `response.status` | status |
-//! | `latencies.request`, `latencies.proxy` (ms) | latency and upstream latency, in microseconds; `-1` is absent |
-//! | `upstream_status` (text, perhaps a list) | attribute `upstream_status` |
-//! | `client_ip` | client address, cut |
-//!
-//! Nothing else is read; headers, which hold credentials and cookies, are never stored. A record of a stream proxy
-//! (TCP, UDP) has no `request` and is rejected.
+//! `request.id` is required: Kong writes it from 3.5 on, and an older Kong gives no id that tells a retry of its log
+//! plugin from a second request. The credential is Kong's id of it, never the key itself. Nothing else is read;
+//! headers, which hold credentials and cookies, are never stored. A record of a stream proxy (TCP, UDP) has no
+//! `request` and is rejected.
 
 use std::borrow::Cow;
 

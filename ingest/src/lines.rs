@@ -1,7 +1,7 @@
 //! A file as numbered lines: read once to know which bytes it holds, then line by line in bounded memory.
 //!
-//! A line ends at a line feed, or at the end of the file; a carriage return before it is no part of it. A line that
-//! is too long to be a record is cut, so that a file without line feeds cannot fill the memory. A byte order mark at the
+//! A line ends at a line feed, or at the end of the file; a carriage return before it is no part of it. A line that is
+//! too long to be a record is cut, so that a file without line feeds cannot fill the memory. A byte order mark at the
 //! start of the file, as Windows writes it, is no part of the first line.
 
 use std::io::{BufRead, ErrorKind, Read, Result};
@@ -143,7 +143,8 @@ impl<R: BufRead> Lines<R> {
     }
 }
 
-/// How a file is packed whose first bytes these are, and what unpacks it; `None` where it is not. No line of JSON begins so.
+/// How a file is packed whose first bytes these are, and what unpacks it; `None` where it is not. No line of JSON
+/// begins so.
 pub(crate) fn packing(head: &[u8]) -> Option<(&'static str, &'static str)> {
     let packings: [(&[u8], _, _); 6] = [
         (b"\x1f\x8b", "gzip", "gzip -dk"),

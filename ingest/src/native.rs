@@ -1,22 +1,8 @@
-//! Decoder `native`: our own access-log JSON, one object or an array of objects in a message.
+//! Decoder `native`: our own access-log JSON, one object or an array of objects in a message. Each field, its form and
+//! its meaning is in `docs/messages.md`.
 //!
-//! | field | type | meaning |
-//! |---|---|---|
-//! | `event_id` | text, 1 to 200 bytes, required | id of the request, unique within the gateway |
-//! | `occurred_at` | RFC 3339, years 2000 to 2199, required | start of the request |
-//! | `host`, `route`, `product`, `method`, `path`, `path_template`, `error_code` | text | as the gateway names them |
-//! | `status` | integer 100 to 999 | HTTP status |
-//! | `request_bytes`, `response_bytes`, `latency_us`, `upstream_latency_us` | integer, 0 or more | absent is not zero |
-//! | `consumer`, `credential`, `scope`, `environment`, `workspace` | text | who called; `credential` is hashed |
-//! | `cache_status`, `client_tag`, `idempotency_key` | text | the key is hashed |
-//! | `client_address`, `user_agent` | text | cut to /24 or /48, and to 200 characters |
-//! | `bytes_basis` | `body`, `body_and_headers` or `declared` | `body` where it is absent |
-//! | `attributes` | object of texts and numbers | numbers are kept by their digits, never as floats |
-//!
-//! | `kind` | `request`, `retraction` or `amendment` | `request` where it is absent |
-//! | `corrects_event_id` | text, 1 to 200 bytes | id of the request that a correction is about; required there, refused elsewhere |
-//!
-//! Unknown fields are ignored. Numbers are integers by grammar: `12.0` and `1e3` are refused.
+//! Unknown fields are ignored. Numbers are integers by grammar: `12.0` and `1e3` are refused. Numbers of `attributes`
+//! are kept by their digits, never as floats.
 //!
 //! A correction comes from the same gateway as its request and has an `event_id` of its own, so that it too may be
 //! delivered twice. A `retraction` needs nothing else but `occurred_at`; the request then counts as nothing. An

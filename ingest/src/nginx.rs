@@ -1,52 +1,10 @@
-//! Decoder `nginx`: the access log of NGINX in the JSON form below, one object a message (or an array of them, as
-//! some shippers batch), or one object a line of a file.
+//! Decoder `nginx`: the access log of NGINX as JSON, one object a message (or an array of them, as some shippers
+//! batch), or one object a line of a file. The `log_format` to paste, and what becomes of each field, is in
+//! `docs/messages.md`.
 //!
-//! Paste this into the `http` block, and `access_log … tollbook;` into each server that is billed:
-//!
-//! ```text
-//! # Who calls: from the API key to the name of a consumer. Unknown keys give the empty text.
-//! map $http_x_api_key $tollbook_consumer {
-//!     default    "";
-//!     "acme-key" "acme";
-//! }
-//! log_format tollbook escape=json '{'
-//!     '"request_id":"$request_id",'
-//!     '"msec":"$msec",'
-//!     '"request_time":"$request_time",'
-//!     '"host":"$host",'
-//!     '"server_name":"$server_name",'
-//!     '"request_method":"$request_method",'
-//!     '"request_uri":"$request_uri",'
-//!     '"status":"$status",'
-//!     '"request_length":"$request_length",'
-//!     '"body_bytes_sent":"$body_bytes_sent",'
-//!     '"bytes_sent":"$bytes_sent",'
-//!     '"upstream_response_time":"$upstream_response_time",'
-//!     '"upstream_cache_status":"$upstream_cache_status",'
-//!     '"http_user_agent":"$http_user_agent",'
-//!     '"remote_addr":"$remote_addr",'
-//!     '"consumer":"$tollbook_consumer",'
-//!     '"credential":"$http_x_api_key",'
-//!     '"environment":"production",'
-//!     '"product":"payments",'
-//!     '"route":"payments-v1"}';
-//! ```
-//!
-//! Every value stands in quotes, numbers too. The last three are constants, or variables that `set` or `map` fill for
-//! each location. The texts `scope`, `workspace`, `path_template`, `client_tag`, `error_code` and `idempotency_key`
-//! may be added in the same way; unknown fields are ignored. `credential` and `idempotency_key` are stored as keyed
-//! hashes only. Protect the log file itself: it holds the credential in clear.
-//!
-//! | what | rule |
-//! |---|---|
-//! | absent | `-` and the empty text; absent is never zero |
-//! | `request_id` | required: without it a shipper's retry could not be told from a second request |
-//! | `msec` − `request_time` | start of the request, in whole milliseconds; NGINX logs at the end (`time_basis` is `end_minus_latency`) |
-//! | `status` | three digits; `000` and `009` mean that NGINX sent none |
-//! | `request_length`, `bytes_sent` | bytes with headers: `bytes_basis` is `body_and_headers`; `body_bytes_sent` is then an attribute |
-//! | `body_bytes_sent` alone | response bytes, `bytes_basis` is `body`; `request_length` is then an attribute, since it counts headers |
-//! | `upstream_response_time` | the sum over all tries (`0.010, 0.020 : 0.030`): the time that the upstream cost; `-` in it counts nothing |
-//! | `request_uri` | without its query. Bytes that are no UTF-8 become U+FFFD: NGINX passes them on, and the request is billable |
+//! Every value stands in quotes, numbers too; `-` and the empty text are absent, which is never zero. NGINX logs at the
+//! end of a request, so its start is `msec` less `request_time`, in whole milliseconds, and `time_basis` is
+//! `end_minus_latency`. Bytes are counted with headers; only where `body_bytes_sent` stands alone are they without.
 //!
 //! Two things that the log cannot tell: `request_length` leaves out a body that NGINX never read (401, 413, timeouts),
 //! and a response that stalled is logged with the status of a whole one.

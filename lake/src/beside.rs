@@ -11,8 +11,8 @@ use std::thread;
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 
-/// The stack of a thread that plans or evaluates SQL: the engine goes a step deeper for each part of an expression, and a
-/// meter's may have many. It is taken as it is used.
+/// The stack of a thread that plans or evaluates SQL: the engine goes a step deeper for each part of an expression, and
+/// a meter's may have many. It is taken as it is used.
 pub const STACK_BYTES: usize = 16 << 20;
 
 /// Does the work of every share.

@@ -59,8 +59,9 @@ fn value_of(value: &Scalar, kind: &DataType) -> Option<ScalarValue> {
 }
 
 /// The files of which some row may meet all of these conditions; `schema` ends with `partition`, the columns whose
-/// values the files have in common. Files are chosen by conditions over columns as they are: a cast may keep no order (a time
-/// of day does not), and then the bounds of a file say nothing of it. What cannot be asked is asked of every row.
+/// values the files have in common. Files are chosen by conditions over columns as they are: a cast may keep no order
+/// (a time of day does not), and then the bounds of a file say nothing of it. What cannot be asked is asked of every
+/// row.
 pub(crate) fn that_may_meet(
     files: &[Arc<Scanned>],
     filters: &[Expr],

@@ -3,8 +3,8 @@
 //! They are classic (V1) checkpoints, which every reader of Delta knows. A checkpoint that left out one transaction
 //! would send a partition back to its earliest offset; one that lost a live file, or revived one that was taken out,
 //! would lose or double rows for every reader to come. So deltalake writes it into memory; it is compared with the log,
-//! transactions and live files, and only then gets its name: no reader ever sees one that says anything else, and a kill
-//! leaves none. Log entries are not deleted: a query as of an earlier run reads them. Delta keeps tombstones in a
+//! transactions and live files, and only then gets its name: no reader ever sees one that says anything else, and a
+//! kill leaves none. Log entries are not deleted: a query as of an earlier run reads them. Delta keeps tombstones in a
 //! checkpoint for `delta.deletedFileRetentionDuration`, 7 days where it is not set.
 
 use std::collections::BTreeMap;
@@ -41,7 +41,8 @@ impl Lake {
     /// its version. Cheap where too few came: after the first look it is a comparison of two numbers.
     ///
     /// # Errors
-    /// [`LakeError`]; [`LakeError::Log`] where the checkpoint would not say what the log says. It is then not published.
+    /// [`LakeError`]; [`LakeError::Log`] where the checkpoint would not say what the log says. It is then not
+    /// published.
     pub async fn checkpoint(&self, def: &'static Table, entries_min: u64) -> Result<Option<u64>, LakeError> {
         let failed = |source: DeltaTableError| LakeError::Open { table: def.name, source: Box::new(source) };
         let handle = self.handle(def).await?;

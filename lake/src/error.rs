@@ -201,8 +201,8 @@ impl Classified for LakeError {
     }
 }
 
-/// The data file that was not found, where that is why a query failed. The reader of footers keeps no more than the text of
-/// what it met.
+/// The data file that was not found, where that is why a query failed. The reader of footers keeps no more than the
+/// text of what it met.
 fn gone(error: &datafusion::error::DataFusionError) -> Option<String> {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {

@@ -46,8 +46,8 @@ impl Lake {
     }
 }
 
-/// Opens the file, which stays for ever: were it deleted by whoever ends, two could hold locks of one name. For writing,
-/// because NFS gives an exclusive lock to nobody else; where it belongs to another user, for reading.
+/// Opens the file, which stays for ever: were it deleted by whoever ends, two could hold locks of one name. For
+/// writing, because NFS gives an exclusive lock to nobody else; where it belongs to another user, for reading.
 fn open(path: &Path) -> std::io::Result<File> {
     match OpenOptions::new().read(true).append(true).create(true).open(path) {
         Err(error) if error.kind() == ErrorKind::PermissionDenied => File::open(path),

@@ -1,8 +1,8 @@
 //! How much memory the queries of a process may take together: what needs more is sorted and grouped on the disk.
 //!
-//! Takes a limit, or half of what this machine or its container has; gives the pool of all sessions. A query that cannot
-//! go on on the disk (the built side of a join) fails with an error that tells the limit, and the process lives: an
-//! analyst's question must not take a close with it.
+//! Takes a limit, or half of what this machine or its container has; gives the pool of all sessions. A query that
+//! cannot go on on the disk (the built side of a join) fails with an error that tells the limit, and the process lives:
+//! an analyst's question must not take a close with it.
 
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -45,8 +45,8 @@ mod tests {
     use crate::open::Lake;
     use crate::read::as_table;
 
-    /// Sorts and groups that are larger than the pool come to what they come to without a limit; what cannot go on on the
-    /// disk is an error that tells how to mend it, and the lake still answers.
+    /// Sorts and groups that are larger than the pool come to what they come to without a limit; what cannot go on on
+    /// the disk is an error that tells how to mend it, and the lake still answers.
     #[tokio::test(flavor = "multi_thread")]
     async fn what_is_larger_than_the_pool_is_made_on_the_disk_or_refused() {
         let folder = tempfile::tempdir().unwrap();

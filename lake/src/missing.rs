@@ -1,7 +1,7 @@
 //! Appending what is not there yet: rows by their key, or all rows of a group, in one commit; twice is once.
 //!
-//! A counter of the table is compared and swapped with each, so that two writers cannot both find a key missing and both
-//! add it.
+//! A counter of the table is compared and swapped with each, so that two writers cannot both find a key missing and
+//! both add it.
 
 use std::collections::HashSet;
 
@@ -23,8 +23,8 @@ pub fn rows_app_id(def: &Table) -> String {
 /// Groups whose rows are built at once.
 const GROUPS_AT_ONCE: usize = if cfg!(test) { 2 } else { 500 };
 
-/// The groups of rows that a table has, of those that meet a condition: read once, and kept while only its owner adds to
-/// them.
+/// The groups of rows that a table has, of those that meet a condition: read once, and kept while only its owner adds
+/// to them.
 #[derive(Debug)]
 pub struct KnownGroups {
     def: &'static Table,
@@ -54,8 +54,8 @@ impl Lake {
         self.append_missing_where(def, "true", rows).await
     }
 
-    /// The same, where rows of these keys could only be among those that meet a condition, such as a month's: the others
-    /// are not looked through.
+    /// The same, where rows of these keys could only be among those that meet a condition, such as a month's: the
+    /// others are not looked through.
     ///
     /// # Errors
     /// As [`Lake::append_missing`].
@@ -108,8 +108,8 @@ impl Lake {
     }
 
     /// Adds the rows of those groups that the table has no row of, in one commit; gives how many groups were added. The
-    /// rows of a group are always added together, so one row of it is all of them. `batch` makes the rows of some groups,
-    /// by their places in `groups`, and is asked for a few at a time: the rows of many are never held at once.
+    /// rows of a group are always added together, so one row of it is all of them. `batch` makes the rows of some
+    /// groups, by their places in `groups`, and is asked for a few at a time: the rows of many are never held at once.
     ///
     /// # Errors
     /// As [`Lake::append_missing`], and those of `batch`.

@@ -36,8 +36,9 @@ pub(crate) struct Inner {
     pub(crate) store: Arc<dyn ObjectStore>,
     /// The same store seen from the lake's root, for scans.
     pub(crate) scan_store: Arc<dyn ObjectStore>,
-    /// What all sessions share: that store, and the footers of data files that were read before. A data file is never changed, and the queries of one refresh read the same files several times: a footer
-    /// of forty columns takes longer to read than a few columns of some thousand rows.
+    /// What all sessions share: that store, and the footers of data files that were read before. A data file is never
+    /// changed, and the queries of one refresh read the same files several times: a footer of forty columns takes
+    /// longer to read than a few columns of some thousand rows.
     pub(crate) runtime: Arc<RuntimeEnv>,
     /// Each is opened once, by whoever asks first, and several at the same time.
     handles: Mutex<HashMap<&'static str, Opened>>,
@@ -73,8 +74,8 @@ impl Lake {
         Self::open_within(root, None)
     }
 
-    /// The same, with a limit of what its queries may take of memory together, in bytes; half of what there is, where it is
-    /// `None`.
+    /// The same, with a limit of what its queries may take of memory together, in bytes; half of what there is, where
+    /// it is `None`.
     ///
     /// # Errors
     /// As [`Lake::open`].
@@ -115,8 +116,8 @@ impl Lake {
         opened.get_or_try_init(|| self.open_table(def)).await.cloned()
     }
 
-    /// Opens tables that will be asked for, beside each other: a log of many entries takes as long to read as all that is
-    /// wanted of the table.
+    /// Opens tables that will be asked for, beside each other: a log of many entries takes as long to read as all that
+    /// is wanted of the table.
     ///
     /// # Errors
     /// [`LakeError::Open`], of the first table that has one.

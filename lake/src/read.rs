@@ -237,8 +237,8 @@ pub fn pin_condition(pin: &Pin) -> String {
     any_of(&known)
 }
 
-/// The SQL condition that a row was known at one pin and not yet at an earlier one. Partitions that did not move are not
-/// in it, so what it costs follows what came.
+/// The SQL condition that a row was known at one pin and not yet at an earlier one. Partitions that did not move are
+/// not in it, so what it costs follows what came.
 #[must_use]
 pub fn since_condition(known: &Pin, pin: &Pin) -> String {
     let came: Vec<String> = pin

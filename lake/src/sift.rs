@@ -1,10 +1,10 @@
 //! Sifting: the few rows of a large table that plain code wants, file by file, without a query plan.
 //!
-//! Takes sieves (some columns, and which rows of a batch stay) and columns; gives the columns of the rows that stay, each
-//! batch through a function of the caller. A column is decoded for the rows that the sieves before it left, and pages
-//! that none of them is on are skipped; texts with few values are looked at once for each value, and not for each row. Files
-//! are read by as many threads as there are cores, a batch at a time: memory is a batch for each thread, and what the caller
-//! keeps. The order of what is given is that of the files and of their rows.
+//! Takes sieves (some columns, and which rows of a batch stay) and columns; gives the columns of the rows that stay,
+//! each batch through a function of the caller. A column is decoded for the rows that the sieves before it left, and
+//! pages that none of them is on are skipped; texts with few values are looked at once for each value, and not for each
+//! row. Files are read by as many threads as there are cores, a batch at a time: memory is a batch for each thread, and
+//! what the caller keeps. The order of what is given is that of the files and of their rows.
 
 use std::fs::File;
 use std::ops::RangeInclusive;
@@ -33,7 +33,8 @@ use crate::error::LakeError;
 use crate::open::Lake;
 use crate::scan::Scan;
 
-/// Rows that are decoded at once: few enough for a core's cache, and enough that what is done once for a batch costs little.
+/// Rows that are decoded at once: few enough for a core's cache, and enough that what is done once for a batch costs
+/// little.
 const BATCH_ROWS: usize = 16_384;
 
 /// Which rows of a batch stay.
@@ -69,7 +70,8 @@ struct LiveFile {
 }
 
 impl Lake {
-    /// Sifts a table at its newest snapshot, and makes something of each batch that is left. `make` runs on other threads.
+    /// Sifts a table at its newest snapshot, and makes something of each batch that is left. `make` runs on other
+    /// threads.
     ///
     /// # Errors
     /// [`LakeError`], and those of `make`.

@@ -14,7 +14,8 @@ use tollbook_schemas::tables::Table;
 use crate::error::LakeError;
 use crate::open::{Handle, Lake};
 
-/// Columns in which no value comes twice: a dictionary of them is made, is as large as they are, and is read for nothing.
+/// Columns in which no value comes twice: a dictionary of them is made, is as large as they are, and is read for
+/// nothing.
 const UNIQUE: [&str; 2] = ["request_hash", "content_hash"];
 
 /// zstd 1 costs little time and halves what analysts download; statistics let readers skip row groups.
@@ -49,8 +50,8 @@ impl Unpublished {
 }
 
 impl Lake {
-    /// Writes batches of the table's declared schema to files, for a commit that comes later: of much that is made piece by
-    /// piece, a piece at a time is held.
+    /// Writes batches of the table's declared schema to files, for a commit that comes later: of much that is made
+    /// piece by piece, a piece at a time is held.
     ///
     /// # Errors
     /// [`LakeError`].

@@ -1,7 +1,7 @@
 //! The invoice page: what the customer reads; behind it the usage of each line by day; at the foot what proves it.
 //!
-//! Days are those of the issuer's zone, and of a line those of its subscription's: its billing periods begin with them. A zone
-//! that is not the issuer's is named.
+//! Days are those of the issuer's zone, and of a line those of its subscription's: its billing periods begin with them.
+//! A zone that is not the issuer's is named.
 
 mod appendix;
 

@@ -1,4 +1,5 @@
-//! Instants as a customer reads them: days of a time zone, and times only where a span does not begin or end with a day.
+//! Instants as a customer reads them: days of a time zone, and times only where a span does not begin or end with a
+//! day.
 
 use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 use tollbook_schemas::period::Tz;

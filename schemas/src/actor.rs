@@ -1,8 +1,8 @@
 //! Who did something by hand, or by which rule it was done: `staff:ann`, `partner:acme`, `system:deviation`.
 //!
-//! Takes the text that a person typed, gives an [`Actor`] or what is wrong with it. It promises that an actor is one word
-//! without blanks, so that it can stand before a reason, and that it is no e-mail address: what an act leaves behind is
-//! never taken out of the lake again. [`reason`] reads the reason that stands behind it, with the same care.
+//! Takes the text that a person typed, gives an [`Actor`] or what is wrong with it. An actor is one word without
+//! blanks, so that it can stand before a reason. It is no e-mail address, because what an act leaves behind is never
+//! taken out of the lake again. [`reason`] reads the reason that stands behind it, with the same care.
 
 use std::fmt;
 

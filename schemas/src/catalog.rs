@@ -1,4 +1,5 @@
-//! The catalog: issuers, products, meters, plans and prices, contracts, coupons, tax rates. Text in, checked types or problems with places out.
+//! The catalog: issuers, products, meters, plans and prices, contracts, coupons, tax rates. Text in, checked types or
+//! problems with places out.
 //!
 //! A catalog is a folder of TOML files; all files together form one catalog. Nothing here knows whether a meter's
 //! SQL can be planned: `aggregate` checks that against the schema of `access_log`. What is loaded is whole: every
@@ -187,8 +188,8 @@ impl Catalog {
         if problems.is_empty() { Ok(catalog) } else { Err(problems) }
     }
 
-    /// Reads and checks the files of a catalog; gives what is right in it, and every [`Problem`] found, in file and line
-    /// order. Only for finding more problems: what is billed is parsed by [`Catalog::parse`].
+    /// Reads and checks the files of a catalog; gives what is right in it, and every [`Problem`] found, in file and
+    /// line order. Only for finding more problems: what is billed is parsed by [`Catalog::parse`].
     #[must_use]
     pub fn parse_partly(files: &[CatalogFile]) -> (Self, Vec<Problem>) {
         let mut files: Vec<&CatalogFile> = files.iter().collect();

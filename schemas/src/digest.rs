@@ -17,8 +17,8 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
     ContentHash::of(bytes).to_string()
 }
 
-/// A prefix and bytes as lower-case hexadecimal. A month's evidence has millions of them: the `hex` crate's own text is put
-/// together character by character.
+/// A prefix and bytes as lower-case hexadecimal. A month's evidence has millions of them: the `hex` crate's own text is
+/// put together character by character.
 pub(crate) fn hex_of(prefix: &str, bytes: &[u8]) -> String {
     let mut text = String::with_capacity(prefix.len() + bytes.len() * 2);
     text.push_str(prefix);
@@ -28,7 +28,8 @@ pub(crate) fn hex_of(prefix: &str, bytes: &[u8]) -> String {
     text
 }
 
-/// SHA-256 of content: 64 lower-case hexadecimal digits as text. A month's evidence has millions of them, so it owns no text.
+/// SHA-256 of content: 64 lower-case hexadecimal digits as text. A month's evidence has millions of them, so it owns no
+/// text.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ContentHash([u8; 32]);
 
@@ -129,7 +130,8 @@ pub fn sha256_parts<P: AsRef<[u8]>>(parts: impl IntoIterator<Item = P>) -> [u8; 
 /// The same, over parts that are given one after the other and kept nowhere.
 pub struct PartsDigest {
     digest: Sha256,
-    /// Parts that are not in the digest yet: many are a few bytes long, and each call of the digest costs more than those.
+    /// Parts that are not in the digest yet: many are a few bytes long, and each call of the digest costs more than
+    /// those.
     gathered: [u8; GATHERED_BYTES],
     gathered_bytes: usize,
 }

@@ -31,8 +31,8 @@ pub enum Direction {
     HalfUp,
 }
 
-/// Where an amount that lies between two of the smallest goes. tollbook's own is the first (I4); the others are those of
-/// systems whose amounts are replayed.
+/// Where an amount that lies between two of the smallest goes. tollbook's own is the first (I4); the others are those
+/// of systems whose amounts are replayed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rounding {
     /// To the nearest, from the middle to the one farther from zero.
@@ -83,8 +83,8 @@ impl Rounding {
         }
     }
 
-    /// Whether what lies `half` of the way (below, at or above the middle) goes on to the next whole number, from one that
-    /// may be odd. What lies nowhere between stays.
+    /// Whether what lies `half` of the way (below, at or above the middle) goes on to the next whole number, from one
+    /// that may be odd. What lies nowhere between stays.
     #[inline]
     fn goes_on(self, is_between: bool, half: Ordering, is_odd: bool) -> bool {
         is_between
@@ -188,8 +188,8 @@ impl Exact {
         Self::of_unscaled(decimal.unscaled())
     }
 
-    /// Trillionths, over the least of 1, 10^6 and 10^12: prices and quantities have few digits after the point, and their
-    /// products fit 64 bits then.
+    /// Trillionths, over the least of 1, 10^6 and 10^12: prices and quantities have few digits after the point, and
+    /// their products fit 64 bits then.
     #[inline]
     fn of_unscaled(unscaled: i128) -> Self {
         const MILLION: i64 = 1_000_000;

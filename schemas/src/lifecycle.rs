@@ -1,8 +1,8 @@
 //! Partner lifecycle events: CloudEvents 1.0, read strictly into one plain form.
 //!
-//! Takes the JSON of an event (structured mode, or attributes and data of binary mode), gives a [`LifecycleEvent`] or the
-//! reason why it is refused. Unknown types are kept: a later fold may know them. Of known types every field that a job
-//! reads is checked (`fields`): one that cannot be read is never taken for one that is not there. Contact data and
+//! Takes the JSON of an event (structured mode, or attributes and data of binary mode), gives a [`LifecycleEvent`] or
+//! the reason why it is refused. Unknown types are kept: a later fold may know them. Of known types every field that a
+//! job reads is checked (`fields`): one that cannot be read is never taken for one that is not there. Contact data and
 //! secrets are refused at every depth: the first belong to the billing profile alone, the second nowhere. The raw
 //! credential of a `credential.…` event is *not* hashed here (this crate knows no key); it is handed out by
 //! [`LifecycleEvent::take_credential`], and ingest puts the keyed hashes back.

@@ -53,7 +53,8 @@ pub struct Percentile {
 pub enum PercentileMethod {
     /// The value at rank ⌈p·n⌉, from 1: one that was measured. What bandwidth is billed by.
     NearestRank,
-    /// Between the two values around rank 1 + p·(n − 1), in proportion: what spreadsheets and SQL's `percentile_cont` do.
+    /// Between the two values around rank 1 + p·(n − 1), in proportion: what spreadsheets and SQL's `percentile_cont`
+    /// do.
     Linear,
 }
 

@@ -77,8 +77,8 @@ impl Currency {
         Ok(Self { code, exponent, step, rounding: Rounding::HalfUp })
     }
 
-    /// The currency as another system prints its amounts: with so many digits, up to 12, where they are not those of Stripe,
-    /// and rounded so. For replaying that system only: nothing that is billed or stored comes from it.
+    /// The currency as another system prints its amounts: with so many digits, up to 12, where they are not those of
+    /// Stripe, and rounded so. For replaying that system only: nothing that is billed or stored comes from it.
     #[must_use]
     pub fn replayed(self, digits: Option<u32>, rounding: Rounding) -> Option<Self> {
         let (exponent, step) = match digits {
@@ -88,9 +88,9 @@ impl Currency {
         Some(Self { exponent, step, rounding, ..self })
     }
 
-    /// A currency of another system that is none of ours (refused or unknown here, or credits of its own), with as many digits
-    /// as it prints: for replaying that system only, like [`Currency::replayed`]. None for what is no code of three capital
-    /// letters.
+    /// A currency of another system that is none of ours (refused or unknown here, or credits of its own), with as many
+    /// digits as it prints: for replaying that system only, like [`Currency::replayed`]. None for what is no code of
+    /// three capital letters.
     #[must_use]
     pub fn foreign(code: &str, digits: u32, rounding: Rounding) -> Option<Self> {
         let code: [u8; 3] = code.as_bytes().try_into().ok()?;
@@ -164,8 +164,8 @@ impl Money {
         Self { minor: 0, currency }
     }
 
-    /// Rounds an exact amount of major units, half away from zero (but for a [replayed](Currency::replayed) currency): once for
-    /// each printed line (I4).
+    /// Rounds an exact amount of major units, half away from zero (but for a [replayed](Currency::replayed) currency):
+    /// once for each printed line (I4).
     ///
     /// # Errors
     /// [`MoneyError::Rounding`] when it does not fit.

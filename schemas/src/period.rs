@@ -196,8 +196,8 @@ pub fn first_instant_of(day: NaiveDate, zone: Tz) -> Result<DateTime<Utc>, Perio
     Err(PeriodError::OutOfRange)
 }
 
-/// The calendar days of a zone in a period: the day in which it starts belongs to it, the one in which it ends does not.
-/// So the days of periods that follow each other add up to those of the whole, wherever they are cut.
+/// The calendar days of a zone in a period: the day in which it starts belongs to it, the one in which it ends does
+/// not. So the days of periods that follow each other add up to those of the whole, wherever they are cut.
 #[must_use]
 pub fn days_of(period: Period, zone: Tz) -> i64 {
     let day = |instant: DateTime<Utc>| instant.with_timezone(&zone).date_naive();

@@ -1,8 +1,8 @@
-//! Texts that customers read: each is printed on one line. Takes a text, gives the first character that would tear what is
-//! printed around it apart, or turn it around.
+//! Texts that customers read: each is printed on one line. Takes a text, gives the first character that would tear what
+//! is printed around it apart, or turn it around.
 
-/// The first character of a text that no printed line may have: a line break, a tab or another control character, and the
-/// marks that turn the direction of writing around.
+/// The first character of a text that no printed line may have: a line break, a tab or another control character, and
+/// the marks that turn the direction of writing around.
 #[must_use]
 pub fn unprintable(text: &str) -> Option<char> {
     let is_unprintable = |letter: &char| {

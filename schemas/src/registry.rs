@@ -1,18 +1,20 @@
 //! The one fold of partner events: events in, partners, identity links and subscriptions as of an instant out.
 //!
-//! **The order is total and does not depend on when anything arrived.** Events follow each other by `occurred_at`; those
-//! of one instant by their place (source, partition, offset, index), and what a person records ([`RECORD`]) behind all
-//! others, because it corrects them. So of several changes of one thing at one instant the last one wins: that of the
-//! highest offset within a source and partition, which is the order in which it was said; between sources that of the
-//! name that sorts last, which is a choice, but the same one every time.
+//! **The order is total and does not depend on when anything arrived.** Events follow each other by `occurred_at`;
+//! those of one instant by their place (source, partition, offset, index), and what a person records ([`RECORD`])
+//! behind all others, because it corrects them. So of several changes of one thing at one instant the last one wins.
+//! Within a source and partition that is the one of the highest offset, which is the order in which it was said.
+//! Between sources it is the one whose name sorts last, which is a choice, but the same one every time.
 //!
-//! A second event with the same (CloudEvents source, id) is a delivery of the first and is dropped; so is one under
+//! A second event with the same (CloudEvents source, id) is a delivery of the first and is dropped. So is one under
 //! another id that says again what was said last of the same thing and instant, because a file that was edited is
-//! imported again. What contradicts itself is kept as a [`Finding`], never guessed: a consumer that two partners claim
-//! at once belongs to nobody for that time, and its traffic is `unattributed` (I9); so does what a link claims whose
-//! environment cannot be read (I8). A field that cannot be read is never taken for one that is not there: ingest refuses it
-//! (`lifecycle::fields`), and here, where an older version stored it, it is a finding. A finding blocks billing only while
-//! nobody can say what the partner owes, see [`Concern`].
+//! imported again.
+//!
+//! What contradicts itself is kept as a [`Finding`], never guessed. A consumer that two partners claim at once belongs
+//! to nobody for that time, and its traffic is `unattributed` (I9). So does what a link claims whose environment cannot
+//! be read (I8). A field that cannot be read is never taken for one that is not there: ingest refuses it
+//! (`lifecycle::fields`), and here, where an older version stored it, it is a finding. A finding blocks billing only
+//! while nobody can say what the partner owes, see [`Concern`].
 
 mod adjustments;
 mod claims;
@@ -180,8 +182,8 @@ pub struct IdentityLink {
     pub valid_to: Option<DateTime<Utc>>,
 }
 
-/// One subscription for as long as its plan stays the same: where the plan changes, one ends and the next one begins under
-/// the same id.
+/// One subscription for as long as its plan stays the same: where the plan changes, one ends and the next one begins
+/// under the same id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subscription {
     /// Id.
@@ -194,8 +196,8 @@ pub struct Subscription {
     pub time_zone: Option<Tz>,
     /// First instant on this plan.
     pub started_at: DateTime<Utc>,
-    /// First instant after it: of the subscription, or of its next plan. A cancellation or term that ends with its period
-    /// is in `course`, and ends it earlier (`schedule::ends_at`).
+    /// First instant after it: of the subscription, or of its next plan. A cancellation or term that ends with its
+    /// period is in `course`, and ends it earlier (`schedule::ends_at`).
     pub ended_at: Option<DateTime<Utc>>,
     /// Units, pauses, term, and ends that wait.
     pub course: Course,
@@ -204,15 +206,16 @@ pub struct Subscription {
 /// What a finding is about, and so whether the partner can be billed in spite of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Concern {
-    /// A start or change, or a signature, that could not be used, and nothing says yet what was meant: what the partner owes is not known.
+    /// A start or change, or a signature, that could not be used, and nothing says yet what was meant: what the partner
+    /// owes is not known.
     Subscription,
     /// A start or change that could not be used, and that was put right: the registry's `settle` has the rules.
     SettledSubscription,
-    /// A line by hand, or a prepaid credit, that cannot be read or contradicts another: what the partner owes is not known until it is
-    /// revoked or voided.
+    /// A line by hand, or a prepaid credit, that cannot be read or contradicts another: what the partner owes is not
+    /// known until it is revoked or voided.
     Adjustment,
-    /// A cancellation, or the end of a contract, that ends nothing; a pause, resumption or renewal that changes nothing. What
-    /// runs is known, so it is billed; whoever meant something else must say so.
+    /// A cancellation, or the end of a contract, that ends nothing; a pause, resumption or renewal that changes
+    /// nothing. What runs is known, so it is billed; whoever meant something else must say so.
     Cancellation,
     /// An identity link or an environment.
     Link,
@@ -254,7 +257,8 @@ pub struct Registry {
     pub adjustments: BTreeMap<AdjustmentId, HandMade>,
     /// Contracts by partner, id, subscription and first instant; those of one key never overlap.
     pub contracts: Vec<SignedContract>,
-    /// Partners that another system billed before, from when on they are billed here, and what it billed of that period.
+    /// Partners that another system billed before, from when on they are billed here, and what it billed of that
+    /// period.
     pub going_live: BTreeMap<PartnerId, GoingLive>,
     /// Coupons by partner, first instant, id and subscription.
     pub coupons: Vec<RedeemedCoupon>,
@@ -363,8 +367,8 @@ impl Folding {
         }
     }
 
-    /// Tells the fields that cannot be read; gives the place of the last finding. What is wrong with a start or a change
-    /// is told with what becomes of it.
+    /// Tells the fields that cannot be read; gives the place of the last finding. What is wrong with a start or a
+    /// change is told with what becomes of it.
     fn find_wrong_fields(
         &mut self,
         position: &Position,

@@ -1,12 +1,12 @@
 //! The billing periods of a subscription: catalog and subscription in, what each period bills out. Pure.
 //!
-//! A subscription is walked from its start: the plan version in force when a period begins says how long it is, where it is
-//! anchored and what it costs. A period is billed to its end, or to where the subscription, or its plan, ends inside it; and
-//! in the invoice run of the month that holds the last instant of that. Usage is cut at these edges (`aggregate`), and lines
-//! are made of them (`billing`), so both ask here (I3).
+//! A subscription is walked from its start: the plan version in force when a period begins says how long it is, where
+//! it is anchored and what it costs. A period is billed to its end, or to where the subscription, or its plan, ends
+//! inside it; and in the invoice run of the month that holds the last instant of that. Usage is cut at these edges
+//! (`aggregate`), and lines are made of them (`billing`), so both ask here (I3).
 //!
-//! The first period of an anniversary begins with the subscription, whatever the hour, and is whole; its later ones begin at
-//! local midnight of the same day.
+//! The first period of an anniversary begins with the subscription, whatever the hour, and is whole; its later ones
+//! begin at local midnight of the same day.
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -98,8 +98,8 @@ pub fn ends_at(catalog: &Catalog, subscription: &Subscription, zone: Tz) -> Resu
     Ok([subscription.ended_at, term_end].into_iter().flatten().min())
 }
 
-/// Where its last term ends: the one that a cancellation waits for, or the last one of those that do not follow each other
-/// by themselves.
+/// Where its last term ends: the one that a cancellation waits for, or the last one of those that do not follow each
+/// other by themselves.
 fn term_end(subscription: &Subscription, zone: Tz) -> Result<Option<DateTime<Utc>>, PeriodError> {
     let course = &subscription.course;
     let Some(term) = course.term else { return Ok(None) };

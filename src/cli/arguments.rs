@@ -91,8 +91,8 @@ pub(in crate::cli) enum Command {
         #[arg(long, value_name = "INSTANT")]
         as_of: Option<String>,
     },
-    /// Invoices: draft, adjust by hand, hold and approve, issue, push, sync; list, show, explain, verify; preview, reprice, fit,
-    /// compare, estimate.
+    /// Invoices: draft, adjust by hand, hold and approve, issue, push, sync; list, show, explain, verify; preview,
+    /// reprice, fit, compare, estimate.
     #[command(after_help = examples::BILL)]
     Bill {
         #[command(subcommand)]
@@ -217,7 +217,8 @@ pub(in crate::cli) enum PartnerStep {
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Period {
-    /// A month such as 2026-06, `previous`, or `due`: every ended month in which a subscription ran, by its own calendar.
+    /// A month such as 2026-06, `previous`, or `due`: every ended month in which a subscription ran, by its own
+    /// calendar.
     #[arg(long, default_value = "due", value_parser = period)]
     pub(in crate::cli) period: String,
     /// Look from this instant; the watermark of the data by default.
@@ -283,7 +284,8 @@ pub(in crate::cli) enum ReportStep {
     /// A page for each issued invoice.
     #[command(after_help = examples::INVOICES)]
     Invoices {
-        /// A month such as 2026-06, `previous`, or `due`: every ended month in which a subscription ran, by its own calendar.
+        /// A month such as 2026-06, `previous`, or `due`: every ended month in which a subscription ran, by its own
+        /// calendar.
         #[arg(long, default_value = "due", value_parser = period)]
         period: String,
         #[command(flatten)]

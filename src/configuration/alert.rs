@@ -90,7 +90,8 @@ fn read(section: &AlertSection, number: usize, is_twice: bool) -> Result<Alert, 
     Ok(Alert { name: section.name.clone(), partner_id: section.partner.clone(), level })
 }
 
-/// Alerts that nobody will ever reach: of a meter that the catalog does not have, or of a currency in which no plan is sold.
+/// Alerts that nobody will ever reach: of a meter that the catalog does not have, or of a currency in which no plan is
+/// sold.
 pub(super) fn dead(sections: &[AlertSection], catalog: &Catalog) -> Vec<WrongValue> {
     let meters: Vec<&str> = catalog.meters.keys().map(MeterId::as_str).collect();
     let sold: BTreeSet<&str> = catalog.plans.values().flatten().map(|version| version.currency.code()).collect();

@@ -1,5 +1,6 @@
-//! `[billing]`: how long a period stays open, and who must see a draft before it becomes an invoice. It changes no document, so it is no part of the pin and
-//! may be changed at any time: the next `bill draft`, `issue` or `register` looks at it.
+//! `[billing]`: how long a period stays open, and who must see a draft before it becomes an invoice. It changes no
+//! document, so it is no part of the pin and may be changed at any time: the next `bill draft`, `issue` or `register`
+//! looks at it.
 
 use chrono::TimeDelta;
 use serde::Deserialize;

@@ -1,8 +1,8 @@
 //! The files of a catalog's folder. Takes the folder, gives each of its `*.toml` files as bytes, in name order.
 //!
 //! Nothing is left out in silence: what looks like a file of the catalog and would not be read (in a folder below, with
-//! another ending, a pipe) is an error that names all of them. Names that begin with a dot are nobody's catalog: editors
-//! and mounts keep their own there.
+//! another ending, a pipe) is an error that names all of them. Names that begin with a dot are nobody's catalog:
+//! editors and mounts keep their own there.
 
 use std::path::{Path, PathBuf};
 
@@ -79,8 +79,8 @@ fn no_file(path: &Path, error: &std::io::Error) -> ConfigurationError {
     ConfigurationError(format!("{} cannot be read ({error}); let it be read, or take it out", path.display()))
 }
 
-/// Files of TOML in a folder below, and in those below it. Links are not followed, so that it ends; a folder that we may not
-/// read is nobody's catalog.
+/// Files of TOML in a folder below, and in those below it. Links are not followed, so that it ends; a folder that we
+/// may not read is nobody's catalog.
 fn below(path: &Path, left_out: &mut Vec<String>) {
     let mut folders: Vec<PathBuf> = vec![path.to_path_buf()];
     while let Some(folder) = folders.pop() {

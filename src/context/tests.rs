@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::*;
 
-/// The lease is renewed again and again while a job works (here every few milliseconds), and a job may end in the middle of
-/// a renewal: it has not lost its lease by that.
+/// The lease is renewed again and again while a job works (here every few milliseconds), and a job may end in the
+/// middle of a renewal: it has not lost its lease by that.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_ends_while_its_lease_is_renewed_has_not_lost_it() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,6 +1,6 @@
 //! The demo's second month: July, a month later by the demo's clock. What came for June after its invoices were issued
-//! is billed by July's documents, or given back by credit notes, which a person approves; one draft is held. Everything is
-//! compared with the simulator, and both months are derived once more by the second implementation.
+//! is billed by July's documents, or given back by credit notes, which a person approves; one draft is held. Everything
+//! is compared with the simulator, and both months are derived once more by the second implementation.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -54,7 +54,8 @@ pub async fn program(context: &JobContext, as_of: DateTime<Utc>) -> anyhow::Resu
     let catalog = context.catalog()?;
     let work = async {
         let (_, events) = context.pins().await?;
-        // What `usage` knows: which deliveries of a request count is decided up to there (I2), and ingest may have gone on.
+        // What `usage` knows: which deliveries of a request count is decided up to there (I2), and ingest may have gone
+        // on.
         let access = usage_pin(&context.lake, &access_log::TABLE).await?;
         let registry = read_registry(&context.lake, &events, Some(as_of)).await?;
         let revenue = revenue_at(context).await?;
@@ -66,8 +67,8 @@ pub async fn program(context: &JobContext, as_of: DateTime<Utc>) -> anyhow::Resu
     context.run("aggregate program", Some(catalog.sha256.clone()), work).await
 }
 
-/// When each partner's first invoice above zero was issued. Only ids and instants are read: the documents of all months are
-/// most of what a lake holds of billing.
+/// When each partner's first invoice above zero was issued. Only ids and instants are read: the documents of all months
+/// are most of what a lake holds of billing.
 async fn revenue_at(context: &JobContext) -> anyhow::Result<BTreeMap<PartnerId, DateTime<Utc>>> {
     let session = context.lake.empty_session()?;
     context.lake.register(&session, &INVOICE, None).await?;

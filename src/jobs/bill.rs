@@ -1,5 +1,5 @@
-//! `tollbook bill`: drafts, issues, pushes, syncs and the register; what people do to drafts is in `bill/hold.rs`, and what only
-//! reads has a file of its own below.
+//! `tollbook bill`: drafts, issues, pushes, syncs and the register; what people do to drafts is in `bill/hold.rs`, and
+//! what only reads has a file of its own below.
 //!
 //! The work of each job lies on the heap: the steps of a close together are more than a thread's stack.
 

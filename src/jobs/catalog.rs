@@ -36,8 +36,8 @@ pub async fn keep(context: &JobContext, catalog: &Catalog) -> anyhow::Result<()>
     Ok(())
 }
 
-/// What of the present catalog would make another past than the catalogs did that documents were rated with. Of one that
-/// was not kept nobody knows.
+/// What of the present catalog would make another past than the catalogs did that documents were rated with. Of one
+/// that was not kept nobody knows.
 ///
 /// # Errors
 /// The lake's; kept catalogs that are damaged.

@@ -25,8 +25,8 @@ pub struct Checked {
     pub notes: Vec<String>,
 }
 
-/// What the configuration says and that cannot work here: secrets that are not there, alerts that nobody will ever reach; and
-/// what else is wrong.
+/// What the configuration says and that cannot work here: secrets that are not there, alerts that nobody will ever
+/// reach; and what else is wrong.
 #[derive(Debug, thiserror::Error)]
 #[error("{} cannot be used here\n\n{}{}", config.display(), problem::shown_all(problems), shown_notes(notes))]
 pub struct SecretProblems {

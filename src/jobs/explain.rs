@@ -1,5 +1,5 @@
-//! `tollbook bill explain LINE`: from a printed line to how it was computed (tiers, steps), and to the usage slices, data
-//! files and offsets that made it.
+//! `tollbook bill explain LINE`: from a printed line to how it was computed (tiers, steps), and to the usage slices,
+//! data files and offsets that made it.
 
 mod printed;
 
@@ -158,8 +158,8 @@ pub fn computed_after_opening(line: &Line, currency: Currency) -> Vec<Computed> 
     parts.collect()
 }
 
-/// How the amount of a line came about, as rows of component, quantity, price and exact share; none where the working is
-/// one price.
+/// How the amount of a line came about, as rows of component, quantity, price and exact share; none where the working
+/// is one price.
 #[must_use]
 pub fn how_computed_rows(line: &Line, currency: Currency) -> Vec<Vec<String>> {
     let working = &line.working;

@@ -1,5 +1,5 @@
-//! `tollbook lake compact`: small files of the lake's tables become few, and their logs get checkpoints. And `tollbook lake
-//! files`: the live files of a table, for other tools.
+//! `tollbook lake compact`: small files of the lake's tables become few, and their logs get checkpoints. And
+//! `tollbook lake files`: the live files of a table, for other tools.
 
 use serde_json::{Value, json};
 use tollbook_lake::Compacted;

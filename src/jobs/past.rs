@@ -1,8 +1,8 @@
 //! The lake as a run left it: which run is meant, and what it recorded.
 //!
-//! A run is named by its id, or by the month that it issued. What it knew of the ingested tables is its pin, of offsets;
-//! every other table is read at the version that `job_run` has of it, as the table stood when the run ended. Nothing
-//! is guessed: a version that is gone is an error of whoever reads that table.
+//! A run is named by its id, or by the month that it issued. What it knew of the ingested tables is its pin, of
+//! offsets; every other table is read at the version that `job_run` has of it, as the table stood when the run ended.
+//! Nothing is guessed: a version that is gone is an error of whoever reads that table.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! `tollbook report funnel|roi|invoices`: reads the lake, of now or as a run left it, gives the figures, writes the pages.
-//! Nothing is computed that another job has not counted already; the pages say what they were made from.
+//! `tollbook report funnel|roi|invoices`: reads the lake, of now or as a run left it, gives the figures, writes the
+//! pages. Nothing is computed that another job has not counted already; the pages say what they were made from.
 
 mod figures;
 mod invoices;

@@ -1,5 +1,5 @@
-//! `tollbook sql`: DataFusion over every table and view, now or as a run left them. `show tables` lists them, `describe X`
-//! shows each column with its documentation.
+//! `tollbook sql`: DataFusion over every table and view, now or as a run left them. `show tables` lists them,
+//! `describe X` shows each column with its documentation.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -74,7 +74,8 @@ pub async fn sql(context: &JobContext, query: &str, format: Format) -> anyhow::R
 /// Answers a request: as text, or `None` where it was written to a file.
 ///
 /// # Errors
-/// What is wrong with the query; a run that is not known, or whose tables cannot be read any more; a file that cannot be written.
+/// What is wrong with the query; a run that is not known, or whose tables cannot be read any more; a file that cannot
+/// be written.
 pub async fn answer(context: &JobContext, request: &Request<'_>) -> anyhow::Result<Option<String>> {
     let Request { query, format, .. } = *request;
     let documented = documentation(query);

@@ -1,6 +1,6 @@
-//! `bill verify` over what is agreed beside a plan: coupons, a commitment, prepaid credits, a partner that pays for others; with
-//! tax, and with late usage that adjusts all of them. It holds as it stands, and in a copy each changed thing turns its own
-//! invoice red, and no other.
+//! `bill verify` over what is agreed beside a plan: coupons, a commitment, prepaid credits, a partner that pays for
+//! others; with tax, and with late usage that adjusts all of them. It holds as it stands, and in a copy each changed
+//! thing turns its own invoice red, and no other.
 
 use std::sync::OnceLock;
 
@@ -152,7 +152,8 @@ fn books() -> &'static Folder {
     })
 }
 
-/// The lines of a month by partner, a credit note's behind `-`: `description amount`, and what an earlier month is adjusted by.
+/// The lines of a month by partner, a credit note's behind `-`: `description amount`, and what an earlier month is
+/// adjusted by.
 fn lines_of(folder: &Folder, month: &str) -> Vec<String> {
     let mut told = Vec::new();
     for row in folder.rows(&INVOICE).iter().filter(|row| row.text("period") == Some(month)) {
@@ -210,7 +211,8 @@ fn whatever_was_agreed_holds() {
     assert!(!told.iter().any(|line| line.contains("Taken back")), "{told:#?}");
 }
 
-/// A file of lines alone is enough to come to every amount again, or to say which other line or document it follows from.
+/// A file of lines alone is enough to come to every amount again, or to say which other line or document it follows
+/// from.
 #[test]
 fn a_file_of_lines_can_be_rebuilt() {
     let folder = books();
@@ -262,8 +264,8 @@ fn a_file_of_lines_can_be_rebuilt() {
     assert!(lines.iter().any(|line| line["number"] == note["credits_number"]), "{note}");
 }
 
-/// Each row: a table of a copy, what of it is changed, the month, and what the invoices of it say then; those of other partners
-/// hold.
+/// Each row: a table of a copy, what of it is changed, the month, and what the invoices of it say then; those of other
+/// partners hold.
 #[test]
 fn one_changed_term_turns_its_invoice_red_and_names_the_line() {
     let is = |row: &Row, partner: &str, event_type: &str, words: &str| {

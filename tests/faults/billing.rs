@@ -150,7 +150,8 @@ fn the_register_of_all_months_is_one_table() {
             assert_eq!((&json["issuer_id"], &json["currency"]), (&json!("acme-eu"), &json!("EUR")));
         }
     }
-    // A second month, by a subscription that began in May. It bills what the other one does, so nobody records it by hand.
+    // A second month, by a subscription that began in May. It bills what the other one does, so nobody records it by
+    // hand.
     let may = ["--type", "subscription.started", "--at", "2026-05-10T00:00:00Z", "--actor", "staff:ann"];
     let data = r#"{"subscription_id":"s7","plan_id":"maps-pro"}"#;
     let record = [&["partner", "record", "--partner", "bolt"][..], &may, &["--data", data]].concat();

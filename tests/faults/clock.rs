@@ -1,12 +1,13 @@
-//! The billing clock: which months are due, for whom, why not yet; grace; and what looks at months, by the clock and by the data.
+//! The billing clock: which months are due, for whom, why not yet; grace; and what looks at months, by the clock and by
+//! the data.
 
 use serde_json::{Value, json};
 
 use crate::catalog::{PARTNERS, feed};
 use crate::folder::{Folder, MONTH, Ran};
 
-/// acme and dora on a plan of 49.00 whose June ends at 22:00 of the 30th by UTC; bolt has no billing profile. The clock stands at
-/// the first instant of July 3rd: 50 hours behind that end.
+/// acme and dora on a plan of 49.00 whose June ends at 22:00 of the 30th by UTC; bolt has no billing profile. The clock
+/// stands at the first instant of July 3rd: 50 hours behind that end.
 fn june(configuration: &str) -> Folder {
     let folder = Folder::new();
     folder.configure(configuration);

@@ -1,6 +1,6 @@
-//! `bill verify` over what a subscription may go through: units that change, a pause, a term that ends, an end that waits,
-//! periods of a week and of a quarter, a contract with a minimum, lines by hand, late ones and a credit note. It holds as it
-//! stands, and in a copy each changed thing turns its own invoice red, and no other.
+//! `bill verify` over what a subscription may go through: units that change, a pause, a term that ends, an end that
+//! waits, periods of a week and of a quarter, a contract with a minimum, lines by hand, late ones and a credit note. It
+//! holds as it stands, and in a copy each changed thing turns its own invoice red, and no other.
 
 use std::sync::OnceLock;
 
@@ -241,8 +241,8 @@ fn whatever_a_subscription_goes_through_holds() {
     }
 }
 
-/// Each row: what of the registry or the catalog is changed, whose invoice of June it is on, and what that says first. All in
-/// one copy: each is of another partner.
+/// Each row: what of the registry or the catalog is changed, whose invoice of June it is on, and what that says first.
+/// All in one copy: each is of another partner.
 #[test]
 fn a_changed_course_turns_its_invoice_red_and_names_the_line() {
     let data = |row: &Row, from: &str, to: &str| {

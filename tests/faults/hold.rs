@@ -1,5 +1,5 @@
-//! People in the loop: what is held is issued by nobody, the reason stands wherever somebody looks, and what was approved is
-//! what is issued.
+//! People in the loop: what is held is issued by nobody, the reason stands wherever somebody looks, and what was
+//! approved is what is issued.
 
 use serde_json::{Value, json};
 use tollbook_schemas::tables::billing::INVOICE_EVENT;
@@ -174,7 +174,8 @@ fn what_a_policy_holds_waits_for_an_approval_of_that_very_document() {
     assert_eq!(issued, format!("invoice_id\n{again}\n"));
 }
 
-/// A charge and a credit by hand: once, on the month's document, with who and why; what is made after issue is on the next.
+/// A charge and a credit by hand: once, on the month's document, with who and why; what is made after issue is on the
+/// next.
 #[test]
 fn what_is_made_by_hand_is_billed_once_with_who_and_why() {
     let folder = june("[billing.hold]\nby_hand = true\nfour_eyes = true\n");
@@ -288,7 +289,8 @@ fn what_is_made_by_hand_is_billed_once_with_who_and_why() {
     assert_eq!(found, "description,amount_minor\nGoodwill (taken back),1234\n");
 }
 
-/// A credit names an issued invoice of the partner, and gives back no more than is left of it; a slip is refused at once.
+/// A credit names an issued invoice of the partner, and gives back no more than is left of it; a slip is refused at
+/// once.
 #[test]
 fn a_credit_of_an_invoice_is_refused_where_it_cannot_be() {
     let folder = june("");

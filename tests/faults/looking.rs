@@ -310,7 +310,8 @@ fn questions_are_asked_of_the_lake_as_a_month_was_closed() {
     folder.run(&["report", "roi", "--as-of-close", "2026-06", "--as-of", MONTH[3]]).fails(2, &["cannot be used with"]);
 }
 
-/// Lists, lines and registers as they were when a month was issued: with the drafts, the profiles and the usage of then.
+/// Lists, lines and registers as they were when a month was issued: with the drafts, the profiles and the usage of
+/// then.
 #[test]
 fn lists_and_registers_look_back_to_a_close() {
     let folder = june();

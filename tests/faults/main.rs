@@ -15,6 +15,7 @@ mod codes;
 mod courses;
 mod files;
 mod folder;
+mod glossary;
 mod hold;
 mod input;
 mod known_bugs;

@@ -1,5 +1,5 @@
-//! What looks at a month through the command line: previews, quotas, prepaid credits; months that have not begun, and months that
-//! are over by the clock and whose data stop before. Tables of rows over one lake each.
+//! What looks at a month through the command line: previews, quotas, prepaid credits; months that have not begun, and
+//! months that are over by the clock and whose data stop before. Tables of rows over one lake each.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -13,8 +13,8 @@ const CATALOG: &str = "catalog/catalog.toml";
 const MONTH_END: u64 = 1_783_036_800;
 const DAY: u64 = 86_400;
 
-/// Six calls of acme in June, three before the 15th: two are free, the others cost 0.50 each; its plan has a quota of 4. Read
-/// so many days before the clock.
+/// Six calls of acme in June, three before the 15th: two are free, the others cost 0.50 each; its plan has a quota
+/// of 4. Read so many days before the clock.
 fn june(days_before: u64, partners: &str) -> Folder {
     let folder = Folder::new();
     let catalog = std::fs::read_to_string(folder.path(CATALOG)).unwrap();
@@ -169,8 +169,8 @@ fn credits_tell_what_is_left_of_them() {
     assert!(table.contains("used up") && table.contains("69.00"), "{table}");
 }
 
-/// Two months are drafted with one credit, and May's invoice uses most of it: June's draft of acme is made again first, and nobody
-/// else waits for it.
+/// Two months are drafted with one credit, and May's invoice uses most of it: June's draft of acme is made again first,
+/// and nobody else waits for it.
 #[test]
 fn a_credit_that_an_earlier_month_used_keeps_nobody_elses_month() {
     let earlier = billable().replace("2026-05-01T", "2026-04-01T").replace("2026-05-31T22", "2026-04-30T22");

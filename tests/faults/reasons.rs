@@ -275,8 +275,9 @@ fn taken_back(name: &str, count: usize) -> String {
     (0..count).map(back).collect::<Vec<_>>().join("\n")
 }
 
-/// Finn is gone and has a credit note of July. A document of July that comes in August's run adjusts nothing any more, and what is
-/// late of finn's June is August's to bill: verify asked July for it, since July's credit note had lines of the same prices.
+/// Finn is gone and has a credit note of July. A document of July that comes in August's run adjusts nothing any more,
+/// and what is late of finn's June is August's to bill: verify asked July for it, since July's credit note had lines of
+/// the same prices.
 #[test]
 fn what_comes_after_a_credit_note_is_asked_of_no_document_of_its_month() {
     let folder = june();

@@ -1,7 +1,8 @@
-//! Every column of every table that an invoice stands on, changed in one row after another of a copy of a lake: `verify` turns
-//! red, or the column is listed here with the reason why it proves nothing.
+//! Every column of every table that an invoice stands on, changed in one row after another of a copy of a lake:
+//! `verify` turns red, or the column is listed here with the reason why it proves nothing.
 //!
-//! A column that is listed is changed in every row, and must leave the invoices green: what is proven one day leaves the list.
+//! A column that is listed is changed in every row, and must leave the invoices green: what is proven one day leaves
+//! the list.
 
 use serde_json::{Value as Json, json};
 use tollbook_lake::Lake;
@@ -161,7 +162,8 @@ model = "per_unit"
 unit_price = "1"
 "#;
 
-/// A request, one that comes again, a retry, one that is amended, one of a credential, one that the gateway names the product of.
+/// A request, one that comes again, a retry, one that is amended, one of a credential, one that the gateway names the
+/// product of.
 fn requests() -> String {
     let request = |id: &str, minute: usize, more: Json| {
         let mut record = json!({

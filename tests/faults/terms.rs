@@ -1,7 +1,7 @@
-//! `bill verify` over what is billed at another time than when it was used: flat prices in advance and once, trials, included
-//! units that carry over, and a first period of which another system billed the begin. Late requests, a plan that is left
-//! after it was billed in advance, and an opening that is put right adjust them. All of it holds as it stands, and in a copy
-//! each changed thing turns its own invoice red, and names the line.
+//! `bill verify` over what is billed at another time than when it was used: flat prices in advance and once, trials,
+//! included units that carry over, and a first period of which another system billed the begin. Late requests, a plan
+//! that is left after it was billed in advance, and an opening that is put right adjust them. All of it holds as it
+//! stands, and in a copy each changed thing turns its own invoice red, and names the line.
 
 use std::sync::OnceLock;
 
@@ -83,7 +83,8 @@ const EVENTS: &[Event] = &[
     ("ella", "subscription.started", "2026-06-02T10:00:00Z", r#"{"subscription_id":"e1","plan_id":"behind"}"#),
     ("ella", "contract.signed", "2026-06-20T00:00:00Z", r#"{"contract_id":"floor"}"#),
     ("ella", "subscription.changed", "2026-06-30T22:00:00Z", r#"{"subscription_id":"e1","plan_id":"ahead"}"#),
-    // Nothing but flat prices, of other periods: a year, a quarter of which a part had run, weeks, another issuer in July.
+    // Nothing but flat prices, of other periods: a year, a quarter of which a part had run, weeks, another issuer in
+    // July.
     ("acme", "subscription.started", "2026-06-15T10:00:00Z", r#"{"subscription_id":"a2","plan_id":"year"}"#),
     ("bela", "subscription.started", "2026-06-03T10:00:00Z", r#"{"subscription_id":"b2","plan_id":"week"}"#),
     (
@@ -95,7 +96,8 @@ const EVENTS: &[Event] = &[
     ("ella", "subscription.started", "2026-06-10T00:00:00Z", r#"{"subscription_id":"e2","plan_id":"turned"}"#),
 ];
 
-/// What is said behind June: a plan that is left and taken again, a pause, a week that is the last, an opening that was wrong.
+/// What is said behind June: a plan that is left and taken again, a pause, a week that is the last, an opening that was
+/// wrong.
 const LATER: &[Event] = &[
     ("acme", "subscription.changed", "2026-07-11T06:00:00Z", r#"{"subscription_id":"a1","plan_id":"behind"}"#),
     ("acme", "subscription.changed", "2026-07-25T00:00:00Z", r#"{"subscription_id":"a1","plan_id":"ahead"}"#),

@@ -1,6 +1,6 @@
-//! `bill verify` over what earlier months come to: a difference that was known when an invoice was drafted, and that no document
-//! bills, is told. It is a difference where the product would have billed it, and a note with its amount where a rule leaves it
-//! out. What came too late to be known is neither.
+//! `bill verify` over what earlier months come to: a difference that was known when an invoice was drafted, and that no
+//! document bills, is told. It is a difference where the product would have billed it, and a note with its amount where
+//! a rule leaves it out. What came too late to be known is neither.
 
 use serde_json::{Value, json};
 use tollbook_schemas::tables::billing::{INVOICE, INVOICE_EVENT};
@@ -160,8 +160,8 @@ fn assert_told(found: &[String], expected: &[&str]) {
     }
 }
 
-/// Three late calls of June, of a consumer that was nobody's when July was drafted: July holds. Where they were acme's all the
-/// time, its invoice of July lacks 0.30, and so does that of August, which was asked for nothing else.
+/// Three late calls of June, of a consumer that was nobody's when July was drafted: July holds. Where they were acme's
+/// all the time, its invoice of July lacks 0.30, and so does that of August, which was asked for nothing else.
 #[test]
 fn an_adjustment_that_is_missing_is_a_difference() {
     let folder = june("");
@@ -198,7 +198,8 @@ fn an_adjustment_that_is_missing_is_a_difference() {
     assert_told(&told(&copy, "2026-07", 0), &holds);
 }
 
-/// Deliveries, in whatever order they came, adjust July; the document that bills them holds, and without its line it does not.
+/// Deliveries, in whatever order they came, adjust July; the document that bills them holds, and without its line it
+/// does not.
 #[test]
 fn what_is_adjusted_holds() {
     let folder = june("[billing.hold]\ncredit_note = false\n");

@@ -1,10 +1,10 @@
-//! `bill verify` over a lake that the real jobs filled: it holds as it stands, and turns red, naming the line, wherever one
-//! thing of a copy is changed.
+//! `bill verify` over a lake that the real jobs filled: it holds as it stands, and turns red, naming the line, wherever
+//! one thing of a copy is changed.
 //!
-//! The history is random, from a seed: requests that come again in other files, hours and months, with the same and with
-//! other content; retractions and amendments, early, late and twice; retries; a consumer that moves from one partner to
-//! the other, a credential, sandbox traffic; plans that change and end within hours, in zones of half and quarter hours;
-//! and files that bring late rows behind the invoices.
+//! The history is random, from a seed. Requests come again in other files, hours and months, with the same and with
+//! other content. There are retractions and amendments, early, late and twice; retries; a consumer that moves from one
+//! partner to the other, a credential, sandbox traffic. Plans change and end within hours, in zones of half and quarter
+//! hours, and files bring late rows behind the invoices.
 
 use std::sync::OnceLock;
 
@@ -169,8 +169,8 @@ fn books() -> &'static Folder {
     })
 }
 
-/// Something of one table is changed while something is done; behind it the table is as it was. So many faults need one copy
-/// of a lake, and each still sees a lake in which nothing else is wrong.
+/// Something of one table is changed while something is done; behind it the table is as it was. So many faults need one
+/// copy of a lake, and each still sees a lake in which nothing else is wrong.
 pub(crate) fn while_changed(
     folder: &Folder,
     table: &'static Table,
@@ -428,7 +428,8 @@ fn a_pin_that_the_lake_does_not_reach_is_told() {
     copy.run(&["bill", "verify", "AC-000001"]).fails(3, &["put it back from a copy of the lake"]);
 }
 
-/// A document that is gone, and one whose text is none: each is told, and the other invoice of the month is verified all the same.
+/// A document that is gone, and one whose text is none: each is told, and the other invoice of the month is verified
+/// all the same.
 #[test]
 fn a_document_that_is_gone_is_told_and_hides_no_other() {
     let copy = books().copy();

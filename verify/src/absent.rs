@@ -1,6 +1,6 @@
-//! What stands in the place of an invoice that is not there: of a partner that an invoice billed in an earlier month, and none in
-//! the month that is verified. It is asked for the same earlier months as an invoice would be, at the pin of the last document
-//! of its issuer in the month.
+//! What stands in the place of an invoice that is not there: of a partner that an invoice billed in an earlier month,
+//! and none in the month that is verified. It is asked for the same earlier months as an invoice would be, at the pin
+//! of the last document of its issuer in the month.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,8 @@ use crate::rederive::Derivation;
 use crate::stored::{Object, Stored};
 use crate::unadjusted::{Unadjusted, sum_of};
 
-/// One for each partner, issuer and currency that were billed before, and are not in a month of which documents were issued.
+/// One for each partner, issuer and currency that were billed before, and are not in a month of which documents were
+/// issued.
 pub(crate) fn of_month(month: Month, issued: &[Stored], heads: &Heads) -> Vec<Stored> {
     let mut last: BTreeMap<&str, &Stored> = BTreeMap::new();
     for one in issued {

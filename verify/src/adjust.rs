@@ -1,9 +1,9 @@
 //! Lines that adjust an earlier month, once more: what the month comes to now, less what issued documents billed of it.
 //! Pure. From the form of `adjusts` in a document, and not from `billing`.
 //!
-//! A line of now and a billed one are the same where subscription, plan, price and first instant are, and what was used while
-//! paused stands apart. Lines of now come
-//! first, in their order, then what is billed no more; what differs in neither amount nor quantity is left out.
+//! A line of now and a billed one are the same where subscription, plan, price and first instant are, and what was used
+//! while paused stands apart. Lines of now come first, in their order, then what is billed no more; what differs in
+//! neither amount nor quantity is left out.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -55,7 +55,8 @@ fn figures(line: &Object) -> Result<Figures, String> {
     Ok((amount, contained, Ratio::decimal(quantity)))
 }
 
-/// The lines of a document that bill a month: what was made by hand, or paid with a credit, is no part of what it comes to.
+/// The lines of a document that bill a month: what was made by hand, or paid with a credit, is no part of what it comes
+/// to.
 fn lines(body: &Object) -> impl Iterator<Item = &Object> {
     let lines = body.get("lines").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_object);
     lines.filter(|line| !line.contains_key("by_hand") && !line.contains_key("credit"))

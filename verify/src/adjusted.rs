@@ -1,5 +1,5 @@
-//! What of earlier months a document bills: each month that it adjusts, and each that changed, once more as it comes to now,
-//! less what was billed of it. What it does not bill is told, with the reason, or is a difference. Pure.
+//! What of earlier months a document bills: each month that it adjusts, and each that changed, once more as it comes to
+//! now, less what was billed of it. What it does not bill is told, with the reason, or is a difference. Pure.
 
 use tollbook_schemas::id::InvoiceId;
 use tollbook_schemas::money::Money;
@@ -114,7 +114,8 @@ impl Earlier<'_> {
         };
         let sifted = slot.sift(lines, &now, own.len() + adjusted.lines.len());
         for (reason, lines) in sifted.left_out {
-            // What is not there of a partner that is blocked is not known. A quantity that costs nothing is nobody's debt.
+            // What is not there of a partner that is blocked is not known. A quantity that costs nothing is nobody's
+            // debt.
             let child = |line: &Object| line.get("for_partner")?.as_str().map(|child| now.blocked.contains_key(child));
             let is_unknown = lines.iter().any(|line| child(line) == Some(true));
             let amount = if is_unknown { None } else { sum_of(&lines) };

@@ -1,5 +1,5 @@
-//! What a month bills by one document: lines of prices, of its partner and then of those it pays for; what is missing to
-//! minimums, then to commitments; coupons; tax. Pure. In the order of `docs/money.md`, "Tax on documents".
+//! What a month bills by one document: lines of prices, of its partner and then of those it pays for; what is missing
+//! to minimums, then to commitments; coupons; tax. Pure. In the order of `docs/money.md`, "Tax on documents".
 
 use std::collections::BTreeMap;
 
@@ -92,8 +92,8 @@ pub(crate) fn rate(
     Ok(Rated { lines, shadows, blocked, whole: start.zip(end).map(|(start, end)| Period { start, end }) })
 }
 
-/// Whether what a month bills of the document's partner by its other documents can be derived. Where it cannot, the partner is
-/// blocked, and nothing of it is billed.
+/// Whether what a month bills of the document's partner by its other documents can be derived. Where it cannot, the
+/// partner is blocked, and nothing of it is billed.
 ///
 /// # Errors
 /// [`Stopped`].

@@ -1,9 +1,9 @@
-//! The lines of a document that staff made by hand, once more: from the charges and credits of the registry at the pin, less
-//! what earlier documents billed of each. Pure. From the form of `by_hand` in a document, and not from `billing`.
+//! The lines of a document that staff made by hand, once more: from the charges and credits of the registry at the pin,
+//! less what earlier documents billed of each. Pure. From the form of `by_hand` in a document, and not from `billing`.
 //!
-//! An invoice bears every charge or credit of its own month that is not given by a credit note. Which of earlier months it
-//! bears, and which a credit note does, was decided when it was drafted, and is taken from the document; what each comes to
-//! is derived.
+//! An invoice bears every charge or credit of its own month that is not given by a credit note. Which of earlier months
+//! it bears, and which a credit note does, was decided when it was drafted, and is taken from the document; what each
+//! comes to is derived.
 
 use std::collections::BTreeSet;
 

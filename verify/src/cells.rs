@@ -1,5 +1,5 @@
-//! Cells of what was read, row by row: texts, numbers, instants, and the ids and places that several columns make. A cell that
-//! must be there and is not is damage, told with its column.
+//! Cells of what was read, row by row: texts, numbers, instants, and the ids and places that several columns make. A
+//! cell that must be there and is not is damage, told with its column.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;

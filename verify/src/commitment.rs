@@ -1,8 +1,8 @@
-//! Commitments once more: what the lines of a contract come to in all months of its term, and the line for what is missing.
-//! Pure. From `docs/money.md`, "Commitments".
+//! Commitments once more: what the lines of a contract come to in all months of its term, and the line for what is
+//! missing. Pure. From `docs/money.md`, "Commitments".
 //!
-//! It is derived from the raw rows of the whole term, as they are known at the pin: no document of an earlier month is looked
-//! at.
+//! It is derived from the raw rows of the whole term, as they are known at the pin: no document of an earlier month is
+//! looked at.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tollbook_schemas::catalog::contract::{COMMITMENT_PRICE, ContractMinimum};
@@ -32,8 +32,8 @@ struct Due<'a> {
     zone: Tz,
 }
 
-/// The commitments of a partner that are asked for in a month: of contracts that it signed before the term ended, and that were
-/// not ended before.
+/// The commitments of a partner that are asked for in a month: of contracts that it signed before the term ended, and
+/// that were not ended before.
 fn due<'a>(
     registry: &Registry,
     catalog: &'a Catalog,
@@ -77,7 +77,8 @@ fn last_month(end: DateTime<Utc>, zone: Tz) -> Month {
 }
 
 impl Due<'_> {
-    /// The periods of its partner's subscriptions that the contract prices, each with its zone: those that begin in the term.
+    /// The periods of its partner's subscriptions that the contract prices, each with its zone: those that begin in the
+    /// term.
     fn priced_periods(
         &self,
         registry: &Registry,
@@ -108,8 +109,8 @@ impl Due<'_> {
         spans.iter().find(|span| is_of && span.bills.over && self.prices(span))
     }
 
-    /// The first and the further months whose runs bill something of the term, up to the one in which it ends. What is due
-    /// before its period is in the month before.
+    /// The first and the further months whose runs bill something of the term, up to the one in which it ends. What is
+    /// due before its period is in the month before.
     fn months(&self, first: &Span<'_>, last: Month) -> impl Iterator<Item = Month> + use<> {
         let begin = self.begin();
         let is_early = |price: &Price| {
@@ -132,7 +133,8 @@ impl Due<'_> {
     }
 }
 
-/// Whether something is billed by every contract whose term ends in a month: else nobody can say who owes what is missing.
+/// Whether something is billed by every contract whose term ends in a month: else nobody can say who owes what is
+/// missing.
 ///
 /// # Errors
 /// The contract of which nothing is, in words.
@@ -231,8 +233,8 @@ fn too_big() -> Stopped {
     wrong("what is missing to a commitment does not fit 63 bits")
 }
 
-/// What the lines come to that the version with the commitment priced, with what another system billed of their periods; in
-/// minor units.
+/// What the lines come to that the version with the commitment priced, with what another system billed of their
+/// periods; in minor units.
 fn sum_of<'a>(due: &Due<'_>, lines: impl Iterator<Item = &'a Coded>) -> Option<i64> {
     let counts = |line: &&Line| {
         let version = due.version.version;

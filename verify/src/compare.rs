@@ -1,8 +1,8 @@
 //! Two documents side by side: the first thing in which the stored one and the re-derived one differ, in words. Pure.
 //!
-//! What identifies a document is compared first, then its lines from the first to the last, then what follows from them:
-//! a changed request shows as the line that billed it, and not as the total. Of a line the quantity goes before the amount,
-//! and a quantity tells the UTC days that differ.
+//! What identifies a document is compared first, then its lines from the first to the last, then what follows from
+//! them: a changed request shows as the line that billed it, and not as the total. Of a line the quantity goes before
+//! the amount, and a quantity tells the UTC days that differ.
 
 use std::collections::BTreeSet;
 use std::fmt;

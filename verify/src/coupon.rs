@@ -1,5 +1,5 @@
-//! Coupons once more: what each takes off which lines of a month, in the order of their redemption, and what every line is
-//! worth after them. Pure. From `docs/money.md`, "Coupons on documents", and `docs/catalog.md`.
+//! Coupons once more: what each takes off which lines of a month, in the order of their redemption, and what every line
+//! is worth after them. Pure. From `docs/money.md`, "Coupons on documents", and `docs/catalog.md`.
 
 use tollbook_schemas::catalog::coupon::{Coupon, CouponOff};
 use tollbook_schemas::id::SlotId;
@@ -67,7 +67,8 @@ pub(crate) fn take_off(
     Ok(Taken { lines: found, left_minor })
 }
 
-/// Whether it holds in a month: from that of its redemption on, for its months, and not where the month begins behind its end.
+/// Whether it holds in a month: from that of its redemption on, for its months, and not where the month begins behind
+/// its end.
 fn holds(coupon: &Coupon, one: &RedeemedCoupon, place: &Taxing<'_>, (month, whole): (Month, Period)) -> bool {
     let first = Month::of(one.redeemed_at, place.zone);
     let mut age = 0_u32;
@@ -92,8 +93,8 @@ fn reduces(coupon: &Coupon, one: &RedeemedCoupon, place: &Taxing<'_>, line: &Lin
         && (coupon.products.is_empty() || product.is_some_and(|product| coupon.products.contains(product)))
 }
 
-/// What it takes off lines of some worth, once rounded and never more than all of it; none where they are worth nothing, or
-/// it is an amount in another currency.
+/// What it takes off lines of some worth, once rounded and never more than all of it; none where they are worth
+/// nothing, or it is an amount in another currency.
 fn off(coupon: &Coupon, worth_minor: &[i64], place: &Taxing<'_>) -> Result<Option<i64>, String> {
     let currency = place.currency;
     let worth: Ratio = worth_minor.iter().map(|minor| major(*minor, currency)).sum();

@@ -1,8 +1,9 @@
-//! Prepaid credits once more: which of them pay what of an invoice, last of all. Pure. From `docs/money.md`, "Prepaid credits".
+//! Prepaid credits once more: which of them pay what of an invoice, last of all. Pure. From `docs/money.md`, "Prepaid
+//! credits".
 //!
-//! What each earlier document used is taken from its stored text, and checked: the text is the one that its id is derived
-//! from, and every use begins where the uses issued before it ended, those of voided documents left out. What is left for
-//! this document, which credits may pay it, in which order, and how much, is derived.
+//! What each earlier document used is taken from its stored text, and checked: the text is the one that its id is
+//! derived from, and every use begins where the uses issued before it ended, those of voided documents left out. What
+//! is left for this document, which credits may pay it, in which order, and how much, is derived.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -75,8 +76,8 @@ impl Use {
     }
 }
 
-/// What documents that were issued before another used of each credit, in minor units. One that was voided by then uses nothing
-/// any more.
+/// What documents that were issued before another used of each credit, in minor units. One that was voided by then uses
+/// nothing any more.
 ///
 /// # Errors
 /// In words, where a sum does not fit.
@@ -158,8 +159,8 @@ pub(crate) fn paid(
     drawn.into_iter().map(line).collect()
 }
 
-/// What is drawn from which grants for what is due at the end of a period: each with what was left of it, and how much is.
-/// The smaller priority goes first, then what expires sooner, then what was granted earlier.
+/// What is drawn from which grants for what is due at the end of a period: each with what was left of it, and how much
+/// is. The smaller priority goes first, then what expires sooner, then what was granted earlier.
 fn draw<'a>(
     mut grants: Vec<&'a Grant>,
     period_end: DateTime<Utc>,

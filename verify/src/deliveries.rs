@@ -1,9 +1,9 @@
-//! Which delivery of a request counts (I2), naively: all deliveries of all ids in one map, with no window, no hours and no
-//! hashes.
+//! Which delivery of a request counts (I2), naively: all deliveries of all ids in one map, with no window, no hours and
+//! no hashes.
 //!
 //! - Without a correction the delivery at the lowest (source, partition, offset, index) counts.
-//! - Of several corrections the last one holds, by its time in Kafka, then by its place; delivered again, a correction is
-//!   still the one that came first. A retraction: nothing counts. An amendment: its own record counts.
+//! - Of several corrections the last one holds, by its time in Kafka, then by its place; delivered again, a correction
+//!   is still the one that came first. A retraction: nothing counts. An amendment: its own record counts.
 //! - A correction of nothing that was delivered counts as nothing.
 
 use std::collections::{BTreeMap, HashMap};

@@ -1,6 +1,6 @@
 //! The document once more: its content in this crate's own form, and the text that it makes. Keys stand in the order of
-//! their names, numbers that are no counts are texts, instants are RFC 3339 in UTC: what `docs/architecture.md` calls the
-//! canonical JSON of an invoice.
+//! their names, numbers that are no counts are texts, instants are RFC 3339 in UTC: what `docs/architecture.md` calls
+//! the canonical JSON of an invoice.
 
 use chrono::NaiveDate;
 use serde::Serialize;

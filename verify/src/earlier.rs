@@ -1,10 +1,10 @@
-//! Which earlier months a document must bill the difference of, asked of everything that was issued and never of the document.
-//! From `docs/money.md`, "What comes late", and not from `billing`.
+//! Which earlier months a document must bill the difference of, asked of everything that was issued and never of the
+//! document. From `docs/money.md`, "What comes late", and not from `billing`.
 //!
-//! An invoice adjusts each month that an invoice before it billed to the same partner, by the same issuer, in the same currency.
-//! So does every invoice: what was known when the one before it was drafted is asked for where that one is verified, and this
-//! one is asked for what became known since. Where a month's subscriptions, links, prices and deliveries are what they were
-//! then, it comes to what it came to then, and is not derived.
+//! An invoice adjusts each month that an invoice before it billed to the same partner, by the same issuer, in the same
+//! currency. So does every invoice: what was known when the one before it was drafted is asked for where that one is
+//! verified, and this one is asked for what became known since. Where a month's subscriptions, links, prices and
+//! deliveries are what they were then, it comes to what it came to then, and is not derived.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -161,7 +161,8 @@ impl Head {
     }
 }
 
-/// Whom an issuer billed by an invoice of an earlier month, under a number below one that is given, and by none of a month.
+/// Whom an issuer billed by an invoice of an earlier month, under a number below one that is given, and by none of a
+/// month.
 pub(crate) fn without_invoice(heads: &Heads, issuer_id: &str, month: Month, sequence: i64) -> Vec<Missing> {
     let mut missing = Vec::new();
     for (partner_id, heads) in heads {
@@ -213,8 +214,8 @@ impl<'a> Group<'a> {
         }
     }
 
-    /// The end of the time in which what is drafted for a month adjusts earlier ones: while it runs, and while it is the
-    /// last one that has ended.
+    /// The end of the time in which what is drafted for a month adjusts earlier ones: while it runs, and while it is
+    /// the last one that has ended.
     fn adjusts_until(&self, month: Month) -> Option<DateTime<Utc>> {
         let zone = self.ground.issuer().ok()?.time_zone;
         month.next().period(zone).ok().map(|next| next.end)
@@ -225,8 +226,8 @@ impl<'a> Group<'a> {
         head.drafted_at.is_some_and(|at| self.adjusts_until(head.month).is_some_and(|end| at < end))
     }
 
-    /// The last document before another that was asked for all that was known of an invoice's month: the invoice itself,
-    /// else one behind it that left nothing of it to a credit note which nobody issued.
+    /// The last document before another that was asked for all that was known of an invoice's month: the invoice
+    /// itself, else one behind it that left nothing of it to a credit note which nobody issued.
     fn last_asked(&self, invoice: &'a Head, before: i64) -> &'a Head {
         let Some(IssuedAs { sequence, at }) = invoice.issued else { return invoice };
         let since = self.heads.iter().copied().filter(|head| {
@@ -339,8 +340,8 @@ async fn changed(
     }
 }
 
-/// Whether two catalogs have the same of what prices a document: its issuer, the plans, contracts and coupons of its partners,
-/// meters, products and taxes.
+/// Whether two catalogs have the same of what prices a document: its issuer, the plans, contracts and coupons of its
+/// partners, meters, products and taxes.
 fn priced_alike(ground: &Ground, then: &Catalog, now: &Catalog, meters: &BTreeSet<MeterId>) -> bool {
     let Registry { subscriptions, contracts, coupons, .. } = &*ground.registry;
     then.issuers.get(&ground.issuer_id) == now.issuers.get(&ground.issuer_id)

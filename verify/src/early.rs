@@ -1,9 +1,9 @@
-//! What of a billing period is billed before it is over: flat prices in advance, and those that are charged once. Beside it,
-//! what a trial frees. Pure. From `docs/money.md`, "In advance, once, in a trial", and not from `billing`.
+//! What of a billing period is billed before it is over: flat prices in advance, and those that are charged once.
+//! Beside it, what a trial frees. Pure. From `docs/money.md`, "In advance, once, in a trial", and not from `billing`.
 //!
-//! Each period has one instant that says when its early prices are due: the last one before it begins, or, where nothing came
-//! before it on the same invoice, the first one that is billed here; the last one of the period itself where another paid for
-//! what ended in the month in which it begins. The month that holds that instant bills them.
+//! Each period has one instant that says when its early prices are due: the last one before it begins. Where nothing
+//! came before it on the same invoice, it is the first one that is billed here; where another paid for what ended in
+//! the month in which it begins, the last one of the period itself. The month that holds that instant bills them.
 
 use chrono::{DateTime, Days, TimeDelta, Utc};
 use tollbook_schemas::catalog::{Catalog, PlanVersion, Price};
@@ -140,8 +140,8 @@ impl Life<'_, '_> {
         self.earlier_plans().any(|other| other.plan_id == self.subscription.plan_id)
     }
 
-    /// The version that priced the end of the plan from which it came without a gap. Where nobody can say which that is, the
-    /// subscription begins by itself.
+    /// The version that priced the end of the plan from which it came without a gap. Where nobody can say which that
+    /// is, the subscription begins by itself.
     fn came_from(&self) -> Option<&PlanVersion> {
         let until = self.subscription.started_at;
         let before = self.earlier_plans().max_by_key(|other| other.started_at)?;

@@ -1,5 +1,6 @@
-//! What an invoice stands on, as the lake keeps it: the catalog by its hash, the registry at the pin, the billing profile.
-//! Hashes are computed anew; what is gone or damaged is told with how to mend it. Read once for all invoices that share it.
+//! What an invoice stands on, as the lake keeps it: the catalog by its hash, the registry at the pin, the billing
+//! profile. Hashes are computed anew; what is gone or damaged is told with how to mend it. Read once for all invoices
+//! that share it.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};

@@ -1,5 +1,5 @@
-//! What a document stands on, and what must be read for it. Of the stored document it takes only what says which document
-//! it is and what it stands on: issuer, partner, currency, month, pin, catalog, billing profile.
+//! What a document stands on, and what must be read for it. Of the stored document it takes only what says which
+//! document it is and what it stands on: issuer, partner, currency, month, pin, catalog, billing profile.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -70,11 +70,11 @@ pub(crate) struct Ground {
     pub(crate) is_credit_note: bool,
     /// Whether there is no document: what it would have to bill is asked.
     pub(crate) is_absent: bool,
-    /// The months and partners of the lines that it says it bears for others: why one of them cannot be derived is told, and not
-    /// taken for what blocked it.
+    /// The months and partners of the lines that it says it bears for others: why one of them cannot be derived is
+    /// told, and not taken for what blocked it.
     pub(crate) borne: BTreeSet<(String, String)>,
-    /// The earlier months that it says it adjusts. That it adjusts them, and no others, was decided when it was drafted;
-    /// by how much is derived.
+    /// The earlier months that it says it adjusts. That it adjusts them, and no others, was decided when it was
+    /// drafted; by how much is derived.
     pub(crate) adjusted: BTreeSet<Month>,
     pub(crate) pins: Pins,
     pub(crate) kept: Arc<Kept>,
@@ -142,8 +142,8 @@ impl Ground {
         self.catalog().issuers.get(&self.issuer_id).ok_or_else(|| wrong("the catalog has no such issuer"))
     }
 
-    /// The raw rows that it is derived from: those of its own month, unless it is a credit note, and of earlier ones that are
-    /// derived in any case.
+    /// The raw rows that it is derived from: those of its own month, unless it is a credit note, and of earlier ones
+    /// that are derived in any case.
     ///
     /// # Errors
     /// [`Stopped`].
@@ -206,7 +206,8 @@ impl Ground {
     }
 }
 
-/// What of a document this program has never heard of: it says so, and calls nothing right or wrong that it cannot judge.
+/// What of a document this program has never heard of: it says so, and calls nothing right or wrong that it cannot
+/// judge.
 fn not_known_yet(stored: &Stored) -> Option<String> {
     let lines = || stored.lines().flat_map(|line| line.keys());
     let line = lines()

@@ -1,7 +1,8 @@
-//! The raw rows of some documents that stand on the same pin and catalog, read together; and which of them may be whose.
+//! The raw rows of some documents that stand on the same pin and catalog, read together; and which of them may be
+//! whose.
 //!
-//! Memory follows the requests of a harvest. So documents are read together only as far as their requests come to no more
-//! than [`ROWS_AT_ONCE`]; the requests of one partner in its months are always read together.
+//! Memory follows the requests of a harvest. So documents are read together only as far as their requests come to no
+//! more than [`ROWS_AT_ONCE`]; the requests of one partner in its months are always read together.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 

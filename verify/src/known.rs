@@ -1,5 +1,5 @@
-//! Partners, links and subscriptions at a pin: whole, and what of it is of each partner, so that a document costs what its
-//! partners have and not what everybody has. Pure.
+//! Partners, links and subscriptions at a pin: whole, and what of it is of each partner, so that a document costs what
+//! its partners have and not what everybody has. Pure.
 
 use std::collections::{BTreeMap, HashMap};
 

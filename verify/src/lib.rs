@@ -124,7 +124,8 @@ pub struct Verified {
     pub verdict: Verdict,
     /// What differs, the first thing first; none where it holds.
     pub differences: Vec<Difference>,
-    /// What earlier months come to at its pin and no document bills, for a reason of the product: a person decides about it.
+    /// What earlier months come to at its pin and no document bills, for a reason of the product: a person decides
+    /// about it.
     pub unadjusted: Vec<Unadjusted>,
 }
 
@@ -156,8 +157,8 @@ impl fmt::Display for Verified {
     }
 }
 
-/// Verifies what is wanted, by issuer and number; before all, what was issued and has no document any more, of whatever month it
-/// was. What is wrong with one invoice is a difference of it.
+/// Verifies what is wanted, by issuer and number; before all, what was issued and has no document any more, of whatever
+/// month it was. What is wrong with one invoice is a difference of it.
 ///
 /// # Errors
 /// [`VerifyError`] where the lake cannot be read, or one invoice was asked for that nobody issued.

@@ -1,7 +1,7 @@
 //! `tollbook-verify LAKE INVOICE|PERIOD [--json]`: verifies issued invoices of a lake's folder, and nothing else.
 //!
-//! It needs no configuration, no catalog folder, no network and no clock: everything is in the lake. It ends with 0 where
-//! every invoice holds, with 3 where one does not, and with the codes of `tollbook` otherwise.
+//! It needs no configuration, no catalog folder, no network and no clock: everything is in the lake. It ends with 0
+//! where every invoice holds, with 3 where one does not, and with the codes of `tollbook` otherwise.
 
 use std::process::ExitCode;
 

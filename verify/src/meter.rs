@@ -1,6 +1,6 @@
-//! What a meter makes of requests: one quantity of all of them at once, and the state that `usage` keeps of a slice, which
-//! the evidence of a line is hashed over. From `docs/metering.md`, with no merging of states: every fold looks at every
-//! request of its time.
+//! What a meter makes of requests: one quantity of all of them at once, and the state that `usage` keeps of a slice,
+//! which the evidence of a line is hashed over. From `docs/metering.md`, with no merging of states: every fold looks at
+//! every request of its time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -50,8 +50,8 @@ pub(crate) fn level_after(seen: &[&Seen]) -> Ratio {
     last.map_or(Ratio::whole(0), |last| Ratio::unscaled(last.number))
 }
 
-/// The quantity of a span of time: `events` requests, `seen` those of them that have a value, `before` the level that held
-/// when it began.
+/// The quantity of a span of time: `events` requests, `seen` those of them that have a value, `before` the level that
+/// held when it began.
 ///
 /// # Errors
 /// What does not fit, in words.

@@ -1,5 +1,6 @@
-//! What a month bills of one partner before coupons and tax: the lines of its prices, what is missing to minimums of its
-//! contracts, and what the same spans would have cost on other plans. Pure. What of it is on which document is `bill`'s.
+//! What a month bills of one partner before coupons and tax: the lines of its prices, what is missing to minimums of
+//! its contracts, and what the same spans would have cost on other plans. Pure. What of it is on which document is
+//! `bill`'s.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -143,8 +144,8 @@ fn in_advance(
     Ok(lines)
 }
 
-/// What is missing to the minimum of each contract: one line for all that the contract priced, at 0 too. It asks what the
-/// periods that are over come to: what is due early of others does not count, and what is charged once does not.
+/// What is missing to the minimum of each contract: one line for all that the contract priced, at 0 too. It asks what
+/// the periods that are over come to: what is due early of others does not count, and what is charged once does not.
 fn minimums(
     spans: &[&Span<'_>],
     (lines, in_advance): (&[Coded], &[Line]),
@@ -199,8 +200,8 @@ fn minimums(
     Ok(missing)
 }
 
-/// What was used while the subscription was paused: a line of 0 for each meter of the plan of which something was, behind the
-/// first of its prices.
+/// What was used while the subscription was paused: a line of 0 for each meter of the plan of which something was,
+/// behind the first of its prices.
 fn paused_line(
     catalog: &Catalog,
     usage: &BTreeMap<&MeterId, Usage<'_>>,

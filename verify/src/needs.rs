@@ -1,5 +1,5 @@
-//! Which raw rows a document is derived from: by the names that its partners have, by time, and with the answers of which
-//! meters. Pure.
+//! Which raw rows a document is derived from: by the names that its partners have, by time, and with the answers of
+//! which meters. Pure.
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
@@ -64,8 +64,8 @@ struct Stretch {
     until: DateTime<Utc>,
 }
 
-/// The time of the rows that matter: stretches of whole hours, since a retry looks at its whole hour. They are in order and do
-/// not touch each other.
+/// The time of the rows that matter: stretches of whole hours, since a retry looks at its whole hour. They are in order
+/// and do not touch each other.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Times(Vec<Stretch>);
 

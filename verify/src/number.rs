@@ -1,6 +1,6 @@
-//! Exact numbers without a limit: a fraction of two whole numbers in lowest terms. Takes the decimals of catalog and rows,
-//! gives decimals, minor units and text. It shares no arithmetic with `schemas::exact`: there is no power of ten, no
-//! width and no overflow in it.
+//! Exact numbers without a limit: a fraction of two whole numbers in lowest terms. Takes the decimals of catalog and
+//! rows, gives decimals, minor units and text. It shares no arithmetic with `schemas::exact`: there is no power of ten,
+//! no width and no overflow in it.
 
 use std::cmp::Ordering;
 use std::ops::{Add, Mul, Neg, Sub};
@@ -114,8 +114,8 @@ impl Ratio {
         Self::lowest(steps, one)
     }
 
-    /// Minor units of a currency with so many digits, in steps of so many; half away from zero. None where 63 bits do not
-    /// hold them.
+    /// Minor units of a currency with so many digits, in steps of so many; half away from zero. None where 63 bits do
+    /// not hold them.
     #[must_use]
     pub fn to_minor(&self, digits: u32, step: i64) -> Option<i64> {
         let minor = Self::lowest(&self.above * ten_to(digits), self.below.clone());

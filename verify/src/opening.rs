@@ -1,5 +1,6 @@
-//! A period of which another system billed a part before billing started here: what it came to by the same price is taken off
-//! what the whole period comes to. Pure. From `docs/money.md`, "Going live beside another system", and not from `billing`.
+//! A period of which another system billed a part before billing started here: what it came to by the same price is
+//! taken off what the whole period comes to. Pure. From `docs/money.md`, "Going live beside another system", and not
+//! from `billing`.
 
 use std::collections::BTreeMap;
 
@@ -41,8 +42,8 @@ fn is_of(opening: &Opening, price: &Price) -> bool {
     }
 }
 
-/// What is billed here of a time in which a subscription ran, and what the other system billed of the same period, where it
-/// did of a part; none where all of it is the other system's.
+/// What is billed here of a time in which a subscription ran, and what the other system billed of the same period,
+/// where it did of a part; none where all of it is the other system's.
 pub(crate) fn part_of<'a>(
     live: Option<&'a GoingLive>,
     subscription: &Subscription,
@@ -56,7 +57,8 @@ pub(crate) fn part_of<'a>(
     (*billing_starts_at < ran.end).then(|| (Period { start: *billing_starts_at, ..ran }, Some(own.collect())))
 }
 
-/// Nobody guesses: each price of a period of which a part was billed elsewhere has its opening, and each opening its price.
+/// Nobody guesses: each price of a period of which a part was billed elsewhere has its opening, and each opening its
+/// price.
 ///
 /// # Errors
 /// What has none, in words.
@@ -94,8 +96,8 @@ pub(crate) fn used_before(openings: &[&Opening], price: &Price, meter: Option<&M
     Ok(Used { event_count, groups, ..Used::of(quantity) })
 }
 
-/// Prices what was used since an opening: the whole period, less what the opening comes to. `since.served` is that of the
-/// whole period.
+/// Prices what was used since an opening: the whole period, less what the opening comes to. `since.served` is that of
+/// the whole period.
 ///
 /// # Errors
 /// Why there is no amount, in words.

@@ -1,7 +1,7 @@
 //! Whose a delivery is, in which environment, and for which product: from links and catalog, row by row.
 //!
-//! A link by credential and one by consumer must name one partner; links and the record must name one environment. What is
-//! ambiguous is nobody's (I9).
+//! A link by credential and one by consumer must name one partner; links and the record must name one environment. What
+//! is ambiguous is nobody's (I9).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -97,8 +97,8 @@ impl<'a> Products<'a> {
         Self { ids, rules: rules.collect() }
     }
 
-    /// The product of a delivery: the gateway's word where the catalog has it, else the most specific rule that fits, else
-    /// `unmapped`.
+    /// The product of a delivery: the gateway's word where the catalog has it, else the most specific rule that fits,
+    /// else `unmapped`.
     pub(crate) fn product_of(&self, request: &Request) -> &'a str {
         if let Some(hinted) = request.product_hint.as_deref().and_then(|hint| self.ids.get(hint)) {
             return hinted;

@@ -1,8 +1,9 @@
-//! Who pays: the spans that a document bills, those of its partner and those of the partners that it pays for. Pure. From
-//! `docs/money.md`, "One partner pays for another".
+//! Who pays: the spans that a document bills, those of its partner and those of the partners that it pays for. Pure.
+//! From `docs/money.md`, "One partner pays for another".
 //!
-//! Who pays is asked at the begin of each period. What cannot be derived of a partner that is paid for was blocked alone, and
-//! its payer billed without it; where the document bears lines of it all the same, why it cannot be derived is told.
+//! Who pays is asked at the begin of each period. What cannot be derived of a partner that is paid for was blocked
+//! alone, and its payer billed without it; where the document bears lines of it all the same, why it cannot be derived
+//! is told.
 
 use std::collections::BTreeSet;
 
@@ -84,7 +85,8 @@ pub(crate) fn others(ground: &Ground, month: Month) -> Result<Vec<Span<'_>>, Sto
     Ok(spans)
 }
 
-/// What stops a month of a partner that is paid for stops its payer's document where that bears lines of it; elsewhere it is given in words.
+/// What stops a month of a partner that is paid for stops its payer's document where that bears lines of it; elsewhere
+/// it is given in words.
 ///
 /// # Errors
 /// What stopped it.
@@ -110,8 +112,8 @@ fn spans_of_partner<'a>(ground: &'a Ground, partner_id: &PartnerId, month: Month
     Ok(spans)
 }
 
-/// A subscription, what a contract asks for and coupons are of one document: nobody bills them where who pays changes within
-/// the month.
+/// A subscription, what a contract asks for and coupons are of one document: nobody bills them where who pays changes
+/// within the month.
 fn one_pays(registry: &Registry, partner_id: &PartnerId, spans: &[Span<'_>]) -> Result<(), String> {
     let payer = |span: &Span<'_>| payer_of(registry, partner_id, span.starts);
     let contract = |span: &Span<'_>| span.contract.map(|(id, _)| id.to_string());

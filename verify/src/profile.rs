@@ -1,8 +1,8 @@
-//! Who is billed, as a page prints it: the version of the billing profile that a document names. Its id is derived from what it
-//! says, so a name, an address or a purchase order that was changed behind an issued invoice is told. Pure.
+//! Who is billed, as a page prints it: the version of the billing profile that a document names. Its id is derived from
+//! what it says, so a name, an address or a purchase order that was changed behind an issued invoice is told. Pure.
 //!
-//! Nothing else of an invoice repeats these fields: the document has the id alone, because a document is kept for ever and
-//! contact data may have to be forgotten.
+//! Nothing else of an invoice repeats these fields: the document has the id alone, because a document is kept for ever
+//! and contact data may have to be forgotten.
 
 use tollbook_schemas::id::ProfileVersionId;
 use tollbook_schemas::period::print_instant;
@@ -11,8 +11,8 @@ use tollbook_schemas::tables::billing::BILLING_PROFILE;
 
 use crate::compare::Difference;
 
-/// The same profile may be said, taken back and said again: how often that is looked for. A row that is damaged has no id of
-/// any of these.
+/// The same profile may be said, taken back and said again: how often that is looked for. A row that is damaged has no
+/// id of any of these.
 const SAID_AGAIN_MAX: usize = 1_000;
 
 /// The columns that a version's id is derived from, in their order.

@@ -1,10 +1,10 @@
-//! The raw rows behind the usage of some partners: every delivery that a link of one of them may claim, with the answers of
-//! their meters' SQL; and every delivery of the same ids, wherever it lies.
+//! The raw rows behind the usage of some partners: every delivery that a link of one of them may claim, with the
+//! answers of their meters' SQL; and every delivery of the same ids, wherever it lies.
 //!
-//! Rows are chosen in plain code, in two passes over `access_log` for all partners of a question together: the first one
-//! takes what a link claims, by names, offsets and time; the second one what has the id of such a row, of all days. The
-//! engine evaluates filter, value and dimensions of a meter, row by row, over what the first pass took. It selects, joins,
-//! groups and counts nothing: what a row means is decided in plain code.
+//! Rows are chosen in plain code, in two passes over `access_log` for all partners of a question together. The first
+//! one takes what a link claims, by names, offsets and time; the second one what has the id of such a row, of all days.
+//! The engine evaluates filter, value and dimensions of a meter, row by row, over what the first pass took. It selects,
+//! joins, groups and counts nothing: what a row means is decided in plain code.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -125,8 +125,8 @@ impl Question<'_> {
         })
     }
 
-    /// The columns that somebody asks for. Of SQL every column counts whose name is in its text: one too many costs time,
-    /// and one too few cannot be, since a column cannot be meant without its name.
+    /// The columns that somebody asks for. Of SQL every column counts whose name is in its text: one too many costs
+    /// time, and one too few cannot be, since a column cannot be meant without its name.
     fn columns(&self) -> Vec<&'static str> {
         let mut wanted: BTreeSet<&str> = ALWAYS.into_iter().chain(self.rule_columns.iter().copied()).collect();
         for rule in self.meters.iter().flat_map(|meter| &meter.exclude) {

@@ -1,4 +1,5 @@
-//! One document once more, from what it stands on and what was harvested for it. Everything but what names it is derived.
+//! One document once more, from what it stands on and what was harvested for it. Everything but what names it is
+//! derived.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -188,7 +189,8 @@ pub(crate) fn is_of(ground: &Ground, row: &Row) -> bool {
     row.text("partner_id") == Some(ground.partner_id.as_str())
 }
 
-/// The versions of the partner's billing profile that documents name; of one that is not there, those that were known by then.
+/// The versions of the partner's billing profile that documents name; of one that is not there, those that were known
+/// by then.
 pub(crate) fn profiles_of<'a>(
     documents: impl IntoIterator<Item = &'a Stored>,
     beside: &Beside<'a>,

@@ -1,6 +1,6 @@
 //! Whether a catalog's tax rates tax what a month billed otherwise than those of the catalog that billed it. Pure. From
-//! `docs/money.md`, "Not adjusted, and told", and not from `billing`: of each line the rate that its customer gets, so that a
-//! rate of another country, another tax code or another time is no reason.
+//! `docs/money.md`, "Not adjusted, and told", and not from `billing`: of each line the rate that its customer gets, so
+//! that a rate of another country, another tax code or another time is no reason.
 
 use serde_json::Value;
 use tollbook_schemas::catalog::contract::{COMMITMENT_PRICE, MINIMUM_PRICE};
@@ -11,8 +11,8 @@ use crate::adjust::text;
 use crate::stored::Object;
 use crate::tax::Taxing;
 
-/// Whether some of the lines is taxed otherwise than by the rates of then. Of a line whose tax code nobody can say, nobody
-/// can say it either.
+/// Whether some of the lines is taxed otherwise than by the rates of then. Of a line whose tax code nobody can say,
+/// nobody can say it either.
 pub(crate) fn is_retaxed<'o>(taxing: &Taxing<'_>, then: &Catalog, mut lines: impl Iterator<Item = &'o Object>) -> bool {
     let of_then = Taxing { catalog: then, ..taxing.clone() };
     lines.any(|line| {
@@ -29,8 +29,8 @@ pub(crate) fn is_retaxed<'o>(taxing: &Taxing<'_>, then: &Catalog, mut lines: imp
     })
 }
 
-/// The tax code of what makes a line: a price of its plan or contract, a contract's minimum or commitment; a line by hand has
-/// none. `None` where the catalog has nothing that makes it.
+/// The tax code of what makes a line: a price of its plan or contract, a contract's minimum or commitment; a line by
+/// hand has none. `None` where the catalog has nothing that makes it.
 fn tax_code_of<'a>(catalog: &'a Catalog, line: &Object) -> Option<Option<&'a str>> {
     if line.contains_key("by_hand") {
         return Some(None);

@@ -1,8 +1,9 @@
-//! Included units that carry over: the account of a price, one billing period after the other from the first on its plan, by
-//! what is known of each. Pure. From `docs/money.md`, "Included units that carry over", and not from `billing`.
+//! Included units that carry over: the account of a price, one billing period after the other from the first on its
+//! plan, by what is known of each. Pure. From `docs/money.md`, "Included units that carry over", and not from
+//! `billing`.
 //!
-//! What a period leaves is a bag, which so many later periods may take from. A period takes from the bag that closes first,
-//! and from its own units last.
+//! What a period leaves is a bag, which so many later periods may take from. A period takes from the bag that closes
+//! first, and from its own units last.
 
 use std::collections::BTreeMap;
 
@@ -37,8 +38,8 @@ struct CarriedOver {
 /// One period of the account.
 struct Entry {
     of: DateTime<Utc>,
-    /// How many later periods its own units hold for, what it includes, and what was used of it. None where its price carries
-    /// nothing over: it takes from no bag, and time goes on all the same.
+    /// How many later periods its own units hold for, what it includes, and what was used of it. None where its price
+    /// carries nothing over: it takes from no bag, and time goes on all the same.
     told: Option<(u32, Ratio, Ratio)>,
 }
 
@@ -71,7 +72,8 @@ fn left_by(account: Vec<Entry>) -> Vec<Bag> {
     bags
 }
 
-/// The units that earlier periods left to a price of a span, and how that is printed; none where it carries nothing over.
+/// The units that earlier periods left to a price of a span, and how that is printed; none where it carries nothing
+/// over.
 ///
 /// # Errors
 /// What cannot be counted, in words.

@@ -1,5 +1,5 @@
-//! Which rows of `access_log` are worth looking at: by the names that they bear, by what was known at a pin and when, by the id
-//! that they are about. Plain code over batches, in columns; what a row means is decided elsewhere.
+//! Which rows of `access_log` are worth looking at: by the names that they bear, by what was known at a pin and when,
+//! by the id that they are about. Plain code over batches, in columns; what a row means is decided elsewhere.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};

@@ -1,5 +1,6 @@
-//! Whether deliveries that came since a pin make another month of one that was billed: those that bear a name of its partner in
-//! its time, and those of the id of one that does. Rows are looked at in columns, two passes for all months together.
+//! Whether deliveries that came since a pin make another month of one that was billed: those that bear a name of its
+//! partner in its time, and those of the id of one that does. Rows are looked at in columns, two passes for all months
+//! together.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;

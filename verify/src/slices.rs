@@ -1,5 +1,5 @@
-//! Where hours are cut: at the starts of a partner's months, each in its subscription's zone, where one of its billing periods
-//! begins or ends, and where a pause does. Takes an instant, gives the slice that it lies in.
+//! Where hours are cut: at the starts of a partner's months, each in its subscription's zone, where one of its billing
+//! periods begins or ends, and where a pause does. Takes an instant, gives the slice that it lies in.
 
 use std::collections::{BTreeMap, BTreeSet};
 

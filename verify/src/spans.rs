@@ -1,6 +1,7 @@
-//! What one subscription bills in the invoice run of a month: the billing periods that end in it, and those of which something
-//! is due before; each cut to the time in which the subscription ran on its plan, with the plan version and the contract in
-//! force when it begins, and the stretches in which it was not paused. From `docs/money.md`, "Which price, which usage".
+//! What one subscription bills in the invoice run of a month: the billing periods that end in it, and those of which
+//! something is due before. Each is cut to the time in which the subscription ran on its plan. It has the plan version
+//! and the contract in force when it begins, and the stretches in which it was not paused. From `docs/money.md`, "Which
+//! price, which usage".
 
 use std::collections::BTreeSet;
 
@@ -38,10 +39,11 @@ pub(crate) struct Span<'a> {
     pub(crate) billed: Period,
     /// What another system billed of its begin, where it did.
     pub(crate) openings: Option<Vec<&'a Opening>>,
-    /// The periods before it on the same plan that are billed here, oldest first; only where a price carries units over.
+    /// The periods before it on the same plan that are billed here, oldest first; only where a price carries units
+    /// over.
     pub(crate) earlier: Vec<Span<'a>>,
-    /// The parts of the time in which it ran in which nothing changed and it was not paused, each with its units. It ran
-    /// before it was billed here where another system billed its begin.
+    /// The parts of the time in which it ran in which nothing changed and it was not paused, each with its units. It
+    /// ran before it was billed here where another system billed its begin.
     stretches: Vec<(Period, Ratio)>,
     /// First instant after the trial, of a plan that has one.
     trial_ends: Option<DateTime<Utc>>,
@@ -66,8 +68,8 @@ impl Span<'_> {
         self.stretches.iter().filter_map(here)
     }
 
-    /// How much of the period a price bills, by time and by local days: the day in which a stretch starts is one, the one in
-    /// which it ends is not. What a trial frees is none of it.
+    /// How much of the period a price bills, by time and by local days: the day in which a stretch starts is one, the
+    /// one in which it ends is not. What a trial frees is none of it.
     pub(crate) fn served(&self, price: &Price) -> Served {
         let day = |at: DateTime<Utc>| at.with_timezone(&self.zone).date_naive();
         let length = |period: Period| Length {

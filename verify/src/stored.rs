@@ -1,5 +1,6 @@
 //! What was issued: the text of a document with the event that made it an invoice, and whether everything that the lake
-//! keeps beside the text says the same. Nothing stored is believed: ids are derived anew, rows are compared with the text.
+//! keeps beside the text says the same. Nothing stored is believed: ids are derived anew, rows are compared with the
+//! text.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -139,8 +140,8 @@ pub(crate) fn one_of<'a>(column: &str, texts: impl Iterator<Item = &'a str>) -> 
 pub(crate) struct Read<'a> {
     /// The documents, by issuer and number.
     pub(crate) found: Vec<Stored>,
-    /// The events of those whose documents are gone. They have no month in which they would be missed: with a month all of them
-    /// are told.
+    /// The events of those whose documents are gone. They have no month in which they would be missed: with a month all
+    /// of them are told.
     pub(crate) lost: Vec<&'a Row>,
 }
 
@@ -265,8 +266,8 @@ fn length(length: usize) -> Cell {
     i64::try_from(length).unwrap_or(i64::MAX).into()
 }
 
-/// How a line came about, as its row has it: with who made it, of a line by hand; with what was billed elsewhere of its period
-/// before everything else.
+/// How a line came about, as its row has it: with who made it, of a line by hand; with what was billed elsewhere of its
+/// period before everything else.
 fn working_of(line: &Object) -> Option<String> {
     let working = line.get("working")?;
     if let Some(opening) = line.get("opening") {
@@ -378,8 +379,8 @@ fn by_key(table: &'static Table, rows: Option<Vec<Row>>, found: &mut Vec<Differe
     by_key
 }
 
-/// What the event that made it an invoice must say: that slot, that partner, that issuer; and nothing else was issued in
-/// the slot, or under the number.
+/// What the event that made it an invoice must say: that slot, that partner, that issuer; and nothing else was issued
+/// in the slot, or under the number.
 fn issuing(stored: &Stored, issued: &Issued, slot_id: &SlotId) -> Option<Difference> {
     let expected = [
         ("slot_id", slot_id.as_str().into()),

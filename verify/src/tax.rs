@@ -1,5 +1,5 @@
-//! Tax once more: the rates of the kept catalog, by issuer, tax code, customer and time, over the printed amounts of a month.
-//! Pure. From `docs/money.md`, not from `billing`; with the fractions of this crate.
+//! Tax once more: the rates of the kept catalog, by issuer, tax code, customer and time, over the printed amounts of a
+//! month. Pure. From `docs/money.md`, not from `billing`; with the fractions of this crate.
 //!
 //! Which versions of the billing profile were known was decided when the document was drafted: those that it names are
 //! looked at. Which of them, and so which rate, a line is taxed by is derived.
@@ -47,8 +47,8 @@ pub(crate) fn major(minor: i64, currency: Currency) -> Ratio {
 }
 
 impl<'a> Taxing<'a> {
-    /// The tax lines of lines with their tax codes, and with what each is worth after coupons; without numbers: by rate, in
-    /// the order of the lines.
+    /// The tax lines of lines with their tax codes, and with what each is worth after coupons; without numbers: by
+    /// rate, in the order of the lines.
     ///
     /// # Errors
     /// Why nobody can say what the tax is, in words.

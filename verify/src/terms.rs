@@ -1,5 +1,5 @@
-//! What a line says of its price beside what it comes to: by which setting it is billed early, what another system billed of
-//! its period, which units earlier periods left to it. Pure data, in the form of a document.
+//! What a line says of its price beside what it comes to: by which setting it is billed early, what another system
+//! billed of its period, which units earlier periods left to it. Pure data, in the form of a document.
 
 use serde::Serialize;
 

@@ -1,9 +1,9 @@
-//! What an earlier month comes to more or less and a document does not bill: for a reason of the product, which is told beside
-//! the document, or for none, which is a difference. Pure. From `docs/money.md`, "Not adjusted, and told", and not from
-//! `billing`.
+//! What an earlier month comes to more or less and a document does not bill: for a reason of the product, which is told
+//! beside the document, or for none, which is a difference. Pure. From `docs/money.md`, "Not adjusted, and told", and
+//! not from `billing`.
 //!
-//! A reason is looked for only where the document lacks a line: what it bills is compared, whatever would have allowed it to
-//! leave it out.
+//! A reason is looked for only where the document lacks a line: what it bills is compared, whatever would have allowed
+//! it to leave it out.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
@@ -35,7 +35,8 @@ pub struct Unadjusted {
     pub month: String,
     /// Currency.
     pub currency: String,
-    /// What it comes to more than was billed, in minor units; below 0 where that is less. None where it cannot be derived.
+    /// What it comes to more than was billed, in minor units; below 0 where that is less. None where it cannot be
+    /// derived.
     pub amount_minor: Option<i64>,
     /// Why no document bills it.
     pub reason: String,
@@ -121,8 +122,8 @@ impl Slot<'_> {
         sifted
     }
 
-    /// The lines of the document, and of the credit note beside it, that adjust the month. Of a credit note that was issued
-    /// before the document the differences know, and it bills nothing of them.
+    /// The lines of the document, and of the credit note beside it, that adjust the month. Of a credit note that was
+    /// issued before the document the differences know, and it bills nothing of them.
     fn lines_there(&self) -> impl Iterator<Item = &Object> {
         let month = self.month.to_string();
         let of = |line: &Object| Some(line.get("adjusts")?.get("month")?.as_str()?.to_owned());

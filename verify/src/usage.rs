@@ -1,8 +1,8 @@
-//! The usage of one meter and partner, from its requests: slices as `usage` would have them, and what a span of time comes
-//! to. Only what is of production is looked at (I8).
+//! The usage of one meter and partner, from its requests: slices as `usage` would have them, and what a span of time
+//! comes to. Only what is of production is looked at (I8).
 //!
-//! A slice is there where a delivery passed the meter's filter, also where it came again or was left out by a rule: such a
-//! slice counts nothing and is part of the evidence all the same.
+//! A slice is there where a delivery passed the meter's filter, also where it came again or was left out by a rule:
+//! such a slice counts nothing and is part of the evidence all the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -231,8 +231,8 @@ impl<'a> Usage<'a> {
         all.into_iter().map(group).collect()
     }
 
-    /// The quantity of some slices over some times. What a level comes to depends on how long it held, so that each time
-    /// counts by itself; of anything else all slices are one.
+    /// The quantity of some slices over some times. What a level comes to depends on how long it held, so that each
+    /// time counts by itself; of anything else all slices are one.
     fn fold(&self, slices: &[(&SliceKey, &Slice)], times: &[Period]) -> Result<Ratio, String> {
         let (Some(first), Some(last)) = (times.first(), times.last()) else { return Ok(Ratio::whole(0)) };
         if self.meter.aggregation != Aggregation::TimeWeighted {
@@ -247,8 +247,8 @@ impl<'a> Usage<'a> {
         Ok(sum)
     }
 
-    /// The quantity of some slices over one time: of a level one for each combination of dimensions, added up; of anything
-    /// else one over all.
+    /// The quantity of some slices over one time: of a level one for each combination of dimensions, added up; of
+    /// anything else one over all.
     fn fold_one(&self, slices: &[(&SliceKey, &Slice)], span: Period) -> Result<Ratio, String> {
         let is_level = matches!(self.meter.aggregation, Aggregation::Latest | Aggregation::TimeWeighted);
         let nothing = Dimensions::new();

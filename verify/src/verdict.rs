@@ -1,4 +1,5 @@
-//! What became of verifying an invoice, and of many: what holds, what differs, and what this program cannot judge. Pure.
+//! What became of verifying an invoice, and of many: what holds, what differs, and what this program cannot judge.
+//! Pure.
 
 use std::fmt;
 

@@ -59,7 +59,8 @@ pub(crate) fn walk(
     Ok(walked)
 }
 
-/// The instants at which its terms may be over: the last one that was agreed, and the one whose end a cancellation waits for.
+/// The instants at which its terms may be over: the last one that was agreed, and the one whose end a cancellation
+/// waits for.
 fn last_terms(subscription: &Subscription, started_on: NaiveDate, zone: Tz) -> Result<Vec<DateTime<Utc>>, String> {
     let Some(term) = subscription.course.term else { return Ok(Vec::new()) };
     let end_of = |terms: u32| -> Result<DateTime<Utc>, String> {
@@ -87,8 +88,8 @@ pub(crate) fn edge(day: Option<NaiveDate>, zone: Tz) -> Result<DateTime<Utc>, St
     first_instant_of(day, zone).map_err(|error| error.to_string())
 }
 
-/// The period that holds an instant. Periods of the calendar begin with the week, month, quarter or year of the local day;
-/// anniversaries are counted from the day of the start, one after the other.
+/// The period that holds an instant. Periods of the calendar begin with the week, month, quarter or year of the local
+/// day; anniversaries are counted from the day of the start, one after the other.
 fn around(cadence: Cadence, started_on: NaiveDate, zone: Tz, at: DateTime<Utc>) -> Result<Period, String> {
     let local = at.with_timezone(&zone).date_naive();
     let months = |months: u32| move |day: NaiveDate| day.checked_add_months(Months::new(months));

@@ -86,8 +86,8 @@ async fn lake_of(events: &str, requests: &str) -> (tempfile::TempDir, Lake) {
     (folder, lake)
 }
 
-/// One row: how a link of acme begins, ends, and begins for bolt inside one hour. Consumers and credentials end alike: the
-/// instant of the end is not the partner's any more.
+/// One row: how a link of acme begins, ends, and begins for bolt inside one hour. Consumers and credentials end alike:
+/// the instant of the end is not the partner's any more.
 #[tokio::test]
 async fn a_link_ends_inside_an_hour_and_each_request_is_of_its_own_time() {
     let catalog = Catalog::parse(&[CatalogFile { path: "catalog.toml".into(), text: CATALOG.into() }]).unwrap();

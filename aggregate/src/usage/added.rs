@@ -1,10 +1,10 @@
 //! Rows that came to an hour which is computed already: added to the usage that is there, without its other rows.
 //!
 //! Late rows reach back a little into nearly every hour of a day, and computing a day anew for a hundred of them costs
-//! what the day costs. A state of a meter is mergeable ([`MeterState::merge`]; I3), and so what new rows make alone, put
-//! to what is stored, is what all rows make; but only where each of them is a request of its own. An hour is computed
-//! from all its rows where that is not so: an id that came before or twice, a correction, a retry of a request, a
-//! change of owner or cut. What is the same either way is a test over random histories (`usage/tests.rs`).
+//! what the day costs. A state of a meter is mergeable ([`MeterState::merge`]; I3), and so what new rows make alone,
+//! put to what is stored, is what all rows make; but only where each of them is a request of its own. An hour is
+//! computed from all its rows where that is not so: an id that came before or twice, a correction, a retry of a
+//! request, a change of owner or cut. What is the same either way is a test over random histories (`usage/tests.rs`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,9 +19,9 @@ use tollbook_schemas::tables::{Row, Value, access_log};
 use crate::error::AggregateError;
 use crate::touched::{Hour, days_of, hours_at, in_ranges, ranges};
 
-/// Those of some hours, in which new rows have idempotency keys, where one of these is another row's too: which of them is
-/// the retry, and of whom, is decided over all rows of the hour. None where no meter leaves retries out. `new` and `all`
-/// are conditions over `access_log`.
+/// Those of some hours, in which new rows have idempotency keys, where one of these is another row's too: which of them
+/// is the retry, and of whom, is decided over all rows of the hour. None where no meter leaves retries out. `new` and
+/// `all` are conditions over `access_log`.
 ///
 /// # Errors
 /// [`AggregateError`].
@@ -80,8 +80,8 @@ fn texts<'a>(row: &'a Row, column: &str) -> Result<&'a BTreeMap<String, String>,
 /// What the new rows of some hours make, put to what is stored of these hours: the usage of both.
 ///
 /// # Errors
-/// [`AggregateError::Overflow`] where a quantity no longer fits, [`AggregateError::Stored`] where a row of `usage` is not
-/// one.
+/// [`AggregateError::Overflow`] where a quantity no longer fits, [`AggregateError::Stored`] where a row of `usage` is
+/// not one.
 pub(super) fn added(catalog: &Catalog, stored: Vec<Row>, new: Vec<Row>) -> Result<Vec<Row>, AggregateError> {
     let mut of_keys: BTreeMap<Key, Row> = BTreeMap::new();
     for row in stored {

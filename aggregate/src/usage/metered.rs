@@ -1,8 +1,8 @@
 //! One meter over the requests of some hours: its SQL, and the rows of `usage` that the answer makes.
 //!
 //! Takes the view `attributed`; gives for each meter, partner, environment, product, dimensions and slice the state and
-//! what was left out, and by which rule. Numbers are exact decimals or invalid, and what is invalid is counted (I9). All
-//! expressions of all meters are evaluated in one scan, into the table `base`.
+//! what was left out, and by which rule. Numbers are exact decimals or invalid, and what is invalid is counted (I9).
+//! All expressions of all meters are evaluated in one scan, into the table `base`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -47,8 +47,8 @@ fn exclusion_case(meter: &Meter) -> String {
     if rules.is_empty() { "cast(null as bigint)".to_owned() } else { format!("case{} end", rules.concat()) }
 }
 
-/// Whether a request is left out of a meter as a retry: needs the columns of [`base_sql`]. Requests of nobody are no retries of each
-/// other: they may be of several.
+/// Whether a request is left out of a meter as a retry: needs the columns of [`base_sql`]. Requests of nobody are no
+/// retries of each other: they may be of several.
 fn is_retry(at: usize) -> String {
     format!(
         "partner_id is not null and idempotency_key_hash is not null and delivery = 1 and m{at}_excluded is null and row_number() over (

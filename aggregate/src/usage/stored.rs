@@ -1,7 +1,7 @@
 //! Usage of some days as it is stored, read once: what new rows are put to, and what stays as it is.
 //!
-//! A file of `usage` holds a day, so a refresh writes whole days again. Most of their rows are of other partners, meters
-//! or hours than what came: they pass as columns, and only those that change are taken apart.
+//! A file of `usage` holds a day, so a refresh writes whole days again. Most of their rows are of other partners,
+//! meters or hours than what came: they pass as columns, and only those that change are taken apart.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};

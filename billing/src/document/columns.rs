@@ -74,8 +74,8 @@ pub fn line_batch(documents: &[&Document]) -> Result<RecordBatch, BillingError> 
     finish(batch)
 }
 
-/// Their rows of `billed_usage`: what each day was billed once. A line that adjusts has all days of its month as they are
-/// now, which were billed before but for the difference: they stay in the text.
+/// Their rows of `billed_usage`: what each day was billed once. A line that adjusts has all days of its month as they
+/// are now, which were billed before but for the difference: they stay in the text.
 ///
 /// # Errors
 /// [`BillingError`] where a value does not fit its column.

@@ -1,7 +1,7 @@
 //! One printed line of a document: its figures, the evidence of what it bills, and what made it.
 //!
-//! Plain data in the form of the document's JSON, with fields in order of name. What only some lines have is left out of
-//! the JSON of the others.
+//! Plain data in the form of the document's JSON, with fields in order of name. What only some lines have is left out
+//! of the JSON of the others.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
@@ -49,8 +49,8 @@ pub struct Adjusts {
     pub now_quantity: Decimal,
 }
 
-/// What another system billed of the line's period before billing started here: the amount of the line is what the whole
-/// period comes to, which is what its working shows, less what that came to.
+/// What another system billed of the line's period before billing started here: the amount of the line is what the
+/// whole period comes to, which is what its working shows, less what that came to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LineOpening {
     /// What that came to by the same price, in minor units.
@@ -168,8 +168,8 @@ pub struct Line {
     /// Contract that priced it, where one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contract: Option<LineContract>,
-    /// Coupon that it takes off by, where it does: its subscription is then the one that the coupon is for, else the slot of its
-    /// month.
+    /// Coupon that it takes off by, where it does: its subscription is then the one that the coupon is for, else the
+    /// slot of its month.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coupon: Option<LineCoupon>,
     /// Prepaid credit that it pays with, where it does: its subscription is then the credit's id.
@@ -209,8 +209,8 @@ pub struct Line {
     pub span_start: DateTime<Utc>,
     /// Subscription.
     pub subscription_id: SubscriptionId,
-    /// What it is computed by, where it is tax: its subscription is then the slot of its month, or that of the line that it
-    /// taxes.
+    /// What it is computed by, where it is tax: its subscription is then the slot of its month, or that of the line
+    /// that it taxes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tax: Option<LineTax>,
     /// Unit of the quantity; none for a flat price.
@@ -231,8 +231,8 @@ pub(crate) struct LineOf {
 }
 
 impl Line {
-    /// A line that no metered price makes (of a minimum, a tax, a coupon…), with only what every line has: one of it, not
-    /// numbered yet, and without a description.
+    /// A line that no metered price makes (of a minimum, a tax, a coupon…), with only what every line has: one of it,
+    /// not numbered yet, and without a description.
     pub(crate) fn beside(of: LineOf, span: Period, amount: Money) -> Self {
         Self {
             adjusts: None,

@@ -20,8 +20,8 @@ fn told(rows: &[DueRow]) -> Vec<String> {
     rows.iter().map(one).collect()
 }
 
-/// What differs between the rows of the table: the clock, the grace in hours, how far the data reach, and what became of the
-/// draft of acme, whose June in Berlin ends at 22:00 of the 30th by UTC.
+/// What differs between the rows of the table: the clock, the grace in hours, how far the data reach, and what became
+/// of the draft of acme, whose June in Berlin ends at 22:00 of the 30th by UTC.
 struct Case {
     now: &'static str,
     grace_hours: i64,

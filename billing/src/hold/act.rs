@@ -1,9 +1,9 @@
 //! What a person does to drafts: hold, release, approve.
 //!
 //! Takes the slots or documents that are meant, who does it and why; writes one event for each, all of them or none. It
-//! is decided on the events as they are at the commit: whoever issues, drafts or holds in between makes the commit fail,
-//! and it is decided again. So nothing is held or approved that was issued a moment before, and of two people at once
-//! each is told what the other did. The same act of the same person for the same reason is one event.
+//! is decided on the events as they are at the commit: whoever issues, drafts or holds in between makes the commit
+//! fail, and it is decided again. So nothing is held or approved that was issued a moment before, and of two people at
+//! once each is told what the other did. The same act of the same person for the same reason is one event.
 
 use std::collections::BTreeSet;
 use std::fmt;

@@ -20,7 +20,8 @@ pub struct BilledElsewhere {
     pub subscription_id: SubscriptionId,
     /// The invoice that billed it.
     pub invoice_id: InvoiceId,
-    /// What of the document is of other subscriptions, before coupons and tax: nobody bills that. None where it does not fit.
+    /// What of the document is of other subscriptions, before coupons and tax: nobody bills that. None where it does
+    /// not fit.
     pub rest: Option<Money>,
 }
 
@@ -52,8 +53,8 @@ pub(crate) fn billed_subscriptions<'a>(
     issued.flat_map(|document| own_lines(document).map(move |line| (&line.subscription_id, document))).collect()
 }
 
-/// What a document bills of its own month. Lines by hand and uses of credit are none of it: their subscription stands for an
-/// adjustment or a credit, of which several documents of a month may bear a part each.
+/// What a document bills of its own month. Lines by hand and uses of credit are none of it: their subscription stands
+/// for an adjustment or a credit, of which several documents of a month may bear a part each.
 fn own_lines(document: &Document) -> impl Iterator<Item = &Line> {
     let lines = document.body.lines.iter();
     lines.filter(|line| line.adjusts.is_none() && line.by_hand.is_none() && line.credit.is_none())

@@ -2,8 +2,8 @@
 //!
 //! Takes what a month comes to now and what was billed of it; gives each issued invoice whose slot would be billed
 //! otherwise today, after every adjustment that was issued: by other lines, by another total, or not at all. An issued
-//! invoice stays as it is (I5): the next document of a later month bills the difference (`draft::adjust`). Until then it
-//! is told, never dropped in silence (I9).
+//! invoice stays as it is (I5): the next document of a later month bills the difference (`draft::adjust`). Until then
+//! it is told, never dropped in silence (I9).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

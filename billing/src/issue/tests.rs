@@ -286,8 +286,8 @@ async fn what_is_issued_although_data_are_missing_says_so() {
     }
 }
 
-/// What comes after April was issued: billed once, by the month that is issued first; given back by a credit note with a
-/// number of the same sequence; until then told.
+/// What comes after April was issued: billed once, by the month that is issued first; given back by a credit note with
+/// a number of the same sequence; until then told.
 #[tokio::test]
 async fn what_comes_late_is_billed_by_one_later_document() {
     let (_folder, lake) = lake();

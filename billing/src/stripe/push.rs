@@ -1,9 +1,10 @@
 //! Pushing a month's invoices to Stripe, as one resumable batch.
 //!
-//! Steps are taken for the whole batch: customers, their profiles, drafts, lines by the hundred, the gate, finalise. The requests of
-//! a step are frozen in one commit, then sent, then their answers are written in one commit. A run that died anywhere
-//! is resumed by the next: what was frozen and not answered is sent again with the same bytes and key, or, when the
-//! key is too old to be remembered, looked for at Stripe first. Running twice sends no write and adds no row.
+//! Steps are taken for the whole batch: customers, their profiles, drafts, lines by the hundred, the gate, finalise.
+//! The requests of a step are frozen in one commit, then sent, then their answers are written in one commit. A run that
+//! died anywhere is resumed by the next: what was frozen and not answered is sent again with the same bytes and key,
+//! or, when the key is too old to be remembered, looked for at Stripe first. Running twice sends no write and adds no
+//! row.
 //!
 //! An invoice whose total is 0 is not pushed; that nothing is due is recorded instead. A credit note is not pushed, and
 //! told: nobody has given the money back yet.

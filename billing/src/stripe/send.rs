@@ -1,8 +1,8 @@
 //! Sending frozen calls: few at a time, one in flight for each customer, and again where the table of `outcome` says
 //! that it is safe. Reads are sent again in the same way.
 //!
-//! Where no connection comes about, a few tries tell as much as many: the first call that meets it ends the run's calls,
-//! so that a month of invoices does not wait for each of them in turn. What was frozen is sent by the next run.
+//! Where no connection comes about, a few tries tell as much as many: the first call that meets it ends the run's
+//! calls, so that a month of invoices does not wait for each of them in turn. What was frozen is sent by the next run.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -198,7 +198,8 @@ impl Transport {
         &self.account_key
     }
 
-    /// No call of this transport, or of a copy of it, is to be sent any more: no connection came about, again and again.
+    /// No call of this transport, or of a copy of it, is to be sent any more: no connection came about, again and
+    /// again.
     pub(super) fn give_up(&self) {
         self.given_up.store(true, Ordering::Relaxed);
     }

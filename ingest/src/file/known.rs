@@ -1,8 +1,8 @@
 //! What the lake knows of a file's bytes: in which way they were read, and whether they may be read as they are given.
 //!
-//! The same bytes are read in one way: by one decoder, for one gateway, with one environment. The way is recorded before the
-//! first line is read, as transactions of `rejected`, the table that all decoders share: the number of the reading, its
-//! generation, is compared and swapped, so that one way alone wins, and the way itself stands beside it.
+//! The same bytes are read in one way: by one decoder, for one gateway, with one environment. The way is recorded
+//! before the first line is read, as transactions of `rejected`, the table that all decoders share. The number of the
+//! reading, its generation, is compared and swapped, so that one way alone wins; the way itself stands beside it.
 //!
 //! A further generation makes the same bytes another source. It is given only where the one before was read to its end,
 //! so that no process can add to it any more, and accepted nothing: then nothing counts twice.

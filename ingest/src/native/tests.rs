@@ -122,3 +122,18 @@ fn the_parser_agrees_with_serde_json() {
         assert_eq!(ours, theirs, "{text}");
     }
 }
+
+/// Each field that is read stands on the page, under the name of the decoder.
+#[test]
+fn every_field_is_documented() {
+    let page = include_str!("../../../docs/messages.md");
+    let (_, section) = page.split_once("\n## Access logs: `native`\n").unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let (_, fields) = include_str!("../native.rs").split_once("struct Raw<'a> {\n").unwrap();
+    let (fields, _) = fields.split_once("\n}\n").unwrap();
+    let names: Vec<&str> = fields.lines().filter_map(|line| Some(line.trim().split_once(": ")?.0)).collect();
+    assert!(names.len() > 20, "{names:?}");
+    for name in names {
+        assert!(section.contains(&format!("`{name}`")), "docs/messages.md does not tell of {name}");
+    }
+}

@@ -158,3 +158,18 @@ fn a_real_log_of_hostile_requests_is_read() {
     assert_eq!((record.upstream_latency_us, record.consumer.as_deref()), (Some(0), Some("acme")));
     assert_eq!((record.request_bytes, record.response_bytes, record.status), (Some(105), Some(147), Some(200)));
 }
+
+/// Each field that is read stands on the page, under the name of the decoder.
+#[test]
+fn every_field_is_documented() {
+    let page = include_str!("../../../docs/messages.md");
+    let (_, section) = page.split_once("\n## Access logs: `nginx`\n").unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let (_, fields) = include_str!("../nginx.rs").split_once("struct Raw<'a> {\n").unwrap();
+    let (fields, _) = fields.split_once("\n}\n").unwrap();
+    let names: Vec<&str> = fields.lines().filter_map(|line| Some(line.trim().split_once(": ")?.0)).collect();
+    assert!(names.len() > 20, "{names:?}");
+    for name in names {
+        assert!(section.contains(&format!("`{name}`")), "docs/messages.md does not tell of {name}");
+    }
+}

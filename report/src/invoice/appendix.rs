@@ -1,5 +1,5 @@
-//! The appendix of an invoice: of each line that bills usage, the days with quantity, requests and the hash of their rows, and what
-//! the line stands on. Whoever holds the rows can compare them day by day.
+//! The appendix of an invoice: of each line that bills usage, the days with quantity, requests and the hash of their
+//! rows, and what the line stands on. Whoever holds the rows can compare them day by day.
 
 use tollbook_schemas::period::print_instant;
 

@@ -188,8 +188,8 @@ fn the_page_says_who_what_and_why() {
     assert_eq!(html, invoice_html(&invoice()), "the same document gives the same page");
 }
 
-/// Each row: the zone of a line, the time that it bills, and how the page tells it; beside it how it tells the document's
-/// period, where all its lines are of that zone and time.
+/// Each row: the zone of a line, the time that it bills, and how the page tells it; beside it how it tells the
+/// document's period, where all its lines are of that zone and time.
 #[test]
 fn days_are_those_of_the_subscription() {
     for (zone, start, end, of_line, of_period) in [

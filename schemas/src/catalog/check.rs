@@ -1,7 +1,7 @@
 //! From catalog files to a checked catalog. Every problem is collected with its place; nothing is repaired.
 //!
-//! One mistake is told once: an entry that is wrong itself is still known to those that name it, who say nothing more of
-//! it, and where a file cannot be read, nothing is said about names that may stand in it.
+//! One mistake is told once. An entry that is wrong itself is still known to those that name it, so they say nothing
+//! more of it. Where a file cannot be read, nothing is said about names that may stand in it.
 
 mod contract;
 mod coupon;

@@ -1,8 +1,9 @@
-//! Contracts: what was agreed with somebody beside a plan's list prices. Pure data, and what it makes of a plan's prices.
+//! Contracts: what was agreed with somebody beside a plan's list prices. Pure data, and what it makes of a plan's
+//! prices.
 //!
 //! The terms stand in the catalog, in versions that never change; who signed them, and when, are events
-//! (`crate::registry`). A contract is of one plan: of its prices it replaces some by id, whole, and takes a discount off the
-//! others; it may ask for a minimum in each billing period.
+//! (`crate::registry`). A contract is of one plan: of its prices it replaces some by id, whole, and takes a discount
+//! off the others; it may ask for a minimum in each billing period.
 
 use chrono::{DateTime, Utc};
 
@@ -69,8 +70,8 @@ impl ContractVersion {
 }
 
 impl Catalog {
-    /// The version of a contract at an instant of its term; none before the first one starts, and where the last one that
-    /// started has ended.
+    /// The version of a contract at an instant of its term; none before the first one starts, and where the last one
+    /// that started has ended.
     #[must_use]
     pub fn contract_at(&self, contract: &ContractId, at: DateTime<Utc>) -> Option<&ContractVersion> {
         let started = self.contracts.get(contract)?.iter().rev().find(|version| version.starts <= at)?;

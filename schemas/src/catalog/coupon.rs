@@ -1,7 +1,7 @@
 //! Coupons: what an issuer takes off the lines of a partner for a while. Pure data, and the lines that one is for.
 //!
-//! The terms stand in the catalog and never change once an invoice was issued by them; who redeemed one, and when, are events
-//! (`crate::registry`). A coupon is of one issuer: no other gives away what is its.
+//! The terms stand in the catalog and never change once an invoice was issued by them; who redeemed one, and when, are
+//! events (`crate::registry`). A coupon is of one issuer: no other gives away what is its.
 
 use std::collections::BTreeSet;
 

@@ -1,8 +1,10 @@
-//! What is different between two catalogs, for whom, and what may not be: two checked catalogs in, plain data out. Pure.
+//! What is different between two catalogs, for whom, and what may not be: two checked catalogs in, plain data out.
+//! Pure.
 //!
 //! [`diff`] compares them entry by entry and key by key. [`affected`] tells whose bill comes out otherwise, and from
-//! which billing period on. [`broken`], [`broken_contract`], [`broken_coupon`] and [`broken_tax_rate`] compare what an issued invoice was rated with: a version of a
-//! plan or contract that was used once is a promise, and so is what its meters count.
+//! which billing period on. [`broken`], [`broken_contract`], [`broken_coupon`] and [`broken_tax_rate`] compare what an
+//! issued invoice was rated with. A version of a plan or contract that was used once is a promise, and so is what its
+//! meters count.
 
 mod fields;
 mod frozen;

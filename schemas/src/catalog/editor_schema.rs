@@ -258,6 +258,28 @@ fn every_key_of_a_price_is_taken_by_both_or_by_none() {
     assert!(taken > 50, "{taken}");
 }
 
+/// Each key of a plan and of a price stands in the section of `docs/catalog.md` that tells how to write one.
+#[test]
+fn every_key_of_a_plan_is_documented() {
+    let page = include_str!("../../../docs/catalog.md");
+    let (_, section) = page.split_once("\n## Plans and prices\n").unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    for table in [
+        definition("plan"),
+        definition("price"),
+        definition("unit_tier"),
+        definition("percent_tier"),
+        definition("cell"),
+        definition("convert")["anyOf"][1].clone(),
+        definition("round_quantity"),
+        definition("settings"),
+    ] {
+        for key in keys(&table["properties"]) {
+            assert!(section.contains(&format!("`{key}`")) || section.contains(&format!("{{ {key} = ")), "{key}");
+        }
+    }
+}
+
 #[test]
 fn every_word_is_known_to_both() {
     let meter = definition("meter")["properties"].clone();

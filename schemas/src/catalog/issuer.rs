@@ -1,8 +1,9 @@
 //! Issuers in versions: what is printed of one holds from an instant, as it does of a plan.
 //!
-//! An `[[issuer]]` without `effective_from` holds from the beginning, and may be the only one. Further entries of the same id say
-//! from when another name, address, tax id or term of payment holds. What numbers and periods hang on (`number_prefix`,
-//! `time_zone`, `adjust_months_max`) is the same in all versions: it has no past that could be another.
+//! An `[[issuer]]` without `effective_from` holds from the beginning, and may be the only one. Further entries of the
+//! same id say from when another name, address, tax id or term of payment holds. What numbers and periods hang on
+//! (`number_prefix`, `time_zone`, `adjust_months_max`) is the same in all versions: it has no past that could be
+//! another.
 
 use std::ops::Range;
 
@@ -21,8 +22,8 @@ impl Catalog {
         versions.iter().rev().find(|version| version.effective_from.is_none_or(|from| from <= at))
     }
 
-    /// Adds a version; what contradicts the others is a flaw at its place, and one without an instant that is there already has
-    /// the words `twice`.
+    /// Adds a version; what contradicts the others is a flaw at its place, and one without an instant that is there
+    /// already has the words `twice`.
     pub(super) fn add_issuer(
         &mut self,
         id: IssuerId,

@@ -7,7 +7,8 @@ use std::ops::Range;
 use super::{Catalog, CatalogFile, Problem};
 use crate::id::MeterId;
 
-/// Where the SQL of the meters stands. It follows from the files, whose hash the catalog has: equal hashes, equal places.
+/// Where the SQL of the meters stands. It follows from the files, whose hash the catalog has: equal hashes, equal
+/// places.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Places {
     /// Files with meters.
@@ -28,8 +29,8 @@ impl Places {
 }
 
 impl Catalog {
-    /// A problem of a meter's SQL, at its place in the file. `within` is a part of the SQL in bytes; the whole SQL where it
-    /// is `None`. `field` is `value`, `filter` or `group_by.NAME`.
+    /// A problem of a meter's SQL, at its place in the file. `within` is a part of the SQL in bytes; the whole SQL
+    /// where it is `None`. `field` is `value`, `filter` or `group_by.NAME`.
     #[must_use]
     pub fn problem_in_sql(
         &self,

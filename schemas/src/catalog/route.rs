@@ -10,10 +10,10 @@
 //! - `tag`: each of its keys is an attribute of the request with just its value.
 //!
 //! Of several rules that fit, the more specific one decides, by [`Precedence`]: host before route before method before
-//! tags. The order is total but for rules that are equally specific; two of these that belong to different products and
-//! could fit the same request ([`Rule::meets`]) are refused when the catalog is read, so that no request ever has two
-//! products, and none is decided by the order of a file. The SQL that `aggregate` makes of the rules says the same; a test
-//! there compares them.
+//! tags. The order is total but for rules that are equally specific. Two of these that belong to different products and
+//! could fit the same request ([`Rule::meets`]) are refused when the catalog is read. So no request ever has two
+//! products, and none is decided by the order of a file. The SQL that `aggregate` makes of the rules says the same; a
+//! test there compares them.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -209,15 +209,16 @@ impl ProductRules {
         self.rules.iter().map(|(product, rule)| (product, rule))
     }
 
-    /// The products that a hint may name by one of the two only: requests with that hint may be of any product by the other.
+    /// The products that a hint may name by one of the two only: requests with that hint may be of any product by the
+    /// other.
     #[must_use]
     pub fn changed_hints(&self, other: &Self) -> BTreeSet<ProductId> {
         self.products.symmetric_difference(&other.products).cloned().collect()
     }
 
-    /// The products that may have other requests by their rules in the other: those of a rule that only one of the two has,
-    /// and those with a rule that shares requests with it. A request that fits no such rule fits the same rules in both, and
-    /// the first of them decides. Hints are not looked at.
+    /// The products that may have other requests by their rules in the other: those of a rule that only one of the two
+    /// has, and those with a rule that shares requests with it. A request that fits no such rule fits the same rules in
+    /// both, and the first of them decides. Hints are not looked at.
     #[must_use]
     pub fn changed_products(&self, other: &Self) -> BTreeSet<ProductId> {
         let only = |one: &Self, other: &Self| {

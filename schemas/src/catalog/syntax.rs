@@ -1,4 +1,5 @@
-//! How to mend a file that is no TOML. Takes what the parser says, and where; gives the help that fits what stands there.
+//! How to mend a file that is no TOML. Takes what the parser says, and where; gives the help that fits what stands
+//! there.
 
 use std::ops::Range;
 

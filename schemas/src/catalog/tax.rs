@@ -1,8 +1,10 @@
-//! Tax rates: which one holds for a line, by issuer, tax code, customer and time. Pure data, and the one choice among them.
+//! Tax rates: which one holds for a line, by issuer, tax code, customer and time. Pure data, and the one choice among
+//! them.
 //!
-//! A rate stands in versions that never change, as plans do; a line is taxed by the version in force at the last instant of
-//! what it bills, because tax arises when the service of a period is complete. An issuer without rates taxes nothing,
-//! and nothing before its first one. From then on every line needs a rate: what none is for is an error, never 0.
+//! A rate stands in versions that never change, as plans do; a line is taxed by the version in force at the last
+//! instant of what it bills, because tax arises when the service of a period is complete. An issuer without rates
+//! taxes nothing, and nothing before its first one. From then on every line needs a rate: what none is for is an
+//! error, never 0.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -182,8 +184,8 @@ fn in_force_before<'a>(
     })
 }
 
-/// The rate of some rates for a price's tax code that holds at the last instant before `before`; none where the issuer taxes
-/// nothing yet.
+/// The rate of some rates for a price's tax code that holds at the last instant before `before`; none where the issuer
+/// taxes nothing yet.
 ///
 /// # Errors
 /// [`NoTaxRate`] where it taxes, and no rate is for this.
@@ -218,8 +220,8 @@ impl Catalog {
         in_force_before(&self.tax_rates, issuer, before)
     }
 
-    /// The rate for a price's tax code that holds at the last instant before `before`; none where the issuer taxes nothing
-    /// yet.
+    /// The rate for a price's tax code that holds at the last instant before `before`; none where the issuer taxes
+    /// nothing yet.
     ///
     /// # Errors
     /// As [`rate_before`].

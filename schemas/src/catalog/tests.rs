@@ -117,7 +117,8 @@ fn every_mistake_is_told_with_its_line() {
     }
 }
 
-/// Each row replaces a piece of the whole catalog: what is underlined, what is said of it, what was expected, how to mend it.
+/// Each row replaces a piece of the whole catalog: what is underlined, what is said of it, what was expected, how to
+/// mend it.
 #[test]
 fn what_is_meant_is_underlined() {
     let contract = |currency: &str| {

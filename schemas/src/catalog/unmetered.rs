@@ -78,7 +78,8 @@ fn usage_by_dimension(price: &Node, meter: Option<(&MeterId, &Meter)>, reading: 
     }
 }
 
-/// Limits and allowances of single events, and fees beside an allowance: a draft has each event where the meter keeps them.
+/// Limits and allowances of single events, and fees beside an allowance: a draft has each event where the meter keeps
+/// them.
 fn single_events(price: &Node, percentage: &Percentage, meter: Option<(&MeterId, &Meter)>, reading: &mut Reading) {
     let Some((id, meter)) = meter else { return };
     if meter.aggregation == Aggregation::SumByEvent {

@@ -112,7 +112,8 @@ fn the_largest_product_is_exact_and_too_much_money_is_an_error() {
     assert!(most.checked_add(most).is_err());
 }
 
-/// What fits 128 bits is computed and printed as by 256, where both have a result; at the ends of 64 and of 128 bits, too.
+/// What fits 128 bits is computed and printed as by 256, where both have a result; at the ends of 64 and of 128 bits,
+/// too.
 #[test]
 fn the_short_form_agrees_with_the_wide_one() {
     let ends =

@@ -1,9 +1,9 @@
 //! The fields that jobs read of each known type, and the form of each: one table.
 //!
-//! Takes the type and data of an event, gives the first field that is missing or has another form. Ingest refuses such an
-//! event; the fold, which also reads what an older version stored, makes it a finding. A field that no job reads may be
-//! anything, and `null` is a field that is not there. What a text *says* (an id, a zone, an instant) is judged by the fold
-//! where the partner is better blocked than the event lost.
+//! Takes the type and data of an event, gives the first field that is missing or has another form. Ingest refuses such
+//! an event; the fold, which also reads what an older version stored, makes it a finding. A field that no job reads may
+//! be anything, and `null` is a field that is not there. What a text *says* (an id, a zone, an instant) is judged by
+//! the fold where the partner is better blocked than the event lost.
 
 use serde_json::{Map, Value};
 
@@ -196,6 +196,12 @@ pub(crate) struct WrongField {
 #[cfg(test)]
 pub(super) fn types() -> Vec<&'static str> {
     TYPES.iter().map(|(known, _)| *known).collect()
+}
+
+/// Each type of the table with the name of each of its fields.
+#[cfg(test)]
+pub(super) fn names() -> impl Iterator<Item = (&'static str, &'static str)> {
+    TYPES.iter().flat_map(|(known, fields)| fields.iter().map(move |(field, ..)| (*known, *field)))
 }
 
 /// The fields of a type that are missing or have another form.

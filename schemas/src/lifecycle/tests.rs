@@ -255,3 +255,20 @@ fn a_row_gives_the_event_back() {
     assert_eq!(LifecycleEvent::from_row(&event.row()).unwrap(), event);
     assert_eq!(LifecycleEvent::from_row(&event.row().with("data", "{")), Err("data"));
 }
+
+/// Each type is in a row of `docs/messages.md` that has its fields; and each field is in a row of its own.
+#[test]
+fn every_type_and_field_is_documented() {
+    let page = include_str!("../../../docs/messages.md");
+    let (_, section) = page.split_once("\n## Lifecycle events").unwrap();
+    let row_of = |name: &str| {
+        let is_named = |row: &&str| row.split(" | ").next().is_some_and(|cell| cell.contains(&format!("`{name}`")));
+        let found = section.lines().filter(|line| line.starts_with("| ")).find(is_named);
+        found.unwrap_or_else(|| panic!("docs/messages.md has no row of {name}"))
+    };
+    for (event_type, field) in fields::names() {
+        let row = row_of(event_type);
+        assert!(row.contains(&format!("`{field}`")), "docs/messages.md: {event_type} does not have {field}");
+        row_of(field);
+    }
+}

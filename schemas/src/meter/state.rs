@@ -4,11 +4,15 @@
 //! |---|---|
 //! | count | `{}`: the row's `event_count` |
 //! | sum, min, max | `{"sum":"1.5"}`, `{"min":"1"}`, `{"max":"2"}`; without the key where no request had a value |
-//! | sum_by_event | `{"events":[["2026-06-01T00:00:00Z","source",0,17,0,"2.5"]]}`: instant, place and value of each request that has one |
+//! | sum_by_event | `{"events":[…]}`: each request that has a value |
 //! | avg | `{"count":3,"sum":"4.5"}` |
 //! | unique | `{"values":["a","b"]}`, sorted |
-//! | latest, time_weighted | `{"levels":[["2026-06-01T00:00:00Z","source",0,17,0,"2.5"]]}`: instant, place, value; of latest only the last one, of time_weighted the last one of each instant |
+//! | latest | `{"levels":[…]}`: the last request that has a value |
+//! | time_weighted | `{"levels":[…]}`: of each instant the last request that has a value |
 //! | percentile | `{"counts":{"1.5":2}}`: how often each value came |
+//!
+//! A request in `events` and `levels` is its instant, its place (source, partition, offset, index) and its value:
+//! `["2026-06-01T00:00:00Z","source",0,17,0,"2.5"]`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -274,7 +278,8 @@ impl MeterState {
     }
 }
 
-/// A state of numbers, of which there are millions, without a JSON parser; none where it is another, or not just as written.
+/// A state of numbers, of which there are millions, without a JSON parser; none where it is another, or not just as
+/// written.
 fn of_plain(aggregation: Aggregation, text: &str) -> Option<MeterState> {
     let number = |key: &str| {
         let number = text.strip_prefix(key)?.strip_suffix("\"}")?;

@@ -1,9 +1,10 @@
 //! Billing periods of a subscription: how long one is, where it begins, and the one that holds an instant.
 //!
-//! Edges are local midnights of a zone ([`first_instant_of`]), so a period with a DST change is an hour shorter or longer.
-//! They are counted from an anchor day: a fixed one for periods of the calendar, the day of the start for anniversaries.
-//! Months are counted from the anchor itself and cut to the month's end: of an anchor on the 31st the edges are 31 January,
-//! 28 February, 31 March; a year from 29 February ends on 28 February, and on the 29th in the next leap year.
+//! Edges are local midnights of a zone ([`first_instant_of`]), so a period with a DST change is an hour shorter or
+//! longer. They are counted from an anchor day: a fixed one for periods of the calendar, the day of the start for
+//! anniversaries. Months are counted from the anchor itself and cut to the month's end. Of an anchor on the 31st the
+//! edges are 31 January, 28 February, 31 March. A year from 29 February ends on 28 February, and on the 29th in the
+//! next leap year.
 
 use chrono::{DateTime, Datelike, Months, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;

@@ -1,5 +1,5 @@
-//! A calendar date in documents: `2026-06-01`, as chrono writes it. A month's evidence has millions of days, and chrono's own
-//! reading and writing put each together piece by piece.
+//! A calendar date in documents: `2026-06-01`, as chrono writes it. A month's evidence has millions of days, and
+//! chrono's own reading and writing put each together piece by piece.
 
 use chrono::{Datelike as _, NaiveDate};
 use serde::{Deserializer, Serializer};

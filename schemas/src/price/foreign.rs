@@ -1,8 +1,8 @@
-//! Words of other billing systems that a price book brings along: what they are called here. Only a hint in an error, never
-//! read as ours: `unit_amount` of Stripe is in cents, `from` of Chargebee begins a tier that ours only end.
+//! Words of other billing systems that a price book brings along: what they are called here. Only a hint in an error,
+//! never read as ours: `unit_amount` of Stripe is in cents, `from` of Chargebee begins a tier that ours only end.
 
-/// A word of another system (in lower case, without `_` and `-`), ours (which the table must know), and how to mend it. The
-/// first line that fits is told.
+/// A word of another system (in lower case, without `_` and `-`), ours (which the table must know), and how to mend it.
+/// The first line that fits is told.
 type Word = (&'static str, &'static str, &'static str);
 
 const IN_PRICE: &str = "it is a key of the price: write it inside of price";

@@ -203,8 +203,8 @@ impl<'a> Table<'a> {
         Some(value)
     }
 
-    /// Tells of the key that was written for one of these, which are missing and `needs` says so: another system's word, or a
-    /// typo. It is taken, so that one mistake is one flaw. Whether there was such a key.
+    /// Tells of the key that was written for one of these, which are missing and `needs` says so: another system's
+    /// word, or a typo. It is taken, so that one mistake is one flaw. Whether there was such a key.
     pub fn tell_meant(&mut self, reading: &mut Reading, names: &[&'static str], needs: &str) -> bool {
         let found = self.entries.iter().enumerate().find_map(|(at, (key, _))| Some((at, self.meant(key, names)?)));
         let Some((at, (name, meaning))) = found else { return false };
@@ -222,7 +222,8 @@ impl<'a> Table<'a> {
         true
     }
 
-    /// What of the keys that are not taken was meant for a missing one, if any was: another system's word for it, or a typo.
+    /// What of the keys that are not taken was meant for a missing one, if any was: another system's word for it, or a
+    /// typo.
     #[must_use]
     pub fn meant_for(&self, name: &'static str) -> Option<String> {
         self.entries.iter().find_map(|(key, _)| match self.meant(key, &[name])? {
@@ -240,8 +241,8 @@ impl<'a> Table<'a> {
         foreign.or_else(|| typo().filter(|_| !self.known.contains(&key.name.as_str())))
     }
 
-    /// Everything that is left is a flaw, with what another system's word is here, or the nearest known key, as a suggestion.
-    /// Whether nothing was left.
+    /// Everything that is left is a flaw, with what another system's word is here, or the nearest known key, as a
+    /// suggestion. Whether nothing was left.
     pub fn finish(self, reading: &mut Reading) -> bool {
         let flaws_before = reading.flaws.len();
         let left = self.entries.iter().map(|(key, _)| *key).chain(self.nulls.iter().copied());

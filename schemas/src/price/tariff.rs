@@ -330,7 +330,8 @@ pub fn settings_node(node: &Node, path: &str, reading: &mut Reading) -> Option<S
     (reading.flaws.len() == flaws_before).then_some(settings)
 }
 
-/// Steps before the price that a model has no place for: `convert`, `round_quantity` and `included`, each where it stands.
+/// Steps before the price that a model has no place for: `convert`, `round_quantity` and `included`, each where it
+/// stands.
 fn steps_of_model(model: &PriceModel, table: &Table<'_>, steps_at: [Option<Range<usize>>; 3], reading: &mut Reading) {
     let word = model.as_str();
     let takes_quantity = takes_quantity_steps(model);
@@ -367,8 +368,8 @@ fn has_packages(model: &PriceModel) -> bool {
     }
 }
 
-/// Settings that a model has no place for: they would change nothing, and whoever wrote them believes that they do. `said` is
-/// where they are written, and `path` its path.
+/// Settings that a model has no place for: they would change nothing, and whoever wrote them believes that they do.
+/// `said` is where they are written, and `path` its path.
 pub fn settings_of_model(
     model: &PriceModel,
     steps: &Steps,

@@ -1,9 +1,9 @@
 //! Lines made by hand: what staff charges or credits beside what is metered, and takes back.
 //!
-//! `adjustment.made` says for which month, by which issuer, how much, what the customer reads, and why; the event says who.
-//! `adjustment.revoked` takes one back, for good: what is meant after that is said under another id. The order of the
-//! two does not matter. The same again is the same; the same id with other content is a contradiction, and so is one that
-//! cannot be read: nobody can say what the partner owes until it is revoked.
+//! `adjustment.made` says for which month, by which issuer, how much, what the customer reads, and why; the event says
+//! who. `adjustment.revoked` takes one back, for good: what is meant after that is said under another id. The order of
+//! the two does not matter. The same again is the same; the same id with other content is a contradiction, and so is
+//! one that cannot be read: nobody can say what the partner owes until it is revoked.
 
 use std::collections::BTreeMap;
 

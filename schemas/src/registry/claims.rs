@@ -1,9 +1,9 @@
 //! Claims on an external id: what links and ends them, cut into spans of time with one owner each.
 //!
-//! A span is half-open: traffic of the very instant at which a link ends is not the partner's any more. An end counts for
-//! the links that were said before it and began no later than it; a link that is said after an end holds from its own
-//! start. An end of what was never linked is a finding. A claim whose environment cannot be read owns nothing, and nobody
-//! has what it claims (I8): traffic that is called sandbox somehow must not be billed by the default of a door.
+//! A span is half-open: traffic of the very instant at which a link ends is not the partner's any more. An end counts
+//! for the links that were said before it and began no later than it; a link that is said after an end holds from its
+//! own start. An end of what was never linked is a finding. A claim whose environment cannot be read owns nothing, and
+//! nobody has what it claims (I8): traffic that is called sandbox somehow must not be billed by the default of a door.
 
 use std::collections::BTreeSet;
 
@@ -62,8 +62,8 @@ impl Folding {
         self.claims.entry((LinkSystem::Consumer, external_id)).or_default().push(claim);
     }
 
-    /// Where something of the event cannot be read, it ends more rather than less: traffic that is nobody's is counted and
-    /// found, traffic of the wrong partner is billed.
+    /// Where something of the event cannot be read, it ends more rather than less: traffic that is nobody's is counted
+    /// and found, traffic of the wrong partner is billed.
     pub(super) fn unlink(&mut self, position: &Position, event: &LifecycleEvent, partner_id: &PartnerId) {
         let is_other = |system: &str| !system.trim().eq_ignore_ascii_case("gateway");
         if event.text("system").is_some_and(is_other) {

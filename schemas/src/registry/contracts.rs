@@ -1,13 +1,14 @@
 //! Contracts: signatures and their ends in, spans in which a partner has a contract out; and which one applies to a
 //! subscription.
 //!
-//! `contract.signed` begins a span at its `effective_at`, else when it occurred; `contract.ended` ends it likewise. Either may
-//! name a subscription: then the contract is of this one alone, else of every subscription of the partner to the
-//! contract's plan. An end that names none ends all of the partner's spans of that contract. Signing what runs already
-//! says nothing new. The terms themselves, and their begin and end, stand in the catalog.
+//! `contract.signed` begins a span at its `effective_at`, else when it occurred; `contract.ended` ends it likewise.
+//! Either may name a subscription: then the contract is of this one alone, else of every subscription of the partner to
+//! the contract's plan. An end that names none ends all of the partner's spans of that contract. Signing what runs
+//! already says nothing new. The terms themselves, and their begin and end, stand in the catalog.
 //!
 //! A signature or an end that cannot be read leaves open what the partner owes, and blocks until an event of the same
-//! partner that can be read, and that did not occur before it, puts it right. An end of nothing is told and ends nothing.
+//! partner that can be read, and that did not occur before it, puts it right. An end of nothing is told and ends
+//! nothing.
 
 use std::collections::BTreeSet;
 
@@ -68,8 +69,8 @@ pub enum ContractError {
     },
 }
 
-/// The contract that a subscription is billed by at an instant: one that its partner has signed by then, whose term holds,
-/// and that is of its plan. One that names the subscription goes before those that name none.
+/// The contract that a subscription is billed by at an instant: one that its partner has signed by then, whose term
+/// holds, and that is of its plan. One that names the subscription goes before those that name none.
 ///
 /// # Errors
 /// [`ContractError`].

@@ -1,8 +1,9 @@
 //! Coupons that partners redeemed, from events.
 //!
-//! `coupon.redeemed` begins at its `effective_at`, else when it occurred; `coupon.withdrawn` ends it likewise, for the months
-//! that begin then or later. With a `subscription_id` it is of this subscription alone. The same again is the same. What a coupon
-//! takes off is the catalog's to say. One that cannot be read blocks its partner until the same is said as it was meant.
+//! `coupon.redeemed` begins at its `effective_at`, else when it occurred; `coupon.withdrawn` ends it likewise, for the
+//! months that begin then or later. With a `subscription_id` it is of this subscription alone. The same again is the
+//! same. What a coupon takes off is the catalog's to say. One that cannot be read blocks its partner until the same is
+//! said as it was meant.
 
 use chrono::{DateTime, Utc};
 

@@ -1,11 +1,11 @@
-//! The course of a subscription beside its plan: units, pauses, a term, and ends that wait for their period's. Events in,
-//! what was said in; what has no effect as findings, which block nothing: what runs is known, and is billed.
+//! The course of a subscription beside its plan: units, pauses, a term, and ends that wait for their period's. Events
+//! in, what was said in; what has no effect as findings, which block nothing: what runs is known, and is billed.
 //!
-//! A pause holds from its instant (`effective_at`, else when it occurred) to the next resumption. A resumption that holds
-//! from no later than the pause takes it back. A cancellation `at` the end of the period or of the term ends the
+//! A pause holds from its instant (`effective_at`, else when it occurred) to the next resumption. A resumption that
+//! holds from no later than the pause takes it back. A cancellation `at` the end of the period or of the term ends the
 //! subscription where the period or the term ends that holds its instant; which instant that is, the catalog says
-//! (`schedule`). `subscription.renewed` takes such a cancellation back, and adds a term where terms do not follow each other
-//! by themselves.
+//! (`schedule`). `subscription.renewed` takes such a cancellation back, and adds a term where terms do not follow each
+//! other by themselves.
 
 use std::collections::BTreeMap;
 

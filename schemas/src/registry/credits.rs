@@ -1,9 +1,10 @@
 //! Prepaid credits that partners were granted, from events.
 //!
-//! `credit.granted` says how much, by whose invoices it is used, what the customer reads, and until when; `credit.voided` takes
-//! back what is left of it, for documents whose period ends later. The same again is the same; the same id with other content is a
-//! contradiction, and so is one that cannot be read: nobody can say what the partner owes until that id is voided. How much
-//! is left is nowhere kept: it is the amount less what issued documents used of it.
+//! `credit.granted` says how much, by whose invoices it is used, what the customer reads, and until when;
+//! `credit.voided` takes back what is left of it, for documents whose period ends later. The same again is the same;
+//! the same id with other content is a contradiction, and so is one that cannot be read: nobody can say what the
+//! partner owes until that id is voided. How much is left is nowhere kept: it is the amount less what issued documents
+//! used of it.
 
 use std::collections::BTreeMap;
 

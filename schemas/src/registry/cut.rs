@@ -24,8 +24,8 @@ impl Registry {
         places.into_keys().cloned().zip(shares).collect()
     }
 
-    /// Cuts it into so many shares: each partner's in the one that is said, or in none. Links and what is nobody's are left
-    /// out: neither says what a partner is billed.
+    /// Cuts it into so many shares: each partner's in the one that is said, or in none. Links and what is nobody's are
+    /// left out: neither says what a partner is billed.
     #[must_use]
     pub fn cut(&self, share_of: impl Fn(&PartnerId) -> Option<usize>, count: usize) -> Vec<Self> {
         // Named, so that what is added to the registry must be cut too.

@@ -1,13 +1,13 @@
 //! Going live beside another system: from when on a partner is billed here, and what the other system had billed of the
 //! period that runs then.
 //!
-//! `billing.started` says from when (`billing_starts_at`); of several the last one holds. `opening.recorded` says of one
-//! subscription and one meter (or one flat price) how much of the period that holds `billing_starts_at` the other system
-//! has billed, 0 too; of several of the same thing the last one holds. Both are about the past as much as about the future, so
-//! neither is dated by anything but what it says.
+//! `billing.started` says from when (`billing_starts_at`); of several the last one holds. `opening.recorded` says of
+//! one subscription and one meter (or one flat price) how much of the period that holds `billing_starts_at` the other
+//! system has billed, 0 too; of several of the same thing the last one holds. Both are about the past as much as about
+//! the future, so neither is dated by anything but what it says.
 //!
-//! One that cannot be read, an opening without a start, or of a subscription that is not the partner's, leaves open what the
-//! partner owes, and blocks until an event of the same partner and type that can be read, and is said later, puts it right.
+//! One that cannot be read, an opening without a start, or of a subscription that is not the partner's, leaves open
+//! what the partner owes. It blocks until a later event of the same partner and type, which can be read, puts it right.
 
 use std::collections::BTreeMap;
 

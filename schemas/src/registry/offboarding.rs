@@ -2,10 +2,11 @@
 //!
 //! Offboarding ends what runs at its instant (`effective_at`, else when it occurred), as a cancellation there would, so
 //! there is a last bill for the part until then and none after. Reactivation starts nothing again by itself: what the
-//! partner is sold from then on, a new start says. A reactivation that holds from no later than the offboarding takes it
-//! back: the subscriptions run on. Of several offboardings without a reactivation between them the earliest holds.
+//! partner is sold from then on, a new start says. A reactivation that holds from no later than the offboarding takes
+//! it back: the subscriptions run on. Of several offboardings without a reactivation between them the earliest holds.
 //!
-//! A subscription that starts while its partner is gone is a contradiction, and blocks until one of the two is taken back.
+//! A subscription that starts while its partner is gone is a contradiction, and blocks until one of the two is taken
+//! back.
 
 use chrono::{DateTime, Utc};
 

@@ -1,9 +1,9 @@
 //! Paying partners: who pays for whom from when, out of what was said.
 //!
 //! `payer.named` says that `payer_id` pays for the event's partner from its instant on (`effective_at`, else when it
-//! occurred), and takes the place of whoever was named before; `payer.ended` says that the partner pays for itself again. Who pays
-//! for another pays for itself: a payer that has a payer at the same time, or itself, is a contradiction, and so is one that nobody
-//! knows. It blocks the partner that is paid for until it is put right.
+//! occurred), and takes the place of whoever was named before; `payer.ended` says that the partner pays for itself
+//! again. Who pays for another pays for itself: a payer that has a payer at the same time, or itself, is a
+//! contradiction, and so is one that nobody knows. It blocks the partner that is paid for until it is put right.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,12 +1,13 @@
-//! Subscriptions: starts, changes and cancellations in, spans of one plan each out, and what cannot be used as findings,
-//! until other events put it right.
+//! Subscriptions: starts, changes and cancellations in, spans of one plan each out, and what cannot be used as
+//! findings, until other events put it right.
 //!
-//! An id is started once and ends once: by its cancellation, or where its partner leaves (`offboarding`); a cancellation
-//! holds from its `effective_at`, else from when it occurred. A change of the plan holds from its instant (`effective_at`, else when it
-//! occurred): there one span ends and the next one begins under the same id, as if the subscription had been cancelled
-//! and another one started. A change of the quantity holds from its instant too, and ends no span: a meter's tiers go on
-//! through it. Of anything else a change says nothing that can be billed, so it is a finding. A cancellation that waits for
-//! the end of the period overtakes changes of the plan that were planned for after it; one that is said later is a finding.
+//! An id is started once and ends once: by its cancellation, or where its partner leaves (`offboarding`); a
+//! cancellation holds from its `effective_at`, else from when it occurred. A change of the plan holds from its instant
+//! (`effective_at`, else when it occurred): there one span ends and the next one begins under the same id, as if the
+//! subscription had been cancelled and another one started. A change of the quantity holds from its instant too, and
+//! ends no span: a meter's tiers go on through it. Of anything else a change says nothing that can be billed, so it is
+//! a finding. A cancellation that waits for the end of the period overtakes changes of the plan that were planned for
+//! after it; one that is said later is a finding.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -594,7 +594,8 @@ fn a_subscription_has_units_pauses_terms_and_ends_that_wait() {
         ("", format!("10 {cancel} at=end_of_period\n 12 {renew}"), vec!["pro 03..: "], (0, 0)),
         ("", format!("10 {renew}\n 12 {cancel} at=end_of_period"), vec!["pro 03..: to period 12"], (1, 0)),
         ("", format!("10 {cancel}\n 12 {cancel} at=end_of_period"), vec!["pro 03..10: "], (1, 0)),
-        // It overtakes a plan that was planned for later; one that is said later is not understood until it is taken back.
+        // It overtakes a plan that was planned for later; one that is said later is not understood until it is taken
+        // back.
         (
             "",
             format!("05 {change} plan_id=max {}\n 10 {cancel} at=end_of_period", on("20")),
@@ -777,7 +778,8 @@ fn offboarding_ends_what_runs_and_reactivation_starts_nothing_again() {
         (format!("15 acme offboarded\n 15 {cancel}"), vec!["off 15", "s1 pro 03..15"], 0),
         (format!("10 {cancel} {}", on("20")), vec!["s1 pro 03..20"], 0),
         (format!("10 {cancel} {}\n 12 {cancel}", on("20")), vec!["s1 pro 03..12"], 0),
-        // Plans change until then; one that was planned for later is overtaken, one that was said later is not understood.
+        // Plans change until then; one that was planned for later is overtaken, one that was said later is not
+        // understood.
         (format!("09 {change}\n 15 acme offboarded"), vec!["off 15", "s1 pro 03..09", "s1 max 09..15"], 0),
         (format!("10 {change} {}\n 15 acme offboarded", on("20")), vec!["off 15", "s1 pro 03..15"], 0),
         (format!("10 {change} {}\n 15 {cancel}", on("20")), vec!["s1 pro 03..15"], 0),

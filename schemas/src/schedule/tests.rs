@@ -40,8 +40,8 @@ fn instant(text: &str) -> DateTime<Utc> {
     parse_instant(&text).unwrap()
 }
 
-/// Reads `start..end word=value…`: `first=`, `term=12` or `term=12!` (which does not renew) or `term=12!+1`, `period=` and
-/// `ends_term=` for cancellations that wait.
+/// Reads `start..end word=value…`: `first=`, `term=12` or `term=12!` (which does not renew) or `term=12!+1`, `period=`
+/// and `ends_term=` for cancellations that wait.
 fn subscription(plan: &str, text: &str) -> Subscription {
     let mut words = text.split_whitespace();
     let (start, end) = words.next().unwrap().split_once("..").unwrap();
@@ -82,8 +82,8 @@ fn told(period: Period) -> String {
     format!("{}..{}", short(period.start), short(period.end))
 }
 
-/// One row: plan, zone, subscription, until when, and its periods: what is billed, of which whole where that is another,
-/// and the month of the run.
+/// One row: plan, zone, subscription, until when, and its periods: what is billed, of which whole where that is
+/// another, and the month of the run.
 #[test]
 fn periods_follow_each_other_from_start_to_end() {
     let catalog = catalog();

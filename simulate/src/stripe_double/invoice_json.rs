@@ -73,7 +73,8 @@ fn amounts(state: &State, invoice: &Invoice) -> Amounts {
     Amounts { total, due: now.amount_due, starting_balance: balance, ending_balance: None }
 }
 
-/// The invoice object, made of three parts only because one `json!` of this size exceeds the compiler's recursion limit.
+/// The invoice object, made of three parts only because one `json!` of this size exceeds the compiler's recursion
+/// limit.
 pub(super) fn invoice(state: &State, invoice: &Invoice) -> Value {
     let mut whole = terms(state, invoice);
     for part in [money(state, invoice), unmodelled()] {

@@ -30,13 +30,15 @@ pub(in crate::cli) enum BillStep {
     },
     /// Which months are due, for whom, and why one is not an invoice yet; nothing is written.
     ///
-    /// Each place that is not issued, with everything that keeps it: its period runs or stays open (grace_hours), data are
-    /// missing, it is not drafted, stale or held, its partner is blocked. What nothing keeps is ready: `bill issue` issues it.
+    /// Each place that is not issued, with everything that keeps it: its period runs or stays open (grace_hours), data
+    /// are missing, it is not drafted, stale or held, its partner is blocked. What nothing keeps is ready: `bill issue`
+    /// issues it.
     #[command(after_help = examples::DUE)]
     Due(commands::bill::due::Given),
     /// Stop drafts of a partner and month from being issued, until they are released.
     ///
-    /// What is held is the place of the invoice, whatever is drafted there; or, by partner and month, every document of it.
+    /// What is held is the place of the invoice, whatever is drafted there; or, by partner and month, every document of
+    /// it.
     #[command(after_help = examples::HOLD)]
     Hold {
         #[command(flatten)]
@@ -95,8 +97,8 @@ pub(in crate::cli) enum BillStep {
     Register {
         #[command(flatten)]
         period: Period,
-        /// As it would have been told when the invoices of this month were issued: as the run left the tables that issued the
-        /// last.
+        /// As it would have been told when the invoices of this month were issued: as the run left the tables that
+        /// issued the last.
         #[arg(long, value_name = "MONTH", conflicts_with = "as_of")]
         as_of_close: Option<Month>,
         /// Comma-separated values.

@@ -197,8 +197,8 @@ async fn run_sync(context: &JobContext) -> anyhow::Result<()> {
     bill::complain_of_sync(&report)
 }
 
-/// Answers each line of stdin; the exit code tells whether one was refused. A line that cannot be read is refused as any
-/// other, and the ones behind it are answered.
+/// Answers each line of stdin; the exit code tells whether one was refused. A line that cannot be read is refused as
+/// any other, and the ones behind it are answered.
 pub(in crate::cli) fn estimate() -> anyhow::Result<u8> {
     let mut input = std::io::stdin().lock();
     let mut bytes = Vec::new();

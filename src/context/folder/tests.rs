@@ -1,6 +1,7 @@
 use super::*;
 
-/// Each row: what is in the folder beside `a.toml` (a folder ends with `/`), and the words of the error; none where it is read.
+/// Each row: what is in the folder beside `a.toml` (a folder ends with `/`), and the words of the error; none where it
+/// is read.
 #[test]
 fn no_file_is_left_out_in_silence() {
     for (paths, words) in [

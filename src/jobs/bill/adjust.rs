@@ -1,9 +1,10 @@
 //! `tollbook bill adjust`: a charge or credit that a person makes beside what is metered, or takes back.
 //!
-//! It is a lifecycle event (`adjustment.made`, `adjustment.revoked`) under a source of its own, checked against everything
-//! that is known, and, where it credits an invoice, against what is left of that, and written as `partner record` does it. It says no clock: its time is the first instant of its month by
-//! UTC, and its id is what it says, so that the same command run twice is one event; when it was said is `received_at`. What
-//! becomes of it on invoices is in `billing/src/draft/by_hand.rs`.
+//! It is a lifecycle event (`adjustment.made`, `adjustment.revoked`) under a source of its own. It is checked against
+//! everything that is known, and against what is left of an invoice that it credits; it is written as `partner record`
+//! does it. It says no clock: its time is the first instant of its month by UTC, and when it was said is `received_at`.
+//! Its id is what it says, so that the same command run twice is one event. What becomes of it on invoices is in
+//! `billing/src/draft/by_hand.rs`.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -40,7 +41,8 @@ pub struct Adjustment {
     /// Partner.
     #[arg(long)]
     partner: PartnerId,
-    /// Month that it belongs to, such as 2026-06, at most a year ahead. Where that is issued, the next documents bear it.
+    /// Month that it belongs to, such as 2026-06, at most a year ahead. Where that is issued, the next documents bear
+    /// it.
     #[arg(long, required_unless_present = "revoke")]
     period: Option<Month>,
     /// How much, in major units, without tax; below 0 for a credit: --amount=-12.34.
@@ -61,8 +63,8 @@ pub struct Adjustment {
     /// Issuer; needed where the partner's plans do not say which.
     #[arg(long)]
     issuer: Option<IssuerId>,
-    /// Number of an issued invoice of the partner that a credit is about: it is given by a credit note of that invoice, and
-    /// is no more than is left of it.
+    /// Number of an issued invoice of the partner that a credit is about: it is given by a credit note of that invoice,
+    /// and is no more than is left of it.
     #[arg(long, value_name = "NUMBER")]
     for_invoice: Option<String>,
     /// Take back the adjustment of this id, for good.

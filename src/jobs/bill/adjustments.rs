@@ -1,5 +1,5 @@
-//! `tollbook bill adjustments`: what people charged and credited by hand, and what of it is not on an issued document yet;
-//! writes nothing.
+//! `tollbook bill adjustments`: what people charged and credited by hand, and what of it is not on an issued document
+//! yet; writes nothing.
 
 use tollbook_billing::adjustments::{Account, accounts};
 use tollbook_billing::issue::read_issued;
@@ -10,8 +10,8 @@ use crate::configuration::ConfigurationError;
 use crate::context::JobContext;
 use crate::jobs::partner::known_events;
 
-/// The charges and credits by hand of all partners or of one: those of which something is still to be billed, or all. Also
-/// what no draft knows yet.
+/// The charges and credits by hand of all partners or of one: those of which something is still to be billed, or all.
+/// Also what no draft knows yet.
 ///
 /// # Errors
 /// The lake's; sums that do not fit.

@@ -1,8 +1,9 @@
 //! Alerts: partners that have come to a configured level of usage or spend in a month, told once.
 //!
-//! After usage was computed, the month that runs and the one before it are rated as they are, without writing documents.
-//! Who has reached a level and was not told before becomes a lifecycle event (`alert.reached`) under a source of its own,
-//! dated to the first instant of the month by UTC. The registry makes nothing of it; the view `alert` lists them.
+//! After usage was computed, the month that runs and the one before it are rated as they are, without writing
+//! documents. Who has reached a level and was not told before becomes a lifecycle event (`alert.reached`) under a
+//! source of its own, dated to the first instant of the month by UTC. The registry makes nothing of it; the view
+//! `alert` lists them.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,5 @@
-//! The billing clock: which months are due and for whom, why not yet, and the grace in which a period that has ended stays open.
+//! The billing clock: which months are due and for whom, why not yet, and the grace in which a period that has ended
+//! stays open.
 //!
 //! `bill due` writes nothing. A month is due when it is over by the clock; what the data say of it is told in its rows.
 
@@ -71,7 +72,8 @@ pub struct Due {
     pub unseen: Option<String>,
 }
 
-/// The open places of the months that a word names (`due`: those that are over by the clock), of all partners or of one.
+/// The open places of the months that a word names (`due`: those that are over by the clock), of all partners or of
+/// one.
 ///
 /// # Errors
 /// A word that is none; where usage was computed with another catalog; the lake's.

@@ -14,10 +14,9 @@ use tollbook_schemas::tables::billing::{INVOICE, INVOICE_EVENT};
 use crate::configuration::ConfigurationError;
 use crate::context::JobContext;
 
-/// The months that `--period` names, as of an instant: a month, `previous`, or `due` (every ended month in which a
-/// subscription ran, by its own calendar, or that a line by hand is for, and every one of which a document is stored; once
-/// something was issued, the last ended one too), so that a scheduler computes
-/// no dates.
+/// The months that `--period` names, as of an instant: a month, `previous`, or `due`, so that a scheduler computes no
+/// dates. Due is every ended month in which a subscription ran, by its own calendar, or that a line by hand is for; and
+/// every one of which a document is stored. Once something was issued, the last ended one is due too.
 ///
 /// # Errors
 /// A word that is none of these.
@@ -49,7 +48,8 @@ pub async fn months(context: &JobContext, period: &str, as_of: DateTime<Utc>) ->
                 }
                 month = Some(at.next());
             }
-            // Nobody runs any more, and still something may come for a month that was billed: the last month adjusts it.
+            // Nobody runs any more, and still something may come for a month that was billed: the last month adjusts
+            // it.
             let is_issued = || context.lake.rows(&INVOICE_EVENT, Some("kind = 'issued'"));
             if !months.is_empty() && !months.contains(&previous) && !is_issued().await?.is_empty() {
                 months.push(previous);
@@ -60,8 +60,8 @@ pub async fn months(context: &JobContext, period: &str, as_of: DateTime<Utc>) ->
     }
 }
 
-/// A line for each month that is over by the clock and due, and is none of those that are due by the instant up to which the
-/// data reach.
+/// A line for each month that is over by the clock and due, and is none of those that are due by the instant up to
+/// which the data reach.
 ///
 /// # Errors
 /// The lake's.
@@ -92,9 +92,9 @@ pub(super) fn refuse_not_begun(context: &JobContext, month: Month, participle: &
     Ok(())
 }
 
-/// Whether a subscription ran in a month of its zone, whether or not a period of it ends there. Where it is not known which
-/// zone that is, in that of any that it may be: drafting tells why it cannot be billed. One that ends later than a
-/// cancellation says that waits for its period is looked at once too often, which drafts nothing.
+/// Whether a subscription ran in a month of its zone, whether or not a period of it ends there. Where it is not known
+/// which zone that is, in that of any that it may be: drafting tells why it cannot be billed. One that ends later than
+/// a cancellation says that waits for its period is looked at once too often, which drafts nothing.
 fn ran_in(subscription: &Subscription, catalog: Option<&Catalog>, month: Month) -> bool {
     let ended_at = subscription.ended_at.unwrap_or(DateTime::<Utc>::MAX_UTC);
     let reaches = |zone: &Tz| match month.period(*zone) {

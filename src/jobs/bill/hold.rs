@@ -1,7 +1,8 @@
 //! `tollbook bill hold|release|approve`, and what the other steps of `bill` tell of held drafts.
 //!
-//! Drafts are named by their ids; or everything of a partner's month is, whatever kind of document it is, and whether it is
-//! there or comes later: `close` drafts and issues in one go, and whoever must stop an invoice cannot wait between the two.
+//! Drafts are named by their ids; or everything of a partner's month is, whatever kind of document it is, and whether
+//! it is there or comes later: `close` drafts and issues in one go, and whoever must stop an invoice cannot wait
+//! between the two.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -218,8 +219,8 @@ async fn by_ids(context: &JobContext, ids: &[InvoiceId]) -> anyhow::Result<Vec<T
     Ok(ids.iter().map(one).collect::<Result<Vec<_>, _>>()?)
 }
 
-/// The slots of a partner in a month that somebody holds, whether or not anything was drafted there; where nobody does, those
-/// that were held before.
+/// The slots of a partner in a month that somebody holds, whether or not anything was drafted there; where nobody does,
+/// those that were held before.
 async fn holds_of(context: &JobContext, partner_id: &PartnerId, month: Month) -> anyhow::Result<Vec<Target>> {
     let events = events_of(&context.lake.rows(&INVOICE_EVENT, None).await?)?;
     let acts = Acts::fold(&events);

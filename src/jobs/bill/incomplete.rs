@@ -29,8 +29,8 @@ pub fn reason(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// The instant from which issuing looks: as given, else now. A month that is over and whose data are not there is told as
-/// incomplete, and never as one that has not ended.
+/// The instant from which issuing looks: as given, else now. A month that is over and whose data are not there is told
+/// as incomplete, and never as one that has not ended.
 ///
 /// # Errors
 /// Where nobody knows how far the data reach, and nobody accepted it.

@@ -31,8 +31,8 @@ use crate::jobs::catalog::frozen::refuse_changes;
 const USAGE_ROWS_MAX: i64 = 200_000;
 /// And partners; in tests so few that a program of some has several shares.
 const PARTNERS_MAX: usize = if cfg!(test) { 9 } else { 4_000 };
-/// Usage rows that are read at once, for several shares: columns need less memory than what is rated, and whoever asks for
-/// some partners of a month reads parts of the others' too.
+/// Usage rows that are read at once, for several shares: columns need less memory than what is rated, and whoever asks
+/// for some partners of a month reads parts of the others' too.
 const READ_ROWS_MAX: i64 = 1_000_000;
 
 /// Registry, catalog and profiles, and the usage that belongs to them, which is read share by share.
@@ -88,8 +88,8 @@ impl Sources {
         bail!(Stale::of("usage kept changing while it was rated; run the command again"))
     }
 
-    /// The partners in chunks that bound what is read at once, of shares that bound what is rated at once: of usage rows, and
-    /// of partners.
+    /// The partners in chunks that bound what is read at once, of shares that bound what is rated at once: of usage
+    /// rows, and of partners.
     ///
     /// # Errors
     /// The lake's.
@@ -202,8 +202,8 @@ pub struct Share {
 }
 
 impl Inputs {
-    /// Reads all partners', without writing anything: what is told of them is told of what drafts would bill, so a catalog
-    /// that these refuse is refused here too.
+    /// Reads all partners', without writing anything: what is told of them is told of what drafts would bill, so a
+    /// catalog that these refuse is refused here too.
     ///
     /// # Errors
     /// As [`Sources::read`]; a catalog that changes what issued invoices were rated with.

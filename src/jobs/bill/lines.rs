@@ -1,6 +1,7 @@
-//! `bill lines`: the view `issued_line` of some months and one partner or all, in a form that ledgers take in; beside it what
-//! only documents hold: unit, unit price, contract, whose line it is, what a credit note credits. With these a line can be
-//! computed again by whoever reads the file. In CSV no text is a formula of whatever opens it (`lines/cells.rs`).
+//! `bill lines`: the view `issued_line` of some months and one partner or all, in a form that ledgers take in; beside
+//! it what only documents hold: unit, unit price, contract, whose line it is, what a credit note credits. With these a
+//! line can be computed again by whoever reads the file. In CSV no text is a formula of whatever opens it
+//! (`lines/cells.rs`).
 
 mod cells;
 

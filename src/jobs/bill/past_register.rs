@@ -1,5 +1,5 @@
-//! The register of a month as a run left the lake: everything that it is made from is of that moment, the kept catalog too. Of
-//! now are only the rules of `[billing.hold]`, which the lake does not keep.
+//! The register of a month as a run left the lake: everything that it is made from is of that moment, the kept catalog
+//! too. Of now are only the rules of `[billing.hold]`, which the lake does not keep.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -25,7 +25,8 @@ pub struct RepriceResult {
     pub repriced: Repriced,
     /// Plan versions of the other catalog that begin only after the months, and so price none of them.
     pub later_versions: Vec<String>,
-    /// Plan versions that only the other catalog has and that begin within the months: they price what begins after them.
+    /// Plan versions that only the other catalog has and that begin within the months: they price what begins after
+    /// them.
     pub inner_versions: Vec<String>,
     /// Months that have not ended by the instant from which is looked: their usage so far is what was priced.
     pub unfinished: Vec<Month>,
@@ -56,7 +57,8 @@ pub async fn reprice(
             changed.join("\n")
         )));
     }
-    // The first instant that no month has in any time zone is later by some hours: good enough to say what prices nothing.
+    // The first instant that no month has in any time zone is later by some hours: good enough to say what prices
+    // nothing.
     let utc = |month: Option<&Month>| month.map(|month| month.period(chrono_tz::UTC)).transpose();
     let (first, last) = (utc(months.as_slice().iter().min())?, utc(months.as_slice().iter().max())?);
     let (mut later_versions, mut inner_versions) = (Vec::new(), Vec::new());

@@ -122,8 +122,8 @@ async fn credited_by(context: &JobContext, document: &Document) -> anyhow::Resul
     Ok(notes)
 }
 
-/// What the partners of a document used outside their subscriptions in its month. It is known only where usage was computed
-/// with the present catalog; a document is shown all the same.
+/// What the partners of a document used outside their subscriptions in its month. It is known only where usage was
+/// computed with the present catalog; a document is shown all the same.
 async fn outside(context: &JobContext, document: &Document) -> anyhow::Result<Outside> {
     let body = &document.body;
     let sources = match Sources::read(context).await {

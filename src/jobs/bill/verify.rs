@@ -1,5 +1,5 @@
-//! `tollbook bill verify INVOICE|PERIOD`: the second implementation over issued invoices. It takes no lease and writes no
-//! rows; the configuration's catalog plays no part, only the kept one.
+//! `tollbook bill verify INVOICE|PERIOD`: the second implementation over issued invoices. It takes no lease and writes
+//! no rows; the configuration's catalog plays no part, only the kept one.
 
 use anyhow::bail;
 use tollbook_schemas::period::Month;

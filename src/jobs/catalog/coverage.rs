@@ -1,7 +1,8 @@
 //! `tollbook catalog coverage`: how much traffic the products of the catalog cover, and where their rules overlap.
 //!
-//! Looks at the requests that `usage` was computed from, with the catalog of the configured folder: so a changed catalog
-//! can be tried before `aggregate` uses it. Counts are integers, and so are the hundredths of a per cent that are printed.
+//! Looks at the requests that `usage` was computed from, with the catalog of the configured folder: so a changed
+//! catalog can be tried before `aggregate` uses it. Counts are integers, and so are the hundredths of a per cent that
+//! are printed.
 
 use anyhow::bail;
 use serde_json::{Value, json};

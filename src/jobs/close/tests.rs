@@ -98,7 +98,8 @@ async fn a_close_that_ends_anywhere_is_taken_up() {
     close_once(&process(&cut), closing).await.unwrap();
     assert_eq!(outcome(&cut.context, &cut.double).await, expected, "after {cuts} kills");
 
-    // Stripe fails at each step, before or after it did as asked: a run tells of it, and the next one goes on from there.
+    // Stripe fails at each step, before or after it did as asked: a run tells of it, and the next one goes on from
+    // there.
     let failed = month(&folder.path().join("failed")).await;
     for endpoint in [
         "POST /v1/customers",

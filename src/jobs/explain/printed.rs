@@ -6,8 +6,8 @@ use tollbook_schemas::exact::Exact;
 use tollbook_schemas::money::{Currency, Money};
 use tollbook_schemas::period::print_instant;
 
-/// What one unit costs, in major units, where one price times the quantity is the line: a price per unit without steps, and a
-/// flat price that is charged whole. None of what has tiers or other components, and of what is a difference.
+/// What one unit costs, in major units, where one price times the quantity is the line: a price per unit without steps,
+/// and a flat price that is charged whole. None of what has tiers or other components, and of what is a difference.
 #[must_use]
 pub fn unit_price_of(line: &Line) -> Option<Decimal> {
     if line.adjusts.is_some() || line.opening.is_some() {

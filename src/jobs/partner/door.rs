@@ -1,11 +1,13 @@
 //! The door through which the command line appends events: each command has one source, and its transaction is the
 //! next offset.
 //!
-//! An event that says what is there already is not appended, whoever said it. What would contradict the registry, or block
-//! its partner when a month is drafted, is refused before it is written, because nothing that is written is ever edited. All commands move one transaction
-//! more, [`COMMANDS`], which is read before the events that they are checked against: of two commands at once, whichever
-//! they are, one finds that it has moved, reads again, checks again and goes on behind the other. A commit that did not
-//! land is never taken for one that did.
+//! An event that says what is there already is not appended, whoever said it. What would contradict the registry, or
+//! block its partner when a month is drafted, is refused before it is written, because nothing that is written is ever
+//! edited.
+//!
+//! All commands move one transaction more, [`COMMANDS`], which is read before the events that they are checked against.
+//! Of two commands at once, whichever they are, one finds that it has moved: it reads again, checks again, and goes on
+//! behind the other. A commit that did not land is never taken for one that did.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -30,7 +32,8 @@ use crate::configuration::ConfigurationError;
 pub(super) const IMPORT: &str = "/tollbook/import";
 /// Source of what `partner record` appends.
 pub(super) const RECORD: &str = tollbook_schemas::registry::RECORD;
-/// App id of the number of commits by which commands added events. Without '#', so that it is never taken for an offset.
+/// App id of the number of commits by which commands added events. Without '#', so that it is never taken for an
+/// offset.
 const COMMANDS: &str = "commands";
 
 /// Commands at once that one command goes on behind.

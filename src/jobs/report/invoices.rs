@@ -82,8 +82,8 @@ struct Zones<'a> {
 }
 
 impl Zones<'_> {
-    /// The zone of a document's issuer. An issuer's zone is the same in all catalogs that were used; where the one that priced a
-    /// document is not kept, or today's rules refuse it, days are those of UTC, and the page names that zone.
+    /// The zone of a document's issuer. An issuer's zone is the same in all catalogs that were used; where the one that
+    /// priced a document is not kept, or today's rules refuse it, days are those of UTC, and the page names that zone.
     async fn of(&mut self, document: &Document) -> anyhow::Result<Tz> {
         let body = &document.body;
         let key = (body.catalog_sha256.clone(), body.issuer.issuer_id.clone());

@@ -58,7 +58,8 @@ fn redeemed(text: &str) -> Registry {
     Registry { coupons, ..Registry::default() }
 }
 
-/// Reads `price amount[/subscription][>partner]`, several, separated by `, `: of plan `pro`; `paused` is a line of a pause.
+/// Reads `price amount[/subscription][>partner]`, several, separated by `, `: of plan `pro`; `paused` is a line of a
+/// pause.
 fn lines(text: &str) -> Vec<Coded> {
     let one = |text: &str| {
         let (text, of) = text.split_once('>').map_or((text, None), |(text, of)| (text, Some(of.to_owned())));

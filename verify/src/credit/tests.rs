@@ -64,8 +64,8 @@ fn credits_pay_in_their_order() {
     }
 }
 
-/// Reads `number before>after[!voided][~]`, several, separated by `;`: of credit `a` of 100, issued on that day of July; `~` where
-/// its text is another.
+/// Reads `number before>after[!voided][~]`, several, separated by `;`: of credit `a` of 100, issued on that day of
+/// July; `~` where its text is another.
 fn uses(text: &str) -> Vec<Use> {
     let one = |text: &str| {
         let is_whole = !text.ends_with('~');

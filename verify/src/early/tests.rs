@@ -9,8 +9,8 @@ use super::*;
 use crate::rating::{Used, price};
 use crate::spans::spans_of;
 
-/// Plans of 30.00 a month by day, and calls: in arrears, in advance, with a setup fee, with a trial; a year in advance; one
-/// whose second version is of another issuer.
+/// Plans of 30.00 a month by day, and calls: in arrears, in advance, with a setup fee, with a trial; a year in advance;
+/// one whose second version is of another issuer.
 fn catalog() -> Catalog {
     let issuer = |id: &str| {
         format!(
@@ -220,8 +220,8 @@ fn each_month_bills_what_is_due_in_it() {
             "2026-06",
             "base 06-01 0, calls 06-01, base 06-06 2500, calls 06-06",
         ),
-        // Going live at an edge: the first period that is billed here has nothing before it, and its setup fee was the other
-        // system's where it began before.
+        // Going live at an edge: the first period that is billed here has nothing before it, and its setup fee was the
+        // other system's where it began before.
         ("ahead 2026-01-01.. live=2026-07-01", "2026-06", ""),
         (
             "ahead 2026-01-01.. live=2026-07-01",

@@ -138,8 +138,8 @@ fn nobody_guesses_what_was_billed_elsewhere() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4_000))]
 
-    /// What is due, what the opening and the whole come to, and the working, whatever the price; where one has no amount, the
-    /// other has none.
+    /// What is due, what the opening and the whole come to, and the working, whatever the price; where one has no
+    /// amount, the other has none.
     #[test]
     fn both_implementations_agree_on_the_rest(
         (their_opening, our_opening) in usages(),

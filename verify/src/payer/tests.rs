@@ -6,8 +6,8 @@ use tollbook_schemas::period::parse_instant;
 
 use super::*;
 
-/// Each row: who is said to pay for acme, by the day of June from which it holds (`-` is itself), and who does on the 1st, 10th
-/// and 20th.
+/// Each row: who is said to pay for acme, by the day of June from which it holds (`-` is itself), and who does on the
+/// 1st, 10th and 20th.
 #[test]
 fn who_was_named_last_pays() {
     let day = |day: &str| parse_instant(&format!("2026-06-{day}T00:00:00Z")).unwrap();

@@ -1,4 +1,5 @@
-//! A part of an amount, and what each event costs beside it: of the sum where that is enough, else of each event by itself. Pure.
+//! A part of an amount, and what each event costs beside it: of the sum where that is enough, else of each event by
+//! itself. Pure.
 
 use tollbook_schemas::price::Percentage;
 

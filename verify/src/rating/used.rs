@@ -1,5 +1,5 @@
-//! What a price is applied to: the quantity of a meter with what of it a model may ask for, and how much of its period a line
-//! bills.
+//! What a price is applied to: the quantity of a meter with what of it a model may ask for, and how much of its period
+//! a line bills.
 
 use std::collections::BTreeMap;
 

@@ -57,7 +57,8 @@ fn what_closes_first_is_taken_first_and_own_units_last() {
 }
 
 proptest! {
-    /// Whole units, one by one: each has a period behind which it is lost, and each request takes the unit that is lost first.
+    /// Whole units, one by one: each has a period behind which it is lost, and each request takes the unit that is lost
+    /// first.
     #[test]
     fn bags_are_units_that_are_lost_one_by_one(
         periods in prop::collection::vec(prop::option::of((1_u32..4, 0_u32..12, 0_u32..30)), 0..9),

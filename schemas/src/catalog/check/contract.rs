@@ -1,5 +1,5 @@
-//! A contract: from a table to a checked version of it. What it says of a plan's prices must hold for every version of the
-//! plan that is in force in its term, so that a draft never meets a custom price that replaces nothing.
+//! A contract: from a table to a checked version of it. What it says of a plan's prices must hold for every version of
+//! the plan that is in force in its term, so that a draft never meets a custom price that replaces nothing.
 
 use chrono::{DateTime, Months, Utc};
 
@@ -275,8 +275,8 @@ fn minimum(node: &Node, path: &str, reading: &mut Reading) -> Option<ContractMin
     Some(ContractMinimum { description: description?, amount: amount?, tax_code: tax_code? })
 }
 
-/// The end of a term in calendar months of a zone: the begin of the same day of a later month, or of its last day where it
-/// has no such day.
+/// The end of a term in calendar months of a zone: the begin of the same day of a later month, or of its last day where
+/// it has no such day.
 fn end_of(starts: DateTime<Utc>, months: u32, zone: chrono_tz::Tz) -> Result<DateTime<Utc>, (String, &'static str)> {
     if !(1..=TERM_MONTHS_MAX).contains(&months) {
         return Err((format!("term_months must be 1 to {TERM_MONTHS_MAX}"), "write such as 12"));

@@ -1,5 +1,5 @@
-//! Instants of the catalog: texts, because TOML's own dates may leave out the zone, and an instant of nobody's clock prices
-//! nothing.
+//! Instants of the catalog: texts, because TOML's own dates may leave out the zone, and an instant of nobody's clock
+//! prices nothing.
 
 use chrono::{DateTime, Utc};
 

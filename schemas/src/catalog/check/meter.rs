@@ -1,12 +1,5 @@
 //! A meter: from a table to a checked entry of the catalog. A preset fills in what a gateway business usually counts.
-//!
-//! | preset | aggregation | filter, value, dimensions | leaves out |
-//! |---|---|---|---|
-//! | `billable_success` | count | status 200 to 299 | health_checks, try_it, internal_partners, test_partners, retries |
-//! | `all_attempts` | count | | health_checks, internal_partners, test_partners |
-//! | `error_free` | count | status below 400 | health_checks, try_it, internal_partners, test_partners |
-//! | `bytes_out` | sum | `response_bytes` | health_checks, internal_partners, test_partners |
-//! | `latency_class` | count | by `latency_class`: fast (below 100 ms), medium (below 1 s), slow, unknown | health_checks, internal_partners, test_partners |
+//! What each preset counts and leaves out is in `docs/metering.md`, "Presets".
 //!
 //! Only `exclude` and `product` may stand beside a preset; `exclude` then replaces the preset's list.
 

@@ -1,7 +1,7 @@
 //! A product: from a table to a checked entry of the catalog, and whether its rules leave open whose a request is.
 //!
-//! Two rules of different products that are equally specific and could fit the same request are refused, with the places
-//! of both: what decides such a request would be the order of a file.
+//! Two rules of different products that are equally specific and could fit the same request are refused, with the
+//! places of both: what decides such a request would be the order of a file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;

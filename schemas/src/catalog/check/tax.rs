@@ -1,5 +1,5 @@
-//! Tax rates: from a table to a checked version of one. No two rates may both be the one for a line, so that a draft never
-//! has to choose.
+//! Tax rates: from a table to a checked version of one. No two rates may both be the one for a line, so that a draft
+//! never has to choose.
 
 use super::Checking;
 use super::instant::instant;

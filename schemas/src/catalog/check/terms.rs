@@ -1,5 +1,5 @@
-//! What a product and a plan promise beside the price: a sandbox to try in, limits of the gateway, quotas. From tables to
-//! checked values. Nothing here changes an amount: whoever configures gateway and portal reads it.
+//! What a product and a plan promise beside the price: a sandbox to try in, limits of the gateway, quotas. From tables
+//! to checked values. Nothing here changes an amount: whoever configures gateway and portal reads it.
 
 use super::Checking;
 use crate::catalog::{Quota, RateLimit, RateWindow, Sandbox};

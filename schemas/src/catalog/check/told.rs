@@ -1,8 +1,8 @@
 //! What was told of an entry already, so that nothing is said of those that name it: one mistake is one problem.
 //!
 //! Takes entries as they stand in the files, gives for a name whether its entry was refused, or may be one that was. An
-//! entry under a word that is no section, such as `[[plans]]`, counts as refused, with the tables behind it: for TOML the
-//! `[[plan.price]]` that follow belong to the `[[plan]]` before.
+//! entry under a word that is no section, such as `[[plans]]`, counts as refused, with the tables behind it: for TOML
+//! the `[[plan.price]]` that follow belong to the `[[plan]]` before.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;

@@ -17,7 +17,8 @@ pub(super) fn zone(node: &Node, path: &str, reading: &mut Reading) -> Option<Tz>
     parse_zone(&text).map_err(|error| reading.flaw(node.at.clone(), path, error.to_string(), mend())).ok()
 }
 
-/// The zone that was probably meant: a typo of its name, or its place alone. Abbreviations such as CEST are near to many.
+/// The zone that was probably meant: a typo of its name, or its place alone. Abbreviations such as CEST are near to
+/// many.
 fn meant(text: &str) -> Option<&'static str> {
     let names =
         || TZ_VARIANTS.iter().map(|zone| zone.name()).filter(|name| name.contains('/') && !name.starts_with("Etc/"));

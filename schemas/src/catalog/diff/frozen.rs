@@ -1,15 +1,15 @@
-//! What may not change: a version of a plan, of a contract, or of a tax rate, or a coupon, that an issued invoice was rated with.
+//! What may not change: a version of a plan, of a contract, or of a tax rate, or a coupon, that an issued invoice was
+//! rated with.
 //!
 //! - Its prices (all of them, their words and order too, because an invoice prints them), `effective_from`, issuer and
-//!   currency. Its name is printed nowhere and may change. Of a contract
-//!   version it is the same: all but its name.
+//!   currency. Its name is printed nowhere and may change. Of a contract version it is the same: all but its name.
 //! - All of a version of a tax rate, and of a coupon.
 //! - The number prefix and the time zone of an issuer: numbers and periods hang on them.
 //! - What its meters count: everything of a meter but its name. A meter has no versions, so a changed filter would be a
-//!   changed price of every version that uses it, in the past too: usage of old periods is computed anew with it, and
+//!   changed price of every version that uses it, in the past too. Usage of old periods is computed anew with it, and
 //!   late usage is billed as a difference to that. So it is an error, like a changed price.
-//! - What belongs to the products of its meters is told, and is no error: routes and rules grow with an API, most often by paths
-//!   that nobody called before, and a product under a new id would need new meters and plans for each of them. Old
+//! - What belongs to the products of its meters is told, and is no error. Routes and rules grow with an API, most often
+//!   by paths that nobody called before; a product under a new id would need new meters and plans for each of them. Old
 //!   invoices are derived with the catalog that was kept.
 
 use std::collections::BTreeSet;
@@ -48,8 +48,8 @@ pub fn broken_coupon(then: &Catalog, now: &Catalog, coupon: &CouponId) -> Vec<En
     entry(Section::Coupon, coupon, (Some(billed), now.coupons.get(coupon)), fields::coupon).into_iter().collect()
 }
 
-/// As [`broken`], of what numbers and periods of an issuer hang on. Another name or address is another version of it, and one
-/// that is gone is told by whoever needs it.
+/// As [`broken`], of what numbers and periods of an issuer hang on. Another name or address is another version of it,
+/// and one that is gone is told by whoever needs it.
 #[must_use]
 pub fn broken_issuer(then: &Catalog, now: &Catalog, issuer: &IssuerId) -> Option<EntryChange> {
     let (billed, own) = (then.issuers.get(issuer)?, now.issuers.get(issuer)?);

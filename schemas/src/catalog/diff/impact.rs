@@ -74,8 +74,8 @@ fn first_of(
     let open_from = billed_until.map_or(subscription.started_at, |until| subscription.started_at.max(*until));
     let zone = subscription.time_zone.or_else(|| zone_of(new, plan)).or_else(|| zone_of(old, plan));
     let zone = zone.unwrap_or(chrono_tz::UTC);
-    // After the last bound of a version or contract nothing changes, so one period that begins behind all of them is the last
-    // to look at.
+    // After the last bound of a version or contract nothing changes, so one period that begins behind all of them is
+    // the last to look at.
     let versions = [old, new].into_iter().filter_map(|catalog| catalog.plans.get(plan)).flatten();
     let signed = contracts.iter().filter(|contract| contract.partner_id == subscription.partner_id);
     let terms = signed.clone().flat_map(|contract| {

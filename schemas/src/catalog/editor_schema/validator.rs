@@ -1,5 +1,5 @@
-//! A JSON Schema validator, as far as `catalog/catalog.schema.json` uses it. It panics at a rule or a pattern that it does
-//! not know, so that none is taken for kept.
+//! A JSON Schema validator, as far as `catalog/catalog.schema.json` uses it. It panics at a rule or a pattern that it
+//! does not know, so that none is taken for kept.
 
 use serde_json::Value;
 

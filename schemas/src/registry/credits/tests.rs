@@ -2,7 +2,8 @@ use super::super::tests::events;
 use super::super::{Registry, fold};
 use super::*;
 
-/// Grants as `partner credit amount priority from..expires/voided`, then what is told, with `!` where it blocks billing.
+/// Grants as `partner credit amount priority from..expires/voided`, then what is told, with `!` where it blocks
+/// billing.
 fn told(registry: &Registry) -> Vec<String> {
     let day = |instant: DateTime<Utc>| instant.format("%m-%d").to_string();
     let grant = |grant: &Grant| {

@@ -1,7 +1,8 @@
 use super::super::fold;
 use super::super::tests::events;
 
-/// Each row: events in any order; who pays for acme on each of some days, `-` for itself; what is told, `!` where it blocks.
+/// Each row: events in any order; who pays for acme on each of some days, `-` for itself; what is told, `!` where it
+/// blocks.
 #[test]
 fn who_pays_for_whom_from_when() {
     const ALL: &str = "01 acme registered\n01 bolt registered\n01 corp registered\n";

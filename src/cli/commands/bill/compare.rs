@@ -108,7 +108,8 @@ fn cells(one: &Difference) -> Vec<String> {
     ]
 }
 
-/// An object for each line that differs, for each partner and currency, for each partner that is blocked; one at the end.
+/// An object for each line that differs, for each partner and currency, for each partner that is blocked; one at the
+/// end.
 fn print_json(result: &CompareResult) {
     let compared = &result.compared;
     let side = |side: &Option<Side>| {

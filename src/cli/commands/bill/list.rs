@@ -23,7 +23,8 @@ pub(in crate::cli) struct Given {
     /// Only in this state, such as draft, issued, sent, finalised or paid; all but withdrawn drafts by default.
     #[arg(long, value_name = "STATE", value_parser = state)]
     state: Option<State>,
-    /// Documents as they stood when the invoices of this month were issued: as the run left the tables that issued the last.
+    /// Documents as they stood when the invoices of this month were issued: as the run left the tables that issued the
+    /// last.
     #[arg(long, value_name = "MONTH")]
     as_of_close: Option<Month>,
 }

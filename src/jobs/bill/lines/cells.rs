@@ -1,6 +1,6 @@
-//! Cells of a CSV that a spreadsheet would take for a formula: a customer's word is in them, and `=cmd|…` must stay a word.
-//! Takes the rows of an answer; gives the same rows, with an apostrophe before each such text. Numbers are no texts, so what is
-//! below zero stays as it is.
+//! Cells of a CSV that a spreadsheet would take for a formula: a customer's word is in them, and `=cmd|…` must stay a
+//! word. Takes the rows of an answer; gives the same rows, with an apostrophe before each such text. Numbers are no
+//! texts, so what is below zero stays as it is.
 
 use std::sync::Arc;
 

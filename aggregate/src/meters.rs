@@ -146,6 +146,11 @@ impl Checking<'_> {
                 return None;
             }
         };
+        let expression = match expression {
+            // The engine's own, of a function with another name too, such as length.
+            Expr::Alias(named) if named.name.contains('(') => *named.expr,
+            expression => expression,
+        };
         if let Expr::Alias(named) = &expression {
             let at = offender::word(sql, &named.name);
             let what = format!("gives itself the name {}, expected an expression alone", named.name);
@@ -173,11 +178,18 @@ impl Checking<'_> {
                 return None;
             }
         }
-        if fails_on_bad_text(&expression) {
-            let at = offender::word(sql, "cast");
-            let what = "has a cast, which fails on the first text that is no number, and stops everybody's usage";
-            self.refuse(field, at, what, "use try_cast");
-            return Some(expression);
+        match has_failing_cast(&expression, self.schema) {
+            Ok(false) => {}
+            Ok(true) => {
+                let at = offender::word(sql, "cast");
+                let what = "has a cast, which fails on the first value that does not fit, and stops everybody's usage";
+                self.refuse(field, at, what, "use try_cast");
+                return Some(expression);
+            }
+            Err(error) => {
+                self.offends(field, sql, &error);
+                return None;
+            }
         }
         // With the casts that the engine puts in by itself, a text that is compared with a number, and what it makes of some
         // functions before it runs them.
@@ -213,9 +225,14 @@ impl Checking<'_> {
     }
 }
 
-/// A cast ends the whole query at the first value that does not fit.
-fn fails_on_bad_text(expression: &Expr) -> bool {
-    expression.exists(|part| Ok(matches!(part, Expr::Cast(_)))).unwrap_or(true)
+/// Whether a cast is written that ends the whole query at the first value that does not fit. What is written there is tried; and
+/// whatever is no text can be made one.
+fn has_failing_cast(expression: &Expr, schema: &DFSchema) -> Result<bool, DataFusionError> {
+    expression.exists(|part| {
+        let Expr::Cast(cast) = part else { return Ok(false) };
+        let is_text = matches!(part.get_type(schema)?, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
+        Ok(!is_text && !matches!(*cast.expr, Expr::Literal(..)))
+    })
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{TreeNode as _, TreeNodeRecursion};
-use datafusion::common::{DFSchema, DataFusionError};
+use datafusion::common::{DFSchema, DataFusionError, ScalarValue};
 use datafusion::logical_expr::{Expr, ExprSchemable as _, Operator};
 
 /// What is wrong, after "meter m: value ", and how to mend it.
@@ -20,10 +20,27 @@ pub(super) struct Flaw {
 pub(super) fn wraps(expression: &Expr, schema: &DFSchema) -> Result<bool, DataFusionError> {
     some_part(expression, |part| match part {
         Expr::BinaryExpr(binary) if matches!(binary.op, Operator::Plus | Operator::Minus | Operator::Multiply) => {
-            Ok(part.get_type(schema)?.is_integer())
+            Ok(part.get_type(schema)?.is_integer() && written(part).is_none())
         }
         _ => Ok(false),
     })
+}
+
+/// The whole number that is written there, such as `1024 * 1024`; none where it is made of something else, or does not fit.
+fn written(part: &Expr) -> Option<i64> {
+    match part {
+        Expr::Literal(ScalarValue::Int64(number), _) => *number,
+        Expr::BinaryExpr(binary) => {
+            let (left, right) = (written(&binary.left)?, written(&binary.right)?);
+            match binary.op {
+                Operator::Plus => left.checked_add(right),
+                Operator::Minus => left.checked_sub(right),
+                Operator::Multiply => left.checked_mul(right),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
 }
 
 /// What keeps the value of a meter that takes numbers from being one, exactly.

@@ -61,6 +61,9 @@ fn right_expressions_are_taken() {
         "length(path) < 100 and left(path, 3) = '/v1' and coalesce(attributes['tier'], 'none') <> 'free'",
         "date_trunc('hour', occurred_at) <> '2026-06-01T00:00:00Z'",
         "floor(latency_us / 1000.0) > 3",
+        "response_bytes > 1024 * 1024 - 1",
+        "cast(status as varchar) like '2%'",
+        "occurred_at >= timestamp '2026-06-01 00:00:00' and occurred_at < cast('2026-07-01' as date)",
         "try_cast(attributes['n'] as decimal(18, 3)) / 1000 > 2 and try_cast(attributes['n'] as decimal(18, 3)) % 7 = 0",
         "try_cast(attributes['n'] as decimal(18, 3)) > response_bytes and status < response_bytes",
         "try_cast(attributes['n'] as decimal(18, 3)) > try_cast(attributes['m'] as decimal(30, 0))",
@@ -90,6 +93,7 @@ fn what_wraps_or_is_not_exact_is_refused_whatever_is_made_of_it() {
         }
     }
     assert_eq!(of("unique", "path"), []);
+    assert_eq!(of("sum", "length(path)"), []);
     assert_eq!(of("unique", "latency_us / 1000"), []);
     assert_eq!(of("unique", "random()").len(), 1);
 }
@@ -274,6 +278,15 @@ fn wrong_expressions_are_told_with_their_place() {
             "takes a pattern from the request",
         ),
         ("response_bytes", "substr(path, 1, -1) = 'a'", 7, "substr(path, 1, -1) = 'a'", "stops everybody's usage"),
+        (
+            "response_bytes",
+            "response_bytes > 9223372036854775807 * 2",
+            7,
+            "response_bytes > 9223372036854775807 * 2",
+            "wraps in silence",
+        ),
+        ("response_bytes", "occurred_at >= cast('June' as date)", 7, "occurred_at >= cast('June' as date)", "June"),
+        ("cast(latency_us as int)", "true", 6, "cast", "use try_cast"),
         ("request_bytes + response_bytes", "true", 6, "request_bytes + response_bytes", "wraps in silence"),
         ("cast(attributes['n'] as bigint)", "true", 6, "cast", "use try_cast"),
         ("response_bytes", "1 < CAST(attributes['cast'] as bigint)", 7, "CAST", "use try_cast"),

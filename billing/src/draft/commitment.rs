@@ -111,8 +111,10 @@ pub(super) fn check_billed(input: &DraftInput<'_>, partner_id: &PartnerId, spans
         // A period that goes on here has openings, which count.
         if periods.iter().any(|(_, billed)| live.is_some_and(|live| billed.end <= live)) {
             return Err(format!(
-                "the term of contract {} ends in {}, and another system billed periods of it, before billing_starts_at: what they                  came to is not known here, so what is missing to its commitment is not either; record contract.ended of it at the                  instant at which it was ended, and bill what is owed with `tollbook bill adjust`",
-                due.contract_id, input.month
+                "another system billed periods of the term of contract {}, before billing_starts_at: what they came to is not known \
+                 here, so what is missing to its commitment is not either; record contract.ended of it at the instant at which it \
+                 was ended, and bill what is owed with `tollbook bill adjust`",
+                due.contract_id
             ));
         }
     }

@@ -44,12 +44,12 @@ pub(crate) const ISSUE: &str = "issue";
 /// Attempts to win the number sequence before somebody else must be asked what is going on.
 const ATTEMPTS: usize = 20;
 
-/// What `usage` is now: only documents that were rated from just this, with the present catalog, are issued.
+/// What a draft must meet to be issued: rated from the present `usage` with the present catalog, over and complete, and not held.
 #[derive(Debug, Clone, Copy)]
-pub struct UsageState<'a> {
-    /// Its pin, as documents carry it.
+pub struct IssueTerms<'a> {
+    /// The pin of `usage` now, as documents carry it.
     pub pin_json: &'a str,
-    /// How far the data behind it reach: a period that ends later is not complete. None where nobody knows.
+    /// How far the data behind `usage` reach: a period that ends later is not complete. None where nobody knows.
     pub reach: Option<DateTime<Utc>>,
     /// The instant from which is looked: a period that ends later has not ended.
     pub as_of: DateTime<Utc>,
@@ -62,7 +62,7 @@ pub struct UsageState<'a> {
     pub policy: &'a HoldPolicy,
 }
 
-impl UsageState<'_> {
+impl IssueTerms<'_> {
     /// What the `issued` event of a document says, where its period is not complete; `Err` where it may not be issued.
     fn completeness(&self, document: &Document) -> Result<Option<String>, Incomplete> {
         if self.reach.is_some_and(|reach| document.body.period_end <= reach) {
@@ -187,7 +187,7 @@ pub async fn issue(
     lake: &Lake,
     catalog: &Catalog,
     month: Month,
-    usage: UsageState<'_>,
+    terms: IssueTerms<'_>,
     at: DateTime<Utc>,
 ) -> Result<Issued, BillingError> {
     let mut issued = Issued::default();
@@ -197,7 +197,7 @@ pub async fn issue(
     for issuer_id in issuers {
         let mut won = None;
         for _ in 0..ATTEMPTS {
-            won = match issue_of(lake, catalog, (&issuer_id, &ranges), month, usage, at).await {
+            won = match issue_of(lake, catalog, (&issuer_id, &ranges), month, terms, at).await {
                 // What is wrong with one issuer's place in the catalog must not stop the others.
                 Err(error @ BillingError::Configuration { .. }) => {
                     failed.get_or_insert(error);
@@ -234,7 +234,7 @@ async fn issue_of(
     catalog: &Catalog,
     (issuer_id, ranges): (&IssuerId, &[PartnerRange]),
     month: Month,
-    usage: UsageState<'_>,
+    terms: IssueTerms<'_>,
     at: DateTime<Utc>,
 ) -> Result<Option<Issued>, BillingError> {
     let app_id = number_app_id(issuer_id);
@@ -244,7 +244,7 @@ async fn issue_of(
     let events_app_id = rows_app_id(&INVOICE_EVENT);
     let events_expected = lake.txn(&INVOICE_EVENT, &events_app_id).await?;
     let slots = Slots::read(lake, &PartnerRange::ALL).await?;
-    let holds = hold::read(lake, usage.policy).await?;
+    let holds = hold::read(lake, terms.policy).await?;
     let next_free = expected.unwrap_or(1);
     let given = slots.last_sequence(issuer_id);
     if given >= next_free {
@@ -271,7 +271,7 @@ async fn issue_of(
             slots: &slots,
             holds: &holds,
             catalog_sha256: &catalog.sha256,
-            usage,
+            terms,
             before: &before,
             billed_before: Billed::fold(&before, adjusted)?,
             billed: billed_subscriptions(documents.values(), &slots),
@@ -283,7 +283,7 @@ async fn issue_of(
         }
         Ok::<_, BillingError>(Some((issued, due)))
     };
-    let shares: Option<Vec<(Issued, Vec<Due>)>> = each_beside(ranges, sift).await?.into_iter().collect();
+    let shares: Option<Vec<(Issued, Vec<Issuable>)>> = each_beside(ranges, sift).await?.into_iter().collect();
     let shares = match shares {
         Some(shares) => shares,
         None => sift(&PartnerRange::ALL).await?.into_iter().collect(),
@@ -334,7 +334,7 @@ async fn issue_of(
 }
 
 /// A draft that is issued now, as far as its number and event need it: of many partners the documents are not kept.
-struct Due {
+struct Issuable {
     invoice_id: InvoiceId,
     slot_id: SlotId,
     partner_id: PartnerId,
@@ -343,7 +343,7 @@ struct Due {
     incomplete: Option<String>,
 }
 
-impl Due {
+impl Issuable {
     /// As documents are listed (`draft::order_of`), within one issuer.
     fn order(&self) -> (&PartnerId, Currency, Option<&str>) {
         (&self.partner_id, self.total.currency, self.credits_number.as_deref())
@@ -355,7 +355,7 @@ struct Known<'a> {
     slots: &'a Slots,
     holds: &'a Holds<'a>,
     catalog_sha256: &'a str,
-    usage: UsageState<'a>,
+    terms: IssueTerms<'a>,
     before: &'a [IssuedDocument],
     billed_before: Billed<'a>,
     billed: BTreeMap<&'a SubscriptionId, &'a Document>,
@@ -365,11 +365,11 @@ struct Known<'a> {
 impl Known<'_> {
     /// What makes a draft stale; none where it is as it would be drafted now.
     fn changed_since(&self, document: &Document) -> Option<ChangedSince> {
-        let (usage, body) = (&self.usage, &document.body);
+        let (terms, body) = (&self.terms, &document.body);
         let of_others = body.lines.iter().filter_map(|line| line.for_partner.as_ref());
-        let is_rated_anew = body.pin != usage.pin_json
+        let is_rated_anew = body.pin != terms.pin_json
             || body.catalog_sha256 != self.catalog_sha256
-            || of_others.chain([&body.partner_id]).any(|partner_id| usage.overtaken.contains(partner_id));
+            || of_others.chain([&body.partner_id]).any(|partner_id| terms.overtaken.contains(partner_id));
         if is_rated_anew {
             return Some(ChangedSince::Inputs);
         }
@@ -380,8 +380,8 @@ impl Known<'_> {
     }
 
     /// The draft, where it is due; else it is put down under what keeps it.
-    fn sift(&self, document: &Document, issued: &mut Issued) -> Option<Due> {
-        let Self { slots, usage, .. } = self;
+    fn sift(&self, document: &Document, issued: &mut Issued) -> Option<Issuable> {
+        let Self { slots, terms, .. } = self;
         let body = &document.body;
         let named = || (body.partner_id.clone(), document.invoice_id.clone());
         if let Some(invoice) = slots.issued_in(&document.slot_id) {
@@ -391,12 +391,12 @@ impl Known<'_> {
         if slots.current_draft(&document.slot_id) != Some(&document.invoice_id) {
             return None;
         }
-        if body.period_end > self.at.min(usage.as_of) {
+        if body.period_end > self.at.min(terms.as_of) {
             let (partner_id, invoice_id) = named();
             issued.not_ended.push(NotEnded { partner_id, invoice_id, period_end: body.period_end });
             return None;
         }
-        let Ok(incomplete) = usage.completeness(document) else {
+        let Ok(incomplete) = terms.completeness(document) else {
             issued.incomplete.push((body.partner_id.clone(), body.period_end));
             return None;
         };
@@ -415,7 +415,7 @@ impl Known<'_> {
             issued.held.push(held);
             return None;
         }
-        Some(Due {
+        Some(Issuable {
             invoice_id: document.invoice_id.clone(),
             slot_id: document.slot_id.clone(),
             partner_id: body.partner_id.clone(),

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use tollbook_billing::document::{Body, Document, DocumentKind, FORMAT, IssuedBy, Line};
 use tollbook_billing::draft::Drafted;
 use tollbook_billing::event::{EventKind, InvoiceEvent, events_of};
-use tollbook_billing::issue::{UsageState, issue};
+use tollbook_billing::issue::{IssueTerms, issue};
 use tollbook_billing::policy::HoldPolicy;
 use tollbook_billing::rating::Working;
 use tollbook_billing::stripe::{Ledger, PushReport, PushSettings, SecretKey, Transport, push, sync};
@@ -162,7 +162,7 @@ impl World {
         let drafted = Drafted { documents, ..Drafted::of(month()) };
         draft_into(&lake, &drafted, start).await.unwrap();
         let pin_json = drafted.documents.first().map_or_else(String::new, |document| document.body.pin.clone());
-        let usage = UsageState {
+        let usage = IssueTerms {
             pin_json: &pin_json,
             reach: Some(start),
             as_of: start,
@@ -593,7 +593,7 @@ async fn a_changed_profile_is_at_stripe_before_the_invoice_is_final() {
     let documents = vec![Document::close(body).unwrap()];
     let drafted = Drafted { documents, ..Drafted::of(july) };
     draft_into(&world.lake, &drafted, now).await.unwrap();
-    let usage = UsageState {
+    let usage = IssueTerms {
         pin_json: "{}",
         reach: Some(now),
         as_of: now,

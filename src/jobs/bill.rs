@@ -37,7 +37,7 @@ use tollbook_billing::document::{Document, read_documents};
 use tollbook_billing::draft::{Drafted, draft_adjusting};
 use tollbook_billing::event::events_of;
 use tollbook_billing::hold::{HeldDraft, Holds, held_among, mark_held, read as read_holds};
-use tollbook_billing::issue::{ChangedSince, Issued, UsageState, issue as issue_drafts, read_issued, read_issued_of};
+use tollbook_billing::issue::{ChangedSince, IssueTerms, Issued, issue as issue_drafts, read_issued, read_issued_of};
 use tollbook_billing::register::{RegisterRow, register as make_register};
 use tollbook_billing::stripe::{
     PushReport, PushSettings, SecretKey, SyncReport, Transport, push as push_invoices, sync as sync_invoices,
@@ -365,8 +365,8 @@ pub async fn issue_accepting(
         let pin_json = usage_pin_json(context).await?;
         let (overtaken, policy) = (&unseen.partners, &policy);
         let ended_by = clock::ended_by(as_of, grace);
-        let usage = UsageState { pin_json: &pin_json, reach, as_of: ended_by, accept_incomplete, overtaken, policy };
-        let mut issued = Box::pin(issue_drafts(&context.lake, &catalog, month, usage, context.clock.now())).await?;
+        let terms = IssueTerms { pin_json: &pin_json, reach, as_of: ended_by, accept_incomplete, overtaken, policy };
+        let mut issued = Box::pin(issue_drafts(&context.lake, &catalog, month, terms, context.clock.now())).await?;
         let in_grace = clock::in_grace(&mut issued, as_of.min(context.clock.now()), grace);
         let issued_incomplete = issued.invoices.iter().filter(|one| one.incomplete.is_some()).count();
         let result = IssueResult { issued, reach, unseen, in_grace };

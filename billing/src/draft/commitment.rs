@@ -17,7 +17,7 @@ use tollbook_schemas::exact::Exact;
 use tollbook_schemas::id::{ContractId, IssuerId, PartnerId, PriceId};
 use tollbook_schemas::money::{Currency, Money};
 use tollbook_schemas::period::{Month, Period};
-use tollbook_schemas::price::setting::{Charged, Due as WhenDue};
+use tollbook_schemas::price::setting::{Charged, Due};
 use tollbook_schemas::registry::contract_in_force;
 use tollbook_schemas::schedule;
 
@@ -34,7 +34,7 @@ pub(crate) const COMMITMENT: &str = "commitment";
 
 /// A commitment that is asked for in the month: the one in which its term ends, or, where a period that begins in the term ends
 /// behind it, the last such period. The contract prices what begins in its term, and all of that counts.
-struct Due<'a> {
+struct AskedFor<'a> {
     contract_id: &'a ContractId,
     version: &'a ContractVersion,
     commitment: &'a ContractMinimum,
@@ -42,8 +42,8 @@ struct Due<'a> {
 }
 
 /// Those of a partner.
-fn due<'a>(input: &DraftInput<'a>, partner_id: &PartnerId) -> Result<Vec<Due<'a>>, String> {
-    let mut found: Vec<Due<'a>> = Vec::new();
+fn due<'a>(input: &DraftInput<'a>, partner_id: &PartnerId) -> Result<Vec<AskedFor<'a>>, String> {
+    let mut found: Vec<AskedFor<'a>> = Vec::new();
     for signed in input.registry.contracts.iter().filter(|signed| signed.partner_id == *partner_id) {
         let Some((contract_id, versions)) = input.catalog.contracts.get_key_value(&signed.contract_id) else {
             continue;
@@ -57,7 +57,7 @@ fn due<'a>(input: &DraftInput<'a>, partner_id: &PartnerId) -> Result<Vec<Due<'a>
             if !is_signed || input.month < ends_in || found.iter().any(|other| other.contract_id == contract_id) {
                 continue;
             }
-            let due = Due { contract_id, version, commitment, issuer_id: &plan.issuer };
+            let due = AskedFor { contract_id, version, commitment, issuer_id: &plan.issuer };
             let asked_in = priced_periods(input, partner_id, &due)?.into_iter().map(|(month, _)| month).max();
             if asked_in.unwrap_or(ends_in).max(ends_in) == input.month {
                 found.push(due);
@@ -71,7 +71,7 @@ fn due<'a>(input: &DraftInput<'a>, partner_id: &PartnerId) -> Result<Vec<Due<'a>
 fn priced_periods(
     input: &DraftInput<'_>,
     partner_id: &PartnerId,
-    due: &Due<'_>,
+    due: &AskedFor<'_>,
 ) -> Result<Vec<(Month, Period)>, String> {
     let Some(ends) = due.version.ends else { return Ok(Vec::new()) };
     let mut found = Vec::new();
@@ -151,7 +151,7 @@ fn line_of(
     input: &DraftInput<'_>,
     usage: &UsageIndex<'_>,
     partner_id: &PartnerId,
-    due: &Due<'_>,
+    due: &AskedFor<'_>,
     first: &Span<'_>,
 ) -> Result<Line, String> {
     let place = || format!("the commitment of contract {}", due.contract_id);
@@ -161,7 +161,7 @@ fn line_of(
     // What is due in advance of the first period, or once with it, may be billed in the month before it.
     let is_early = |price: &Price| {
         let settings = &price.tariff.settings;
-        settings.due != WhenDue::InArrears || settings.charged == Charged::Once
+        settings.due != Due::InArrears || settings.charged == Charged::Once
     };
     let mut month = if first.prices.iter().any(is_early) { begins.previous() } else { begins };
     let mut billed = 0_i64;
@@ -206,7 +206,7 @@ fn line_of(
 }
 
 /// What the lines that count come to, in minor units: those that a version priced which has this commitment.
-fn sum_of(due: &Due<'_>, lines: &[Line]) -> Option<i64> {
+fn sum_of(due: &AskedFor<'_>, lines: &[Line]) -> Option<i64> {
     let counts = |line: &&Line| {
         let own = line.contract.as_ref();
         own.is_some_and(|own| own.contract_id == *due.contract_id && own.version == due.version.version)
@@ -222,7 +222,7 @@ fn lines_of_month(
     input: &DraftInput<'_>,
     usage: &UsageIndex<'_>,
     partner_id: &PartnerId,
-    due: &Due<'_>,
+    due: &AskedFor<'_>,
 ) -> Result<Vec<Line>, String> {
     let mut spans = Vec::new();
     for subscription in input.registry.subscriptions_of(partner_id) {

@@ -3,7 +3,7 @@ use tollbook_schemas::error::{Classified as _, Kind};
 use super::*;
 use crate::draft::Drafted;
 use crate::draft::tests::{at, catalog, drafted};
-use crate::issue::{Issued, UsageState, issue};
+use crate::issue::{IssueTerms, Issued, issue};
 use crate::range::PartnerRange;
 use crate::register::register;
 use crate::write_drafts::{KnownDrafts, draft_of};
@@ -60,7 +60,7 @@ async fn do_as(
 }
 
 async fn issue_with(lake: &Lake, policy: &HoldPolicy) -> Issued {
-    let usage = UsageState {
+    let usage = IssueTerms {
         pin_json: "{}",
         reach: Some(at("2026-07-03")),
         as_of: at("2026-12-01"),

@@ -24,10 +24,10 @@ static NOBODY: BTreeSet<PartnerId> = BTreeSet::new();
 static POLICY: HoldPolicy = HoldPolicy::NOTHING;
 
 /// Usage as the tests' drafts were rated from, with data up to an instant.
-fn usage(reach: &str) -> UsageState<'static> {
+fn usage(reach: &str) -> IssueTerms<'static> {
     let as_of = at("2026-12-01");
     let policy = &POLICY;
-    UsageState { pin_json: "{}", reach: Some(at(reach)), as_of, accept_incomplete: None, overtaken: &NOBODY, policy }
+    IssueTerms { pin_json: "{}", reach: Some(at(reach)), as_of, accept_incomplete: None, overtaken: &NOBODY, policy }
 }
 
 async fn issue_june(lake: &Lake) -> Issued {
@@ -164,7 +164,7 @@ async fn nothing_is_issued_before_its_period_has_ended() {
         ("2026-07-20", "2026-06-30T21:59", because, 0, 1),
         ("2026-06-30T22:00", "2026-06-30T22:00", None, 1, 0),
     ] {
-        let state = UsageState { as_of: at(as_of), accept_incomplete, ..usage("2026-07-02") };
+        let state = IssueTerms { as_of: at(as_of), accept_incomplete, ..usage("2026-07-02") };
         let found = issue(&lake, &catalog(), month(), state, at(now)).await.unwrap();
         assert_eq!((found.invoices.len(), found.not_ended.len()), (issued, not_ended), "{now} as of {as_of}");
     }
@@ -198,25 +198,25 @@ async fn a_gap_in_the_sequence_stops_the_run() {
 async fn nothing_is_issued_that_usage_does_not_hold_up() {
     let (_folder, lake) = lake();
     draft_into(&lake, &drafted(ACME, ""), at("2026-07-02")).await.unwrap();
-    let try_with = |usage: UsageState<'static>| {
+    let try_with = |usage: IssueTerms<'static>| {
         let lake = lake.clone();
         async move { issue(&lake, &catalog(), month(), usage, at("2026-07-03")).await.unwrap() }
     };
     // The calendar is past June, but the data are not.
     for reach in [Some(at("2026-06-28")), Some(at("2026-06-30T21:59")), None] {
-        let early = try_with(UsageState { reach, ..usage("2026-07-02") }).await;
+        let early = try_with(IssueTerms { reach, ..usage("2026-07-02") }).await;
         assert_eq!((early.invoices.len(), early.not_ended.len()), (0, 0));
         assert_eq!(early.incomplete, [(PartnerId::parse("acme").unwrap(), at("2026-06-30T22:00"))]);
     }
     // Rows came after the draft was rated: whoever accepts what is missing does not accept that.
     for accept_incomplete in [None, Some("late")] {
-        let new = UsageState { pin_json: "{\"new\":1}", accept_incomplete, ..usage("2026-07-02") };
+        let new = IssueTerms { pin_json: "{\"new\":1}", accept_incomplete, ..usage("2026-07-02") };
         let stale = try_with(new).await;
         assert_eq!((stale.invoices.len(), stale.stale[0].since), (0, ChangedSince::Inputs));
     }
     // A cancellation, or whatever else, is known of acme, and not to usage.
     let overtaken: &'static BTreeSet<PartnerId> = Box::leak(Box::new([PartnerId::parse("acme").unwrap()].into()));
-    let stale = try_with(UsageState { overtaken, ..usage("2026-07-02") }).await;
+    let stale = try_with(IssueTerms { overtaken, ..usage("2026-07-02") }).await;
     assert_eq!((stale.invoices.len(), stale.stale.len()), (0, 1));
     // A price was corrected after the draft.
     let mut corrected = catalog();
@@ -231,7 +231,7 @@ async fn what_is_known_of_one_partner_holds_up_no_other() {
     let (_folder, lake) = lake();
     draft_into(&lake, &drafted(BOTH, ""), at("2026-07-02")).await.unwrap();
     let overtaken = BTreeSet::from([PartnerId::parse("acme").unwrap()]);
-    let state = UsageState { overtaken: &overtaken, ..usage("2026-07-03") };
+    let state = IssueTerms { overtaken: &overtaken, ..usage("2026-07-03") };
     let issued = issue(&lake, &catalog(), month(), state, at("2026-07-03")).await.unwrap();
     assert_eq!((told(&issued), issued.stale.len()), (vec!["B-000001 bolt 49.00 EUR".to_owned()], 2));
 }
@@ -269,7 +269,7 @@ async fn what_is_issued_although_data_are_missing_says_so() {
     ] {
         let (_folder, lake) = lake();
         draft_into(&lake, &drafted(ACME, ""), at("2026-07-02")).await.unwrap();
-        let state = UsageState { reach, accept_incomplete: Some("flat plans only"), ..usage("2026-07-02") };
+        let state = IssueTerms { reach, accept_incomplete: Some("flat plans only"), ..usage("2026-07-02") };
         let issued = issue(&lake, &catalog(), month(), state, at("2026-07-03")).await.unwrap();
         assert_eq!(issued.invoices[0].incomplete.as_deref(), told);
         let events = events_of(&lake.rows(&INVOICE_EVENT, Some("kind = 'issued'")).await.unwrap()).unwrap();

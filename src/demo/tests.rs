@@ -138,7 +138,8 @@ async fn a_broker_that_is_not_there_may_be_there_later() {
 fn a_folder_that_is_no_demo_is_never_replaced() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("precious.txt"), "mine").unwrap();
-    assert!(folder::prepare(folder.path()).is_err());
+    let error = folder::prepare(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("holds something that is not a demo"), "{error}");
     assert!(folder.path().join("precious.txt").exists());
 }
 

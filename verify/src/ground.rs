@@ -94,7 +94,7 @@ impl Ground {
     pub(crate) async fn of(evidence: &mut Evidence<'_>, stored: &Stored) -> Result<Self, Stopped> {
         let unreadable = |key: &str| Box::new(Difference::told(key, "it cannot be read"));
         if stored.body.is_empty() {
-            return Err(wrong("the stored text is no JSON object; put the lake back from a copy"));
+            return Err(wrong("the stored text is no JSON object, or an empty one; put the lake back from a copy"));
         }
         let pins = Pins::read(stored.text_of("pin"))?;
         let partner_id = PartnerId::parse(stored.text_of("partner_id")).map_err(|_| unreadable("partner_id"))?;

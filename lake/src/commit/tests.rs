@@ -84,7 +84,8 @@ async fn missing_rows_are_added_once_and_replaced_ones_are_gone() {
     assert_eq!(lake.append_missing(TABLE, &[event(1), event(2)]).await.unwrap(), 1);
     assert_eq!(lake.append_missing(TABLE, &[event(0)]).await.unwrap(), 0);
     // An append-only table refuses a replacement.
-    assert!(lake.replace(TABLE, None, &[event(9)], &[step(None, 1)]).await.is_err());
+    let error = lake.replace(TABLE, None, &[event(9)], &[step(None, 1)]).await.unwrap_err();
+    assert!(matches!(error, LakeError::Commit { attempts: 1, .. }), "{error:?}");
     let partner = |id: &str| {
         Row::new().with("partner_id", id).with("is_internal", false).with("is_test", false).with("event_count", 1_i64)
     };

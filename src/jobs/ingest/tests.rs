@@ -191,7 +191,8 @@ async fn a_file_is_told_by_its_source_and_read_by_one() {
     let source = file(&context, given(&path)).await.unwrap().source;
     file(&context, given(&path)).await.unwrap();
     // Configuration that is wrong is not a run.
-    assert!(file(&context, given(&folder.path().join("missing.log"))).await.is_err());
+    let missing = file(&context, given(&folder.path().join("missing.log"))).await.unwrap_err();
+    assert_eq!(kind_of(&missing), Some(Kind::Configuration), "{missing:#}");
     let held = context.lake.lock(&format!("{FILE_JOB} {}", path.canonicalize().unwrap().display())).unwrap();
     let error = file(&context, given(&path)).await.unwrap_err();
     assert_eq!(kind_of(&error), Some(Kind::Conflict), "{error:#}");

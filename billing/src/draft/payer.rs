@@ -58,10 +58,13 @@ pub(super) fn check_one(input: &DraftInput<'_>, partner_id: &PartnerId, spans: &
         if same_subscription || same_contract || has_coupon {
             let name = |span: &Span<'_>| span.payer.map_or_else(|| "itself".to_owned(), ToString::to_string);
             return Err(format!(
-                "who pays for it changes from {} to {} within what the month bills; record payer.named or payer.ended at the \
-                 first instant of a month of its subscriptions",
+                "who pays for it changes from {} to {} within what {} bills: who pays is asked when a period begins, and a month \
+                 bills the periods that end in it; record payer.named or payer.ended at the begin of the first of its periods that \
+                 ends in {}, or of the first that ends in a later month",
                 name(one),
-                name(other)
+                name(other),
+                input.month,
+                input.month
             ));
         }
     }

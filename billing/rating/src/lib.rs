@@ -96,15 +96,25 @@ fn price_told(book: Book<'_>, usage: &Usage, is_last: bool, told: Told) -> Resul
 
 /// All of a quantity at once.
 fn price_alone(book: Book<'_>, usage: &Usage, is_last: bool, told: Told) -> Result<Priced, RatingError> {
-    if usage.quantity.is_negative() && !per_event::gives_back(book, usage) {
+    // 1 and 2. convert, round quantity.
+    let units = steps::units(book, usage)?;
+    let is_below_zero = match book.replay.negative {
+        None => usage.quantity.is_negative() || units.is_negative(),
+        // What was counted has the say: parts that are rounded alone may add up to more than 0 where the usage does not.
+        Some(_) => units.is_negative() || (usage.quantity.is_negative() && units.is_zero()),
+    };
+    if is_below_zero && !per_event::gives_back(book, usage) {
         return match (book.replay.negative, book.tariff.settings.negative_total) {
-            (Some(rule), _) => per_event::below_zero(book, usage, rule, is_last),
-            (None, NegativeTotal::Refused) => Err(RatingError::NegativeQuantity(usage.quantity)),
+            (Some(rule), _) => per_event::below_zero(book, usage, units, rule, is_last),
+            (None, NegativeTotal::Refused) => {
+                let quantity = if usage.quantity.is_negative() { None } else { units.to_decimal() };
+                Err(RatingError::NegativeQuantity(quantity.unwrap_or(usage.quantity)))
+            }
             (None, NegativeTotal::NothingDue) => Ok(Priced::nothing(Exact::ZERO)),
         };
     }
-    // 1 to 3. convert, round quantity, included units.
-    let billable = steps::billable(book, usage, is_last)?;
+    // 3. included units.
+    let billable = steps::billable(book, usage, units, is_last)?;
     // 4. price.
     let mut priced = model(book, usage, billable, is_last, told)?;
     after_model(book, usage, is_last, &mut priced)?;

@@ -8,8 +8,8 @@ use tollbook_schemas::exact::Exact;
 use tollbook_schemas::price::Cell;
 
 use super::RatingError;
-use super::replay::{Book, Negative};
-use super::steps::converted;
+use super::replay::Book;
+use super::steps::{converted, signed};
 use super::usage::Usage;
 use super::working::{Component, Priced};
 
@@ -57,7 +57,7 @@ pub(super) fn price(
                 return Err(RatingError::NoCell(told.collect::<Vec<_>>().join(", ")));
             }
         };
-        let mut quantity = given_back(book, quantity)?;
+        let mut quantity = signed(book, quantity)?;
         let own = cell.and_then(|cell| book.replay.cells_included.get(cell).copied().flatten());
         for included in free.remove(&values).into_iter().chain(own.map(Exact::from)) {
             // Units that are given back are none of those that are included.
@@ -70,17 +70,6 @@ pub(super) fn price(
         priced.components.push(Component::new(format!("cell {}", values.join(", ")), Some(quantity), exact));
     }
     Ok(priced)
-}
-
-/// Steps 1 and 2 of a combination; one below zero counts as another system's rule says.
-fn given_back(book: Book<'_>, quantity: Decimal) -> Result<Exact, RatingError> {
-    match book.replay.negative {
-        Some(Negative::AsZero) if quantity.is_negative() => Ok(Exact::ZERO),
-        Some(Negative::Mirrored | Negative::FirstTier) if quantity.is_negative() => {
-            Ok(Exact::ZERO.checked_sub(converted(book.tariff, Decimal::ZERO.checked_sub(quantity)?)?)?)
-        }
-        _ => converted(book.tariff, quantity),
-    }
 }
 
 /// What is free of each combination, of units that are included in all: used up in the order in which the usage tells them.

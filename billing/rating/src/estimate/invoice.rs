@@ -17,7 +17,7 @@ use tollbook_schemas::price::read::{Reading, Table};
 use super::document::{Answer, word};
 use super::input::{amount, flag, list};
 use super::instants::instant_us;
-use super::{Failure, plain, priced, totals, whole_money};
+use super::{Failure, asked, plain, totals, whole_money};
 use crate::allocate::allocate;
 use crate::coupon::{Coupon, Off, Split, reductions_of};
 use crate::credit::{Credit, Draw, draw_where};
@@ -50,7 +50,7 @@ struct CreditInput {
 }
 
 /// What is done with lines of more digits than the currency prints.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum LineAmounts {
     /// They are refused.
     Printed,
@@ -94,7 +94,13 @@ fn tax_mode(node: &Node, path: &str, reading: &mut Reading) -> Option<TaxMode> {
     }
 }
 
-fn line_input(node: &Node, path: &str, currency: Currency, reading: &mut Reading) -> Option<LineInput> {
+fn line_input(
+    node: &Node,
+    path: &str,
+    line_amounts: LineAmounts,
+    currency: Currency,
+    reading: &mut Reading,
+) -> Option<LineInput> {
     let mut table = Table::of(node, path, reading)?;
     table.know(&["price"]);
     let is_priced = table.has("price") && !table.has("amount");
@@ -104,17 +110,24 @@ fn line_input(node: &Node, path: &str, currency: Currency, reading: &mut Reading
     let mode = table.optional(reading, "tax_mode", tax_mode)?;
     let (mut amount, mut told) = (amount, Vec::new());
     if is_priced {
-        match priced(table, currency, reading)? {
-            Ok(answer) => {
-                let minor = answer.get("total_minor").and_then(Json::as_i64)?;
-                amount = Exact::scaled(minor, currency.exponent());
-                told = answer.get("lines").and_then(Json::as_array).cloned().unwrap_or_default();
-            }
-            Err(failure) => {
-                failure.inside(path, reading);
+        let asked = asked(table, currency, reading)?;
+        let kept = match (line_amounts, asked.exact()) {
+            (LineAmounts::Keep, Some(exact)) => Some(exact),
+            (LineAmounts::Keep, None) => {
+                let what = "line_amounts: keep says nothing of a price that is billed in more than one go";
+                let mend = "give the usage of the whole period, or remove line_amounts: each difference is rounded";
+                reading.flaw(node.at.clone(), path, what, mend);
                 return None;
             }
-        }
+            _ => None,
+        };
+        let failed = |failure: Failure, reading: &mut Reading| failure.inside(path, reading);
+        let answer = asked.answer(currency).map_err(|failure| failed(failure, reading)).ok()?;
+        told = answer.get("lines").and_then(Json::as_array).cloned().unwrap_or_default();
+        amount = match kept {
+            None => Exact::scaled(answer.get("total_minor").and_then(Json::as_i64)?, currency.exponent()),
+            Some(exact) => exact.map_err(|failure| failed(failure, reading)).ok()?,
+        };
     } else if let Some(price) = table.place("price") {
         reading.flaw(price, &table.path_of("price"), "amount and price say two things", "remove one");
         return None;
@@ -162,8 +175,10 @@ fn credit_input(node: &Node, path: &str, reading: &mut Reading) -> Option<Credit
 pub(super) fn invoice(node: &Node, path: &str, currency: Currency, reading: &mut Reading) -> Answer {
     let mut table = Table::of(node, path, reading)?;
     let lines_path = table.path_of("lines");
+    let line_amounts = word!(table, reading, "line_amounts",
+        { "printed" => LineAmounts::Printed, "round" => LineAmounts::Round, "keep" => LineAmounts::Keep });
     let lines = table.required(reading, "lines", "an invoice", |node, _, _| Some(node.clone()))?;
-    let lines = list(&lines, &lines_path, reading, |n, p, r| line_input(n, p, currency, r))?;
+    let lines = list(&lines, &lines_path, reading, |n, p, r| line_input(n, p, line_amounts, currency, r))?;
     let coupons = table.optional(reading, "coupons", |n, p, r| list(n, p, r, coupon_input))?.unwrap_or_default();
     let credits = table.optional(reading, "credits", |n, p, r| list(n, p, r, credit_input))?.unwrap_or_default();
     let at_us = table.optional(reading, "at", instant_us)?;
@@ -173,8 +188,6 @@ pub(super) fn invoice(node: &Node, path: &str, currency: Currency, reading: &mut
     let by = word!(table, reading, "tax_lines",
         { "per_rate" => TaxLines::PerRate, "per_line" => TaxLines::PerLine, "total" => TaxLines::Total });
     let is_compound = table.optional(reading, "compound_tax", flag)?.unwrap_or(false);
-    let line_amounts = word!(table, reading, "line_amounts",
-        { "printed" => LineAmounts::Printed, "round" => LineAmounts::Round, "keep" => LineAmounts::Keep });
     let pays = word!(table, reading, "credits_pay",
         { "total" => Pays::Total, "lines" => Pays::Lines, "before_tax" => Pays::BeforeTax });
     table.finish(reading);

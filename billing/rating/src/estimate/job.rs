@@ -241,6 +241,13 @@ impl Job {
         }
     }
 
+    /// What a whole period comes to before it is rounded; none of what is billed in more than one go.
+    pub(super) fn exact(&self, book: Book<'_>) -> Option<Result<Exact, Failure>> {
+        let Self::Whole(Given { key, usage }) = self else { return None };
+        let exact = || price(book, &fitted(book.tariff, usage)?, true)?.sum();
+        Some(exact().map_err(Failure::of_usage(key)))
+    }
+
     pub(super) fn answer(self, book: Book<'_>, currency: Currency) -> Result<Map<String, Json>, Failure> {
         let tariff = book.tariff;
         match self {

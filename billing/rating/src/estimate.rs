@@ -250,7 +250,7 @@ fn asked(mut table: Table<'_>, currency: Currency, reading: &mut Reading) -> Opt
     };
     let tariff = beside(tariff, &mut table, reading)?;
     let replay = rules::replay(&mut table, &tariff, of_price, currency, reading)?;
-    let Some(job) = job::job(&mut table, &tariff, reading) else {
+    let Some(job) = job::job(&mut table, Book { tariff: &tariff, replay: &replay }, reading) else {
         table.finish(reading);
         return None;
     };

@@ -22,7 +22,14 @@ pub(super) fn counted(quantity: Decimal, least: Option<Decimal>) -> Result<Decim
 /// Each event through steps 1 to 4, with limits or without, as one line. `is_line`: each has limits and a discount of its own.
 pub(super) fn price(book: Book<'_>, usage: &Usage, is_line: bool, is_last: bool) -> Result<Priced, RatingError> {
     let events = usage.events.as_ref().ok_or(RatingError::MissingEvents("the quantity"))?;
-    let alone = Replay { per_event: None, event_rounding: None, overage: None, ..book.replay.clone() };
+    // Components are those of all events together, and rounded as that.
+    let alone = Replay {
+        per_event: None,
+        event_rounding: None,
+        component_rounding: None,
+        overage: None,
+        ..book.replay.clone()
+    };
     let of_line = Replay { overage: book.replay.overage, ..alone.clone() };
     let bare = Tariff { steps: Steps { included: None, ..without_limits(book.tariff.steps) }, ..book.tariff.clone() };
     let mut included_left = included(book.tariff, usage)?;

@@ -95,22 +95,26 @@ pub(crate) fn reductions_of(
                 part(percent, worth)?.least(worth)?.least(Exact::scaled(most.minor, currency.exponent()))?
             }
         };
-        let parts = match split {
-            Split::Exact => shares(off, &weights)?,
-            Split::Each => {
-                let parts = rounded_each(off, &weights, currency)?;
-                parts.into_iter().map(|part| Exact::scaled(part.minor, currency.exponent())).collect()
-            }
-            Split::LargestRemainder => {
-                let parts = allocate(rounded(off, currency)?, &weights)?;
-                parts.into_iter().map(|part| Exact::scaled(part.minor, currency.exponent())).collect()
-            }
-        };
-        for (index, part) in mine.into_iter().zip(parts) {
+        for (index, part) in mine.into_iter().zip(split_off(off, &weights, split, currency)?) {
             left[index] = left[index].checked_sub(part)?;
         }
     }
     before.into_iter().zip(left).map(|(before, left)| Ok(before.checked_sub(left)?)).collect()
+}
+
+/// What is taken off each of several lines of an amount.
+pub(crate) fn split_off(
+    off: Exact,
+    weights: &[Exact],
+    split: Split,
+    currency: Currency,
+) -> Result<Vec<Exact>, RatingError> {
+    let parts = match split {
+        Split::Exact => return shares(off, weights),
+        Split::Each => rounded_each(off, weights, currency)?,
+        Split::LargestRemainder => allocate(rounded(off, currency)?, weights)?,
+    };
+    Ok(parts.into_iter().map(|part| Exact::scaled(part.minor, currency.exponent())).collect())
 }
 
 /// The shares of an amount, each rounded alone, as some systems do it; what they add up to is not the amount.

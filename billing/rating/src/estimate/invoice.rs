@@ -1,12 +1,14 @@
-//! A whole document of another system: lines → coupons → subtotal → tax → total → credits → due.
+//! A whole document of another system: lines → coupons → limits → subtotal → tax → total → credits → due.
 //!
 //! - `lines`: `amount`, or `price` with all that may stand beside one; `tax_percent` or `tax_percents`, `tax_mode`;
 //! - `coupons`: `amount`, or `percent` and `maximum`; `lines`;
+//! - `limits` (`invoice/limits.rs`): `overage`, `minimum`, `maximum`, `part`, `lines`, and the tax of what they add;
 //! - `credits`: `amount`, `effective_at`, `expires_at`, `priority`, `lines`;
 //! - `line_amounts`, `split`, `tax_mode`, `tax_lines`, `compound_tax`, `credits_pay`, `at`.
 //!
 //! Lines and credits are told by their place, from 0 on. Each printed amount is rounded once.
 
+mod limits;
 mod made;
 
 use serde_json::Value as Json;
@@ -22,6 +24,7 @@ use super::instants::instant_us;
 use super::{Failure, asked};
 use crate::coupon::Split;
 use crate::tax::{TaxLines, TaxMode};
+use limits::limit_input;
 use made::made;
 
 struct LineInput {
@@ -93,6 +96,19 @@ fn tax_mode(node: &Node, path: &str, reading: &mut Reading) -> Option<TaxMode> {
     }
 }
 
+/// The taxes of a line, and whether they are on top of it.
+fn taxes_of(table: &mut Table<'_>, reading: &mut Reading) -> Option<(Option<Vec<Decimal>>, Option<TaxMode>)> {
+    let one = table.optional(reading, "tax_percent", Table::amount)?;
+    let several = table.optional(reading, "tax_percents", |n, p, r| list(n, p, r, Table::amount))?;
+    let mode = table.optional(reading, "tax_mode", tax_mode)?;
+    if one.is_some() && several.is_some() {
+        let (at, path) = (table.at(), table.path_of("tax_percent"));
+        reading.flaw(at, &path, "tax_percent and tax_percents say two things", "remove one");
+        return None;
+    }
+    Some((several.or(one.map(|percent| vec![percent])), mode))
+}
+
 fn line_input(
     node: &Node,
     path: &str,
@@ -104,9 +120,7 @@ fn line_input(
     table.know(&["price"]);
     let is_priced = table.has("price") && !table.has("amount");
     let amount = if is_priced { Exact::ZERO } else { table.required(reading, "amount", "a line", amount)? };
-    let tax_percent = table.optional(reading, "tax_percent", Table::amount)?;
-    let tax_percents = table.optional(reading, "tax_percents", |n, p, r| list(n, p, r, Table::amount))?;
-    let mode = table.optional(reading, "tax_mode", tax_mode)?;
+    let (tax_percents, mode) = taxes_of(&mut table, reading)?;
     let (mut amount, mut told) = (amount, Vec::new());
     if is_priced {
         let asked = asked(table, currency, reading)?;
@@ -133,12 +147,7 @@ fn line_input(
     } else {
         table.finish(reading);
     }
-    if tax_percent.is_some() && tax_percents.is_some() {
-        reading.flaw(node.at.clone(), path, "tax_percent and tax_percents say two things", "remove one");
-        return None;
-    }
-    let tax_percents = tax_percents.unwrap_or_else(|| tax_percent.into_iter().collect());
-    Some(LineInput { amount, told, tax_percents, mode })
+    Some(LineInput { amount, told, tax_percents: tax_percents.unwrap_or_default(), mode })
 }
 
 fn coupon_input(node: &Node, path: &str, reading: &mut Reading) -> Option<CouponInput> {
@@ -179,6 +188,7 @@ pub(super) fn invoice(node: &Node, path: &str, currency: Currency, reading: &mut
     let lines = table.required(reading, "lines", "an invoice", |node, _, _| Some(node.clone()))?;
     let lines = list(&lines, &lines_path, reading, |n, p, r| line_input(n, p, line_amounts, currency, r))?;
     let coupons = table.optional(reading, "coupons", |n, p, r| list(n, p, r, coupon_input))?.unwrap_or_default();
+    let limits = table.optional(reading, "limits", |n, p, r| list(n, p, r, limit_input))?.unwrap_or_default();
     let credits = table.optional(reading, "credits", |n, p, r| list(n, p, r, credit_input))?.unwrap_or_default();
     let at_us = table.optional(reading, "at", instant_us)?;
     let split = word!(table, reading, "split",
@@ -195,7 +205,8 @@ pub(super) fn invoice(node: &Node, path: &str, currency: Currency, reading: &mut
         reading.flaw(node.at.clone(), &format!("{path}.credits_pay"), what, "remove it");
         return None;
     }
-    if is_compound && lines.iter().all(|line| line.tax_percents.len() < 2) {
+    let of_limits = limits.iter().filter_map(|limit| limit.tax_percents.as_ref());
+    if is_compound && lines.iter().map(|line| &line.tax_percents).chain(of_limits).all(|taxes| taxes.len() < 2) {
         let what = "compound_tax says nothing here: no line has several taxes";
         reading.flaw(node.at.clone(), &format!("{path}.compound_tax"), what, "give tax_percents, in their order");
         return None;
@@ -212,5 +223,5 @@ pub(super) fn invoice(node: &Node, path: &str, currency: Currency, reading: &mut
     }
     let at_us = at_us.unwrap_or(i64::MIN);
     let settings = DocumentSettings { line_amounts, split, mode, by, is_compound, pays, at_us };
-    Some(made(&lines, &coupons, &credits, settings, currency).map_err(Failure::at("invoice")))
+    Some(made(lines, &coupons, &limits, &credits, settings, currency).map_err(Failure::at("invoice")))
 }

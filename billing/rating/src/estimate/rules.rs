@@ -312,7 +312,7 @@ fn prorated(is_prorated: bool) -> &'static str {
 }
 
 /// The part of a period that the line is of, as `prorate` says it.
-fn part(node: &Node, path: &str, reading: &mut Reading) -> Option<Share> {
+pub(super) fn part(node: &Node, path: &str, reading: &mut Reading) -> Option<Share> {
     let mut table = Table::of(node, path, reading)?;
     if !table.has("period") && !table.has("service") {
         reading.flaw(node.at.clone(), path, "a part needs period and service", "add them, as in prorate");
@@ -323,7 +323,7 @@ fn part(node: &Node, path: &str, reading: &mut Reading) -> Option<Share> {
     Some(share)
 }
 
-fn overage(node: &Node, path: &str, reading: &mut Reading) -> Option<Overage> {
+pub(super) fn overage(node: &Node, path: &str, reading: &mut Reading) -> Option<Overage> {
     let mut table = Table::of(node, path, reading)?;
     let above = table.required(reading, "above", "an overage", Table::amount)?;
     let factor = table.required(reading, "factor", "an overage", Table::amount)?;

@@ -6,6 +6,7 @@ use tollbook_schemas::exact::Exact;
 use tollbook_schemas::money::{Currency, Money};
 
 use super::super::{plain, totals, whole_money};
+use super::limits::{LimitInput, hold};
 use super::{CouponInput, CreditInput, DocumentSettings, LineAmounts, LineInput, Pays};
 use crate::allocate::allocate;
 use crate::coupon::{Coupon, Off, reductions_of};
@@ -25,12 +26,29 @@ impl LineAmounts {
     }
 }
 
-fn exact(money: Money) -> Exact {
+pub(super) fn exact(money: Money) -> Exact {
     Exact::scaled(money.minor, money.currency.exponent())
 }
 
 fn place(line: &u32) -> usize {
     usize::try_from(*line).unwrap_or(usize::MAX)
+}
+
+/// The places of lines that something is of, each once.
+///
+/// # Errors
+/// [`RatingError::Input`] for one that is not there.
+pub(super) fn places(own: &[u32], given: usize, who: impl Fn() -> String) -> Result<Vec<usize>, RatingError> {
+    let mut places: Vec<usize> = own.iter().map(place).collect();
+    places.sort_unstable();
+    places.dedup();
+    match places.iter().find(|line| **line >= given) {
+        None => Ok(places),
+        Some(missing) => {
+            let what = format!("{} line {missing}, and there are {given} lines", who());
+            Err(RatingError::Input { what, mend: "count lines from 0" })
+        }
+    }
 }
 
 /// What each tax of a line is computed of. Taxes are of the amount alone, or (compound) of the taxes before them, too; inside
@@ -178,8 +196,9 @@ fn pay(
 }
 
 pub(super) fn made(
-    lines: &[LineInput],
+    mut lines: Vec<LineInput>,
     coupons: &[CouponInput],
+    limits: &[LimitInput],
     credits: &[CreditInput],
     settings: DocumentSettings,
     currency: Currency,
@@ -192,12 +211,12 @@ pub(super) fn made(
     for (amount, off) in amounts.iter().zip(&off) {
         left.push(amount.checked_sub(*off)?);
     }
+    let given = lines.len();
+    let added = hold(limits, &mut lines, &mut left, settings, currency)?;
     let subtotal = left.iter().try_fold(Exact::ZERO, |sum, left| sum.checked_add(*left))?;
     let subtotal = rounded(subtotal, currency)?;
-    let of_lines = credits.iter().flat_map(|credit| credit.lines.iter().flatten());
-    if let Some(missing) = of_lines.map(place).find(|line| *line >= lines.len()) {
-        let what = format!("a credit pays line {missing}, and there are {} lines", lines.len());
-        return Err(RatingError::Input { what, mend: "count lines from 0" });
+    for own in credits.iter().filter_map(|credit| credit.lines.as_ref()) {
+        _ = places(own, given, || "a credit pays".to_owned())?;
     }
     let has_lines = settings.pays != Pays::Total || credits.iter().any(|credit| credit.lines.is_some());
     let printed = || left.iter().map(|left| whole_money(*left, currency)).collect::<Result<Vec<_>, _>>();
@@ -210,13 +229,13 @@ pub(super) fn made(
         }
         paid = Some(early);
     }
-    let (taxes, on_top) = taxed(lines, &taxable, settings, currency)?;
+    let (taxes, on_top) = taxed(&lines, &taxable, settings, currency)?;
     let total = subtotal.checked_add(on_top).map_err(|source| RatingError::Money { currency, source })?;
     if !credits.is_empty() && paid.is_none() {
         // As on documents, credits pay what all of it comes to: a line below zero leaves less to pay, and a credit note none.
         let payable = match settings.pays {
             Pays::Lines => [printed()?.as_slice(), &[on_top]].concat(),
-            _ if has_lines => by_line(lines, &left, total, settings)?,
+            _ if has_lines => by_line(&lines, &left, total, settings)?,
             _ => vec![total],
         };
         paid = Some(pay(credits, &payable, has_lines, settings, currency)?);
@@ -254,6 +273,9 @@ pub(super) fn made(
         .map(|line| json!({ "base": line.base.to_string(), "percent": percent(line.percent), "tax": plain(line.tax) }))
         .collect();
     answer.insert("coupons".to_owned(), json!(off.iter().map(ToString::to_string).collect::<Vec<_>>()));
+    if !added.is_empty() {
+        answer.insert("limits".to_owned(), json!(added.iter().map(ToString::to_string).collect::<Vec<_>>()));
+    }
     answer.insert("subtotal".to_owned(), json!(plain(subtotal)));
     answer.insert("tax".to_owned(), json!(plain(tax)));
     answer.insert("taxes".to_owned(), Json::Array(taxes));

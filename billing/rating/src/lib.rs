@@ -40,7 +40,7 @@ pub use usage::{Event, Group, Usage};
 pub use working::{Component, Rated, TierWorking, Working};
 
 pub use replay::Book;
-use replay::PerEvent;
+use replay::{PerEvent, Replay};
 use working::{Priced, Told};
 
 /// Prices the usage of a period, or of the part of it that `usage.served` tells. A flat price takes any quantity that is
@@ -78,6 +78,11 @@ fn price(book: Book<'_>, usage: &Usage, is_last: bool) -> Result<Priced, RatingE
 
 fn price_told(book: Book<'_>, usage: &Usage, is_last: bool, told: Told) -> Result<Priced, RatingError> {
     usage.check()?;
+    let replay = book.replay;
+    // What is in other money is rounded when it was exchanged.
+    let in_other_money =
+        replay.exchange.is_some().then(|| Replay { component_rounding: None, exchange: None, ..replay.clone() });
+    let book = Book { replay: in_other_money.as_ref().unwrap_or(replay), ..book };
     let mut priced = match book.replay.per_event {
         None | Some(PerEvent::Quantity) => price_alone(book, usage, is_last, told)?,
         Some(PerEvent::Line) => per_event::price(book, usage, true, is_last)?,
@@ -90,7 +95,8 @@ fn price_told(book: Book<'_>, usage: &Usage, is_last: bool, told: Told) -> Resul
     if matches!(book.replay.per_event, Some(PerEvent::Line | PerEvent::Price)) {
         replay::round_components(book.replay.component_rounding, &mut priced)?;
     }
-    replay::take_part(book.replay.part, &mut priced)?;
+    replay::exchange(replay, &mut priced)?;
+    replay::take_part(replay.part, &mut priced)?;
     Ok(priced)
 }
 

@@ -52,6 +52,15 @@ pub(crate) struct Overage {
     pub(crate) factor: Decimal,
 }
 
+/// A price in other money than that which is billed: credits, or another currency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Exchange {
+    /// What one of it is worth in the currency that is billed.
+    pub(crate) rate: Exact,
+    /// As what the sum is rounded before it is exchanged.
+    pub(crate) rounding: Option<Currency>,
+}
+
 /// A tier of a capacity price: the most of each unit that it holds, and what it costs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CapacityTier {
@@ -89,6 +98,8 @@ pub(crate) struct Replay {
     pub(crate) quantity_minimum: Option<Decimal>,
     /// What it counts at most.
     pub(crate) quantity_maximum: Option<Decimal>,
+    /// What the price comes to is in other money.
+    pub(crate) exchange: Option<Exchange>,
     /// As much of what the line comes to as this part of a period is worth.
     pub(crate) part: Option<Share>,
     /// A difference is rounded alone, and is not the difference of two that were.
@@ -118,6 +129,7 @@ static NONE: Replay = Replay {
     included_amount: None,
     quantity_minimum: None,
     quantity_maximum: None,
+    exchange: None,
     part: None,
     is_difference_rounded: false,
     is_credit_held: false,
@@ -206,6 +218,26 @@ pub(crate) fn hold_quantity(replay: &Replay, quantity: Exact, is_last: bool) -> 
         Some(least) => Ok(held.most(least.into())?),
         None => Ok(held),
     }
+}
+
+/// Exchanges what the price comes to. Where each component is rounded, each is exchanged, and else the sum.
+pub(crate) fn exchange(replay: &Replay, priced: &mut Priced) -> Result<(), RatingError> {
+    let Some(Exchange { rate, rounding }) = replay.exchange else { return Ok(()) };
+    if replay.component_rounding.is_some() {
+        for component in &mut priced.components {
+            component.exact = component.exact.checked_mul(rate)?;
+        }
+        return round_components(replay.component_rounding, priced);
+    }
+    let off = rounding_of(priced.sum()?, rounding)?;
+    if !off.is_zero() {
+        priced.components.push(Component::new("rounding before the exchange", None, off));
+    }
+    let more = priced.sum()?.checked_mul(rate.checked_sub(Exact::whole(1))?)?;
+    if !more.is_zero() {
+        priced.components.push(Component::new("exchange", None, more));
+    }
+    Ok(())
 }
 
 /// Takes off what the rest of the period would cost.

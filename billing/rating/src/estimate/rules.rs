@@ -3,7 +3,7 @@
 //!
 //! - inside the price: `minimum` and `maximum` of a tier; `included` of a matrix, pooled and of each cell; the model `capacity`;
 //! - beside it: `negative_quantity`, `per_event`, `event_digits`, `event_quantity_minimum`, `quantity_minimum`,
-//!   `quantity_maximum`, `rounded`, `overage`, `included_amount`, `part`, `unused_unit_price`, `tier_end`, `split_amounts`, `split_credits`,
+//!   `quantity_maximum`, `rounded`, `overage`, `included_amount`, `exchange_rate`, `exchange_digits`, `part`, `unused_unit_price`, `tier_end`, `split_amounts`, `split_credits`,
 //!   `free_total_end`, `rollover_maximum`.
 
 use std::collections::BTreeMap;
@@ -16,11 +16,11 @@ use tollbook_schemas::price::setting::{NegativeTotal, Proration, QuantityBasis};
 use tollbook_schemas::price::{Percentage, PriceModel, Tariff};
 
 use super::document::share;
-use super::input::list;
+use super::input::{amount, list};
 use super::job::Job;
 use crate::capacity::ONLY_UNIT;
 use crate::prorate::Share;
-use crate::replay::{CapacityTier, Negative, Overage, PerEvent, Replay, TierLimits};
+use crate::replay::{CapacityTier, Exchange, Negative, Overage, PerEvent, Replay, TierLimits};
 
 /// What stood inside the price.
 #[derive(Debug, Default)]
@@ -180,6 +180,8 @@ pub(super) fn replay(
     let quantity_maximum = table.optional(reading, "quantity_maximum", Table::amount)?;
     let rollover_maximum = table.optional(reading, "rollover_maximum", Table::amount)?;
     let part = table.optional(reading, "part", part)?;
+    let exchange_rate = table.optional(reading, "exchange_rate", amount)?;
+    let exchange_digits = table.optional(reading, "exchange_digits", Table::count)?;
     let split_amounts = rule!(table, reading, "split_amounts", { "cumulative" => false, "each" => true });
     let split_credits = rule!(table, reading, "split_credits", { "given" => false, "held" => true });
     let free_total_end = rule!(table, reading, "free_total_end", { "free" => false, "charged" => true });
@@ -272,6 +274,20 @@ pub(super) fn replay(
         let what = "part and proration say two things".to_owned();
         return flaw("part", what, "remove one: proration takes its part from served");
     }
+    if exchange_rate.is_some_and(|rate| rate.is_zero() || rate.is_negative()) {
+        let what = "a rate of exchange is above 0".to_owned();
+        return flaw("exchange_rate", what, "write what one unit of the price's money is worth in the currency");
+    }
+    if exchange_digits.is_some() && (exchange_rate.is_none() || components) {
+        let (why, mend) = match exchange_rate {
+            None => ("nothing is exchanged", "add exchange_rate, or remove it"),
+            Some(_) => ("each component is exchanged and rounded", "remove it, or rounded"),
+        };
+        return flaw("exchange_digits", format!("exchange_digits says nothing here: {why}"), mend);
+    }
+    if exchange_digits.is_some_and(|digits| digits > SCALE) {
+        return flaw("exchange_digits", "an amount has up to 12 digits after the point".to_owned(), "write 0 to 12");
+    }
     let has_free_total = matches!(tariff.model, PriceModel::Percentage(Percentage { free_total: Some(_), .. }));
     if free_total_end.is_some() && !has_free_total {
         let what = "free_total_end says nothing here: the price has no free_total".to_owned();
@@ -281,7 +297,9 @@ pub(super) fn replay(
         let what = "rollover_maximum says nothing here: the price carries nothing over".to_owned();
         return flaw("rollover_maximum", what, "add included and rollover_periods to the price, or remove it");
     }
-    let event_rounding = digits.and_then(|digits| currency.replayed(Some(digits), currency.rounding()));
+    let rounded_to = |digits: Option<u32>| currency.replayed(Some(digits?), currency.rounding());
+    let event_rounding = rounded_to(digits);
+    let exchange = exchange_rate.map(|rate| Exchange { rate, rounding: rounded_to(exchange_digits) });
     let OfPrice { tier_limits, cells_included, pooled_included, capacity } = of_price;
     Some(Replay {
         negative,
@@ -299,6 +317,7 @@ pub(super) fn replay(
         included_amount,
         quantity_minimum,
         quantity_maximum,
+        exchange,
         part,
         is_difference_rounded: split_amounts.unwrap_or(false),
         is_credit_held: split_credits.unwrap_or(false),

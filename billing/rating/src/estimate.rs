@@ -267,7 +267,10 @@ fn currency(table: &mut Table<'_>, reading: &mut Reading) -> Option<Currency> {
     let code = table.required(reading, "currency", "a line", Table::text)?;
     let digits = table.optional(reading, "digits", Table::count)?;
     let rounding = table.optional(reading, "rounding", rounding)?;
-    let is_each = |(key, node): &(Key, Node)| key.name == "split" && node.value == Value::Text("each".to_owned());
+    let is_each = |(key, node): &(Key, Node)| {
+        let words = ["each", "first", "last"].map(|word| Value::Text(word.to_owned()));
+        key.name == "split" && words.contains(&node.value)
+    };
     if rounding.is_some() && table.has("allocate") && !table.entries_of("allocate").iter().any(is_each) {
         let what = "rounding says nothing here: parts of an amount are not rounded";
         reading.flaw(rounding_at, &rounding_path, what, "remove rounding");

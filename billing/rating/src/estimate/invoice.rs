@@ -1,10 +1,10 @@
 //! A whole document of another system: lines → coupons → limits → subtotal → tax → total → credits → due.
 //!
 //! - `lines`: `amount`, or `price` with all that may stand beside one; `tax_percent` or `tax_percents`, `tax_mode`;
-//! - `coupons`: `amount`, or `percent` and `maximum`; `lines`;
+//! - `coupons`: `amount`, or `percent` and `maximum`; `rounding`, `lines`;
 //! - `limits` (`invoice/limits.rs`): `overage`, `minimum`, `maximum`, `part`, `lines`, and the tax of what they add;
 //! - `credits`: `amount`, `effective_at`, `expires_at`, `priority`, `lines`;
-//! - `line_amounts`, `split`, `tax_mode`, `tax_lines`, `compound_tax`, `credits_pay`, `at`.
+//! - `line_amounts`, `split`, `tax_mode`, `tax_lines`, `tax_rounding`, `compound_tax`, `credits_pay`, `at`.
 //!
 //! Lines and credits are told by their place, from 0 on. Each printed amount is rounded once.
 
@@ -13,7 +13,7 @@ mod made;
 
 use serde_json::Value as Json;
 use tollbook_schemas::decimal::Decimal;
-use tollbook_schemas::exact::Exact;
+use tollbook_schemas::exact::{Exact, Rounding};
 use tollbook_schemas::money::Currency;
 use tollbook_schemas::price::node::Node;
 use tollbook_schemas::price::read::{Reading, Table};
@@ -21,7 +21,7 @@ use tollbook_schemas::price::read::{Reading, Table};
 use super::document::{Answer, word};
 use super::input::{amount, flag, list};
 use super::instants::instant_us;
-use super::{Failure, asked};
+use super::{Failure, asked, rounding};
 use crate::coupon::Split;
 use crate::tax::{TaxLines, TaxMode};
 use limits::limit_input;
@@ -40,6 +40,8 @@ struct CouponInput {
     amount: Option<Exact>,
     percent: Option<Decimal>,
     maximum: Option<Exact>,
+    /// In place of the line's.
+    rounding: Option<Rounding>,
     lines: Option<Vec<u32>>,
 }
 
@@ -82,6 +84,8 @@ struct DocumentSettings {
     is_compound: bool,
     pays: Pays,
     at_us: i64,
+    /// As what taxes are rounded.
+    tax_currency: Currency,
 }
 
 fn tax_mode(node: &Node, path: &str, reading: &mut Reading) -> Option<TaxMode> {
@@ -155,6 +159,7 @@ fn coupon_input(node: &Node, path: &str, reading: &mut Reading) -> Option<Coupon
     let amount = table.optional(reading, "amount", amount)?;
     let percent = table.optional(reading, "percent", Table::amount)?;
     let maximum = table.optional(reading, "maximum", self::amount)?;
+    let rounding = table.optional(reading, "rounding", rounding)?;
     let lines = table.optional(reading, "lines", |node, path, reading| list(node, path, reading, Table::count))?;
     table.finish(reading);
     if amount.is_some() == percent.is_some() {
@@ -166,7 +171,7 @@ fn coupon_input(node: &Node, path: &str, reading: &mut Reading) -> Option<Coupon
         reading.flaw(node.at.clone(), &format!("{path}.maximum"), what, "remove maximum");
         return None;
     }
-    Some(CouponInput { amount, percent, maximum, lines })
+    Some(CouponInput { amount, percent, maximum, rounding, lines })
 }
 
 fn credit_input(node: &Node, path: &str, reading: &mut Reading) -> Option<CreditInput> {
@@ -192,10 +197,12 @@ pub(super) fn invoice(node: &Node, path: &str, currency: Currency, reading: &mut
     let credits = table.optional(reading, "credits", |n, p, r| list(n, p, r, credit_input))?.unwrap_or_default();
     let at_us = table.optional(reading, "at", instant_us)?;
     let split = word!(table, reading, "split",
-        { "largest_remainder" => Split::LargestRemainder, "exact" => Split::Exact, "each" => Split::Each });
+        { "largest_remainder" => Split::LargestRemainder, "exact" => Split::Exact, "each" => Split::Each,
+          "first" => Split::First, "last" => Split::Last });
     let mode = table.optional(reading, "tax_mode", tax_mode)?.unwrap_or(TaxMode::Exclusive);
     let by = word!(table, reading, "tax_lines",
         { "per_rate" => TaxLines::PerRate, "per_line" => TaxLines::PerLine, "total" => TaxLines::Total });
+    let tax_rounding = table.optional(reading, "tax_rounding", rounding)?;
     let is_compound = table.optional(reading, "compound_tax", flag)?.unwrap_or(false);
     let pays = word!(table, reading, "credits_pay",
         { "total" => Pays::Total, "lines" => Pays::Lines, "before_tax" => Pays::BeforeTax });
@@ -205,10 +212,24 @@ pub(super) fn invoice(node: &Node, path: &str, currency: Currency, reading: &mut
         reading.flaw(node.at.clone(), &format!("{path}.credits_pay"), what, "remove it");
         return None;
     }
-    let of_limits = limits.iter().filter_map(|limit| limit.tax_percents.as_ref());
-    if is_compound && lines.iter().map(|line| &line.tax_percents).chain(of_limits).all(|taxes| taxes.len() < 2) {
+    let of_limits = || limits.iter().filter_map(|limit| limit.tax_percents.as_ref());
+    if is_compound && lines.iter().map(|line| &line.tax_percents).chain(of_limits()).all(|taxes| taxes.len() < 2) {
         let what = "compound_tax says nothing here: no line has several taxes";
         reading.flaw(node.at.clone(), &format!("{path}.compound_tax"), what, "give tax_percents, in their order");
+        return None;
+    }
+    if tax_rounding.is_some() && lines.iter().map(|line| &line.tax_percents).chain(of_limits()).all(Vec::is_empty) {
+        let what = "tax_rounding says nothing here: no line is taxed";
+        reading.flaw(node.at.clone(), &format!("{path}.tax_rounding"), what, "remove it");
+        return None;
+    }
+    let is_unrounded = |coupon: &CouponInput| {
+        let is_whole = coupon.amount.is_some() && split == Split::LargestRemainder;
+        coupon.rounding.is_some() && (is_whole || split == Split::Exact)
+    };
+    if let Some(coupon) = coupons.iter().position(is_unrounded) {
+        let what = "rounding says nothing here: what the coupon takes off is not rounded";
+        reading.flaw(node.at.clone(), &format!("{path}.coupons[{coupon}].rounding"), what, "remove it");
         return None;
     }
     let (is_early, expires) = (
@@ -222,6 +243,7 @@ pub(super) fn invoice(node: &Node, path: &str, currency: Currency, reading: &mut
         return None;
     }
     let at_us = at_us.unwrap_or(i64::MIN);
-    let settings = DocumentSettings { line_amounts, split, mode, by, is_compound, pays, at_us };
+    let tax_currency = currency.replayed(None, tax_rounding.unwrap_or(currency.rounding()))?;
+    let settings = DocumentSettings { line_amounts, split, mode, by, is_compound, pays, at_us, tax_currency };
     Some(made(lines, &coupons, &limits, &credits, settings, currency).map_err(Failure::at("invoice")))
 }

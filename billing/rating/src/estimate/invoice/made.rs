@@ -102,7 +102,10 @@ fn taxed(
                 of_mode.extend(taxables(line, *left, mode, settings.is_compound)?);
             }
         }
-        let found = tax_lines(&of_mode, mode, settings.by, currency)?;
+        let mut found = tax_lines(&of_mode, mode, settings.by, settings.tax_currency)?;
+        for line in &mut found {
+            line.tax.currency = currency;
+        }
         if mode == TaxMode::Exclusive {
             on_top = sum(found.iter().map(|line| line.tax), currency)?;
         }
@@ -205,12 +208,17 @@ pub(super) fn made(
 ) -> Result<Map<String, Json>, RatingError> {
     let amounts: Vec<Exact> =
         lines.iter().map(|line| settings.line_amounts.of(line.amount, currency)).collect::<Result<_, _>>()?;
-    let coupons: Vec<Coupon> = coupons.iter().map(|input| coupon(input, currency)).collect::<Result<_, _>>()?;
-    let off = reductions_of(&amounts, &coupons, settings.split, currency)?;
-    let mut left = Vec::new();
-    for (amount, off) in amounts.iter().zip(&off) {
-        left.push(amount.checked_sub(*off)?);
+    let mut left = amounts.clone();
+    for input in coupons {
+        // Each may be rounded in its own way.
+        let own = currency.replayed(None, input.rounding.unwrap_or(currency.rounding())).unwrap_or(currency);
+        let off = reductions_of(&left, &[coupon(input, own)?], settings.split, own)?;
+        for (left, off) in left.iter_mut().zip(off) {
+            *left = left.checked_sub(off)?;
+        }
     }
+    let off = amounts.iter().zip(&left).map(|(amount, left)| Ok(amount.checked_sub(*left)?));
+    let off = off.collect::<Result<Vec<Exact>, RatingError>>()?;
     let given = lines.len();
     let added = hold(limits, &mut lines, &mut left, settings, currency)?;
     let subtotal = left.iter().try_fold(Exact::ZERO, |sum, left| sum.checked_add(*left))?;

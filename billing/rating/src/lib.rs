@@ -85,6 +85,8 @@ fn price_told(book: Book<'_>, usage: &Usage, is_last: bool, told: Told) -> Resul
     let book = Book { replay: in_other_money.as_ref().unwrap_or(replay), ..book };
     let mut priced = match book.replay.per_event {
         None | Some(PerEvent::Quantity) => price_alone(book, usage, is_last, told)?,
+        // Its cells price each event.
+        Some(_) if matches!(book.tariff.model, PriceModel::Matrix { .. }) => price_alone(book, usage, is_last, told)?,
         Some(PerEvent::Line) => per_event::price(book, usage, true, is_last)?,
         Some(PerEvent::Price) => {
             let mut priced = per_event::price(book, usage, false, is_last)?;

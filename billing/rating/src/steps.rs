@@ -3,8 +3,8 @@
 use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::exact::Exact;
 use tollbook_schemas::money::Currency;
-use tollbook_schemas::price::Tariff;
 use tollbook_schemas::price::setting::{Limits, NegativeTotal, SplitRounding};
+use tollbook_schemas::price::{PriceModel, Tariff};
 
 use super::per_event::counted;
 use super::percentage::part;
@@ -19,7 +19,10 @@ use super::{RatingError, rounded};
 pub(super) fn units(book: Book<'_>, usage: &Usage) -> Result<Exact, RatingError> {
     let Book { tariff, replay } = book;
     let mut sum = Exact::ZERO;
-    if replay.per_event == Some(PerEvent::Quantity) {
+    if matches!(tariff.model, PriceModel::Matrix { .. }) {
+        // Its combinations are converted one by one.
+        sum = usage.quantity.into();
+    } else if replay.per_event == Some(PerEvent::Quantity) {
         for event in usage.events.as_ref().ok_or(RatingError::MissingEvents("the quantity"))? {
             let quantity = counted(event.quantity, replay.event_quantity_minimum)?;
             sum = sum.checked_add(signed(book, quantity)?)?;

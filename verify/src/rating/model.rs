@@ -17,7 +17,9 @@ use crate::number::Ratio;
 /// What was used in the unit that is priced; of pieces that are rounded each alone it may be below zero where the quantity is
 /// not.
 pub(super) fn units_of(tariff: &Tariff, used: &Used) -> Result<Ratio, String> {
-    let is_each = tariff.settings.split_rounding == SplitRounding::Each && !used.pieces.is_empty();
+    let is_each = tariff.settings.split_rounding == SplitRounding::Each
+        && !used.pieces.is_empty()
+        && !matches!(tariff.model, PriceModel::Matrix { .. });
     match is_each {
         true => used.pieces.iter().map(|piece| converted(&tariff.steps, piece)).sum(),
         false => converted(&tariff.steps, &used.quantity),

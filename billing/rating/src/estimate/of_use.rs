@@ -38,6 +38,9 @@ pub(super) fn useless(Book { tariff, replay }: Book<'_>, usage: &Usage) -> Optio
             _ => "write their sum as quantity, or a matrix price",
         };
         let why = format!("a {} price takes the whole quantity", tariff.model.as_str());
+        if usage.is_group_an_event {
+            return says_nothing("values", &why, "remove values, or write a matrix price");
+        }
         return says_nothing("groups", &why, mend);
     }
     None

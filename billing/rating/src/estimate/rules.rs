@@ -193,7 +193,8 @@ pub(super) fn replay(
     let word = if is_capacity { "capacity" } else { tariff.model.as_str() };
     let prices_events = matches!(tariff.model, PriceModel::Percentage(_) | PriceModel::Dynamic { .. });
     let is_flat = matches!(tariff.model, PriceModel::Flat { .. });
-    let is_single = is_flat || matches!(tariff.model, PriceModel::Matrix { .. });
+    let is_matrix = matches!(tariff.model, PriceModel::Matrix { .. });
+    let is_single = is_flat || is_matrix;
     let is_prorated = tariff.settings.quantity_basis == QuantityBasis::Prorated;
     if negative.is_some() && tariff.settings.negative_total != NegativeTotal::Refused {
         let what = "negative_quantity and negative_total say two things".to_owned();
@@ -207,7 +208,11 @@ pub(super) fn replay(
         let what = format!("per_event says nothing here: a {word} price is one of each event anyway");
         return flaw("per_event", what, "remove it; event_digits rounds each event's amount");
     }
-    if per_event.is_some() && (is_single || is_prorated) {
+    if per_event == Some(PerEvent::Line) && is_matrix {
+        let what = "per_event: line says nothing here: an event of a matrix is no line of its own".to_owned();
+        return flaw("per_event", what, "write quantity, or price where each is rounded by event_digits");
+    }
+    if per_event.is_some() && (is_flat || is_prorated) {
         let what = format!("per_event says nothing here: a {word} price{} asks no event alone", prorated(is_prorated));
         return flaw("per_event", what, "remove it");
     }

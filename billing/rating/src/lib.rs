@@ -166,7 +166,7 @@ fn model(book: Book<'_>, usage: &Usage, billable: Exact, is_last: bool, told: To
         PriceModel::Percentage(percentage) => percentage::price(percentage, usage, settings, replay),
         PriceModel::GraduatedPercentage { tiers } => graduated_percentage::price(tiers, replay, billable, settings),
         PriceModel::Matrix { dimensions, cells, default_unit_price } => {
-            matrix::price(dimensions, cells, *default_unit_price, book, usage)
+            matrix::price(dimensions, cells, *default_unit_price, book, usage, is_last)
         }
         PriceModel::Dynamic { multiplier } => dynamic::price(*multiplier, usage, replay),
     }

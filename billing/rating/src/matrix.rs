@@ -1,5 +1,6 @@
 //! `matrix`: a unit price for each combination of dimension values. Each combination is a quantity of its own: it is
-//! converted and rounded alone, or each of its events is where another system does that.
+//! converted and rounded alone, or each of its events is where another system does that, and some of them have a whole price
+//! for a combination.
 
 use std::collections::BTreeMap;
 
@@ -9,14 +10,17 @@ use tollbook_schemas::price::Cell;
 
 use super::RatingError;
 use super::per_event::counted;
-use super::replay::{Book, rounding_of};
+use super::replay::{Book, CellPrice, Replay, rounding_of};
 use super::steps::signed;
-use super::usage::{Group, Usage};
+use super::usage::{Event, Group, Usage};
 use super::working::{Component, Priced};
 
 /// A combination that was used.
-struct Used {
+struct Used<'a> {
     unit_price: Decimal,
+    /// Instead of the unit price, and of what.
+    price: Option<&'a CellPrice>,
+    events: Vec<Event>,
     /// Included units of its own that are left.
     free: Exact,
     units: Exact,
@@ -29,6 +33,7 @@ pub(super) fn price(
     default_unit_price: Option<Decimal>,
     book: Book<'_>,
     usage: &Usage,
+    is_last: bool,
 ) -> Result<Priced, RatingError> {
     let replay = book.replay;
     let Some(groups) = &usage.groups else {
@@ -42,11 +47,15 @@ pub(super) fn price(
     if is_each_alone && !usage.is_group_an_event && !groups.is_empty() {
         return Err(RatingError::MissingEvents("the quantity and the values"));
     }
+    // A price of its own may ask for each event, too.
+    let is_alone = |values: &[&str]| {
+        let of_events = usage.is_group_an_event && !replay.cell_prices.is_empty();
+        is_each_alone || (of_events && price_of(cells, book, values).is_some())
+    };
     let mut pooled = replay.pooled_included.map_or(Exact::ZERO, Exact::from);
     let mut off = Exact::ZERO;
-    let mut used: BTreeMap<Vec<&str>, Used> = BTreeMap::new();
-    for (values, quantity) in parts(dimensions, groups, is_each_alone, book)? {
-        let units = signed(book, counted(quantity, replay.event_quantity_minimum)?)?;
+    let mut used: BTreeMap<Vec<&str>, Used<'_>> = BTreeMap::new();
+    for (values, quantity) in parts(dimensions, groups, &is_alone, book)? {
         let cell = match used.entry(values) {
             std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
             std::collections::btree_map::Entry::Vacant(entry) => {
@@ -54,6 +63,11 @@ pub(super) fn price(
                 entry.insert(cell)
             }
         };
+        if cell.price.is_some() {
+            cell.events.push(Event { quantity, prorated: None, amount: None });
+            continue;
+        }
+        let units = signed(book, counted(quantity, replay.event_quantity_minimum)?)?;
         // Units that are given back are none of those that are included.
         let own = units.most(Exact::ZERO)?.least(cell.free)?;
         cell.free = cell.free.checked_sub(own)?;
@@ -67,8 +81,17 @@ pub(super) fn price(
     }
     let mut priced = Priced::nothing(Exact::ZERO);
     for (values, cell) in used {
-        priced.billable = priced.billable.checked_add(cell.units)?;
         let name = format!("cell {}", values.join(", "));
+        if let Some(price) = cell.price {
+            let of_cell = of_cell(price, replay, cell.events, usage, is_last)?;
+            priced.billable = priced.billable.checked_add(of_cell.billable)?;
+            for component in of_cell.components {
+                let name = format!("{name}, {}", component.label());
+                priced.components.push(Component::new(name, component.quantity, component.exact));
+            }
+            continue;
+        }
+        priced.billable = priced.billable.checked_add(cell.units)?;
         priced.components.push(Component::new(name, Some(cell.units), cell.exact));
     }
     if !off.is_zero() {
@@ -77,12 +100,27 @@ pub(super) fn price(
     Ok(priced)
 }
 
+/// What the usage of one combination costs by a price of its own.
+fn of_cell(
+    price: &CellPrice,
+    replay: &Replay,
+    events: Vec<Event>,
+    usage: &Usage,
+    is_last: bool,
+) -> Result<Priced, RatingError> {
+    let of_events = Usage::of_events(events)?;
+    let of_cell = if usage.is_group_an_event { of_events } else { Usage::of(of_events.quantity) };
+    let of_cell = Usage { served: usage.served.clone(), ..of_cell };
+    let replay = price.replay(replay);
+    super::price(Book { tariff: &price.tariff, replay: &replay }, &of_cell, is_last)
+}
+
 /// What is converted and rounded alone, in the order of the usage: each combination, or each event. Groups of a finer split
 /// than the price's are added up first, so that they are rounded as one.
 fn parts<'u>(
     dimensions: &[String],
     groups: &'u [Group],
-    is_each_alone: bool,
+    is_alone: &dyn Fn(&[&str]) -> bool,
     book: Book<'_>,
 ) -> Result<Vec<(Vec<&'u str>, Decimal)>, RatingError> {
     let mut parts: Vec<(Vec<&str>, Decimal)> = Vec::new();
@@ -95,7 +133,7 @@ fn parts<'u>(
             group.values.get(name).map(String::as_str).ok_or_else(|| RatingError::MissingDimension(name.clone()))
         };
         let values = dimensions.iter().map(value).collect::<Result<Vec<_>, _>>()?;
-        if is_each_alone {
+        if is_alone(&values) {
             parts.push((values, group.quantity));
         } else if let Some(place) = places.get(&values) {
             let sum = &mut parts[*place].1;
@@ -109,13 +147,13 @@ fn parts<'u>(
 }
 
 /// The cell of a combination, of which nothing was used yet.
-fn used_cell(
+fn used_cell<'a>(
     cells: &[Cell],
     default_unit_price: Option<Decimal>,
-    book: Book<'_>,
+    book: Book<'a>,
     values: &[&str],
-) -> Result<Used, RatingError> {
-    let place = cells.iter().position(|cell| cell.values.iter().map(String::as_str).eq(values.iter().copied()));
+) -> Result<Used<'a>, RatingError> {
+    let place = place_of(cells, values);
     let unit_price = match (place.map(|place| &cells[place]), default_unit_price) {
         (Some(cell), _) => cell.unit_price,
         (None, Some(unit_price)) => unit_price,
@@ -126,5 +164,15 @@ fn used_cell(
         }
     };
     let free = place.and_then(|place| book.replay.cells_included.get(place).copied().flatten());
-    Ok(Used { unit_price, free: free.map_or(Exact::ZERO, Exact::from), units: Exact::ZERO, exact: Exact::ZERO })
+    let price = price_of(cells, book, values);
+    let free = free.map_or(Exact::ZERO, Exact::from);
+    Ok(Used { unit_price, price, events: Vec::new(), free, units: Exact::ZERO, exact: Exact::ZERO })
+}
+
+fn place_of(cells: &[Cell], values: &[&str]) -> Option<usize> {
+    cells.iter().position(|cell| cell.values.iter().map(String::as_str).eq(values.iter().copied()))
+}
+
+fn price_of<'a>(cells: &[Cell], book: Book<'a>, values: &[&str]) -> Option<&'a CellPrice> {
+    book.replay.cell_prices.get(place_of(cells, values)?)?.as_ref()
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::exact::Exact;
 use tollbook_schemas::money::Currency;
-use tollbook_schemas::price::Tariff;
+use tollbook_schemas::price::{PriceModel, Tariff};
 
 use super::prorate::Share;
 use super::steps::allowance;
@@ -68,6 +68,30 @@ pub(crate) struct CapacityTier {
     pub(crate) flat_price: Decimal,
 }
 
+/// A cell of a matrix that has more than a unit price.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CellPrice {
+    pub(crate) tariff: Tariff,
+    pub(crate) tier_limits: Vec<TierLimits>,
+}
+
+impl CellPrice {
+    /// The rules of the matrix, as far as they are of the usage of one cell.
+    pub(crate) fn replay(&self, of_matrix: &Replay) -> Replay {
+        // A percentage is one of each event anyway.
+        let is_percentage = matches!(self.tariff.model, PriceModel::Percentage(_));
+        Replay {
+            negative: of_matrix.negative,
+            per_event: of_matrix.per_event.filter(|_| !is_percentage),
+            event_quantity_minimum: of_matrix.event_quantity_minimum,
+            event_rounding: of_matrix.event_rounding,
+            is_tier_end_next: of_matrix.is_tier_end_next,
+            tier_limits: self.tier_limits.clone(),
+            ..Replay::default()
+        }
+    }
+}
+
 /// All rules of a line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Replay {
@@ -85,6 +109,8 @@ pub(crate) struct Replay {
     pub(crate) is_tier_end_next: bool,
     /// Of a matrix: included units of each cell, in order.
     pub(crate) cells_included: Vec<Option<Decimal>>,
+    /// Of a matrix: the price of each cell that has one, in order.
+    pub(crate) cell_prices: Vec<Option<CellPrice>>,
     /// Of a matrix: included units of all cells, used up in the order of the usage.
     pub(crate) pooled_included: Option<Decimal>,
     pub(crate) overage: Option<Overage>,
@@ -122,6 +148,7 @@ static NONE: Replay = Replay {
     tier_limits: Vec::new(),
     is_tier_end_next: false,
     cells_included: Vec::new(),
+    cell_prices: Vec::new(),
     pooled_included: None,
     overage: None,
     unused_unit_price: None,

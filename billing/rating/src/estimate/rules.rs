@@ -1,7 +1,8 @@
 //! Rules of other billing systems that a line may say beside or inside its price, and no catalog can: read here, and taken out
 //! of the price before that is read as the catalog reads it.
 //!
-//! - inside the price: `minimum` and `maximum` of a tier; `included` of a matrix, pooled and of each cell; the model `capacity`;
+//! - inside the price: `minimum` and `maximum` of a tier; `included` of a matrix, pooled and of each cell; `price` of a cell; the
+//!   model `capacity`;
 //! - beside it: `negative_quantity`, `per_event`, `event_digits`, `event_quantity_minimum`, `quantity_minimum`,
 //!   `quantity_maximum`, `rounded`, `overage`, `included_amount`, `exchange_rate`, `exchange_digits`, `part`, `unused_unit_price`, `tier_end`, `split_amounts`, `split_credits`,
 //!   `free_total_end`, `rollover_maximum`.
@@ -18,15 +19,17 @@ use tollbook_schemas::price::{Percentage, PriceModel, Tariff};
 use super::document::share;
 use super::input::{amount, list};
 use super::job::Job;
+use super::read_price;
 use crate::capacity::ONLY_UNIT;
 use crate::prorate::Share;
-use crate::replay::{CapacityTier, Exchange, Negative, Overage, PerEvent, Replay, TierLimits};
+use crate::replay::{CapacityTier, CellPrice, Exchange, Negative, Overage, PerEvent, Replay, TierLimits};
 
 /// What stood inside the price.
 #[derive(Debug, Default)]
 pub(super) struct OfPrice {
     tier_limits: Vec<TierLimits>,
     cells_included: Vec<Option<Decimal>>,
+    cell_prices: Vec<Option<CellPrice>>,
     pooled_included: Option<Decimal>,
     capacity: Option<Vec<CapacityTier>>,
 }
@@ -60,7 +63,16 @@ pub(super) fn split(node: &Node, path: &str, reading: &mut Reading) -> Option<(N
         "matrix" => {
             found.pooled_included = taken(entries, "included", path, reading);
             for (cell, path) in inner(entries, "cells", path) {
+                found.cell_prices.push(cell_price(cell, &path, reading)?);
                 found.cells_included.push(taken(cell, "included", &path, reading));
+            }
+            let is_priced = found.cell_prices.iter().any(Option::is_some);
+            let of_all = ["convert", "round_quantity"].into_iter().find(|key| is_said(entries, key));
+            let of_all = of_all.or(found.pooled_included.map(|_| "included"));
+            if let Some(key) = of_all.filter(|_| is_priced) {
+                let what = format!("{key} is said of all cells, and one has a price of its own");
+                let mend = format!("say {key} in the price of each cell; a per_unit price is one of units");
+                reading.flaw(node.at.clone(), &format!("{path}.{key}"), what, mend);
             }
             if found.pooled_included.is_some() && found.cells_included.iter().any(Option::is_some) {
                 let what = "included is said of all cells and of one";
@@ -90,6 +102,45 @@ fn taken(entries: &mut Entries, name: &str, path: &str, reading: &mut Reading) -
     let at = entries.iter().position(|(key, _)| key.name == name)?;
     let (_, node) = entries.remove(at);
     if node.is_null() { None } else { Table::amount(&node, &format!("{path}.{name}"), reading) }
+}
+
+fn is_said(entries: &Entries, name: &str) -> bool {
+    entries.iter().any(|(key, node)| key.name == name && !node.is_null())
+}
+
+/// Takes the price of a cell of a matrix; what is left is a cell of a unit price. None when a flaw is recorded.
+fn cell_price(cell: &mut Entries, path: &str, reading: &mut Reading) -> Option<Option<CellPrice>> {
+    let Some(at) = cell.iter().position(|(key, node)| key.name == "price" && !node.is_null()) else {
+        return Some(None);
+    };
+    let (key, node) = cell.remove(at);
+    let path = format!("{path}.price");
+    if let Some(other) = ["unit_price", "included"].into_iter().find(|other| is_said(cell, other)) {
+        let mend = format!("write {other} inside of the price, or no price");
+        reading.flaw(key.at, &path, format!("the cell has a price and {other} beside it"), mend);
+        return None;
+    }
+    let (bare, of_price) = split(&node, &path, reading)?;
+    let tariff = read_price(&bare, &path, reading)?;
+    let model = tariff.model.as_str();
+    let is_of_quantity =
+        !matches!(tariff.model, PriceModel::Flat { .. } | PriceModel::Matrix { .. } | PriceModel::Dynamic { .. });
+    let flaw = if of_price.capacity.is_some() || !is_of_quantity {
+        let what = format!("a cell has a price of its quantity, and a {model} price is none");
+        Some((what, "write it as a line of its own, or a per_unit, graduated, volume, package or percentage price"))
+    } else if tariff.settings.quantity_basis == QuantityBasis::Prorated || tariff.steps.rollover_periods.is_some() {
+        let what = "a cell has neither prorated units nor what is carried over".to_owned();
+        Some((what, "remove quantity_basis and rollover_periods, or write a line of its own"))
+    } else {
+        None
+    };
+    if let Some((what, mend)) = flaw {
+        reading.flaw(key.at, &path, what, mend);
+        return None;
+    }
+    let zero = Node { at: 0..0, value: Value::Text("0".to_owned()) };
+    cell.push((Key { at: 0..0, name: "unit_price".to_owned() }, zero));
+    Some(Some(CellPrice { tariff, tier_limits: of_price.tier_limits }))
 }
 
 /// Takes the tiers of a capacity price; what is left is a flat price of nothing, for the steps behind the model.
@@ -233,10 +284,14 @@ pub(super) fn replay(
         return flaw("event_quantity_minimum", what, "add per_event: quantity, price or line, or remove it");
     }
     let carries = tariff.steps.rollover_periods.is_some();
-    let has_tiers = matches!(
-        tariff.model,
-        PriceModel::Graduated { .. } | PriceModel::Volume { .. } | PriceModel::GraduatedPercentage { .. }
-    );
+    let is_tiered = |model: &PriceModel| {
+        matches!(
+            model,
+            PriceModel::Graduated { .. } | PriceModel::Volume { .. } | PriceModel::GraduatedPercentage { .. }
+        )
+    };
+    let mut cells = of_price.cell_prices.iter().flatten();
+    let has_tiers = is_tiered(&tariff.model) || cells.any(|cell| is_tiered(&cell.tariff.model));
     if tier_end.is_some() && (!has_tiers || is_prorated) {
         let what = format!("tier_end says nothing here: a {word} price{} has no tiers", prorated(is_prorated));
         return flaw("tier_end", what, "remove it");
@@ -305,7 +360,7 @@ pub(super) fn replay(
     let rounded_to = |digits: Option<u32>| currency.replayed(Some(digits?), currency.rounding());
     let event_rounding = rounded_to(digits);
     let exchange = exchange_rate.map(|rate| Exchange { rate, rounding: rounded_to(exchange_digits) });
-    let OfPrice { tier_limits, cells_included, pooled_included, capacity } = of_price;
+    let OfPrice { tier_limits, cells_included, cell_prices, pooled_included, capacity } = of_price;
     Some(Replay {
         negative,
         per_event,
@@ -315,6 +370,7 @@ pub(super) fn replay(
         tier_limits,
         is_tier_end_next: tier_end.unwrap_or(false),
         cells_included,
+        cell_prices,
         pooled_included,
         overage,
         unused_unit_price,

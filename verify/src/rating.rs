@@ -14,7 +14,7 @@ use tollbook_schemas::price::setting::{Limits, NegativeTotal, QuantityBasis};
 use tollbook_schemas::price::{PriceModel, Steps, Tariff};
 
 use crate::number::Ratio;
-use model::of_model;
+use model::{of_model, units_of};
 use used::Measure;
 
 pub use used::{Dimensions, Length, Served, Stretch, Used};
@@ -61,13 +61,15 @@ pub fn price(tariff: &Tariff, used: &Used, currency: Currency) -> Result<(i64, W
     if tariff.settings.quantity_basis == QuantityBasis::Prorated {
         return Err("a plan has no prorated units".to_owned());
     }
-    let mut priced = if used.quantity.is_negative() {
+    let units = units_of(tariff, used)?;
+    let below_zero = [&used.quantity, &units].into_iter().find(|quantity| quantity.is_negative());
+    let mut priced = if let Some(quantity) = below_zero {
         if tariff.settings.negative_total == NegativeTotal::Refused {
-            return Err(format!("the quantity {} is below zero", used.quantity.text()));
+            return Err(format!("the quantity {} is below zero", quantity.text()));
         }
         Priced::of(&Ratio::whole(0), Vec::new())
     } else {
-        let mut priced = of_model(tariff, used)?;
+        let mut priced = of_model(tariff, used, units)?;
         let limits = Limited::of(tariff, used);
         if let (Some(included), Some(label)) = (&limits.included, &limits.label) {
             priced

@@ -9,6 +9,7 @@ use tollbook_schemas::money::{Currency, Money};
 
 use super::allocate::{allocate, shares};
 use super::percentage::part;
+use super::split::minus;
 use super::{RatingError, rounded};
 
 /// How one amount is split over lines.
@@ -21,6 +22,10 @@ pub enum Split {
     Exact,
     /// Into minor units, each part rounded alone: they may miss the amount by some. As Flexprice; for replaying it only.
     Each,
+    /// Into minor units, each part rounded alone, and the first takes what is left. As UniBee; for replaying it only.
+    First,
+    /// The same, and the last takes it.
+    Last,
 }
 
 /// What a coupon takes off.
@@ -95,27 +100,43 @@ pub(crate) fn reductions_of(
                 part(percent, worth)?.least(worth)?.least(Exact::scaled(most.minor, currency.exponent()))?
             }
         };
-        let parts = match split {
-            Split::Exact => shares(off, &weights)?,
-            Split::Each => {
-                let parts = rounded_each(off, &weights, currency)?;
-                parts.into_iter().map(|part| Exact::scaled(part.minor, currency.exponent())).collect()
-            }
-            Split::LargestRemainder => {
-                let parts = allocate(rounded(off, currency)?, &weights)?;
-                parts.into_iter().map(|part| Exact::scaled(part.minor, currency.exponent())).collect()
-            }
-        };
-        for (index, part) in mine.into_iter().zip(parts) {
+        for (index, part) in mine.into_iter().zip(split_off(off, &weights, split, currency)?) {
             left[index] = left[index].checked_sub(part)?;
         }
     }
     before.into_iter().zip(left).map(|(before, left)| Ok(before.checked_sub(left)?)).collect()
 }
 
+/// What is taken off each of several lines of an amount.
+pub(crate) fn split_off(
+    off: Exact,
+    weights: &[Exact],
+    split: Split,
+    currency: Currency,
+) -> Result<Vec<Exact>, RatingError> {
+    let parts = match split {
+        Split::Exact => return shares(off, weights),
+        Split::Each => rounded_each(off, weights, currency)?,
+        Split::LargestRemainder => allocate(rounded(off, currency)?, weights)?,
+        Split::First | Split::Last => with_the_rest(rounded(off, currency)?, weights, split == Split::First)?,
+    };
+    Ok(parts.into_iter().map(|part| Exact::scaled(part.minor, currency.exponent())).collect())
+}
+
 /// The shares of an amount, each rounded alone, as some systems do it; what they add up to is not the amount.
 pub(crate) fn rounded_each(amount: Exact, weights: &[Exact], currency: Currency) -> Result<Vec<Money>, RatingError> {
     shares(amount, weights)?.into_iter().map(|share| rounded(share, currency)).collect()
+}
+
+/// The same, where the first or the last part takes what is left.
+pub(crate) fn with_the_rest(amount: Money, weights: &[Exact], is_first: bool) -> Result<Vec<Money>, RatingError> {
+    let mut parts = rounded_each(Exact::scaled(amount.minor, amount.currency.exponent()), weights, amount.currency)?;
+    let rest = parts.iter().try_fold(amount, |rest, part| minus(rest, *part))?;
+    if let Some(taker) = if is_first { parts.first_mut() } else { parts.last_mut() } {
+        let add = |source| RatingError::Money { currency: amount.currency, source };
+        *taker = taker.checked_add(rest).map_err(add)?;
+    }
+    Ok(parts)
 }
 
 /// What is below zero would add to its lines, and what is of another currency has other minor units.

@@ -19,6 +19,7 @@ pub(super) fn price(multiplier: Decimal, usage: &Usage, replay: &Replay) -> Resu
     };
     let mut off = Exact::ZERO;
     let amount = match &usage.events {
+        None if replay.event_rounding.is_some() => return Err(RatingError::MissingEvents("the amount")),
         None => Exact::from_decimal(counted(usage.quantity)?),
         Some(events) => {
             let mut amount = Exact::ZERO;

@@ -35,6 +35,9 @@ use tollbook_schemas::price::node::{Key, Node, Value};
 use tollbook_schemas::price::read::{Flaw, Reading, Table};
 use tollbook_schemas::price::tariff::{settings_node, settings_of_model, tariff};
 
+use job::Job;
+
+use super::replay::Replay;
 use super::{Book, RatingError, rounded};
 
 /// What a line was answered.
@@ -206,15 +209,29 @@ fn read_and_answer(node: &Node, reading: &mut Reading) -> Option<Result<Map<Stri
             return run(node, key, currency, reading);
         }
     }
-    priced(table, currency, reading)
+    Some(asked(table, currency, reading)?.answer(currency))
 }
 
-/// A price and its usage, with what may stand beside them: all that is left of a table.
-fn priced(
-    mut table: Table<'_>,
-    currency: Currency,
-    reading: &mut Reading,
-) -> Option<Result<Map<String, Json>, Failure>> {
+/// A price and its usage, as they were read.
+struct Asked {
+    tariff: Tariff,
+    replay: Replay,
+    job: Job,
+}
+
+impl Asked {
+    fn answer(self, currency: Currency) -> Result<Map<String, Json>, Failure> {
+        self.job.answer(Book { tariff: &self.tariff, replay: &self.replay }, currency)
+    }
+
+    /// What it comes to before it is rounded; none where it is billed in more than one go.
+    fn exact(&self) -> Option<Result<Exact, Failure>> {
+        self.job.exact(Book { tariff: &self.tariff, replay: &self.replay })
+    }
+}
+
+/// Reads a price and its usage, with what may stand beside them: all that is left of a table.
+fn asked(mut table: Table<'_>, currency: Currency, reading: &mut Reading) -> Option<Asked> {
     let path = table.path_of("price");
     let price_node = table.node("price").map(|node| rules::split(node, &path, reading));
     let (bare, of_price) = match price_node {
@@ -233,13 +250,13 @@ fn priced(
     };
     let tariff = beside(tariff, &mut table, reading)?;
     let replay = rules::replay(&mut table, &tariff, of_price, currency, reading)?;
-    let Some(run) = job::job(&mut table, &tariff, reading) else {
+    let Some(job) = job::job(&mut table, Book { tariff: &tariff, replay: &replay }, reading) else {
         table.finish(reading);
         return None;
     };
-    rules::fits(&run, &replay, &table, reading)?;
+    rules::fits(&job, &replay, &table, reading)?;
     table.finish(reading);
-    reading.flaws.is_empty().then(|| run.answer(Book { tariff: &tariff, replay: &replay }, currency))
+    reading.flaws.is_empty().then_some(Asked { tariff, replay, job })
 }
 
 /// The currency as the system prints it whose amounts are asked for: its `digits`, its `rounding`.
@@ -250,7 +267,10 @@ fn currency(table: &mut Table<'_>, reading: &mut Reading) -> Option<Currency> {
     let code = table.required(reading, "currency", "a line", Table::text)?;
     let digits = table.optional(reading, "digits", Table::count)?;
     let rounding = table.optional(reading, "rounding", rounding)?;
-    let is_each = |(key, node): &(Key, Node)| key.name == "split" && node.value == Value::Text("each".to_owned());
+    let is_each = |(key, node): &(Key, Node)| {
+        let words = ["each", "first", "last"].map(|word| Value::Text(word.to_owned()));
+        key.name == "split" && words.contains(&node.value)
+    };
     if rounding.is_some() && table.has("allocate") && !table.entries_of("allocate").iter().any(is_each) {
         let what = "rounding says nothing here: parts of an amount are not rounded";
         reading.flaw(rounding_at, &rounding_path, what, "remove rounding");

@@ -40,7 +40,7 @@ pub use usage::{Event, Group, Usage};
 pub use working::{Component, Rated, TierWorking, Working};
 
 pub use replay::Book;
-use replay::PerEvent;
+use replay::{PerEvent, Replay};
 use working::{Priced, Told};
 
 /// Prices the usage of a period, or of the part of it that `usage.served` tells. A flat price takes any quantity that is
@@ -78,8 +78,15 @@ fn price(book: Book<'_>, usage: &Usage, is_last: bool) -> Result<Priced, RatingE
 
 fn price_told(book: Book<'_>, usage: &Usage, is_last: bool, told: Told) -> Result<Priced, RatingError> {
     usage.check()?;
+    let replay = book.replay;
+    // What is in other money is rounded when it was exchanged.
+    let in_other_money =
+        replay.exchange.is_some().then(|| Replay { component_rounding: None, exchange: None, ..replay.clone() });
+    let book = Book { replay: in_other_money.as_ref().unwrap_or(replay), ..book };
     let mut priced = match book.replay.per_event {
         None | Some(PerEvent::Quantity) => price_alone(book, usage, is_last, told)?,
+        // Its cells price each event.
+        Some(_) if matches!(book.tariff.model, PriceModel::Matrix { .. }) => price_alone(book, usage, is_last, told)?,
         Some(PerEvent::Line) => per_event::price(book, usage, true, is_last)?,
         Some(PerEvent::Price) => {
             let mut priced = per_event::price(book, usage, false, is_last)?;
@@ -90,21 +97,32 @@ fn price_told(book: Book<'_>, usage: &Usage, is_last: bool, told: Told) -> Resul
     if matches!(book.replay.per_event, Some(PerEvent::Line | PerEvent::Price)) {
         replay::round_components(book.replay.component_rounding, &mut priced)?;
     }
-    replay::take_part(book.replay.part, &mut priced)?;
+    replay::exchange(replay, &mut priced)?;
+    replay::take_part(replay.part, &mut priced)?;
     Ok(priced)
 }
 
 /// All of a quantity at once.
 fn price_alone(book: Book<'_>, usage: &Usage, is_last: bool, told: Told) -> Result<Priced, RatingError> {
-    if usage.quantity.is_negative() && !per_event::gives_back(book, usage) {
+    // 1 and 2. convert, round quantity.
+    let units = steps::units(book, usage)?;
+    let is_below_zero = match book.replay.negative {
+        None => usage.quantity.is_negative() || units.is_negative(),
+        // What was counted has the say: parts that are rounded alone may add up to more than 0 where the usage does not.
+        Some(_) => units.is_negative() || (usage.quantity.is_negative() && units.is_zero()),
+    };
+    if is_below_zero && !per_event::gives_back(book, usage) {
         return match (book.replay.negative, book.tariff.settings.negative_total) {
-            (Some(rule), _) => per_event::below_zero(book, usage, rule, is_last),
-            (None, NegativeTotal::Refused) => Err(RatingError::NegativeQuantity(usage.quantity)),
+            (Some(rule), _) => per_event::below_zero(book, usage, units, rule, is_last),
+            (None, NegativeTotal::Refused) => {
+                let quantity = if usage.quantity.is_negative() { None } else { units.to_decimal() };
+                Err(RatingError::NegativeQuantity(quantity.unwrap_or(usage.quantity)))
+            }
             (None, NegativeTotal::NothingDue) => Ok(Priced::nothing(Exact::ZERO)),
         };
     }
-    // 1 to 3. convert, round quantity, included units.
-    let billable = steps::billable(book, usage, is_last)?;
+    // 3. included units.
+    let billable = steps::billable(book, usage, units, is_last)?;
     // 4. price.
     let mut priced = model(book, usage, billable, is_last, told)?;
     after_model(book, usage, is_last, &mut priced)?;
@@ -148,7 +166,7 @@ fn model(book: Book<'_>, usage: &Usage, billable: Exact, is_last: bool, told: To
         PriceModel::Percentage(percentage) => percentage::price(percentage, usage, settings, replay),
         PriceModel::GraduatedPercentage { tiers } => graduated_percentage::price(tiers, replay, billable, settings),
         PriceModel::Matrix { dimensions, cells, default_unit_price } => {
-            matrix::price(dimensions, cells, *default_unit_price, book, usage)
+            matrix::price(dimensions, cells, *default_unit_price, book, usage, is_last)
         }
         PriceModel::Dynamic { multiplier } => dynamic::price(*multiplier, usage, replay),
     }

@@ -4,31 +4,39 @@ use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::exact::Exact;
 use tollbook_schemas::price::{PriceModel, Steps, Tariff, Tier};
 
-use super::replay::{Book, Negative, Replay, rounding_of};
-use super::steps::{converted, included};
+use super::replay::{Book, Negative, Replay, round_components, rounding_of};
+use super::steps::{billable, converted, discount, included};
 use super::usage::{Event, Usage};
 use super::working::{Component, Priced, Told};
 use super::{RatingError, model};
 
 /// The quantity of an event, where each counts a least.
-pub(super) fn counted(quantity: Decimal, least: Option<Decimal>) -> Decimal {
+pub(super) fn counted(quantity: Decimal, least: Option<Decimal>) -> Result<Decimal, RatingError> {
     match least {
-        Some(least) if quantity > Decimal::ZERO => quantity.max(least),
-        _ => quantity,
+        Some(least) if quantity.is_negative() => Ok(quantity.min(negated(least)?)),
+        Some(least) if quantity > Decimal::ZERO => Ok(quantity.max(least)),
+        _ => Ok(quantity),
     }
 }
 
 /// Each event through steps 1 to 4, with limits or without, as one line. `is_line`: each has limits and a discount of its own.
 pub(super) fn price(book: Book<'_>, usage: &Usage, is_line: bool, is_last: bool) -> Result<Priced, RatingError> {
     let events = usage.events.as_ref().ok_or(RatingError::MissingEvents("the quantity"))?;
-    let alone = Replay { per_event: None, event_rounding: None, overage: None, ..book.replay.clone() };
+    // Components are those of all events together, and rounded as that.
+    let alone = Replay {
+        per_event: None,
+        event_rounding: None,
+        component_rounding: None,
+        overage: None,
+        ..book.replay.clone()
+    };
     let of_line = Replay { overage: book.replay.overage, ..alone.clone() };
     let bare = Tariff { steps: Steps { included: None, ..without_limits(book.tariff.steps) }, ..book.tariff.clone() };
     let mut included_left = included(book.tariff, usage)?;
     let mut priced = Priced::nothing(Exact::ZERO);
     let mut off = Exact::ZERO;
     for event in events {
-        let quantity = counted(event.quantity, book.replay.event_quantity_minimum);
+        let quantity = counted(event.quantity, book.replay.event_quantity_minimum)?;
         let one = Usage { served: usage.served.clone(), ..Usage::of_events(vec![Event { quantity, ..*event }])? };
         let of_event = if is_line {
             super::price_alone(Book { tariff: book.tariff, replay: &of_line }, &one, is_last, Told::Components)?
@@ -83,8 +91,14 @@ pub(super) fn gives_back(book: Book<'_>, usage: &Usage) -> bool {
     }
 }
 
-/// A quantity below zero, under a rule of another system.
-pub(super) fn below_zero(book: Book<'_>, usage: &Usage, rule: Negative, is_last: bool) -> Result<Priced, RatingError> {
+/// A quantity below zero, and the units that it was counted as, under a rule of another system.
+pub(super) fn below_zero(
+    book: Book<'_>,
+    usage: &Usage,
+    units: Exact,
+    rule: Negative,
+    is_last: bool,
+) -> Result<Priced, RatingError> {
     let tariff = match (rule, &book.tariff.model) {
         (Negative::AsZero, _) => {
             let nothing = Usage { served: usage.served.clone(), carried: usage.carried, ..Usage::default() };
@@ -110,9 +124,15 @@ pub(super) fn below_zero(book: Book<'_>, usage: &Usage, rule: Negative, is_last:
         ..book.replay.clone()
     };
     // No fee of an event is given back.
-    let magnitude = Usage { carried: usage.carried, event_count: Some(0), ..Usage::of(negated(usage.quantity)?) };
-    let billable = super::steps::billable(Book { tariff: &tariff, replay: &replay }, &magnitude, true)?;
-    let mut priced = model(Book { tariff: &tariff, replay: &replay }, &magnitude, billable, true, Told::Components)?;
+    let magnitude = Usage {
+        carried: usage.carried,
+        served: usage.served.clone(),
+        event_count: Some(0),
+        ..Usage::of(negated(usage.quantity)?)
+    };
+    let mirrored = Book { tariff: &tariff, replay: &replay };
+    let billable = billable(mirrored, &magnitude, Exact::ZERO.checked_sub(units)?, true)?;
+    let mut priced = model(mirrored, &magnitude, billable, is_last, Told::Components)?;
     // What has no quantity is a flat price, which is not given back.
     priced.components.retain(|component| component.quantity.is_some());
     priced.billable = Exact::ZERO.checked_sub(priced.billable)?;
@@ -120,7 +140,8 @@ pub(super) fn below_zero(book: Book<'_>, usage: &Usage, rule: Negative, is_last:
         component.exact = Exact::ZERO.checked_sub(component.exact)?;
         component.quantity = component.quantity.map(|quantity| Exact::ZERO.checked_sub(quantity)).transpose()?;
     }
-    super::steps::discount(&tariff, replay.component_rounding, &mut priced)?;
+    round_components(replay.component_rounding, &mut priced)?;
+    discount(&tariff, replay.component_rounding, &mut priced)?;
     Ok(priced)
 }
 

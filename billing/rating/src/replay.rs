@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::exact::Exact;
 use tollbook_schemas::money::Currency;
-use tollbook_schemas::price::Tariff;
+use tollbook_schemas::price::{PriceModel, Tariff};
 
 use super::prorate::Share;
 use super::steps::allowance;
@@ -52,11 +52,44 @@ pub(crate) struct Overage {
     pub(crate) factor: Decimal,
 }
 
+/// A price in other money than that which is billed: credits, or another currency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Exchange {
+    /// What one of it is worth in the currency that is billed.
+    pub(crate) rate: Exact,
+    /// As what the sum is rounded before it is exchanged.
+    pub(crate) rounding: Option<Currency>,
+}
+
 /// A tier of a capacity price: the most of each unit that it holds, and what it costs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CapacityTier {
     pub(crate) up_to: BTreeMap<String, Decimal>,
     pub(crate) flat_price: Decimal,
+}
+
+/// A cell of a matrix that has more than a unit price.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CellPrice {
+    pub(crate) tariff: Tariff,
+    pub(crate) tier_limits: Vec<TierLimits>,
+}
+
+impl CellPrice {
+    /// The rules of the matrix, as far as they are of the usage of one cell.
+    pub(crate) fn replay(&self, of_matrix: &Replay) -> Replay {
+        // A percentage is one of each event anyway.
+        let is_percentage = matches!(self.tariff.model, PriceModel::Percentage(_));
+        Replay {
+            negative: of_matrix.negative,
+            per_event: of_matrix.per_event.filter(|_| !is_percentage),
+            event_quantity_minimum: of_matrix.event_quantity_minimum,
+            event_rounding: of_matrix.event_rounding,
+            is_tier_end_next: of_matrix.is_tier_end_next,
+            tier_limits: self.tier_limits.clone(),
+            ..Replay::default()
+        }
+    }
 }
 
 /// All rules of a line.
@@ -76,6 +109,8 @@ pub(crate) struct Replay {
     pub(crate) is_tier_end_next: bool,
     /// Of a matrix: included units of each cell, in order.
     pub(crate) cells_included: Vec<Option<Decimal>>,
+    /// Of a matrix: the price of each cell that has one, in order.
+    pub(crate) cell_prices: Vec<Option<CellPrice>>,
     /// Of a matrix: included units of all cells, used up in the order of the usage.
     pub(crate) pooled_included: Option<Decimal>,
     pub(crate) overage: Option<Overage>,
@@ -89,6 +124,8 @@ pub(crate) struct Replay {
     pub(crate) quantity_minimum: Option<Decimal>,
     /// What it counts at most.
     pub(crate) quantity_maximum: Option<Decimal>,
+    /// What the price comes to is in other money.
+    pub(crate) exchange: Option<Exchange>,
     /// As much of what the line comes to as this part of a period is worth.
     pub(crate) part: Option<Share>,
     /// A difference is rounded alone, and is not the difference of two that were.
@@ -111,6 +148,7 @@ static NONE: Replay = Replay {
     tier_limits: Vec::new(),
     is_tier_end_next: false,
     cells_included: Vec::new(),
+    cell_prices: Vec::new(),
     pooled_included: None,
     overage: None,
     unused_unit_price: None,
@@ -118,6 +156,7 @@ static NONE: Replay = Replay {
     included_amount: None,
     quantity_minimum: None,
     quantity_maximum: None,
+    exchange: None,
     part: None,
     is_difference_rounded: false,
     is_credit_held: false,
@@ -206,6 +245,26 @@ pub(crate) fn hold_quantity(replay: &Replay, quantity: Exact, is_last: bool) -> 
         Some(least) => Ok(held.most(least.into())?),
         None => Ok(held),
     }
+}
+
+/// Exchanges what the price comes to. Where each component is rounded, each is exchanged, and else the sum.
+pub(crate) fn exchange(replay: &Replay, priced: &mut Priced) -> Result<(), RatingError> {
+    let Some(Exchange { rate, rounding }) = replay.exchange else { return Ok(()) };
+    if replay.component_rounding.is_some() {
+        for component in &mut priced.components {
+            component.exact = component.exact.checked_mul(rate)?;
+        }
+        return round_components(replay.component_rounding, priced);
+    }
+    let off = rounding_of(priced.sum()?, rounding)?;
+    if !off.is_zero() {
+        priced.components.push(Component::new("rounding before the exchange", None, off));
+    }
+    let more = priced.sum()?.checked_mul(rate.checked_sub(Exact::whole(1))?)?;
+    if !more.is_zero() {
+        priced.components.push(Component::new("exchange", None, more));
+    }
+    Ok(())
 }
 
 /// Takes off what the rest of the period would cost.

@@ -3,42 +3,61 @@
 use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::exact::Exact;
 use tollbook_schemas::money::Currency;
-use tollbook_schemas::price::Tariff;
-use tollbook_schemas::price::setting::{Limits, SplitRounding};
+use tollbook_schemas::price::setting::{Limits, NegativeTotal, SplitRounding};
+use tollbook_schemas::price::{PriceModel, Tariff};
 
 use super::per_event::counted;
 use super::percentage::part;
-use super::replay::{Book, PerEvent, hold_quantity};
+use super::replay::{Book, Negative, PerEvent, hold_quantity};
 use super::served::By;
 use super::usage::Usage;
 use super::working::{Component, Priced};
 use super::{RatingError, rounded};
 
-/// Steps 1 to 3.
-pub(super) fn billable(book: Book<'_>, usage: &Usage, is_last: bool) -> Result<Exact, RatingError> {
+/// Steps 1 and 2 of all that is converted and rounded alone: the whole, each event or each piece. The sum of parts may be
+/// below zero where their quantity is not.
+pub(super) fn units(book: Book<'_>, usage: &Usage) -> Result<Exact, RatingError> {
     let Book { tariff, replay } = book;
-    let each = tariff.settings.split_rounding == SplitRounding::Each && !usage.pieces.is_empty();
-    let mut quantity = if replay.per_event == Some(PerEvent::Quantity) {
-        let mut sum = Exact::ZERO;
+    let mut sum = Exact::ZERO;
+    if matches!(tariff.model, PriceModel::Matrix { .. }) {
+        // Its combinations are converted one by one.
+        sum = usage.quantity.into();
+    } else if replay.per_event == Some(PerEvent::Quantity) {
         for event in usage.events.as_ref().ok_or(RatingError::MissingEvents("the quantity"))? {
-            let quantity = counted(event.quantity, replay.event_quantity_minimum);
-            sum = sum.checked_add(converted(tariff, quantity)?)?;
+            let quantity = counted(event.quantity, replay.event_quantity_minimum)?;
+            sum = sum.checked_add(signed(book, quantity)?)?;
         }
-        sum
-    } else if each {
-        let mut sum = Exact::ZERO;
+    } else if tariff.settings.split_rounding == SplitRounding::Each && !usage.pieces.is_empty() {
         for piece in &usage.pieces {
+            // A piece that takes back what others brought is no usage below zero.
             sum = sum.checked_add(converted(tariff, *piece)?)?;
         }
-        sum
     } else {
-        converted(tariff, usage.quantity)?
-    };
-    quantity = hold_quantity(replay, quantity, is_last)?;
-    if tariff.steps.included.is_some() {
-        quantity = quantity.checked_sub(included(tariff, usage)?)?.most(Exact::ZERO)?;
+        sum = converted(tariff, usage.quantity)?;
     }
-    Ok(quantity)
+    Ok(sum)
+}
+
+/// Step 3, and before it what the quantity counts at least and at most.
+pub(super) fn billable(book: Book<'_>, usage: &Usage, units: Exact, is_last: bool) -> Result<Exact, RatingError> {
+    let quantity = hold_quantity(book.replay, units, is_last)?;
+    match book.tariff.steps.included {
+        None => Ok(quantity),
+        Some(_) => Ok(quantity.checked_sub(included(book.tariff, usage)?)?.most(Exact::ZERO)?),
+    }
+}
+
+/// Steps 1 and 2 of a quantity that may be below zero, as the rule for that says.
+///
+/// # Errors
+/// [`RatingError::NegativeQuantity`] where there is none.
+pub(super) fn signed(book: Book<'_>, quantity: Decimal) -> Result<Exact, RatingError> {
+    match (book.replay.negative, book.tariff.settings.negative_total) {
+        _ if !quantity.is_negative() => converted(book.tariff, quantity),
+        (Some(Negative::Mirrored | Negative::FirstTier), _) => converted(book.tariff, quantity),
+        (Some(Negative::AsZero), _) | (None, NegativeTotal::NothingDue) => Ok(Exact::ZERO),
+        (None, NegativeTotal::Refused) => Err(RatingError::NegativeQuantity(quantity)),
+    }
 }
 
 /// Included units of the part of the period that was served, with those that earlier periods left.
@@ -73,7 +92,7 @@ fn in_part(tariff: &Tariff, usage: &Usage, number: Decimal) -> Result<(Exact, Op
     }
 }
 
-/// Steps 1 and 2.
+/// Steps 1 and 2; below zero as above it, with the other sign.
 pub(super) fn converted(tariff: &Tariff, quantity: Decimal) -> Result<Exact, RatingError> {
     let mut exact = Exact::from_decimal(quantity);
     if let Some(convert) = tariff.steps.convert {

@@ -43,6 +43,8 @@ pub struct Usage {
     pub events: Option<Vec<Event>>,
     /// The quantity by dimension.
     pub groups: Option<Vec<Group>>,
+    /// Whether each group is one event, in their order.
+    pub is_group_an_event: bool,
     /// The time of the period that is billed; none for all of it, with one unit.
     pub served: Option<Served>,
     /// Included units that earlier periods left; none where the price carries none over.
@@ -107,7 +109,9 @@ impl Usage {
             (None, None) => None,
             _ => return Err(half("events")),
         };
+        let is_group_an_event = self.is_group_an_event && more.is_group_an_event;
         let groups = match (&self.groups, &more.groups) {
+            (Some(one), Some(two)) if is_group_an_event => Some([one.as_slice(), two].concat()),
             (Some(one), Some(two)) => {
                 let mut sums: BTreeMap<&BTreeMap<String, String>, Decimal> = BTreeMap::new();
                 for group in one.iter().chain(two) {
@@ -136,7 +140,7 @@ impl Usage {
             }
             (one, two) => two.or(one),
         };
-        Ok(Self { quantity, prorated, pieces, event_count, events, groups, served, carried })
+        Ok(Self { quantity, prorated, pieces, event_count, events, groups, is_group_an_event, served, carried })
     }
 
     fn is_nothing(&self) -> bool {

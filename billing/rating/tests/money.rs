@@ -237,6 +237,7 @@ fn every_key_of_estimate_is_documented() {
         ("Invoice", r#"{"currency":"EUR","invoice":{"lines":[{"amount":1,"zz":1}]}}"#.to_owned()),
         ("Invoice", of_invoice(r#""coupons":[{"amount":1,"zz":1}]"#)),
         ("Invoice", of_invoice(r#""credits":[{"amount":1,"zz":1}]"#)),
+        ("Invoice", of_invoice(r#""limits":[{"minimum":1,"zz":1}]"#)),
     ] {
         let found: Value = serde_json::from_str(&estimate::line(&line)).unwrap();
         let told = found["error"].to_string();

@@ -508,7 +508,21 @@ proptest! {
         let steps = format!(",\"minimum\":\"{least}\",\"maximum\":\"{most}\"");
         let lines = quantities.iter().fold(BigDecimal::zero(), |sum, quantity| sum + held(over(cost(quantity))));
         prop_assert_eq!(line(&format!("{rule},\"per_event\":\"line\""), &steps, &usage), cents(&lines));
-        prop_assert_eq!(line(&format!("{rule},\"per_event\":\"price\""), &steps, &usage), cents(&held(over(alone))));
+        prop_assert_eq!(line(&format!("{rule},\"per_event\":\"price\""), &steps, &usage), cents(&held(over(alone.clone()))));
+
+        let rate = scaled(1 + more, 4);
+        let exchanged = cents(&(held(over(cost(&total))) * big(rate)));
+        prop_assert_eq!(line(&format!("{rule},\"exchange_rate\":{rate}"), &steps, &usage), exchanged);
+
+        let document = |rules: &str| {
+            let lines = quantities.iter().map(|quantity| format!("{{\"price\":{{{price}}},\"quantity\":{quantity}}}"));
+            let lines = lines.collect::<Vec<_>>().join(",");
+            minor_of(&format!("{{\"currency\":\"USD\",\"invoice\":{{\"lines\":[{lines}]{rules}}}}}"))
+        };
+        prop_assert_eq!(document(",\"line_amounts\":\"keep\""), cents(&alone));
+        let printed = quantities.iter().map(|quantity| cents(&cost(quantity))).sum::<i64>();
+        let limits = format!(",\"limits\":[{{\"minimum\":{least},\"maximum\":{most}}}]");
+        prop_assert_eq!(document(&limits), printed.clamp(cents(&big(least)), cents(&big(most))));
 
         let units = |quantity: &Decimal| {
             costs_of_tiers(&tiers, &big(*quantity)).iter().fold(BigDecimal::zero(), |sum, cost| sum + &cost[0])
@@ -516,6 +530,9 @@ proptest! {
         if total != Decimal::ZERO {
             let back = format!("\"quantity\":-{total}");
             prop_assert_eq!(line(",\"negative_quantity\":\"mirrored\"", &steps, &back), cents(&-units(&total)));
+            let each = costs_of_tiers(&tiers, &big(total)).iter().map(|cost| -cents(&cost[0])).sum::<i64>();
+            let rules = ",\"negative_quantity\":\"mirrored\",\"rounded\":\"component\"";
+            prop_assert_eq!(line(rules, &steps, &back), each);
             let first = -big(total) * big(tiers[0].1);
             prop_assert_eq!(line(",\"negative_quantity\":\"first_tier\"", &steps, &back), cents(&first));
             let zero = held(cost(&Decimal::ZERO));
@@ -572,7 +589,7 @@ const EXTREMES: [&str; 9] = [
 ];
 
 /// `#` is a number, `'` a quote.
-const TEMPLATES: [&str; 11] = [
+const TEMPLATES: [&str; 14] = [
     "{'currency':'USD','price':{'model':'per_unit','unit_price':'#','convert':{'divide_by':'#','multiply_by':'#'},\
      'included':'#','minimum':'#','maximum':'#','discount_percent':'#'},'splits':['#','#','#']}",
     "{'currency':'JPY','price':{'model':'graduated','tiers':[{'up_to':'#','unit_price':'#','flat_price':'#'},\
@@ -598,4 +615,14 @@ const TEMPLATES: [&str; 11] = [
      'tiers':[{'up_to':'#','unit_price':'#'},{'unit_price':'#','minimum':'#'}]},'quantity':'#'}",
     "{'currency':'USD','price':{'model':'capacity','minimum':'#','tiers':[{'up_to':{'a':'#','b':'#'},'flat_price':'#'},\
      {'flat_price':'#'}]},'usage':{'quantities':{'a':'#','b':'#'}}}",
+    "{'currency':'USD','invoice':{'line_amounts':'keep','split':'first','tax_rounding':'up','lines':[{'amount':'#',\
+     'tax_percent':'#'},{'price':{'model':'per_unit','unit_price':'#'},'exchange_rate':'#','quantity':'#'}],\
+     'coupons':[{'percent':'#','rounding':'down'}],'limits':[{'minimum':'#','overage':{'above':'#','factor':'#'},\
+     'tax_percent':'#'},{'maximum':'#','lines':[0]}],'credits':[{'amount':'#'}]}}",
+    "{'currency':'USD','exchange_rate':'#','exchange_digits':3,'negative_quantity':'mirrored','price':{'model':'graduated',\
+     'maximum':'#','tiers':[{'up_to':'#','unit_price':'#'},{'unit_price':'#'}]},'splits':['#','#']}",
+    "{'currency':'USD','per_event':'price','event_digits':2,'negative_quantity':'mirrored','price':{'model':'matrix',\
+     'dimensions':['a'],'cells':[{'values':['x'],'unit_price':'#','included':'#'},{'values':['y'],'price':{'model':\
+     'graduated','tiers':[{'up_to':'#','unit_price':'#'},{'unit_price':'#'}]}}]},'usage':{'events':[{'values':{'a':'x'},\
+     'quantity':'#'},{'values':{'a':'y'},'quantity':'#'},{'values':{'a':'x'},'quantity':'#'}]}}",
 ];

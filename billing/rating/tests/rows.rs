@@ -73,6 +73,7 @@ fn view(answer: &Value) -> Value {
         "field": answer["error"]["field"],
         "left": answer["left"],
         "lefts": each("left"),
+        "limits": answer["limits"],
         "mend": answer["error"]["mend"],
         "names": lines.first().map_or(json!([]), names),
         "places": lines.iter().map(|line| line["line"].to_string()).collect::<Vec<_>>(),

@@ -130,6 +130,12 @@ fn matrix(table: &mut Table<'_>, reading: &mut Reading, whose: &str) -> Option<P
         let path = format!("{path}[{index}]");
         let mut cell = Table::of(entry, &path, reading)?;
         let values = cell.required(reading, "values", "a cell", Table::texts)?;
+        if cell.has("price") {
+            let what = "a cell has a unit_price; only an estimate takes a price in its place";
+            let mend = "write unit_price, or a price of its own, of a meter whose filter is this combination";
+            reading.flaw(entry.at.clone(), &format!("{path}.price"), what, mend);
+            return None;
+        }
         let unit_price = cell.required(reading, "unit_price", "a cell", Table::amount)?;
         cell.finish(reading);
         if values.len() != dimensions.len() {

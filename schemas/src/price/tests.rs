@@ -100,6 +100,10 @@ fn every_mistake_is_told_with_its_path() {
             "a matrix price has no split_rounding",
         ),
         (
+            r#"{"model":"matrix","dimensions":["a"],"cells":[{"values":["b"],"price":{"model":"flat","amount":"1"}}]}"#,
+            "price.cells[0].price: a cell has a unit_price; only an estimate takes a price in its place; write unit_price",
+        ),
+        (
             r#"{"model":"flat","amount":"1","settings":{"fixed_fee_at_zero_total":"charged"}}"#,
             "a flat price has no fixed_fee_at_zero_total",
         ),

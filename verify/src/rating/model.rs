@@ -14,13 +14,20 @@ use super::used::{Measure, Share};
 use super::{Limited, Priced, Served, Stretch, TierWorking, Used, above_zero, converted, part, per_cent};
 use crate::number::Ratio;
 
+/// What was used in the unit that is priced; of pieces that are rounded each alone it may be below zero where the quantity is
+/// not.
+pub(super) fn units_of(tariff: &Tariff, used: &Used) -> Result<Ratio, String> {
+    let is_each = tariff.settings.split_rounding == SplitRounding::Each
+        && !used.pieces.is_empty()
+        && !matches!(tariff.model, PriceModel::Matrix { .. });
+    match is_each {
+        true => used.pieces.iter().map(|piece| converted(&tariff.steps, piece)).sum(),
+        false => converted(&tariff.steps, &used.quantity),
+    }
+}
+
 /// What a model makes of what was used, before limits and discounts.
-pub(super) fn of_model(tariff: &Tariff, used: &Used) -> Result<Priced, String> {
-    let is_each = tariff.settings.split_rounding == SplitRounding::Each && !used.pieces.is_empty();
-    let mut units = match is_each {
-        true => used.pieces.iter().map(|piece| converted(&tariff.steps, piece)).sum::<Result<Ratio, String>>()?,
-        false => converted(&tariff.steps, &used.quantity)?,
-    };
+pub(super) fn of_model(tariff: &Tariff, used: &Used, mut units: Ratio) -> Result<Priced, String> {
     if let Some(included) = Limited::of(tariff, used).included {
         let free = &included + &used.carried.clone().unwrap_or(Ratio::whole(0));
         units = above_zero(&units - &free);

@@ -18,7 +18,7 @@ use super::invoice::invoice;
 use super::{Failure, plain, totals, whole_money};
 use crate::allocate::{allocate, allocate_units_by};
 use crate::commitment::true_up;
-use crate::coupon::{Split, rounded_each};
+use crate::coupon::{Split, rounded_each, with_the_rest};
 use crate::prorate::{DayCount, DaySettings, PeriodEnd, Share, TerminationDay};
 use crate::{RatingError, rounded};
 
@@ -66,9 +66,9 @@ fn allocation(node: &Node, path: &str, currency: Currency, reading: &mut Reading
     let weights = table.required(reading, "weights", "an allocation", amounts)?;
     let keys = table.optional(reading, "keys", Table::texts)?;
     let digits = table.optional(reading, "digits", Table::count)?;
-    let split =
-        word!(table, reading, "split", { "largest_remainder" => Split::LargestRemainder, "each" => Split::Each });
-    if split == Split::Each {
+    let split = word!(table, reading, "split", { "largest_remainder" => Split::LargestRemainder, "each" => Split::Each,
+            "first" => Split::First, "last" => Split::Last });
+    if split != Split::LargestRemainder {
         for (key, is_said) in [("keys", keys.is_some()), ("digits", digits.is_some())] {
             if is_said {
                 let what = format!("{key} says nothing of parts that are rounded each alone");
@@ -77,9 +77,14 @@ fn allocation(node: &Node, path: &str, currency: Currency, reading: &mut Reading
         }
     }
     table.finish(reading);
-    if split == Split::Each {
+    if split != Split::LargestRemainder {
         let each = || {
-            let parts = rounded_each(whole, &weights, currency)?;
+            let parts = match split {
+                Split::First | Split::Last => {
+                    with_the_rest(whole_money(whole, currency)?, &weights, split == Split::First)?
+                }
+                _ => rounded_each(whole, &weights, currency)?,
+            };
             let mut total = Money::zero(currency);
             for part in &parts {
                 total = total.checked_add(*part).map_err(|source| RatingError::Money { currency, source })?;

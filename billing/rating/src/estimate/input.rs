@@ -14,6 +14,9 @@ use crate::RatingError;
 use crate::capacity::UNIT;
 use crate::usage::{Event, Group, Usage, is_part_of};
 
+/// Values by dimension.
+type Values = BTreeMap<String, String>;
+
 /// A list, each item by the same reader.
 pub(super) fn list<T>(
     node: &Node,
@@ -93,12 +96,25 @@ pub(super) fn usage(node: &Node, path: &str, reading: &mut Reading) -> Option<Us
     let event_count = table.optional(reading, "event_count", Table::count)?;
     let events = table.optional(reading, "events", |node, path, reading| list(node, path, reading, event))?;
     let groups = table.optional(reading, "groups", |node, path, reading| list(node, path, reading, group))?;
+    let (events, of_events) = match events {
+        None => (None, None),
+        Some(events) => {
+            let (events, values): (Vec<Event>, Vec<Option<Values>>) = events.into_iter().unzip();
+            let of_events = groups_of(&events, values, node, path, reading)?;
+            (Some(events), of_events)
+        }
+    };
+    let is_group_an_event = of_events.is_some();
     let quantities = table.optional(reading, "quantities", quantities)?;
     if let (Some(_), Some(_)) = (&groups, &quantities) {
         reading.flaw(node.at.clone(), path, "groups and quantities say two things", "remove one");
         return None;
     }
-    let groups = groups.or(quantities);
+    if let (true, Some(_)) = (is_group_an_event, groups.as_ref().or(quantities.as_ref())) {
+        reading.flaw(node.at.clone(), path, "values of events and groups say two things", "remove one");
+        return None;
+    }
+    let groups = of_events.or(groups).or(quantities);
     let served = table.optional(reading, "served", served)?;
     let carried = table.optional(reading, "carried", units)?;
     table.finish(reading);
@@ -133,7 +149,28 @@ pub(super) fn usage(node: &Node, path: &str, reading: &mut Reading) -> Option<Us
         reading.flaw(node.at.clone(), &format!("{path}.prorated"), what, mend);
         return None;
     }
-    Some(Usage { quantity, prorated, pieces: Vec::new(), event_count, events, groups, served, carried })
+    let pieces = Vec::new();
+    Some(Usage { quantity, prorated, pieces, event_count, events, groups, is_group_an_event, served, carried })
+}
+
+/// Events with the values of dimensions, as a group each; none where they have none.
+fn groups_of(
+    events: &[Event],
+    values: Vec<Option<Values>>,
+    node: &Node,
+    path: &str,
+    reading: &mut Reading,
+) -> Option<Option<Vec<Group>>> {
+    if values.iter().all(Option::is_none) {
+        return Some(None);
+    }
+    if let Some(at) = values.iter().position(Option::is_none) {
+        let what = "one event has values, and another has none";
+        reading.flaw(node.at.clone(), &format!("{path}.events[{at}]"), what, "give them for each, or for none");
+        return None;
+    }
+    let group = |(event, values): (&Event, Values)| Group { values, quantity: event.quantity };
+    Some(Some(events.iter().zip(values.into_iter().flatten()).map(group).collect()))
 }
 
 /// All units that ever came, or what went away where none did.
@@ -154,17 +191,19 @@ pub(super) fn runs(node: &Node, path: &str, reading: &mut Reading) -> Option<Vec
     list(node, path, reading, usages)
 }
 
-fn event(node: &Node, path: &str, reading: &mut Reading) -> Option<Event> {
+/// An event, and its values of dimensions where it has some.
+fn event(node: &Node, path: &str, reading: &mut Reading) -> Option<(Event, Option<Values>)> {
     if !matches!(node.value, Value::Table(_)) {
         let quantity = Table::decimal(node, path, reading)?;
-        return Some(Event { quantity, prorated: None, amount: None });
+        return Some((Event { quantity, prorated: None, amount: None }, None));
     }
     let mut table = Table::of(node, path, reading)?;
     let quantity = table.optional(reading, "quantity", Table::decimal)?.unwrap_or(Decimal::ZERO);
     let prorated = table.optional(reading, "prorated", amount)?;
     let amount = table.optional(reading, "amount", Table::decimal)?;
+    let values = table.optional(reading, "values", values)?;
     table.finish(reading);
-    Some(Event { quantity, prorated, amount })
+    Some((Event { quantity, prorated, amount }, values))
 }
 
 /// The quantity of each unit, as groups by `unit`.
@@ -183,16 +222,19 @@ fn quantities(node: &Node, path: &str, reading: &mut Reading) -> Option<Vec<Grou
 fn group(node: &Node, path: &str, reading: &mut Reading) -> Option<Group> {
     let mut table = Table::of(node, path, reading)?;
     let quantity = table.required(reading, "quantity", "a group", Table::decimal)?;
-    let values = table.required(reading, "values", "a group", |node, path, reading| {
-        let Value::Table(entries) = &node.value else {
-            reading.wrong_type(node, path, "a table of texts");
-            return None;
-        };
-        let entry = |(key, node): &(Key, Node), reading: &mut Reading| {
-            Some((key.name.clone(), Table::text(node, &format!("{path}.{}", key.name), reading)?))
-        };
-        entries.iter().map(|pair| entry(pair, reading)).collect()
-    })?;
+    let values = table.required(reading, "values", "a group", values)?;
     table.finish(reading);
     Some(Group { values, quantity })
+}
+
+/// A text for each dimension.
+fn values(node: &Node, path: &str, reading: &mut Reading) -> Option<Values> {
+    let Value::Table(entries) = &node.value else {
+        reading.wrong_type(node, path, "a table of texts");
+        return None;
+    };
+    let mut entry = |(key, node): &(Key, Node)| {
+        Some((key.name.clone(), Table::text(node, &format!("{path}.{}", key.name), reading)?))
+    };
+    entries.iter().map(&mut entry).collect()
 }

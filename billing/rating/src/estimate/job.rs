@@ -53,7 +53,7 @@ pub(super) enum Job {
 }
 
 /// Reads the usage of a line; none when a flaw is recorded.
-pub(super) fn job(table: &mut Table<'_>, tariff: &Tariff, reading: &mut Reading) -> Option<Job> {
+pub(super) fn job(table: &mut Table<'_>, book: Book<'_>, reading: &mut Reading) -> Option<Job> {
     let forms =
         ["quantity", "usage", "splits", "before", "added", "billed", "billed_amount", "opening", "runs", "periods"];
     let said: Vec<&'static str> = forms.into_iter().filter(|form| table.has(form)).collect();
@@ -122,7 +122,7 @@ pub(super) fn job(table: &mut Table<'_>, tariff: &Tariff, reading: &mut Reading)
     let run = runs_said.flat_map(|(at, run)| run.iter().map(move |part| (format!("runs[{at}]"), part)));
     let opened = opening.iter().map(|usage| ("opening".to_owned(), usage));
     let used = one.chain(listed).chain(run).chain(opened);
-    let nowhere: Vec<_> = used.filter_map(|(key, usage)| Some((key, useless(tariff, usage)?))).take(1).collect();
+    let nowhere: Vec<_> = used.filter_map(|(key, usage)| Some((key, useless(book, usage)?))).take(1).collect();
     if let Some((key, (what, mend))) = nowhere.into_iter().next() {
         reading.flaw(table.at(), &table.path_of(&key), what, mend);
         return None;
@@ -239,6 +239,13 @@ impl Job {
             Self::Splits { .. } | Self::Split { .. } | Self::Late { .. } | Self::Runs { .. } => true,
             Self::Whole(_) | Self::Rest { .. } | Self::After { .. } | Self::Periods { .. } => false,
         }
+    }
+
+    /// What a whole period comes to before it is rounded; none of what is billed in more than one go.
+    pub(super) fn exact(&self, book: Book<'_>) -> Option<Result<Exact, Failure>> {
+        let Self::Whole(Given { key, usage }) = self else { return None };
+        let exact = || price(book, &fitted(book.tariff, usage)?, true)?.sum();
+        Some(exact().map_err(Failure::of_usage(key)))
     }
 
     pub(super) fn answer(self, book: Book<'_>, currency: Currency) -> Result<Map<String, Json>, Failure> {

@@ -1,144 +1,27 @@
 //! Rules of other billing systems that a line may say beside or inside its price, and no catalog can: read here, and taken out
 //! of the price before that is read as the catalog reads it.
 //!
-//! - inside the price: `minimum` and `maximum` of a tier; `included` of a matrix, pooled and of each cell; the model `capacity`;
+//! - inside the price (`rules/of_price.rs`): `minimum` and `maximum` of a tier; `included` of a matrix, pooled and of each cell;
+//!   `price` of a cell; the model `capacity`;
 //! - beside it: `negative_quantity`, `per_event`, `event_digits`, `event_quantity_minimum`, `quantity_minimum`,
-//!   `quantity_maximum`, `rounded`, `overage`, `included_amount`, `part`, `unused_unit_price`, `tier_end`, `split_amounts`, `split_credits`,
-//!   `free_total_end`, `rollover_maximum`.
+//!   `quantity_maximum`, `rounded`, `overage`, `included_amount`, `exchange_rate`, `exchange_digits`, `part`,
+//!   `unused_unit_price`, `tier_end`, `split_amounts`, `split_credits`, `free_total_end`, `rollover_maximum`.
 
-use std::collections::BTreeMap;
+mod of_price;
 
-use tollbook_schemas::decimal::{Decimal, SCALE};
+use tollbook_schemas::decimal::SCALE;
 use tollbook_schemas::money::Currency;
-use tollbook_schemas::price::node::{Key, Node, Value};
+use tollbook_schemas::price::node::Node;
 use tollbook_schemas::price::read::{Reading, Table};
 use tollbook_schemas::price::setting::{NegativeTotal, Proration, QuantityBasis};
 use tollbook_schemas::price::{Percentage, PriceModel, Tariff};
 
 use super::document::share;
-use super::input::list;
+use super::input::amount;
 use super::job::Job;
-use crate::capacity::ONLY_UNIT;
 use crate::prorate::Share;
-use crate::replay::{CapacityTier, Negative, Overage, PerEvent, Replay, TierLimits};
-
-/// What stood inside the price.
-#[derive(Debug, Default)]
-pub(super) struct OfPrice {
-    tier_limits: Vec<TierLimits>,
-    cells_included: Vec<Option<Decimal>>,
-    pooled_included: Option<Decimal>,
-    capacity: Option<Vec<CapacityTier>>,
-}
-
-/// A price as a catalog has it, and what it has beyond that; none when a flaw is recorded.
-pub(super) fn split(node: &Node, path: &str, reading: &mut Reading) -> Option<(Node, OfPrice)> {
-    let mut node = node.clone();
-    let mut found = OfPrice::default();
-    let Value::Table(entries) = &mut node.value else { return Some((node, found)) };
-    let model = entries.iter().find(|(key, _)| key.name == "model").map(|(_, node)| &node.value);
-    let model = match model {
-        Some(Value::Text(model)) => model.clone(),
-        _ => return Some((node, found)),
-    };
-    let flaws_before = reading.flaws.len();
-    match model.as_str() {
-        "capacity" => found.capacity = Some(capacity(entries, path, reading)?),
-        "graduated" | "volume" | "graduated_percentage" => {
-            for (tier, path) in inner(entries, "tiers", path) {
-                let minimum = taken(tier, "minimum", &path, reading);
-                let maximum = taken(tier, "maximum", &path, reading);
-                if let (Some(least), Some(most)) = (minimum, maximum)
-                    && least > most
-                {
-                    let what = format!("maximum {most} is below minimum {least}");
-                    reading.flaw(node.at.clone(), &format!("{path}.maximum"), what, "exchange them");
-                }
-                found.tier_limits.push(TierLimits { minimum, maximum });
-            }
-        }
-        "matrix" => {
-            found.pooled_included = taken(entries, "included", path, reading);
-            for (cell, path) in inner(entries, "cells", path) {
-                found.cells_included.push(taken(cell, "included", &path, reading));
-            }
-            if found.pooled_included.is_some() && found.cells_included.iter().any(Option::is_some) {
-                let what = "included is said of all cells and of one";
-                reading.flaw(node.at.clone(), &format!("{path}.included"), what, "remove one");
-            }
-        }
-        _ => {}
-    }
-    (reading.flaws.len() == flaws_before).then_some((node, found))
-}
-
-type Entries = Vec<(Key, Node)>;
-
-/// The tables of a list inside, with their paths.
-fn inner<'a>(entries: &'a mut Entries, name: &'a str, path: &'a str) -> Vec<(&'a mut Entries, String)> {
-    let list = entries.iter_mut().find(|(key, _)| key.name == name).map(|(_, node)| &mut node.value);
-    let Some(Value::List(items)) = list else { return Vec::new() };
-    let tables = items.iter_mut().enumerate().filter_map(|(at, item)| match &mut item.value {
-        Value::Table(entries) => Some((entries, format!("{path}.{name}[{at}]"))),
-        _ => None,
-    });
-    tables.collect()
-}
-
-/// Takes an amount, or a number of units, out of a table.
-fn taken(entries: &mut Entries, name: &str, path: &str, reading: &mut Reading) -> Option<Decimal> {
-    let at = entries.iter().position(|(key, _)| key.name == name)?;
-    let (_, node) = entries.remove(at);
-    if node.is_null() { None } else { Table::amount(&node, &format!("{path}.{name}"), reading) }
-}
-
-/// Takes the tiers of a capacity price; what is left is a flat price of nothing, for the steps behind the model.
-fn capacity(entries: &mut Entries, path: &str, reading: &mut Reading) -> Option<Vec<CapacityTier>> {
-    let at = entries.iter().position(|(key, node)| key.name == "tiers" && !node.is_null());
-    let Some(at) = at else {
-        reading.flaw(0..0, &format!("{path}.tiers"), "a capacity price needs tiers", "add tiers");
-        return None;
-    };
-    let (_, tiers) = entries.remove(at);
-    let text = |text: &str| Node { at: 0..0, value: Value::Text(text.to_owned()) };
-    for (key, node) in entries.iter_mut() {
-        if key.name == "model" {
-            *node = text("flat");
-        }
-    }
-    let has_none = ["amount", "convert", "round_quantity", "included", "rollover_periods", "settings"];
-    let is_said = |(key, node): &&(Key, Node)| has_none.contains(&key.name.as_str()) && !node.is_null();
-    if let Some((key, _)) = entries.iter().find(is_said) {
-        let what = format!("a capacity price has no {}", key.name);
-        reading.flaw(0..0, &format!("{path}.{}", key.name), what, format!("remove {}", key.name));
-        return None;
-    }
-    entries.push((Key { at: 0..0, name: "amount".to_owned() }, text("0")));
-    let path = format!("{path}.tiers");
-    let tiers = list(&tiers, &path, reading, |node, path, reading| {
-        let mut table = Table::of(node, path, reading)?;
-        let flat_price = table.required(reading, "flat_price", "a tier of a capacity", Table::amount)?;
-        let up_to = table.optional(reading, "up_to", units)?.unwrap_or_default();
-        table.finish(reading);
-        Some(CapacityTier { up_to, flat_price })
-    })?;
-    if tiers.is_empty() {
-        reading.flaw(0..0, &path, "there are no tiers", "write at least one");
-        return None;
-    }
-    Some(tiers)
-}
-
-/// The most of each unit, or of the only one.
-fn units(node: &Node, path: &str, reading: &mut Reading) -> Option<BTreeMap<String, Decimal>> {
-    let Value::Table(entries) = &node.value else {
-        return Some(BTreeMap::from([(ONLY_UNIT.to_owned(), Table::amount(node, path, reading)?)]));
-    };
-    let entries = entries.iter().filter(|(_, node)| !node.is_null());
-    entries
-        .map(|(key, node)| Some((key.name.clone(), Table::amount(node, &format!("{path}.{}", key.name), reading)?)))
-        .collect()
-}
+use crate::replay::{Exchange, Negative, Overage, PerEvent, Replay, TierLimits};
+pub(super) use of_price::{OfPrice, split};
 
 /// One of several words.
 macro_rules! rule {
@@ -180,6 +63,8 @@ pub(super) fn replay(
     let quantity_maximum = table.optional(reading, "quantity_maximum", Table::amount)?;
     let rollover_maximum = table.optional(reading, "rollover_maximum", Table::amount)?;
     let part = table.optional(reading, "part", part)?;
+    let exchange_rate = table.optional(reading, "exchange_rate", amount)?;
+    let exchange_digits = table.optional(reading, "exchange_digits", Table::count)?;
     let split_amounts = rule!(table, reading, "split_amounts", { "cumulative" => false, "each" => true });
     let split_credits = rule!(table, reading, "split_credits", { "given" => false, "held" => true });
     let free_total_end = rule!(table, reading, "free_total_end", { "free" => false, "charged" => true });
@@ -191,7 +76,8 @@ pub(super) fn replay(
     let word = if is_capacity { "capacity" } else { tariff.model.as_str() };
     let prices_events = matches!(tariff.model, PriceModel::Percentage(_) | PriceModel::Dynamic { .. });
     let is_flat = matches!(tariff.model, PriceModel::Flat { .. });
-    let is_single = is_flat || matches!(tariff.model, PriceModel::Matrix { .. });
+    let is_matrix = matches!(tariff.model, PriceModel::Matrix { .. });
+    let is_single = is_flat || is_matrix;
     let is_prorated = tariff.settings.quantity_basis == QuantityBasis::Prorated;
     if negative.is_some() && tariff.settings.negative_total != NegativeTotal::Refused {
         let what = "negative_quantity and negative_total say two things".to_owned();
@@ -205,7 +91,11 @@ pub(super) fn replay(
         let what = format!("per_event says nothing here: a {word} price is one of each event anyway");
         return flaw("per_event", what, "remove it; event_digits rounds each event's amount");
     }
-    if per_event.is_some() && (is_single || is_prorated) {
+    if per_event == Some(PerEvent::Line) && is_matrix {
+        let what = "per_event: line says nothing here: an event of a matrix is no line of its own".to_owned();
+        return flaw("per_event", what, "write quantity, or price where each is rounded by event_digits");
+    }
+    if per_event.is_some() && (is_flat || is_prorated) {
         let what = format!("per_event says nothing here: a {word} price{} asks no event alone", prorated(is_prorated));
         return flaw("per_event", what, "remove it");
     }
@@ -226,10 +116,14 @@ pub(super) fn replay(
         return flaw("event_quantity_minimum", what, "add per_event: quantity, price or line, or remove it");
     }
     let carries = tariff.steps.rollover_periods.is_some();
-    let has_tiers = matches!(
-        tariff.model,
-        PriceModel::Graduated { .. } | PriceModel::Volume { .. } | PriceModel::GraduatedPercentage { .. }
-    );
+    let is_tiered = |model: &PriceModel| {
+        matches!(
+            model,
+            PriceModel::Graduated { .. } | PriceModel::Volume { .. } | PriceModel::GraduatedPercentage { .. }
+        )
+    };
+    let mut cells = of_price.cell_prices.iter().flatten();
+    let has_tiers = is_tiered(&tariff.model) || cells.any(|cell| is_tiered(&cell.tariff.model));
     if tier_end.is_some() && (!has_tiers || is_prorated) {
         let what = format!("tier_end says nothing here: a {word} price{} has no tiers", prorated(is_prorated));
         return flaw("tier_end", what, "remove it");
@@ -272,6 +166,20 @@ pub(super) fn replay(
         let what = "part and proration say two things".to_owned();
         return flaw("part", what, "remove one: proration takes its part from served");
     }
+    if exchange_rate.is_some_and(|rate| rate.is_zero() || rate.is_negative()) {
+        let what = "a rate of exchange is above 0".to_owned();
+        return flaw("exchange_rate", what, "write what one unit of the price's money is worth in the currency");
+    }
+    if exchange_digits.is_some() && (exchange_rate.is_none() || components) {
+        let (why, mend) = match exchange_rate {
+            None => ("nothing is exchanged", "add exchange_rate, or remove it"),
+            Some(_) => ("each component is exchanged and rounded", "remove it, or rounded"),
+        };
+        return flaw("exchange_digits", format!("exchange_digits says nothing here: {why}"), mend);
+    }
+    if exchange_digits.is_some_and(|digits| digits > SCALE) {
+        return flaw("exchange_digits", "an amount has up to 12 digits after the point".to_owned(), "write 0 to 12");
+    }
     let has_free_total = matches!(tariff.model, PriceModel::Percentage(Percentage { free_total: Some(_), .. }));
     if free_total_end.is_some() && !has_free_total {
         let what = "free_total_end says nothing here: the price has no free_total".to_owned();
@@ -281,8 +189,10 @@ pub(super) fn replay(
         let what = "rollover_maximum says nothing here: the price carries nothing over".to_owned();
         return flaw("rollover_maximum", what, "add included and rollover_periods to the price, or remove it");
     }
-    let event_rounding = digits.and_then(|digits| currency.replayed(Some(digits), currency.rounding()));
-    let OfPrice { tier_limits, cells_included, pooled_included, capacity } = of_price;
+    let rounded_to = |digits: Option<u32>| currency.replayed(Some(digits?), currency.rounding());
+    let event_rounding = rounded_to(digits);
+    let exchange = exchange_rate.map(|rate| Exchange { rate, rounding: rounded_to(exchange_digits) });
+    let OfPrice { tier_limits, cells_included, cell_prices, pooled_included, capacity } = of_price;
     Some(Replay {
         negative,
         per_event,
@@ -292,6 +202,7 @@ pub(super) fn replay(
         tier_limits,
         is_tier_end_next: tier_end.unwrap_or(false),
         cells_included,
+        cell_prices,
         pooled_included,
         overage,
         unused_unit_price,
@@ -299,6 +210,7 @@ pub(super) fn replay(
         included_amount,
         quantity_minimum,
         quantity_maximum,
+        exchange,
         part,
         is_difference_rounded: split_amounts.unwrap_or(false),
         is_credit_held: split_credits.unwrap_or(false),
@@ -312,7 +224,7 @@ fn prorated(is_prorated: bool) -> &'static str {
 }
 
 /// The part of a period that the line is of, as `prorate` says it.
-fn part(node: &Node, path: &str, reading: &mut Reading) -> Option<Share> {
+pub(super) fn part(node: &Node, path: &str, reading: &mut Reading) -> Option<Share> {
     let mut table = Table::of(node, path, reading)?;
     if !table.has("period") && !table.has("service") {
         reading.flaw(node.at.clone(), path, "a part needs period and service", "add them, as in prorate");
@@ -323,7 +235,7 @@ fn part(node: &Node, path: &str, reading: &mut Reading) -> Option<Share> {
     Some(share)
 }
 
-fn overage(node: &Node, path: &str, reading: &mut Reading) -> Option<Overage> {
+pub(super) fn overage(node: &Node, path: &str, reading: &mut Reading) -> Option<Overage> {
     let mut table = Table::of(node, path, reading)?;
     let above = table.required(reading, "above", "an overage", Table::amount)?;
     let factor = table.required(reading, "factor", "an overage", Table::amount)?;

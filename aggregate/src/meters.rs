@@ -1,5 +1,6 @@
 //! Meters as SQL: checked when the catalog is loaded, so that a wrong expression is told before a night's run. Takes a
-//! catalog, gives problems at their places in its files; which part of the SQL is meant is `meters/offender.rs`'s to find.
+//! catalog, gives problems at their places in its files; which part of the SQL is meant is `meters/offender.rs`'s to
+//! find.
 
 mod composed;
 mod exactness;
@@ -37,8 +38,8 @@ pub fn check_meters(catalog: &Catalog) -> Vec<AggregateError> {
     deep(|| check(catalog))
 }
 
-/// Plans the queries that a refresh makes of all meters of a catalog that [`check_meters`] has nothing against: the last check,
-/// which takes a tenth of a second, and finds what nobody foresaw.
+/// Plans the queries that a refresh makes of all meters of a catalog that [`check_meters`] has nothing against: the
+/// last check, which takes a tenth of a second, and finds what nobody foresaw.
 ///
 /// # Panics
 /// Where the engine does.
@@ -191,9 +192,9 @@ impl Checking<'_> {
                 return None;
             }
         }
-        // With the casts that the engine puts in by itself, a text that is compared with a number, and what it makes of some
-        // functions before it runs them.
-        // What cannot be simplified, because something written in it is wrong, is told by running it.
+        // With the casts that the engine puts in by itself, a text that is compared with a number, and what it makes of
+        // some functions before it runs them. What cannot be simplified, because something written in it is wrong, is
+        // told by running it.
         let simplified = self.simplified(&expression).unwrap_or_else(|_| expression.clone());
         let run = self.context.create_physical_expr(simplified, self.schema);
         match run.and_then(|run| failing::part(&run, self.schema.as_arrow())) {
@@ -225,8 +226,8 @@ impl Checking<'_> {
     }
 }
 
-/// Whether a cast is written that ends the whole query at the first value that does not fit. What is written there is tried; and
-/// whatever is no text can be made one.
+/// Whether a cast is written that ends the whole query at the first value that does not fit. What is written there is
+/// tried; and whatever is no text can be made one.
 fn has_failing_cast(expression: &Expr, schema: &DFSchema) -> Result<bool, DataFusionError> {
     expression.exists(|part| {
         let Expr::Cast(cast) = part else { return Ok(false) };

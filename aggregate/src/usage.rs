@@ -110,8 +110,8 @@ pub async fn usage_is_of(lake: &Lake, catalog: &Catalog) -> Result<bool, Aggrega
     Ok(lake.txn(&USAGE, CATALOG).await? == Some(catalog_version(catalog)))
 }
 
-/// How far the data reach that `usage` was computed from (see [`crate::data_reach`]). A period that ends later is not complete.
-/// `None` where nobody knows, or `usage` was never computed.
+/// How far the data reach that `usage` was computed from (see [`crate::data_reach`]). A period that ends later is not
+/// complete. `None` where nobody knows, or `usage` was never computed.
 ///
 /// # Errors
 /// [`AggregateError`].

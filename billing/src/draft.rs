@@ -1,11 +1,10 @@
 //! Drafting: usage, registry, catalog and billing profiles at a pin in, documents for one month out. Pure.
 //!
 //! For each subscription: its billing periods that end in the month, in its own time zone and cut to its own start and
-//! end, are the **spans** that are billed; the plan version in force at the start of a span prices it, and so does the contract
-//! that its partner has then. A plan's periods are the months of the calendar unless it says otherwise. Every price of the
-//! plan is a line, at 0 too,
-//! so that a customer sees what was counted. Subscriptions of a partner with the same issuer and currency share one
-//! document, ordered by subscription, then as the plan lists its prices.
+//! end, are the **spans** that are billed; the plan version in force at the start of a span prices it, and so does the
+//! contract that its partner has then. A plan's periods are the months of the calendar unless it says otherwise. Every
+//! price of the plan is a line, at 0 too, so that a customer sees what was counted. Subscriptions of a partner with the
+//! same issuer and currency share one document, ordered by subscription, then as the plan lists its prices.
 //!
 //! Decisions, each chosen so that nothing is billed by a guess:
 //!
@@ -172,7 +171,8 @@ pub fn draft(input: &DraftInput<'_>) -> Drafted {
     drafted
 }
 
-/// Drafts a month with what earlier months are to be adjusted by, what was made by hand, and the credits that pay for it.
+/// Drafts a month with what earlier months are to be adjusted by, what was made by hand, and the credits that pay for
+/// it.
 ///
 /// # Errors
 /// [`BillingError::Stored`] where what was issued contradicts itself.
@@ -228,7 +228,8 @@ fn regular(input: &DraftInput<'_>, usage: &UsageIndex<'_>) -> Drafted {
     drafted
 }
 
-/// The order in which documents are listed and numbered: a credit note after the invoice, by the number that it credits.
+/// The order in which documents are listed and numbered: a credit note after the invoice, by the number that it
+/// credits.
 pub(crate) fn order_of(document: &Document) -> (&IssuerId, &PartnerId, Currency, Option<&str>) {
     let body = &document.body;
     let credited = body.credits.as_ref().map(|credits| credits.number.as_str());

@@ -44,7 +44,8 @@ pub(crate) const ISSUE: &str = "issue";
 /// Attempts to win the number sequence before somebody else must be asked what is going on.
 const ATTEMPTS: usize = 20;
 
-/// What a draft must meet to be issued: rated from the present `usage` with the present catalog, over and complete, and not held.
+/// What a draft must meet to be issued: rated from the present `usage` with the present catalog, over and complete, and
+/// not held.
 #[derive(Debug, Clone, Copy)]
 pub struct IssueTerms<'a> {
     /// The pin of `usage` now, as documents carry it.

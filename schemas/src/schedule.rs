@@ -35,8 +35,8 @@ impl Scheduled<'_> {
     }
 }
 
-/// The zone by whose months the usage of a subscription is cut: its own, else that of its plan's first issuer, else UTC. Billing
-/// refuses a plan whose issuers differ in it, where the subscription has none of its own.
+/// The zone by whose months the usage of a subscription is cut: its own, else that of its plan's first issuer, else
+/// UTC. Billing refuses a plan whose issuers differ in it, where the subscription has none of its own.
 #[must_use]
 pub fn cut_zone(catalog: &Catalog, subscription: &Subscription) -> Tz {
     let of_issuer = || {
@@ -46,8 +46,8 @@ pub fn cut_zone(catalog: &Catalog, subscription: &Subscription) -> Tz {
     subscription.time_zone.or_else(of_issuer).unwrap_or(Tz::UTC)
 }
 
-/// The billing periods that begin before an instant, oldest first: without gap, from the start of the subscription on its
-/// plan to its end.
+/// The billing periods that begin before an instant, oldest first: without gap, from the start of the subscription on
+/// its plan to its end.
 ///
 /// # Errors
 /// [`PeriodError::OutOfRange`].

@@ -286,8 +286,8 @@ impl Stale {
         self.done.as_ref().map(|partly| &partly.counts)
     }
 
-    /// What was issued all the same by a run that ended with this error, and what is left to complain of: what is stale of one
-    /// month keeps nobody's invoice of the next.
+    /// What was issued all the same by a run that ended with this error, and what is left to complain of: what is stale
+    /// of one month keeps nobody's invoice of the next.
     ///
     /// # Errors
     /// Any other error, and that of a run that did nothing.

@@ -1,5 +1,6 @@
-//! The queries that a refresh makes of the meters, planned over tables without rows: whatever the engine has against them is told
-//! when the catalog is loaded, and not by the run that needs them. The last check, for what nobody foresaw.
+//! The queries that a refresh makes of the meters, planned over tables without rows: whatever the engine has against
+//! them is told when the catalog is loaded, and not by the run that needs them. The last check, for what nobody
+//! foresaw.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
-//! What of an expression is not exact. Integers wrap in silence in this engine, whatever they are used for; a division drops what
-//! is left, of integers at once and of decimals behind four more digits than they have, which a quantity must not; a
-//! floating-point number is not what was written.
+//! What of an expression is not exact. Integers wrap in silence in this engine, whatever they are used for; a division
+//! drops what is left, of integers at once and of decimals behind four more digits than they have, which a quantity
+//! must not; a floating-point number is not what was written.
 
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{TreeNode as _, TreeNodeRecursion};
@@ -26,7 +26,8 @@ pub(super) fn wraps(expression: &Expr, schema: &DFSchema) -> Result<bool, DataFu
     })
 }
 
-/// The whole number that is written there, such as `1024 * 1024`; none where it is made of something else, or does not fit.
+/// The whole number that is written there, such as `1024 * 1024`; none where it is made of something else, or does not
+/// fit.
 fn written(part: &Expr) -> Option<i64> {
     match part {
         Expr::Literal(ScalarValue::Int64(number), _) => *number,

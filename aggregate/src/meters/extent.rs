@@ -1,5 +1,5 @@
-//! How large an expression may be: each `or`, `when` or `+` is a step deeper for the engine, and so is each parenthesis; at some
-//! depth it ends without a word, or refuses in the middle of a night's run what it took alone.
+//! How large an expression may be: each `or`, `when` or `+` is a step deeper for the engine, and so is each
+//! parenthesis; at some depth it ends without a word, or refuses in the middle of a night's run what it took alone.
 
 use datafusion::common::DFSchema;
 use datafusion::execution::context::SessionContext;

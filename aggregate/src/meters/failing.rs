@@ -1,9 +1,10 @@
 //! What of an expression ends the whole query on some row: one request of one unknown consumer would stop everybody's
-//! usage. Takes an expression as the engine would run it, with the casts that it puts in by itself; gives what is wrong.
+//! usage. Takes an expression as the engine would run it, with the casts that it puts in by itself; gives what is
+//! wrong.
 //!
-//! What is known to give a value or null for every request is taken, and nothing else: functions by name, arithmetic by the
-//! digits that it may need. What is written there (a pattern, the name of a part of an instant) is tried on requests whose
-//! columns are as odd as a caller can make them.
+//! What is known to give a value or null for every request is taken, and nothing else: functions by name, arithmetic by
+//! the digits that it may need. What is written there (a pattern, the name of a part of an instant) is tried on
+//! requests whose columns are as odd as a caller can make them.
 
 mod functions;
 
@@ -153,8 +154,8 @@ fn failing(part: &dyn PhysicalExpr, schema: &Schema) -> Result<Option<Failing>, 
     }
 }
 
-/// The digits that a number of a kind may have before the point, and those that fit whatever they are; none of what has no such
-/// limits.
+/// The digits that a number of a kind may have before the point, and those that fit whatever they are; none of what has
+/// no such limits.
 fn whole_digits(kind: &DataType) -> Option<(u32, u32)> {
     let of_integer = |greatest: u64| greatest.checked_ilog10().map(|digits| (digits + 1, digits));
     match kind {
@@ -211,8 +212,8 @@ fn of_operator(binary: &BinaryExpr, schema: &Schema) -> Result<Option<Failing>, 
     else {
         return Ok(None);
     };
-    // The digits before the point, and behind it, that the result may need, or what the engine makes of a side on the way to it:
-    // it lifts both to one scale, and what it divides by the scale of the divisor and four digits.
+    // The digits before the point, and behind it, that the result may need, or what the engine makes of a side on the
+    // way to it: it lifts both to one scale, and what it divides by the scale of the divisor and four digits.
     let needed = match operator {
         Plus | Minus => whole_left.max(whole_right) + 1 + scale_left.max(scale_right),
         Multiply => whole_left + whole_right + scale_left + scale_right,

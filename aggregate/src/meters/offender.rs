@@ -1,5 +1,5 @@
-//! What the engine has against an expression, in our words, and which part of the SQL it means. Takes the engine's error
-//! and the SQL; gives a byte range in it where the error names a token, else none: then all of it is meant.
+//! What the engine has against an expression, in our words, and which part of the SQL it means. Takes the engine's
+//! error and the SQL; gives a byte range in it where the error names a token, else none: then all of it is meant.
 
 use std::ops::Range;
 
@@ -49,8 +49,8 @@ pub(super) fn of(error: &DataFusionError, sql: &str, schema: &DFSchema) -> Offen
     }
 }
 
-/// The engine's words. It takes what it did not foresee for its own mistake, and asks for a report to its authors: whoever reads
-/// it here has written an expression.
+/// The engine's words. It takes what it did not foresee for its own mistake, and asks for a report to its authors:
+/// whoever reads it here has written an expression.
 pub(super) fn said_by(error: &DataFusionError) -> String {
     let told = error.strip_backtrace();
     told.split("This issue was likely caused").next().unwrap_or_default().trim_end().to_owned()

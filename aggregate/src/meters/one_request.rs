@@ -1,5 +1,6 @@
-//! What of an expression is not about one request by itself: it asks the clock, the dice, other rows or another table. The
-//! same rows must come to the same usage whenever and by whomever they are counted (I6); `bill verify` counts them again.
+//! What of an expression is not about one request by itself: it asks the clock, the dice, other rows or another table.
+//! The same rows must come to the same usage whenever and by whomever they are counted (I6); `bill verify` counts them
+//! again.
 
 use datafusion::common::tree_node::{TreeNode as _, TreeNodeRecursion};
 use datafusion::logical_expr::{Expr, Volatility};

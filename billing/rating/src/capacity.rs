@@ -1,5 +1,5 @@
-//! `capacity`, of `estimate` alone (Kill Bill): the first tier that holds the most of every unit is charged once. A unit
-//! that a tier does not name is not limited by it; where nothing at all was used, nothing is due.
+//! `capacity`, of `estimate` alone (Kill Bill): the first tier that holds the most of every unit is charged once. A
+//! unit that a tier does not name is not limited by it; where nothing at all was used, nothing is due.
 
 use std::collections::BTreeMap;
 

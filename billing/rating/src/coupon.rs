@@ -20,7 +20,8 @@ pub enum Split {
     LargestRemainder,
     /// Into exact fractions, which are not printed. As Lago.
     Exact,
-    /// Into minor units, each part rounded alone: they may miss the amount by some. As Flexprice; for replaying it only.
+    /// Into minor units, each part rounded alone: they may miss the amount by some. As Flexprice; for replaying it
+    /// only.
     Each,
     /// Into minor units, each part rounded alone, and the first takes what is left. As UniBee; for replaying it only.
     First,

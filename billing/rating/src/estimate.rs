@@ -1,14 +1,15 @@
-//! The price calculator: one line of JSON in, one line of JSON out. Pure, so a whole price book of another system can be
-//! replayed in bulk. Every key, answer and error is in `docs/estimate.md`, whose examples a test computes.
+//! The price calculator: one line of JSON in, one line of JSON out. Pure, so a whole price book of another system can
+//! be replayed in bulk. Every key, answer and error is in `docs/estimate.md`, whose examples a test computes.
 //!
 //! A line is an object with `currency`, an optional `id` that is given back as it was written, and one of:
 //!
-//! - `price` (the keys of a catalog price; `id`, `description` and `meter` may stand there) with an optional `settings`,
-//!   and its usage (`estimate/job.rs`);
+//! - `price` (the keys of a catalog price; `id`, `description` and `meter` may stand there) with an optional
+//!   `settings`, and its usage (`estimate/job.rs`);
 //! - `allocate`, `prorate`, `commitment`, `round` (`estimate/document.rs`), `invoice` (`estimate/invoice.rs`).
 //!
-//! The answer has `total`, `total_minor` and `lines` with components, or `error` with the `field`, what is wrong with it, how
-//! to mend it, and which line of the input it was. What is said in two ways, or says nothing where it stands, is an error.
+//! The answer has `total`, `total_minor` and `lines` with components, or `error` with the `field`, what is wrong with
+//! it, how to mend it, and which line of the input it was. What is said in two ways, or says nothing where it stands,
+//! is an error.
 
 mod digits;
 mod document;
@@ -49,8 +50,8 @@ pub struct Answer {
     pub is_refused: bool,
 }
 
-/// Answers a line of a file, by its number from 1 on; an empty one has no answer. A byte order mark before the first line is no
-/// part of it, and a line that is no UTF-8 is an error of its own, as one that is no JSON.
+/// Answers a line of a file, by its number from 1 on; an empty one has no answer. A byte order mark before the first
+/// line is no part of it, and a line that is no UTF-8 is an error of its own, as one that is no JSON.
 #[must_use]
 pub fn numbered(number: u64, bytes: &[u8]) -> Option<Answer> {
     let bytes = if number == 1 { bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes) } else { bytes };
@@ -88,8 +89,8 @@ fn respond(text: &str, number: Option<u64>) -> Answer {
     Answer { text: with_id(&answer, text), is_refused }
 }
 
-/// The answer with the id of its line as it was written: a number that none of ours holds comes back as it is, also of a
-/// line that is refused for it.
+/// The answer with the id of its line as it was written: a number that none of ours holds comes back as it is, also of
+/// a line that is refused for it.
 fn with_id(answer: &Map<String, Json>, line: &str) -> String {
     // Most lines of a large replay have one, and the others need not be read twice.
     let has_id = line.contains("\"id\"");

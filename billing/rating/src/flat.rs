@@ -11,8 +11,8 @@ use super::served::{By, Part, Stretch};
 use super::usage::Usage;
 use super::working::{Component, Priced};
 
-/// Whether nothing is due before the period ends: of a price in arrears of each period, where splits say nothing of what was
-/// served in each (units are served, too). A setup fee is due as the subscription begins.
+/// Whether nothing is due before the period ends: of a price in arrears of each period, where splits say nothing of
+/// what was served in each (units are served, too). A setup fee is due as the subscription begins.
 pub(super) fn is_held(usage: &Usage, settings: Settings) -> bool {
     usage.served.is_none() && settings.due == Due::InArrears && settings.charged == Charged::EachPeriod
 }

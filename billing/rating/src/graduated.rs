@@ -1,9 +1,9 @@
 //! `graduated`: each unit costs what its own tier says, and entering a tier may cost a flat price.
 //!
-//! Tiers are `(from, up_to]`; `from` is the end of the tier before, 0 for the first. The catalog guarantees that
-//! they follow each other and that the last is open; here that is checked once more, because a quantity without a
-//! tier would be free of charge without a word. A tier that sells packages counts them within itself: the unit that begins
-//! a tier begins a package.
+//! Tiers are `(from, up_to]`; `from` is the end of the tier before, 0 for the first. The catalog guarantees that they
+//! follow each other and that the last is open; here that is checked once more, because a quantity without a tier would
+//! be free of charge without a word. A tier that sells packages counts them within itself: the unit that begins a tier
+//! begins a package.
 
 use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::exact::Exact;

@@ -43,8 +43,8 @@ pub use replay::Book;
 use replay::{PerEvent, Replay};
 use working::{Priced, Told};
 
-/// Prices the usage of a period, or of the part of it that `usage.served` tells. A flat price takes any quantity that is
-/// not negative and charges the same.
+/// Prices the usage of a period, or of the part of it that `usage.served` tells. A flat price takes any quantity that
+/// is not negative and charges the same.
 ///
 /// # Errors
 /// [`RatingError`].
@@ -108,7 +108,8 @@ fn price_alone(book: Book<'_>, usage: &Usage, is_last: bool, told: Told) -> Resu
     let units = steps::units(book, usage)?;
     let is_below_zero = match book.replay.negative {
         None => usage.quantity.is_negative() || units.is_negative(),
-        // What was counted has the say: parts that are rounded alone may add up to more than 0 where the usage does not.
+        // What was counted has the say: parts that are rounded alone may add up to more than 0 where the usage does
+        // not.
         Some(_) => units.is_negative() || (usage.quantity.is_negative() && units.is_zero()),
     };
     if is_below_zero && !per_event::gives_back(book, usage) {

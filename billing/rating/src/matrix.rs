@@ -1,6 +1,6 @@
 //! `matrix`: a unit price for each combination of dimension values. Each combination is a quantity of its own: it is
-//! converted and rounded alone, or each of its events is where another system does that, and some of them have a whole price
-//! for a combination.
+//! converted and rounded alone, or each of its events is where another system does that, and some of them have a whole
+//! price for a combination.
 
 use std::collections::BTreeMap;
 
@@ -115,8 +115,8 @@ fn of_cell(
     super::price(Book { tariff: &price.tariff, replay: &replay }, &of_cell, is_last)
 }
 
-/// What is converted and rounded alone, in the order of the usage: each combination, or each event. Groups of a finer split
-/// than the price's are added up first, so that they are rounded as one.
+/// What is converted and rounded alone, in the order of the usage: each combination, or each event. Groups of a finer
+/// split than the price's are added up first, so that they are rounded as one.
 fn parts<'u>(
     dimensions: &[String],
     groups: &'u [Group],

@@ -1,12 +1,12 @@
-//! A period of which another system billed a part before billing began here: what is due is what the whole comes to, less
-//! what the other system's part came to by the same price. So tiers, free and included units, a minimum and a maximum go on
-//! from where the other system stopped.
+//! A period of which another system billed a part before billing began here: what is due is what the whole comes to,
+//! less what the other system's part came to by the same price. So tiers, free and included units, a minimum and a
+//! maximum go on from where the other system stopped.
 //!
 //! Decisions:
 //!
 //! - nothing that was billed elsewhere is nothing: 0 takes no flat price of a tier off, though that is due at 0 too;
-//! - a minimum is due at the end of a period, so the other system has not charged it: what its part came to counts towards it.
-//!   A volume price was charged by the tier that its part lay in;
+//! - a minimum is due at the end of a period, so the other system has not charged it: what its part came to counts
+//!   towards it. A volume price was charged by the tier that its part lay in;
 //! - of a flat price the quantity is how many units of it were billed, each for the whole period: a half is half of it.
 
 use tollbook_schemas::decimal::Decimal;

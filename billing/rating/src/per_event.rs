@@ -19,7 +19,8 @@ pub(super) fn counted(quantity: Decimal, least: Option<Decimal>) -> Result<Decim
     }
 }
 
-/// Each event through steps 1 to 4, with limits or without, as one line. `is_line`: each has limits and a discount of its own.
+/// Each event through steps 1 to 4, with limits or without, as one line. `is_line`: each has limits and a discount of
+/// its own.
 pub(super) fn price(book: Book<'_>, usage: &Usage, is_line: bool, is_last: bool) -> Result<Priced, RatingError> {
     let events = usage.events.as_ref().ok_or(RatingError::MissingEvents("the quantity"))?;
     // Components are those of all events together, and rounded as that.
@@ -81,8 +82,8 @@ fn add(sum: &mut Priced, more: Priced) -> Result<(), RatingError> {
     Ok(())
 }
 
-/// Whether a price has its own way with what is below zero: events of a percentage give their share back, and combinations of
-/// a matrix and amounts of a dynamic price are below zero one by one.
+/// Whether a price has its own way with what is below zero: events of a percentage give their share back, and
+/// combinations of a matrix and amounts of a dynamic price are below zero one by one.
 pub(super) fn gives_back(book: Book<'_>, usage: &Usage) -> bool {
     match (book.replay.negative, &book.tariff.model) {
         (Some(Negative::Mirrored | Negative::FirstTier), PriceModel::Percentage(_)) => usage.events.is_some(),

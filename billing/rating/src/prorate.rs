@@ -71,14 +71,15 @@ impl Share {
         if whole <= 0 || part >= whole { Self::WHOLE } else { Self { part: part.max(0), whole } }
     }
 
-    /// By time, both periods half-open. All of a service is counted: it lies inside of the whole, or is all of it and more.
+    /// By time, both periods half-open. All of a service is counted: it lies inside of the whole, or is all of it and
+    /// more.
     #[must_use]
     pub fn by_time(full: Period, service: Period) -> Self {
         Self::new(length_us(service), length_us(full))
     }
 
-    /// By calendar days of a zone. All of a service is counted, as by time; the day on which it ends only where that is a day
-    /// of the whole.
+    /// By calendar days of a zone. All of a service is counted, as by time; the day on which it ends only where that is
+    /// a day of the whole.
     #[must_use]
     pub fn by_days(full: Period, service: Period, zone: Tz, settings: DaySettings) -> Self {
         let last = i64::from(settings.period_end == PeriodEnd::Inclusive);

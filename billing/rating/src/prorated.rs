@@ -1,6 +1,6 @@
 //! `graduated` over prorated units: units that were there for a part of the period cost that part, in the tier that
-//! their full units lie in; the flat price of each tier that was ever entered is due once, in full. That of the first tier
-//! is due where nothing was ever used, too, unless `zero_usage_first_tier_flat` says otherwise.
+//! their full units lie in; the flat price of each tier that was ever entered is due once, in full. That of the first
+//! tier is due where nothing was ever used, too, unless `zero_usage_first_tier_flat` says otherwise.
 //!
 //! Each event moves the running total of full units through the tiers, up or down. Its prorated units are spread over
 //! the tiers that it crosses in proportion to the full units in each.

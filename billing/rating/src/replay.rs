@@ -1,6 +1,6 @@
-//! Rules of other billing systems under which a price is replayed, and which no catalog price has: only `estimate` reads them,
-//! nothing that is billed or stored comes from them. Each is off unless a line says it, and then the price is what
-//! tollbook bills. Which words there are, and what they mean, is in `docs/estimate.md`.
+//! Rules of other billing systems under which a price is replayed, and which no catalog price has: only `estimate`
+//! reads them, nothing that is billed or stored comes from them. Each is off unless a line says it, and then the price
+//! is what tollbook bills. Which words there are, and what they mean, is in `docs/estimate.md`.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -130,7 +130,8 @@ pub(crate) struct Replay {
     pub(crate) part: Option<Share>,
     /// A difference is rounded alone, and is not the difference of two that were.
     pub(crate) is_difference_rounded: bool,
-    /// A split that comes to less than the ones before gives nothing back; the next ones are due above the highest so far.
+    /// A split that comes to less than the ones before gives nothing back; the next ones are due above the highest so
+    /// far.
     pub(crate) is_credit_held: bool,
     /// Of a percentage: the event that uses the free total up pays what is due for an event.
     pub(crate) is_free_total_end_charged: bool,

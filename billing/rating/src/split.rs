@@ -86,9 +86,9 @@ pub fn rate_split<'a>(
     difference(book, &before, &price(book, &now, is_last)?, currency)
 }
 
-/// The usage up to a split, with its pieces: those up to the split before, and what came since. So it is the same whether a
-/// split is told by what it adds or by the sum so far, where each split is rounded alone. Usage that has its pieces keeps
-/// them; without a split before, it is one.
+/// The usage up to a split, with its pieces: those up to the split before, and what came since. So it is the same
+/// whether a split is told by what it adds or by the sum so far, where each split is rounded alone. Usage that has its
+/// pieces keeps them; without a split before, it is one.
 fn in_pieces(before: Option<&Usage>, now: &Usage) -> Result<Usage, RatingError> {
     let pieces = match before {
         _ if !now.pieces.is_empty() => now.pieces.clone(),
@@ -170,8 +170,8 @@ pub fn corrections<'a>(
 }
 
 /// Progressive billing: what is due when usage reached `now` and `billed` was billed. Before the end of the period
-/// nothing is, until the price passes a threshold that the bills so far did not; then all of it is. Above the largest of
-/// them there may be one again after each `recurring` amount.
+/// nothing is, until the price passes a threshold that the bills so far did not; then all of it is. Above the largest
+/// of them there may be one again after each `recurring` amount.
 ///
 /// # Errors
 /// [`RatingError::Money`].

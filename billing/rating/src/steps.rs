@@ -14,8 +14,8 @@ use super::usage::Usage;
 use super::working::{Component, Priced};
 use super::{RatingError, rounded};
 
-/// Steps 1 and 2 of all that is converted and rounded alone: the whole, each event or each piece. The sum of parts may be
-/// below zero where their quantity is not.
+/// Steps 1 and 2 of all that is converted and rounded alone: the whole, each event or each piece. The sum of parts may
+/// be below zero where their quantity is not.
 pub(super) fn units(book: Book<'_>, usage: &Usage) -> Result<Exact, RatingError> {
     let Book { tariff, replay } = book;
     let mut sum = Exact::ZERO;

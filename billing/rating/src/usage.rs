@@ -81,8 +81,8 @@ impl Usage {
     /// What was served of the period adds up, too: each says its own stretches.
     ///
     /// # Errors
-    /// [`RatingError::Overflow`]; [`RatingError::Input`] when only one of them has its events, groups or stretches, or where
-    /// they are not of one period.
+    /// [`RatingError::Overflow`]; [`RatingError::Input`] when only one of them has its events, groups or stretches, or
+    /// where they are not of one period.
     pub fn then(&self, more: &Self) -> Result<Self, RatingError> {
         let pieces_of =
             |usage: &Self| if usage.pieces.is_empty() { vec![usage.quantity] } else { usage.pieces.clone() };

@@ -27,8 +27,8 @@ pub struct TierWorking {
     pub up_to: Option<Decimal>,
 }
 
-/// One component of a line that has more than a price: `tier 2 flat`, `fixed_fee`, `minimum`, `discount`; of a flat price
-/// in a part of its period, which part: `240 of 720 h`, `5 units, 10 of 30 days`.
+/// One component of a line that has more than a price: `tier 2 flat`, `fixed_fee`, `minimum`, `discount`; of a flat
+/// price in a part of its period, which part: `240 of 720 h`, `5 units, 10 of 30 days`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ComponentWorking {
     /// Exact, unrounded share, in major units; a reduction is negative.
@@ -44,8 +44,8 @@ pub struct ComponentWorking {
 /// quantity did not enter left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Working {
-    /// The quantity that was priced, for a price with steps or of another model than flat, per unit and graduated, and of
-    /// a flat price in a part of its period: that part, times its units.
+    /// The quantity that was priced, for a price with steps or of another model than flat, per unit and graduated, and
+    /// of a flat price in a part of its period: that part, times its units.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub billable: Option<String>,
     /// Components, for the same prices.

@@ -1,5 +1,5 @@
-//! Computes every number in the tables of `docs/money.md` and `docs/estimate.md`: prices are read as the catalog reads them,
-//! lines of JSON as `estimate` does.
+//! Computes every number in the tables of `docs/money.md` and `docs/estimate.md`: prices are read as the catalog reads
+//! them, lines of JSON as `estimate` does.
 
 use std::collections::BTreeMap;
 

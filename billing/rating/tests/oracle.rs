@@ -468,8 +468,8 @@ fn half_even(value: &BigDecimal) -> i64 {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
 
-    /// What only a replay has, through the line of JSON: limits of tiers, an overage, events alone, units given back, each
-    /// component rounded.
+    /// What only a replay has, through the line of JSON: limits of tiers, an overage, events alone, units given back,
+    /// each component rounded.
     #[test]
     fn rules_of_other_systems_agree_with_the_oracle(
         tiers in limited_tiers(),
@@ -544,7 +544,8 @@ proptest! {
         prop_assert_eq!(line(",\"rounded\":\"component\"", "", &usage), expected);
     }
 
-    /// Limits of tiers keep a graduated price from falling, and splits of a period add up under every rule that takes splits.
+    /// Limits of tiers keep a graduated price from falling, and splits of a period add up under every rule that takes
+    /// splits.
     #[test]
     fn rules_of_other_systems_keep_the_laws(
         tiers in limited_tiers(),

@@ -9,11 +9,11 @@
 //! Decisions:
 //!
 //! - the documents of the last month that has ended adjust, and of the one that runs; no older month's do;
-//! - a partner that is blocked in the month waits with its adjustments; one of which an earlier month cannot be computed
-//!   now is billed without that month's adjustment, and told;
+//! - a partner that is blocked in the month waits with its adjustments; one of which an earlier month cannot be
+//!   computed now is billed without that month's adjustment, and told;
 //! - a month whose invoice was voided at Stripe is not adjusted: a person decided about it;
-//! - what a change of the catalog alone would make of a past month (products that take other requests, a version that is
-//!   backdated, another time zone) is told, and billed by nothing;
+//! - what a change of the catalog alone would make of a past month (products that take other requests, a version that
+//!   is backdated, another time zone) is told, and billed by nothing;
 //! - a subscription that moved to another issuer or currency for a month that was billed is told, and left to a person;
 //! - an issuer may limit how many months back it adjusts (`adjust_months_max`); what lies before is told, never billed;
 //! - adjustments that come to nothing make no document of their own, and ride on one that is there.
@@ -105,8 +105,8 @@ pub(super) fn add(
 }
 
 /// Whether the month is the one whose documents adjust: the last that has ended by the instant from which is looked, or
-/// the one that runs. An older month that is drafted again, or late, gets no more than its own lines: what it is said to
-/// have brought in must not change for ever.
+/// the one that runs. An older month that is drafted again, or late, gets no more than its own lines: what it is said
+/// to have brought in must not change for ever.
 pub(super) fn adjusts_now(input: &DraftInput<'_>, issuer_id: &IssuerId) -> bool {
     // Without its issuer nothing can be adjusted, which is told.
     let issuer = input.catalog.issuers.get(issuer_id);
@@ -137,8 +137,8 @@ impl MonthNow {
         of_partner.iter().find(|document| document.slot_id == invoice.slot_id)
     }
 
-    /// Whoever is paid for by the partner of a line and is blocked alone: what is not there of it is not known, and not given
-    /// back.
+    /// Whoever is paid for by the partner of a line and is blocked alone: what is not there of it is not known, and not
+    /// given back.
     fn blocked_child(&self, line: &Line) -> Option<(&PartnerId, &String)> {
         self.blocked.get_key_value(line.for_partner.as_ref()?)
     }
@@ -166,8 +166,9 @@ struct Sifted {
     refused: BTreeMap<String, Vec<Line>>,
 }
 
-/// What is not billed of the differences, though it is there. A reason that is about some lines leaves the others, unless one
-/// of all is made of other lines (tax, a coupon, a minimum): that would then be the difference of something else.
+/// What is not billed of the differences, though it is there. A reason that is about some lines leaves the others,
+/// unless one of all is made of other lines (tax, a coupon, a minimum): that would then be the difference of something
+/// else.
 fn sift(
     input: &DraftInput<'_>,
     billed: &Billed<'_>,
@@ -240,7 +241,8 @@ fn line_refusals<'r>(
     let changed = input.terms_changes.get(&(invoice.body.catalog_sha256.clone(), issuer_id.clone()));
     let matters = |changed: &&ChangedTerms| changed.taxed_by.as_ref().is_none_or(taxed_otherwise);
     let changed: Vec<&ChangedTerms> = changed.into_iter().flatten().filter(matters).collect();
-    // In both directions: what one invoice gives back another must be able to bill, and what one bills no other may have.
+    // In both directions: what one invoice gives back another must be able to bill, and what one bills no other may
+    // have.
     let bearers = super::payer::bearers(input, &invoice.body.partner_id, lines);
     let others = bearers.into_iter().filter_map(|bearer| now.documents.get(bearer)).flatten();
     let others = others.filter(|document| document.slot_id != invoice.slot_id);

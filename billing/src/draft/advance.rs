@@ -1,19 +1,20 @@
 //! What of a period is billed before it is over: flat prices in advance, and those that are charged once. Pure.
 //!
-//! A month's run bills in advance the period that begins where one ends in the month, or right behind it; the first period of a
-//! subscription, which no invoice came before, in the run of the month in which it begins, beside the one after it. What is
-//! billed early is the same line as at the end of its period, by what is known then: where the subscription is cancelled,
-//! paused, or goes to another plan or number of units later, its month is computed anew, and the next documents bill or give
-//! back the difference (`adjust`). So in the end a price in advance bills what it would bill in arrears.
+//! A month's run bills in advance the period that begins where one ends in the month, or right behind it; the first
+//! period of a subscription, which no invoice came before, in the run of the month in which it begins, beside the one
+//! after it. What is billed early is the same line as at the end of its period, by what is known then: where the
+//! subscription is cancelled, paused, or goes to another plan or number of units later, its month is computed anew, and
+//! the next documents bill or give back the difference (`adjust`). So in the end a price in advance bills what it would
+//! bill in arrears.
 //!
 //! Decisions:
 //!
-//! - a period whose version has another issuer or currency than the one before it cannot be on that one's invoice, and is
-//!   billed as a first one, in its own month; so is the first one that is billed here of a partner that went live;
-//! - a period that another payer bears than the one before it, and that begins inside of a month, is billed when it is over: in the
-//!   month in which it begins the payer before has the same subscription on its invoice;
-//! - a price that is charged once is due with the first period of the subscription on a plan that has it, and never again by
-//!   that plan; one that began before the partner went live is the other system's;
+//! - a period whose version has another issuer or currency than the one before it cannot be on that one's invoice, and
+//!   is billed as a first one, in its own month; so is the first one that is billed here of a partner that went live;
+//! - a period that another payer bears than the one before it, and that begins inside of a month, is billed when it is
+//!   over: in the month in which it begins the payer before has the same subscription on its invoice;
+//! - a price that is charged once is due with the first period of the subscription on a plan that has it, and never
+//!   again by that plan; one that began before the partner went live is the other system's;
 //! - a trial frees flat prices of each period, in advance or not, and no usage.
 
 use chrono::{DateTime, Days, TimeDelta, Utc};
@@ -126,7 +127,8 @@ pub(super) fn is_free_in_trial(price: &Price) -> bool {
     matches!(price.tariff.model, PriceModel::Flat { .. }) && price.tariff.settings.charged == Charged::EachPeriod
 }
 
-/// First instant after the trial: the midnight with which the local day begins that is so many days after that of the start.
+/// First instant after the trial: the midnight with which the local day begins that is so many days after that of the
+/// start.
 pub(super) fn trial_ends(
     version: &PlanVersion,
     subscription: &Subscription,

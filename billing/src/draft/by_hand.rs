@@ -1,16 +1,16 @@
 //! Lines that staff made by hand, on the documents of a month. Pure.
 //!
-//! Takes the hand-made charges and credits of the registry and everything that was issued; adds to a month's documents a
-//! line for each of which something is still to be billed: what it comes to (nothing, where it was taken back) less what
-//! issued documents billed of it. So each is billed once, whatever is drafted how often, and one that is taken back after
-//! it was billed is given back.
+//! Takes the hand-made charges and credits of the registry and everything that was issued; adds to a month's documents
+//! a line for each of which something is still to be billed: what it comes to (nothing, where it was taken back) less
+//! what issued documents billed of it. So each is billed once, whatever is drafted how often, and one that is taken
+//! back after it was billed is given back.
 //!
 //! - A month that is not issued bears its own lines, also where it bills nothing else.
-//! - What is made, or taken back, after its month was issued is borne by the documents of the last month that has ended,
-//!   as late usage is (`adjust`).
-//! - A credit that names an issued invoice is given by a credit note of that invoice, which gives back no more than is left
-//!   of it (`adjustments`): else its partner is blocked. Any other is a line of the month's invoice, whose total may come
-//!   below 0: then a policy holds it.
+//! - What is made, or taken back, after its month was issued is borne by the documents of the last month that has
+//!   ended, as late usage is (`adjust`).
+//! - A credit that names an issued invoice is given by a credit note of that invoice, which gives back no more than is
+//!   left of it (`adjustments`): else its partner is blocked. Any other is a line of the month's invoice, whose total
+//!   may come below 0: then a policy holds it.
 //! - Where its issuer taxes, each has a tax line of its own, at the rate for prices without a tax code.
 //! - A partner of whom one cannot be billed is blocked, with the reason.
 
@@ -46,8 +46,8 @@ pub(crate) struct BilledOfOne {
 }
 
 impl BilledOfOne {
-    /// What counts: where it was taken back, what stands, since nobody owes or gets back what was voided. What was not taken
-    /// back was billed once, whatever became of it: a person decides whether it is billed again.
+    /// What counts: where it was taken back, what stands, since nobody owes or gets back what was voided. What was not
+    /// taken back was billed once, whatever became of it: a person decides whether it is billed again.
     pub(crate) fn counting(self, is_revoked: bool) -> Billed {
         if is_revoked { self.standing } else { self.all }
     }

@@ -1,7 +1,7 @@
 //! What of the present catalog would make another past of months that were billed with an earlier one. Pure.
 //!
-//! Takes two catalogs; gives, by issuer, what changed and for which lines it matters. Such a month is not adjusted by it: nobody
-//! owes more, or less, because the catalog was written anew (`adjust`).
+//! Takes two catalogs; gives, by issuer, what changed and for which lines it matters. Such a month is not adjusted by
+//! it: nobody owes more, or less, because the catalog was written anew (`adjust`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -50,9 +50,9 @@ impl ChangedTerms {
     }
 }
 
-/// What of a catalog would make another month of the past than an earlier one made. Versions of plans and meters are not
-/// looked at: those that were billed cannot change. `hints` are the products that requests were ever hinted to be of, of those
-/// that only one of the catalogs has.
+/// What of a catalog would make another month of the past than an earlier one made. Versions of plans and meters are
+/// not looked at: those that were billed cannot change. `hints` are the products that requests were ever hinted to be
+/// of, of those that only one of the catalogs has.
 #[must_use]
 pub fn changed_terms(then: &Catalog, now: &Catalog, hints: &BTreeSet<ProductId>) -> TermsChanges {
     let (rules_then, rules_now) = (then.product_rules(), now.product_rules());
@@ -62,8 +62,8 @@ pub fn changed_terms(then: &Catalog, now: &Catalog, hints: &BTreeSet<ProductId>)
         ChangedTerms { products: Some(products), ..ChangedTerms::of_everything(what) }
     };
     let mapped = match rules_then.changed_products(&rules_now) {
-        // Whatever product lost or got what a request was named for: a line that no usage made, and a meter of no product,
-        // are what they were.
+        // Whatever product lost or got what a request was named for: a line that no usage made, and a meter of no
+        // product, are what they were.
         _ if is_hinted => Some(mapped("", then.products.keys().chain(now.products.keys()).cloned().collect())),
         products if products.is_empty() => None,
         products => {

@@ -1,12 +1,13 @@
 //! Commitments: what the whole term of a contract costs at least. A line for what is missing, at the end of the term.
 //!
-//! The document of the month in which the last period that begins in the term ends, never before the term does, has the line: what was committed less what the
-//! lines of the contract come to in all months of the term, before coupons and tax, never below 0. They are computed from what
-//! is known now, so late usage of an earlier month makes the line smaller by what it is billed: the two adjustments are the
-//! difference of what the term comes to. Usage is drawn from the commitment without a rule of its own.
+//! The document of the month in which the last period that begins in the term ends, never before the term does, has the
+//! line: what was committed less what the lines of the contract come to in all months of the term, before coupons and
+//! tax, never below 0. They are computed from what is known now, so late usage of an earlier month makes the line
+//! smaller by what it is billed: the two adjustments are the difference of what the term comes to. Usage is drawn from
+//! the commitment without a rule of its own.
 //!
-//! A commitment is asked for once, whatever spans its contract prices. Whose term ends while no subscription is billed by the
-//! contract is told and blocked: a person decides what is owed.
+//! A commitment is asked for once, whatever spans its contract prices. Whose term ends while no subscription is billed
+//! by the contract is told and blocked: a person decides what is owed.
 
 use std::collections::BTreeSet;
 
@@ -32,8 +33,8 @@ use crate::rating::working::ComponentWorking;
 /// The word of the model of a line by which a commitment is billed.
 pub(crate) const COMMITMENT: &str = "commitment";
 
-/// A commitment that is asked for in the month: the one in which its term ends, or, where a period that begins in the term ends
-/// behind it, the last such period. The contract prices what begins in its term, and all of that counts.
+/// A commitment that is asked for in the month: the one in which its term ends, or, where a period that begins in the
+/// term ends behind it, the last such period. The contract prices what begins in its term, and all of that counts.
 struct AskedFor<'a> {
     contract_id: &'a ContractId,
     version: &'a ContractVersion,
@@ -93,8 +94,8 @@ fn priced_periods(
     Ok(found)
 }
 
-/// Refuses a month in which a commitment is asked for and nothing of its contract is billed, and one whose term began while another
-/// system billed.
+/// Refuses a month in which a commitment is asked for and nothing of its contract is billed, and one whose term began
+/// while another system billed.
 pub(super) fn check_billed(input: &DraftInput<'_>, partner_id: &PartnerId, spans: &[Span<'_>]) -> Result<(), String> {
     for due in due(input, partner_id)? {
         let is_billed = |span: &Span<'_>| span.contract.is_some_and(|own| own.contract_id == due.contract_id);
@@ -121,7 +122,8 @@ pub(super) fn check_billed(input: &DraftInput<'_>, partner_id: &PartnerId, spans
     Ok(())
 }
 
-/// The lines of a document, without numbers, each with its tax code: those of its partner, and of the ones that it pays for.
+/// The lines of a document, without numbers, each with its tax code: those of its partner, and of the ones that it pays
+/// for.
 pub(super) fn lines_of<'a>(
     input: &DraftInput<'a>,
     usage: &UsageIndex<'_>,

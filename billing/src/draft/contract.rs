@@ -1,8 +1,8 @@
 //! The minimum of a contract: the lines of a document in, a line for what is missing to each minimum out.
 //!
 //! A minimum is of a contract and a billing period, not of a subscription: all lines of the document that the contract
-//! prices count towards it, whatever spans they are of, so it is asked for once. The line is printed at 0 too, as every price is. It
-//! stands for the first span that the contract prices.
+//! prices count towards it, whatever spans they are of, so it is asked for once. The line is printed at 0 too, as every
+//! price is. It stands for the first span that the contract prices.
 
 use std::collections::BTreeMap;
 
@@ -22,8 +22,8 @@ use crate::rating::prorate::Share;
 
 /// The lines, without numbers, each with its tax code.
 ///
-/// What counts towards a minimum is what the period comes to: of what is billed in advance its own, though an earlier invoice
-/// bore it, and nothing of what is charged once.
+/// What counts towards a minimum is what the period comes to: of what is billed in advance its own, though an earlier
+/// invoice bore it, and nothing of what is charged once.
 pub(super) fn minimums<'a>(
     input: &DraftInput<'_>,
     usage: &UsageIndex<'_>,

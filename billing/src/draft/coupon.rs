@@ -1,9 +1,9 @@
 //! The coupons of a document's own month: its lines in, lines of coupons out, and what each line is worth after them.
 //!
-//! Coupons come after the minimum of a contract and before tax, in the order in which they were redeemed, each on what the ones
-//! before left. One takes off its lines no more than they are worth; what it takes off is rounded once, and split over its
-//! lines by largest remainder, so that each is taxed of what is left of it. What is computed again later takes off what it
-//! comes to then: a coupon's line is adjusted as any other.
+//! Coupons come after the minimum of a contract and before tax, in the order in which they were redeemed, each on what
+//! the ones before left. One takes off its lines no more than they are worth; what it takes off is rounded once, and
+//! split over its lines by largest remainder, so that each is taxed of what is left of it. What is computed again later
+//! takes off what it comes to then: a coupon's line is adjusted as any other.
 
 use tollbook_schemas::catalog::Catalog;
 use tollbook_schemas::catalog::coupon::{COUPON_PLAN, CouponOff};

@@ -1,13 +1,16 @@
 //! Prepaid credits on the documents of a month: lines that pay them. Pure.
 //!
-//! Takes the credits of the registry and everything that was issued; adds to each invoice of a month whose total is above 0 a
-//! line for each credit that pays some of it. Credits pay what everything else comes to: prices, coupons, tax, adjustments of
-//! earlier months and lines by hand. The smaller priority goes first, then what expires sooner, then what was granted earlier.
+//! Takes the credits of the registry and everything that was issued; adds to each invoice of a month whose total is
+//! above 0 a line for each credit that pays some of it. Credits pay what everything else comes to: prices, coupons,
+//! tax, adjustments of earlier months and lines by hand. The smaller priority goes first, then what expires sooner,
+//! then what was granted earlier.
 //!
-//! - What is left of a credit is its amount less what issued documents used of it, voided ones left out: it is kept nowhere.
-//! - A credit pays a document whose period ends after it was granted, and not after it expires or is voided. Late usage is
-//!   paid as of the document that adjusts it.
-//! - Two drafts that use the same credit from the same state: when one was issued, the other may not be ([`is_current_credit`]).
+//! - What is left of a credit is its amount less what issued documents used of it, voided ones left out: it is kept
+//!   nowhere.
+//! - A credit pays a document whose period ends after it was granted, and not after it expires or is voided. Late usage
+//!   is paid as of the document that adjusts it.
+//! - Two drafts that use the same credit from the same state: when one was issued, the other may not be
+//!   ([`is_current_credit`]).
 //! - A credit note uses none, and gives none back: what was paid with a credit is given back as money.
 
 use std::collections::BTreeMap;
@@ -44,8 +47,9 @@ pub fn used_credits<'a>(issued: impl IntoIterator<Item = &'a IssuedDocument>) ->
     Ok(used)
 }
 
-/// Whether as much is left of every credit that a document uses as when the document was drafted: of what was granted, less
-/// what was issued since. That it was granted anew makes the draft stale by other means: it stands on older events.
+/// Whether as much is left of every credit that a document uses as when the document was drafted: of what was granted,
+/// less what was issued since. That it was granted anew makes the draft stale by other means: it stands on older
+/// events.
 #[must_use]
 pub fn is_current_credit(document: &Document, issued: &[IssuedDocument]) -> bool {
     let mut credits = document.body.lines.iter().filter_map(|line| line.credit.as_ref()).peekable();
@@ -57,7 +61,8 @@ pub fn is_current_credit(document: &Document, issued: &[IssuedDocument]) -> bool
     credits.all(|credit| left_of(credit.granted_minor, &credit.credit_id, &used) == Some(credit.before_minor))
 }
 
-/// What is left of an amount that was granted; more was used than that only where the same id was granted anew with less.
+/// What is left of an amount that was granted; more was used than that only where the same id was granted anew with
+/// less.
 fn left_of(granted_minor: i64, credit_id: &CreditId, used: &Used) -> Option<i64> {
     granted_minor.checked_sub(used.get(credit_id).copied().unwrap_or(0))
 }

@@ -1,5 +1,5 @@
-//! The documents of a month while they are made: found by their slots, joined by those that only adjust or were made by hand,
-//! numbered, summed and closed. Pure.
+//! The documents of a month while they are made: found by their slots, joined by those that only adjust or were made by
+//! hand, numbered, summed and closed. Pure.
 
 use std::collections::BTreeMap;
 
@@ -52,8 +52,8 @@ impl Documents {
     }
 }
 
-/// A document of the month beside what the month bills of itself: what adjusts earlier months, and what was made by hand.
-/// It is a credit note where it credits an invoice.
+/// A document of the month beside what the month bills of itself: what adjusts earlier months, and what was made by
+/// hand. It is a credit note where it credits an invoice.
 pub(super) fn document_beside(
     input: &DraftInput<'_>,
     (issuer_id, partner_id, currency): (&IssuerId, &PartnerId, Currency),

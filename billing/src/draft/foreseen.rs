@@ -1,9 +1,9 @@
 //! What of a partner's subscriptions no draft will be able to bill, seen before any month of it has ended. Pure.
 //!
 //! Takes registry and catalog, gives what would block the partner by the rules of drafting itself: the periods of the
-//! schedule, the spans that are billed of them and their clashes. Whoever records an event asks before and after it, and
-//! hears of a contradiction while somebody is there to mend it. Only periods that begin by the last thing that is known of
-//! the partner are looked at: what a later version of a plan will be is nobody's mistake today.
+//! schedule, the spans that are billed of them and their clashes. Whoever records an event asks before and after it,
+//! and hears of a contradiction while somebody is there to mend it. Only periods that begin by the last thing that is
+//! known of the partner are looked at: what a later version of a plan will be is nobody's mistake today.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,10 +1,10 @@
 //! Going live beside another system: which part of a period is billed here, and from where its prices go on.
 //!
-//! Nothing before a partner's `billing_starts_at` is billed here: a period that ends by then is the other system's, and what
-//! comes late for it is told and never billed. Of the period that holds that instant only what was used since is counted, and
-//! each of its prices costs what the whole period comes to, less what the other system's part came to by the same price
-//! (`rating::opening`). What that part was, an opening must say of every price, 0 too: else the customer would pay twice, or
-//! get the included units twice, by a guess.
+//! Nothing before a partner's `billing_starts_at` is billed here: a period that ends by then is the other system's, and
+//! what comes late for it is told and never billed. Of the period that holds that instant only what was used since is
+//! counted, and each of its prices costs what the whole period comes to, less what the other system's part came to by
+//! the same price (`rating::opening`). What that part was, an opening must say of every price, 0 too: else the customer
+//! would pay twice, or get the included units twice, by a guess.
 
 use std::collections::BTreeSet;
 

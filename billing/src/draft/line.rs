@@ -213,8 +213,8 @@ fn slices_of<'a>(
     Ok(inside)
 }
 
-/// Folds the slices that lie in some times, in order. What a level comes to depends on how long it held: each time adds its
-/// own, with what held when it began. `known` are all slices of the meter.
+/// Folds the slices that lie in some times, in order. What a level comes to depends on how long it held: each time adds
+/// its own, with what held when it began. `known` are all slices of the meter.
 fn fold_over(
     meter_id: &MeterId,
     aggregation: Aggregation,
@@ -315,8 +315,8 @@ fn told(error: &(dyn Error + 'static)) -> String {
     }
 }
 
-/// The values of every dimension of a meter. A request without one of them is priced as one whose value is the empty text:
-/// callers choose attributes, and who leaves one out must not keep a whole invoice from being priced.
+/// The values of every dimension of a meter. A request without one of them is priced as one whose value is the empty
+/// text: callers choose attributes, and who leaves one out must not keep a whole invoice from being priced.
 fn every_dimension(meter: &Meter, told: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     meter.group_by.keys().map(|name| (name.clone(), told.get(name).cloned().unwrap_or_default())).collect()
 }

@@ -1,12 +1,13 @@
-//! Usage of a billed month that no subscription of its partner bills: before the first began, after an offboarding, or of a
-//! product that the plans which ran then do not price. It is listed with its quantities, never billed and never lost (I9). Pure.
+//! Usage of a billed month that no subscription of its partner bills: before the first began, after an offboarding, or
+//! of a product that the plans which ran then do not price. It is listed with its quantities, never billed and never
+//! lost (I9). Pure.
 //!
-//! A plan prices a product where one of its prices has a meter of it, or one of no product, which counts requests of all; a
-//! plan without a metered price takes everything in. Several meters may count one request, so whether it is billed is asked of
-//! products and not of meters; meters that no plan sells are asked about by nobody.
+//! A plan prices a product where one of its prices has a meter of it, or one of no product, which counts requests of
+//! all; a plan without a metered price takes everything in. Several meters may count one request, so whether it is
+//! billed is asked of products and not of meters; meters that no plan sells are asked about by nobody.
 //!
-//! A slice belongs to the month in which it begins, in the zone of the partner's first subscription that has one. What was
-//! used before billing started here is told by `going_live`.
+//! A slice belongs to the month in which it begins, in the zone of the partner's first subscription that has one. What
+//! was used before billing started here is told by `going_live`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -164,8 +165,8 @@ mod tests {
 
     use crate::draft::tests::{catalog, drafted, drafted_with};
 
-    /// One row: the product of `calls`, a subscription, usage, which is of `maps`, and what is listed. The plan pro prices calls,
-    /// days only a fee.
+    /// One row: the product of `calls`, a subscription, usage, which is of `maps`, and what is listed. The plan pro
+    /// prices calls, days only a fee.
     #[test]
     fn usage_of_products_that_no_plan_of_the_partner_prices_is_listed() {
         let calls = "acme calls production 2026-06-02T00:00 12";

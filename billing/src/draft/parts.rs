@@ -1,8 +1,8 @@
 //! Drafting many partners: the input cut into parts by partner, drafted beside each other, put together again. Pure.
 //!
-//! No document depends on another partner, so the parts do not either: whatever the cut, the result is the same. Where one
-//! partner pays for another a document does, and all are one part. A part
-//! also bounds what is looked through for each of its partners: subscriptions, profiles, findings, issued documents.
+//! No document depends on another partner, so the parts do not either: whatever the cut, the result is the same. Where
+//! one partner pays for another a document does, and all are one part. A part also bounds what is looked through for
+//! each of its partners: subscriptions, profiles, findings, issued documents.
 
 use std::collections::{BTreeMap, BTreeSet};
 

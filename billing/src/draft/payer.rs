@@ -1,8 +1,10 @@
-//! Consolidation under a paying partner: the lines of one partner on the invoice of another, each naming whose it is. Pure.
+//! Consolidation under a paying partner: the lines of one partner on the invoice of another, each naming whose it is.
+//! Pure.
 //!
-//! Who pays is asked at the begin of each period, as for the plan version and the contract; the line goes on the payer's
-//! invoice of the same issuer and currency, to its billing profile and terms. What cannot be billed of a partner that is paid
-//! for blocks this one alone: the payer is billed without it, and once it is put right a later document adds it.
+//! Who pays is asked at the begin of each period, as for the plan version and the contract; the line goes on the
+//! payer's invoice of the same issuer and currency, to its billing profile and terms. What cannot be billed of a
+//! partner that is paid for blocks this one alone: the payer is billed without it, and once it is put right a later
+//! document adds it.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +20,8 @@ pub(super) fn children<'a>(input: &DraftInput<'a>, payer: &PartnerId) -> impl It
     input.registry.pays_for.get(payer).into_iter().flatten()
 }
 
-/// Everybody who may bear what one invoice billed: its partner, those whose lines differ, and whoever pays for any of them.
+/// Everybody who may bear what one invoice billed: its partner, those whose lines differ, and whoever pays for any of
+/// them.
 pub(super) fn bearers<'a>(
     input: &DraftInput<'a>,
     partner_id: &'a PartnerId,
@@ -45,8 +48,8 @@ pub(super) fn check(
     })
 }
 
-/// What is asked for once of a partner cannot be on the invoices of two payers: a subscription, what a contract asks for,
-/// coupons.
+/// What is asked for once of a partner cannot be on the invoices of two payers: a subscription, what a contract asks
+/// for, coupons.
 pub(super) fn check_one(input: &DraftInput<'_>, partner_id: &PartnerId, spans: &[Span<'_>]) -> Result<(), String> {
     let has_coupon = input.registry.coupons.iter().any(|coupon| coupon.partner_id == *partner_id);
     for (index, one) in spans.iter().enumerate() {

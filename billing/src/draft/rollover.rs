@@ -1,14 +1,14 @@
 //! Included units that were not used and carry over: what earlier periods of a subscription left for a later one. Pure.
 //!
-//! A price with `rollover_periods = n` gives what it left unused of its included units to the next `n` periods. Each period
-//! uses first what expires first, then its own. What earlier periods left is computed anew from the usage that is known now,
-//! by the prices and the part of the period of each: so what comes late for an earlier period makes other lines of the later ones
-//! too, which are adjusted like all others, and no balance is stored that could be wrong.
+//! A price with `rollover_periods = n` gives what it left unused of its included units to the next `n` periods. Each
+//! period uses first what expires first, then its own. What earlier periods left is computed anew from the usage that
+//! is known now, by the prices and the part of the period of each: so what comes late for an earlier period makes other
+//! lines of the later ones too, which are adjusted like all others, and no balance is stored that could be wrong.
 //!
 //! Decisions:
 //!
-//! - units carry over within one plan of a subscription, by the id of the price; on another plan they are lost, and so is what
-//!   is left when the subscription ends;
+//! - units carry over within one plan of a subscription, by the id of the price; on another plan they are lost, and so
+//!   is what is left when the subscription ends;
 //! - what another system left before billing started here does not carry over;
 //! - included units are those of the part of the period, where `limits_in_part` says so; what is carried over is whole;
 //! - a shadow bill has none.

@@ -1,8 +1,9 @@
-//! Subscriptions of one partner that run at the same time and bill one product: an add-on, or the same thing sold twice. Pure.
+//! Subscriptions of one partner that run at the same time and bill one product: an add-on, or the same thing sold
+//! twice. Pure.
 //!
-//! Where both bill the same meter, the partner is blocked (`span::check_overlaps`). By different meters one request is charged
-//! by both, and two subscriptions to one plan without a meter are charged twice: that may be meant so. It is billed as the
-//! subscriptions say, and listed, so that nobody finds it on an invoice first.
+//! Where both bill the same meter, the partner is blocked (`span::check_overlaps`). By different meters one request is
+//! charged by both, and two subscriptions to one plan without a meter are charged twice: that may be meant so. It is
+//! billed as the subscriptions say, and listed, so that nobody finds it on an invoice first.
 
 use std::collections::BTreeSet;
 
@@ -83,8 +84,8 @@ mod tests {
 
     use crate::draft::tests::{catalog, drafted_with, told};
 
-    /// One row: the products of the meters `calls` and `users`, subscriptions, and what is listed. The plan pro prices calls
-    /// and seats prices users; days has a fee alone.
+    /// One row: the products of the meters `calls` and `users`, subscriptions, and what is listed. The plan pro prices
+    /// calls and seats prices users; days has a fee alone.
     #[test]
     fn what_two_subscriptions_bill_of_one_product_is_listed() {
         let june = "acme pro 2026-01-01..; acme seats 2026-06-10..";

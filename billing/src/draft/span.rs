@@ -1,6 +1,6 @@
-//! What one subscription bills in an invoice run: the billing periods that end in its month, each cut to the time in which
-//! the subscription ran on its plan, with the version that prices it. A month's run bills what ends in it, so a plan that
-//! is billed by the week has several spans in a month, and one that is billed by the year one in twelve.
+//! What one subscription bills in an invoice run: the billing periods that end in its month, each cut to the time in
+//! which the subscription ran on its plan, with the version that prices it. A month's run bills what ends in it, so a
+//! plan that is billed by the week has several spans in a month, and one that is billed by the year one in twelve.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tollbook_schemas::catalog::{PlanVersion, Price};
@@ -32,7 +32,8 @@ pub(super) struct Span<'a> {
     pub(super) period: Period,
     /// The part of it in which the subscription ran and was billed here.
     pub(super) billed: Period,
-    /// The part of it in which the subscription ran: longer than what is billed here where another system billed its begin.
+    /// The part of it in which the subscription ran: longer than what is billed here where another system billed its
+    /// begin.
     ran: Period,
     /// What another system billed of it, where it did.
     pub(super) openings: Option<Vec<&'a Opening>>,
@@ -198,7 +199,8 @@ pub(super) fn spans_of<'a>(input: &DraftInput<'a>, subscription: &'a Subscriptio
     Ok(spans)
 }
 
-/// One period as a span; none where another system bills it. Whether its openings are there is asked by whoever bills it.
+/// One period as a span; none where another system bills it. Whether its openings are there is asked by whoever bills
+/// it.
 pub(super) fn span_at<'a>(
     input: &DraftInput<'a>,
     subscription: &'a Subscription,

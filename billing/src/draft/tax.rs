@@ -1,12 +1,12 @@
 //! The tax of a document's own month: its lines and their tax codes in, tax lines out.
 //!
-//! Each line is taxed by the rate of the issuer for its tax code and its customer that holds at the last instant of what
-//! the line bills; the customer's country and tax id are those of then. So a month that is computed again is taxed as it was,
-//! and what is adjusted of it is tax now − tax billed, as for any line. A line without a rate blocks the partner, unless
-//! its issuer taxes nothing by then.
+//! Each line is taxed by the rate of the issuer for its tax code and its customer that holds at the last instant of
+//! what the line bills; the customer's country and tax id are those of then. So a month that is computed again is taxed
+//! as it was, and what is adjusted of it is tax now − tax billed, as for any line. A line without a rate blocks the
+//! partner, unless its issuer taxes nothing by then.
 //!
-//! Tax is computed of printed amounts, once rounded for each rate, or for each line where the rate says so. Where amounts
-//! contain their tax, its line comes to 0 and tells what is contained.
+//! Tax is computed of printed amounts, once rounded for each rate, or for each line where the rate says so. Where
+//! amounts contain their tax, its line comes to 0 and tells what is contained.
 
 use std::collections::BTreeMap;
 
@@ -54,8 +54,8 @@ pub(super) struct TaxedByHand {
     pub(super) billed: TaxByHand,
 }
 
-/// What tax lines of one line by hand come to, in minor units. A rate may have become inclusive, or exclusive, between two of
-/// them: what was charged and what was contained are given back each as it was billed.
+/// What tax lines of one line by hand come to, in minor units. A rate may have become inclusive, or exclusive, between
+/// two of them: what was charged and what was contained are given back each as it was billed.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct TaxByHand {
     /// Charged beside the line.
@@ -120,8 +120,8 @@ impl<'a> Taxing<'a> {
         Ok(found)
     }
 
-    /// The rate for a tax code at the last instant before another, and the profile that chose it; none where the issuer taxes
-    /// nothing yet.
+    /// The rate for a tax code at the last instant before another, and the profile that chose it; none where the issuer
+    /// taxes nothing yet.
     pub(super) fn rate_of(
         &self,
         tax_code: Option<&str>,
@@ -138,8 +138,8 @@ impl<'a> Taxing<'a> {
         Ok(rate.map_err(|error| error.to_string())?.map(|rate| (rate, profile)))
     }
 
-    /// The tax of a line that was made by hand: on what it comes to now, less what was billed of it. None where it is not
-    /// taxed.
+    /// The tax of a line that was made by hand: on what it comes to now, less what was billed of it. None where it is
+    /// not taxed.
     pub(super) fn line_by_hand(&self, line: &Line, by_hand: TaxedByHand) -> Result<Option<Line>, String> {
         let Some((rate, profile)) = self.rate_of(None, line.span_end)? else { return Ok(None) };
         let month = Period { start: line.span_start, end: line.span_end };

@@ -1,6 +1,6 @@
-//! Whether the tax rates of the catalog tax a month that was billed otherwise than those of the catalog that billed it. Takes
-//! the rates of then and the month's lines; compares the rate that each of them gets for its customer, so that a rate of
-//! another country, another tax code or another time changes nothing.
+//! Whether the tax rates of the catalog tax a month that was billed otherwise than those of the catalog that billed it.
+//! Takes the rates of then and the month's lines; compares the rate that each of them gets for its customer, so that a
+//! rate of another country, another tax code or another time changes nothing.
 
 use tollbook_schemas::catalog::Catalog;
 use tollbook_schemas::catalog::contract::{COMMITMENT_PRICE, MINIMUM_PRICE};
@@ -10,8 +10,8 @@ use tollbook_schemas::id::{IssuerId, PartnerId};
 use super::{DraftInput, tax};
 use crate::document::Line;
 
-/// Whether some line of a month, of those that are taxed, is taxed otherwise now than by the rates of then. Of a line whose
-/// tax code or customer nobody can say any more, nobody can say it either.
+/// Whether some line of a month, of those that are taxed, is taxed otherwise now than by the rates of then. Of a line
+/// whose tax code or customer nobody can say any more, nobody can say it either.
 pub(super) fn is_taxed_otherwise<'a>(
     input: &DraftInput<'_>,
     then: &TaxRates,

@@ -220,7 +220,8 @@ fn course(words: &[&str]) -> Course {
     course
 }
 
-/// Reads `partner [id:]plan start..end [zone [course]]`, several, separated by `;`. Ids are s1, s2, … where none is given.
+/// Reads `partner [id:]plan start..end [zone [course]]`, several, separated by `;`. Ids are s1, s2, … where none is
+/// given.
 pub(crate) fn registry(text: &str) -> Registry {
     let mut registry = Registry::default();
     for (index, line) in text.split(';').map(str::trim).filter(|line| !line.is_empty()).enumerate() {
@@ -745,8 +746,8 @@ fn a_changed_row_is_not_believed() {
     }
 }
 
-/// A document bears the issuer as it is at the last instant of its period: one row for each instant from which the second
-/// version holds, in UTC; Berlin's June ends at 22:00.
+/// A document bears the issuer as it is at the last instant of its period: one row for each instant from which the
+/// second version holds, in UTC; Berlin's June ends at 22:00.
 #[test]
 fn a_document_bears_the_issuer_of_the_end_of_its_period() {
     for (from, name) in [

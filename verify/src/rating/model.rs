@@ -14,8 +14,8 @@ use super::used::{Measure, Share};
 use super::{Limited, Priced, Served, Stretch, TierWorking, Used, above_zero, converted, part, per_cent};
 use crate::number::Ratio;
 
-/// What was used in the unit that is priced; of pieces that are rounded each alone it may be below zero where the quantity is
-/// not.
+/// What was used in the unit that is priced; of pieces that are rounded each alone it may be below zero where the
+/// quantity is not.
 pub(super) fn units_of(tariff: &Tariff, used: &Used) -> Result<Ratio, String> {
     let is_each = tariff.settings.split_rounding == SplitRounding::Each
         && !used.pieces.is_empty()

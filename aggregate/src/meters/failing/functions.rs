@@ -1,5 +1,5 @@
-//! Functions that give a value or null for every request, and never more text than a few times what they are given: a list,
-//! because what fails on some value is known only to those who read the engine's source.
+//! Functions that give a value or null for every request, and never more text than a few times what they are given: a
+//! list, because what fails on some value is known only to those who read the engine's source.
 
 use std::sync::Arc;
 

@@ -1,5 +1,6 @@
-//! How a number that has more digits after the point than a decimal is said exactly. A price is read as the catalog reads it, and
-//! what a line of an estimate may have beside it, other systems' amounts in cents or usage in smaller units, is told here.
+//! How a number that has more digits after the point than a decimal is said exactly. A price is read as the catalog
+//! reads it, and what a line of an estimate may have beside it, other systems' amounts in cents or usage in smaller
+//! units, is told here.
 
 use tollbook_schemas::decimal::DecimalError;
 use tollbook_schemas::price::read::{Flaw, mend_of};

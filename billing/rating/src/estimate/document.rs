@@ -1,8 +1,8 @@
 //! What concerns no single price: an allocation, a proration, a commitment; a whole document is `invoice.rs`.
 //!
 //! - `allocate`: `amount`, `weights`, optional `keys`, optional `digits` in place of the currency's own, `split`;
-//! - `prorate`: `amount`, `period` and `service` as `[start, end]`, optional `time_zone`, `by` (`time`, the default, or `days`),
-//!   `period_end`, `termination_day`, `day_count`, `rest` (give back what is left);
+//! - `prorate`: `amount`, `period` and `service` as `[start, end]`, optional `time_zone`, `by` (`time`, the default, or
+//!   `days`), `period_end`, `termination_day`, `day_count`, `rest` (give back what is left);
 //! - `commitment`: `amount`, `billed`, and the same periods, both optional.
 
 use serde_json::{Map, Value as Json, json};
@@ -105,7 +105,8 @@ fn allocation(node: &Node, path: &str, currency: Currency, reading: &mut Reading
             let what = format!("{whole} has more than {digits} digits after the point");
             return Err(RatingError::Input { what, mend: "round it first" });
         }
-        // Digits that the currency prints, but always as 0, are no digits to split into. Finer ones are the caller's own.
+        // Digits that the currency prints, but always as 0, are no digits to split into. Finer ones are the caller's
+        // own.
         let coarser = currency.exponent().checked_sub(digits).and_then(|gap| 10_i64.checked_pow(gap));
         let step = coarser.map_or(1, |coarser| (currency.step_minor() / coarser).max(1));
         if units % step != 0 {
@@ -125,8 +126,8 @@ fn allocated(currency: Currency, parts: Vec<String>, total: String) -> Map<Strin
     Map::from_iter([currency, ("parts".to_owned(), json!(parts)), ("total".to_owned(), json!(total))])
 }
 
-/// The share of a period; the whole where no periods are given. A service that lies outside of its period, or a part of it,
-/// is refused: counted as it stands, time of another period would be charged with this one's.
+/// The share of a period; the whole where no periods are given. A service that lies outside of its period, or a part of
+/// it, is refused: counted as it stands, time of another period would be charged with this one's.
 pub(super) fn share(table: &mut Table<'_>, reading: &mut Reading) -> Option<Share> {
     let rules = ["period_end", "termination_day", "day_count"].into_iter().find(|key| table.has(key));
     let of_part = ["by", "time_zone", "rest", "is_prorated"].into_iter().find(|key| table.has(key)).or(rules);
@@ -168,7 +169,8 @@ pub(super) fn share(table: &mut Table<'_>, reading: &mut Reading) -> Option<Shar
     let zone = zone.unwrap_or(Tz::UTC);
     let mut period = |ends: Ends, key: &str| ends.period(zone, &table.path_of(key), reading);
     let (full, service): (Period, Period) = (period(full, "period")?, period(service, "service")?);
-    // The whole and more is the whole; where days of something else are counted, it would be more days than the period has.
+    // The whole and more is the whole; where days of something else are counted, it would be more days than the period
+    // has.
     let is_of_period = !by_days || !matches!(settings.day_count, DayCount::Always(_));
     let is_inside = full.start <= service.start && service.end <= full.end;
     let is_whole = is_of_period && service.start <= full.start && full.end <= service.end;

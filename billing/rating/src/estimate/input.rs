@@ -42,7 +42,8 @@ pub(super) fn flag(node: &Node, path: &str, reading: &mut Reading) -> Option<boo
     }
 }
 
-/// An amount of another system, or prorated units of it: more than the 12 digits of a decimal are fine, up to 60 in all.
+/// An amount of another system, or prorated units of it: more than the 12 digits of a decimal are fine, up to 60 in
+/// all.
 pub(super) fn amount(node: &Node, path: &str, reading: &mut Reading) -> Option<Exact> {
     match &node.value {
         Value::Whole(number) => Some(Exact::whole(*number)),

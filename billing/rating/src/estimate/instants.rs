@@ -1,5 +1,5 @@
-//! Instants, dates and periods of a line. A date is the local midnight of a time zone: `time_zone` of what it stands in, else
-//! UTC.
+//! Instants, dates and periods of a line. A date is the local midnight of a time zone: `time_zone` of what it stands
+//! in, else UTC.
 
 use tollbook_schemas::period::{Period, Tz, first_instant_of, parse_instant, parse_zone};
 use tollbook_schemas::price::node::Node;

@@ -1,8 +1,8 @@
 //! What is asked of a price: its usage in one of several forms, each answered by its own rule of rating.
 //!
 //! - `quantity` or `usage`: the whole period, or with `is_last` its first split;
-//! - `splits`: each alone, in order, with `is_last` and `thresholds`; `before` with `added` (alone) or `quantity` (the sum so
-//!   far): one split;
+//! - `splits`: each alone, in order, with `is_last` and `thresholds`; `before` with `added` (alone) or `quantity` (the
+//!   sum so far): one split;
 //! - `billed` with `quantity`: late usage; `billed_amount` with `quantity`: the same, what was billed being an amount;
 //! - `opening` with `quantity`: what another system billed of the period, and what was used since;
 //! - `runs`: cumulative usage at the end of each part of the period, as each run knew it;

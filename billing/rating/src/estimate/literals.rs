@@ -1,7 +1,7 @@
-//! Numbers of JSON with a point or an exponent, taken by their digits: `0.1` is the decimal 0.1, and `2e-05`, as some programs
-//! write 0.00002, is that. They become text before JSON is read, so that no float is ever made of them. What is no number
-//! of JSON, and what is inside of text, stays as it is. NaN and Infinity, which Python writes and JSON has not, are told as what
-//! they are.
+//! Numbers of JSON with a point or an exponent, taken by their digits: `0.1` is the decimal 0.1, and `2e-05`, as some
+//! programs write 0.00002, is that. They become text before JSON is read, so that no float is ever made of them. What
+//! is no number of JSON, and what is inside of text, stays as it is. NaN and Infinity, which Python writes and JSON has
+//! not, are told as what they are.
 
 use std::borrow::Cow;
 

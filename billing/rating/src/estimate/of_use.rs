@@ -1,13 +1,13 @@
-//! Whether a price asks for what its usage says. What it has no use for is refused, so that an amount is no other than its
-//! writer believes: units of half a month that are priced in full, amounts of events that nobody adds up.
+//! Whether a price asks for what its usage says. What it has no use for is refused, so that an amount is no other than
+//! its writer believes: units of half a month that are priced in full, amounts of events that nobody adds up.
 
 use tollbook_schemas::price::PriceModel;
 use tollbook_schemas::price::setting::QuantityBasis;
 
 use crate::{Book, Event, Usage};
 
-/// What says nothing of a usage as it was written, and how to mend it; none where all of it is of use. How many events there
-/// were may be told of any price: whoever writes it of all takes it for no amount.
+/// What says nothing of a usage as it was written, and how to mend it; none where all of it is of use. How many events
+/// there were may be told of any price: whoever writes it of all takes it for no amount.
 pub(super) fn useless(Book { tariff, replay }: Book<'_>, usage: &Usage) -> Option<(String, &'static str)> {
     let says_nothing = |key: &str, why: &str, mend| Some((format!("{key} says nothing here: {why}"), mend));
     if usage.carried.is_some() && tariff.steps.rollover_periods.is_none() {

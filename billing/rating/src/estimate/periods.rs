@@ -1,6 +1,6 @@
-//! Several periods of one price, one after the other: each is billed alone, and gives what it left of its included units to
-//! the ones after it, as far as `rollover_periods` says. A period uses first what expires first, then its own. What is charged
-//! once is charged with the first one.
+//! Several periods of one price, one after the other: each is billed alone, and gives what it left of its included
+//! units to the ones after it, as far as `rollover_periods` says. A period uses first what expires first, then its own.
+//! What is charged once is charged with the first one.
 
 use serde_json::{Map, Value as Json, json};
 use tollbook_schemas::exact::Exact;
@@ -51,8 +51,8 @@ pub(super) fn periods_of(book: Book<'_>, periods: &[Usage], currency: Currency) 
     Ok(totals(currency, total, lines))
 }
 
-/// What earlier periods left for this one, and what is left after it; `left` becomes that. What was carried over from before
-/// the first period (`carried` of its usage) expires with it.
+/// What earlier periods left for this one, and what is left after it; `left` becomes that. What was carried over from
+/// before the first period (`carried` of its usage) expires with it.
 fn carry(
     Book { tariff, replay }: Book<'_>,
     usage: &Usage,

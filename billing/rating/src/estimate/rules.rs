@@ -1,8 +1,8 @@
-//! Rules of other billing systems that a line may say beside or inside its price, and no catalog can: read here, and taken out
-//! of the price before that is read as the catalog reads it.
+//! Rules of other billing systems that a line may say beside or inside its price, and no catalog can: read here, and
+//! taken out of the price before that is read as the catalog reads it.
 //!
-//! - inside the price (`rules/of_price.rs`): `minimum` and `maximum` of a tier; `included` of a matrix, pooled and of each cell;
-//!   `price` of a cell; the model `capacity`;
+//! - inside the price (`rules/of_price.rs`): `minimum` and `maximum` of a tier; `included` of a matrix, pooled and of
+//!   each cell; `price` of a cell; the model `capacity`;
 //! - beside it: `negative_quantity`, `per_event`, `event_digits`, `event_quantity_minimum`, `quantity_minimum`,
 //!   `quantity_maximum`, `rounded`, `overage`, `included_amount`, `exchange_rate`, `exchange_digits`, `part`,
 //!   `unused_unit_price`, `tier_end`, `split_amounts`, `split_credits`, `free_total_end`, `rollover_maximum`.

@@ -44,8 +44,8 @@ fn what_is_due_is_the_whole_less_what_was_billed_elsewhere() {
 }
 
 proptest! {
-    /// Whatever the opening: both systems together bill what one would have, where the other billed by this price; and the
-    /// same as a late correction of the whole, or the last of two splits.
+    /// Whatever the opening: both systems together bill what one would have, where the other billed by this price; and
+    /// the same as a late correction of the whole, or the last of two splits.
     #[test]
     fn both_systems_together_bill_the_whole(
         opening in 1_i64..400, since in 0_i64..400, minimum in 0_i64..300,

@@ -98,8 +98,8 @@ fn told(drafted: &Drafted) -> String {
     documents.chain(left).collect::<Vec<_>>().join(" | ")
 }
 
-/// One row: what was known when each month was closed, and the documents of the last. A plan of 49.00 a month, ten calls
-/// included, 0.10 for each call above.
+/// One row: what was known when each month was closed, and the documents of the last. A plan of 49.00 a month, ten
+/// calls included, 0.10 for each call above.
 #[test]
 fn what_comes_late_is_billed_by_the_next_documents() {
     let pro = "acme pro 2026-01-01.. UTC";
@@ -235,8 +235,8 @@ fn tax_before(issued: &[IssuedDocument], month: &str) -> i64 {
     lines.filter(|(body, line)| billed_for(body, line) < month).map(|(_, line)| line.tax_minor()).sum()
 }
 
-/// One row: tax rates, calls of April when it was billed and as they are known in May, and May's documents: tax is adjusted as
-/// any line is, tax now less tax billed.
+/// One row: tax rates, calls of April when it was billed and as they are known in May, and May's documents: tax is
+/// adjusted as any line is, tax now less tax billed.
 #[test]
 fn tax_is_adjusted_with_what_it_is_of() {
     let pro = "acme pro 2026-01-01.. UTC";
@@ -340,7 +340,8 @@ fn a_coupon_is_adjusted_with_its_lines() {
     assert_eq!(program.close("2026-05", pro, ""), expected);
 }
 
-/// Rates of a month that was billed are not changed by an edit of the catalog: what it would make is told, and billed by nothing.
+/// Rates of a month that was billed are not changed by an edit of the catalog: what it would make is told, and billed
+/// by nothing.
 #[test]
 fn a_change_of_tax_rates_bills_no_past_month() {
     let (pro, late) = ("acme pro 2026-01-01.. UTC", "acme calls production 2026-04-02T00:00 20");
@@ -533,8 +534,9 @@ fn with_products(products: &str) -> Catalog {
     catalog
 }
 
-/// Late usage after the products of the catalog changed: billed as ever where no rule that changed shares a request with what
-/// the meter counts, and no request was hinted to be of a product that came or went; else told. A fee is no usage.
+/// Late usage after the products of the catalog changed: billed as ever where no rule that changed shares a request
+/// with what the meter counts, and no request was hinted to be of a product that came or went; else told. A fee is no
+/// usage.
 #[test]
 fn other_products_end_the_adjustments_of_their_own_meters_alone() {
     let late = "acme calls production 2026-04-02T00:00 30";
@@ -634,7 +636,8 @@ proptest! {
         }
         let (registry_text, usage_text) = known(usize::MAX);
         program.close("2026-07", &registry_text, &usage_text);
-        // What each month comes to, drafted as if nothing had been issued; lines of nothing on either side are the same.
+        // What each month comes to, drafted as if nothing had been issued; lines of nothing on either side are the
+        // same.
         let mut expected: BTreeMap<(Month, String, String), (i64, String)> = BTreeMap::new();
         let mut tax = 0;
         for month in months {

@@ -8,8 +8,8 @@ use super::super::{Drafted, TermsChanges, draft_adjusting};
 use super::*;
 use crate::billed::IssuedDocument;
 
-/// Plans of 30.00 a month, prorated by day: in arrears, in advance, with a setup fee, with a trial; a year in advance, with and without calls; and one
-/// that goes to another issuer.
+/// Plans of 30.00 a month, prorated by day: in arrears, in advance, with a setup fee, with a trial; a year in advance,
+/// with and without calls; and one that goes to another issuer.
 fn catalog() -> Catalog {
     let plan = |id: &str, version: u32, from: &str, by: &str, rest: &str, price: &str| {
         format!(
@@ -67,8 +67,8 @@ fn drafted(registry: &Registry, month: Month, usage_text: &str, issued: &[Issued
     draft_adjusting(&input, issued).unwrap()
 }
 
-/// Who pays changes where a period begins, inside of a month: that period waits until it is over, so that no two payers have the
-/// subscription on an invoice of one month.
+/// Who pays changes where a period begins, inside of a month: that period waits until it is over, so that no two payers
+/// have the subscription on an invoice of one month.
 #[test]
 fn a_period_that_another_pays_for_from_inside_a_month_is_billed_when_it_is_over() {
     let id = |text: &str| tollbook_schemas::id::PartnerId::parse(text).unwrap();
@@ -100,7 +100,8 @@ fn flat_prices_are_billed_in_advance_and_once() {
         ("acme ahead 2026-01-01..2026-07-11 UTC", "2026-07", "acme berlin 0.00 EUR: calls 0 0"),
         ("acme ahead 2026-01-01..2026-07-01 UTC", "2026-06", "acme berlin 0.00 EUR: calls 0 0"),
         ("acme ahead 2026-01-01..2026-07-01 UTC", "2026-07", "acme- no subscription runs in 2026-07"),
-        // To another plan within the month: its first part with this invoice; at the edge: as if it had always been there.
+        // To another plan within the month: its first part with this invoice; at the edge: as if it had always been
+        // there.
         (
             "acme s1:behind 2026-01-01..2026-06-16 UTC; acme s1:ahead 2026-06-16.. UTC first=2026-01-01",
             "2026-06",
@@ -134,7 +135,8 @@ fn flat_prices_are_billed_in_advance_and_once() {
         // The next period is another issuer's: with that one's first invoice.
         ("acme turned 2026-01-01.. UTC", "2026-06", "acme berlin 0.00 EUR: calls 0 0"),
         ("acme turned 2026-01-01.. UTC", "2026-07", "acme tokyo 6200 JPY: base 1 3100, calls 0 0, base 1 3100"),
-        // Once, whole, with the first invoice; not again where the plan comes back, and not for the time on another plan.
+        // Once, whole, with the first invoice; not again where the plan comes back, and not for the time on another
+        // plan.
         ("acme setup 2026-06-11.. UTC", "2026-06", "acme berlin 120.00 EUR: setup 1 10000, base 1 2000, calls 0 0"),
         ("acme setup 2026-06-11.. UTC", "2026-07", "acme berlin 30.00 EUR: base 1 3000, calls 0 0"),
         (
@@ -180,8 +182,8 @@ fn a_line_says_that_it_is_early_and_of_which_period() {
 }
 
 proptest! {
-    /// A life of a subscription, month by month: what is said of it is said at some time and may hold from before it. All
-    /// that is billed and given back comes to the same, in advance and in arrears.
+    /// A life of a subscription, month by month: what is said of it is said at some time and may hold from before it.
+    /// All that is billed and given back comes to the same, in advance and in arrears.
     #[test]
     fn in_advance_and_in_arrears_bill_the_same_in_the_end(
         start in 1_u32..=30, end in (7_u32..=10, 1_u32..=30), end_said in 0_u32..=6,

@@ -100,8 +100,9 @@ fn told(drafted: &Drafted) -> String {
 const ACME: &str = "acme pro 2026-01-01..2026-07-31T22:00";
 const JUNE: &str = "base 4900, calls 20";
 
-/// One row: tax rates, what was made when a month was closed, month by month, and what each month comes to. A line by hand is
-/// taxed at the rate for prices without a tax code, in a line of its own, and what is taken back gives its tax back.
+/// One row: tax rates, what was made when a month was closed, month by month, and what each month comes to. A line by
+/// hand is taxed at the rate for prices without a tax code, in a line of its own, and what is taken back gives its tax
+/// back.
 #[test]
 fn each_line_by_hand_is_taxed_once() {
     for (rates, months) in [
@@ -308,8 +309,8 @@ fn a_line_by_hand_tells_who_and_why() {
     assert_eq!(Document::from_row(&invoice_row(document)).unwrap(), *document);
 }
 
-/// One row: what was made when July was closed, and what July comes to: June's invoice N1 is of 49.20, 58.55 with tax. What
-/// gives back more than is left of it blocks the partner, whichever credits it is made of.
+/// One row: what was made when July was closed, and what July comes to: June's invoice N1 is of 49.20, 58.55 with tax.
+/// What gives back more than is left of it blocks the partner, whichever credits it is made of.
 #[test]
 fn a_credit_note_gives_back_no_more_than_is_left_of_its_invoice() {
     const JULY: &str = "acme invoice 59.00 EUR: base 5900";
@@ -384,8 +385,8 @@ fn what_is_left_of_an_invoice() {
     assert_eq!(left(&program.issued).net_minor, 0);
 }
 
-/// What stood on an invoice that was voided is owed by nobody, so taking it back gives nothing back; and who took it back answers
-/// for the line that does, not who made it.
+/// What stood on an invoice that was voided is owed by nobody, so taking it back gives nothing back; and who took it
+/// back answers for the line that does, not who made it.
 #[test]
 fn what_was_voided_is_not_given_back() {
     for (is_voided, expected, author) in [
@@ -404,8 +405,8 @@ fn what_was_voided_is_not_given_back() {
     }
 }
 
-/// A tax rate that was inclusive when a line was billed and is exclusive now: the tax that was contained is given back as that, and
-/// nothing is charged or given back beside the line.
+/// A tax rate that was inclusive when a line was billed and is exclusive now: the tax that was contained is given back
+/// as that, and nothing is charged or given back beside the line.
 #[test]
 fn tax_that_was_contained_is_given_back_as_contained() {
     for (before, after, amounts) in [
@@ -423,8 +424,8 @@ fn tax_that_was_contained_is_given_back_as_contained() {
     }
 }
 
-/// A credit of the month that its credit note gave is taken back while the month's invoice is open: the invoice is billed, and what
-/// was given stands on it. Both lines name the same adjustment, and neither bills a subscription.
+/// A credit of the month that its credit note gave is taken back while the month's invoice is open: the invoice is
+/// billed, and what was given stands on it. Both lines name the same adjustment, and neither bills a subscription.
 #[test]
 fn a_credit_note_of_the_month_keeps_no_invoice_from_being_billed() {
     let mut program = Program::default();

@@ -119,8 +119,8 @@ fn what_is_missing_to_a_commitment_is_due_at_the_end_of_its_term() {
     );
 }
 
-/// Late usage of a month of the term: it is billed, and the commitment's line is given back by as much, until nothing is missing. In
-/// the end the term was billed what it comes to.
+/// Late usage of a month of the term: it is billed, and the commitment's line is given back by as much, until nothing
+/// is missing. In the end the term was billed what it comes to.
 #[test]
 fn late_usage_draws_from_the_commitment() {
     let (catalog, pro) = (catalog(3, ""), ("acme pro 2026-01-01..", None));
@@ -169,8 +169,9 @@ fn a_price_in_advance_counts_for_its_own_month() {
     }
 }
 
-/// Anniversary periods of 92.00 a quarter that begin on 20 February: two begin in the term, which ends with September, and the last of
-/// them ends on 20 November. What the contract prices counts, so the line is asked for in the run that bills the last of it.
+/// Anniversary periods of 92.00 a quarter that begin on 20 February: two begin in the term, which ends with September,
+/// and the last of them ends on 20 November. What the contract prices counts, so the line is asked for in the run that
+/// bills the last of it.
 #[test]
 fn a_period_that_begins_in_the_term_counts_where_it_ends_behind_it() {
     let catalog = catalog_of("quarter", 6, "");

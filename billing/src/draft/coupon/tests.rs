@@ -1,5 +1,5 @@
-//! Coupons in drafts: terms, redemptions, subscriptions and usage in, lines out. The sample's `pro` costs 49 and, from 11 calls on,
-//! 0.1 a call; `seats` 2.5 a user.
+//! Coupons in drafts: terms, redemptions, subscriptions and usage in, lines out. The sample's `pro` costs 49 and, from
+//! 11 calls on, 0.1 a call; `seats` 2.5 a user.
 
 use tollbook_schemas::catalog::{Catalog, CatalogFile};
 use tollbook_schemas::id::{CouponId, PartnerId, SubscriptionId};
@@ -9,7 +9,8 @@ use super::super::tax::tests::rates;
 use super::super::tests::{at, catalog as sample, registry as subscriptions, told, with_input};
 use super::super::{DraftInput, draft};
 
-/// Reads `id rest`, several, separated by `;`: of issuer `berlin` unless the rest says otherwise; values of TOML without blanks.
+/// Reads `id rest`, several, separated by `;`: of issuer `berlin` unless the rest says otherwise; values of TOML
+/// without blanks.
 pub(crate) fn terms(text: &str) -> String {
     let coupon = |line: &str| {
         let words: Vec<&str> = line.split_whitespace().collect();

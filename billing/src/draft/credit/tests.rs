@@ -99,8 +99,8 @@ fn told(drafted: &Drafted) -> String {
     documents.chain(blocked).collect::<Vec<_>>().join(" | ")
 }
 
-/// One row: grants, calls of April as known in April and in May; the documents of both months. `pro` costs 49.00, and 0.10 a
-/// call above 10.
+/// One row: grants, calls of April as known in April and in May; the documents of both months. `pro` costs 49.00, and
+/// 0.10 a call above 10.
 #[test]
 fn credits_pay_invoices_in_their_order() {
     for (credits, rates, april, may, expected) in [
@@ -139,8 +139,8 @@ fn credits_pay_invoices_in_their_order() {
                 "invoice 48.00 EUR: base 4900, calls 0, a -100 100>0",
             ],
         ),
-        // What expires with the month pays it, and no later one. April of `berlin` ends on the 30th at 22:00 UTC, that of a
-        // subscription in UTC at midnight.
+        // What expires with the month pays it, and no later one. April of `berlin` ends on the 30th at 22:00 UTC, that
+        // of a subscription in UTC at midnight.
         (
             "acme c 10000 2026-01-01..2026-05-01",
             "",
@@ -211,8 +211,9 @@ fn a_credit_is_used_by_one_document_at_a_time() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
-    /// Whatever is granted, known and issued in whatever order of months: what was used and what is left are what was granted, no
-    /// credit goes below 0, and what documents come to before credits is what they ask for and what credits paid.
+    /// Whatever is granted, known and issued in whatever order of months: what was used and what is left are what was
+    /// granted, no credit goes below 0, and what documents come to before credits is what they ask for and what credits
+    /// paid.
     #[test]
     fn credits_are_conserved(
         amounts in prop::collection::vec((1..9_000_i64, 0..3_i64, 1..7_u32, 0..4_u32), 0..5),

@@ -48,8 +48,8 @@ fn drafted(registry: &Registry, month: &str, usage_text: &str, issued: &[IssuedD
     draft_adjusting(&input, issued).unwrap()
 }
 
-/// One row: subscriptions, when billing starts and what was billed by then, usage, what June comes to, and what is listed.
-/// The plan pro: 49.00 and calls, of which 10 are free and each further one costs 0.10.
+/// One row: subscriptions, when billing starts and what was billed by then, usage, what June comes to, and what is
+/// listed. The plan pro: 49.00 and calls, of which 10 are free and each further one costs 0.10.
 #[test]
 fn the_first_period_goes_on_from_where_the_other_system_stopped() {
     const USED: &str = "acme calls production 2026-06-10T23:00 99; acme calls production 2026-06-11T00:00 4";
@@ -189,8 +189,8 @@ fn a_line_tells_what_was_billed_elsewhere() {
 }
 
 proptest! {
-    /// Late usage before the start changes nothing; late usage after it is billed as a difference that makes the whole of
-    /// June what it would have been at once, whatever the opening was.
+    /// Late usage before the start changes nothing; late usage after it is billed as a difference that makes the whole
+    /// of June what it would have been at once, whatever the opening was.
     #[test]
     fn late_usage_of_the_first_period_goes_on_from_the_opening_too(
         opening in 0_u32..30, first in 0_u32..30, late in prop::collection::vec((0_u32..24, 0_u32..20), 0..5),

@@ -97,8 +97,8 @@ fn the_payer_bears_the_lines_of_those_it_pays_for() {
     }
 }
 
-/// A partner that is paid for and cannot be computed now, or is said to be paid for by a third one since, gives its payer
-/// nothing back: that is told.
+/// A partner that is paid for and cannot be computed now, or is said to be paid for by a third one since, gives its
+/// payer nothing back: that is told.
 #[test]
 fn what_is_not_known_of_who_is_paid_for_is_not_given_back() {
     let subscriptions = "acme pro 2026-01-01..; bolt pro 2026-01-01..; corp pro 2026-01-01..";
@@ -126,8 +126,8 @@ fn what_is_not_known_of_who_is_paid_for_is_not_given_back() {
     }
 }
 
-/// What comes late of the partner that is paid for is adjusted on the payer's next invoice; a payer that is said for a month
-/// that was billed is told, and bills and credits nothing.
+/// What comes late of the partner that is paid for is adjusted on the payer's next invoice; a payer that is said for a
+/// month that was billed is told, and bills and credits nothing.
 #[test]
 fn what_comes_late_stays_with_the_payer() {
     let subscriptions = "acme pro 2026-01-01..; bolt pro 2026-01-01..";

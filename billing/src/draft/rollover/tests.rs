@@ -48,7 +48,8 @@ fn months(calls: &[u32]) -> String {
     calls.iter().enumerate().map(of).collect::<Vec<_>>().join("; ")
 }
 
-/// One row: plan, calls of each month from January on, what the last one comes to in minor units, and what it was given.
+/// One row: plan, calls of each month from January on, what the last one comes to in minor units, and what it was
+/// given.
 #[test]
 fn what_was_not_used_carries_over_and_expires() {
     for (plan, calls, amount, from) in [
@@ -105,8 +106,8 @@ fn another_plan_begins_with_nothing() {
 }
 
 proptest! {
-    /// Whatever comes late for whichever month: in the end each month was billed what it comes to, and all of them what a
-    /// naive account of units comes to.
+    /// Whatever comes late for whichever month: in the end each month was billed what it comes to, and all of them what
+    /// a naive account of units comes to.
     #[test]
     fn late_usage_moves_what_is_carried_over(
         first in prop::collection::vec(0_u32..25, 4), late in prop::collection::vec((0_usize..4, 0_u32..15, 0_usize..4), 0..4),

@@ -1,5 +1,5 @@
-//! Tax in drafts: rates, subscriptions and usage in, lines out. The sample's prices have no tax code; `pro` costs 49 and, from
-//! 11 calls on, 0.1 a call.
+//! Tax in drafts: rates, subscriptions and usage in, lines out. The sample's prices have no tax code; `pro` costs 49
+//! and, from 11 calls on, 0.1 a call.
 
 use tollbook_schemas::catalog::{Catalog, CatalogFile};
 
@@ -34,8 +34,8 @@ price = [
 ]
 "#;
 
-/// Reads `id percent [from] [key=value …]`, several, separated by `;`; a value is TOML without blanks. Version 1 of `berlin`, from
-/// 2026-01-01 on, unless it says otherwise.
+/// Reads `id percent [from] [key=value …]`, several, separated by `;`; a value is TOML without blanks. Version 1 of
+/// `berlin`, from 2026-01-01 on, unless it says otherwise.
 pub(crate) fn rates(text: &str) -> String {
     let rate = |line: &str| {
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -112,7 +112,8 @@ fn what_is_billed_is_taxed_by_the_rate_for_it() {
              none of its tax rates in force is for tax code books of a customer in DE without a tax id; add a [[tax_rate]] for \
              it (of 0 per cent where nothing is due)",
         ),
-        // What holds at the last instant of what is billed: a rate of 1 July taxes nothing of June, one of 15 June all of it.
+        // What holds at the last instant of what is billed: a rate of 1 July taxes nothing of June, one of 15 June all
+        // of it.
         (
             r#"vat 19; vat 16 version=2 effective_from="2026-07-01T00:00:00Z""#,
             pro,

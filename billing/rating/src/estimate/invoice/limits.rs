@@ -1,8 +1,8 @@
 //! The least and the most that several lines come to together: a commitment of a plan, a cap of a month.
 //!
-//! Limits hold one after the other, each over what its lines come to behind the coupons and the limits before it. What a
-//! minimum or an overage adds is a line of its own behind the others, there at 0 too, so that places do not depend on amounts;
-//! what a maximum takes off is taken off the lines, by what they are worth.
+//! Limits hold one after the other, each over what its lines come to behind the coupons and the limits before it. What
+//! a minimum or an overage adds is a line of its own behind the others, there at 0 too, so that places do not depend on
+//! amounts; what a maximum takes off is taken off the lines, by what they are worth.
 
 use tollbook_schemas::decimal::Decimal;
 use tollbook_schemas::exact::Exact;

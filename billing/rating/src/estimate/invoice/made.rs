@@ -51,8 +51,8 @@ pub(super) fn places(own: &[u32], given: usize, who: impl Fn() -> String) -> Res
     }
 }
 
-/// What each tax of a line is computed of. Taxes are of the amount alone, or (compound) of the taxes before them, too; inside
-/// of an amount each is of what there is without those that are not its own.
+/// What each tax of a line is computed of. Taxes are of the amount alone, or (compound) of the taxes before them, too;
+/// inside of an amount each is of what there is without those that are not its own.
 fn taxables(line: &LineInput, left: Exact, mode: TaxMode, is_compound: bool) -> Result<Vec<Taxable>, RatingError> {
     let hundred = Exact::whole(100);
     let with = |percent: Decimal| hundred.checked_add(percent.into());
@@ -240,7 +240,8 @@ pub(super) fn made(
     let (taxes, on_top) = taxed(&lines, &taxable, settings, currency)?;
     let total = subtotal.checked_add(on_top).map_err(|source| RatingError::Money { currency, source })?;
     if !credits.is_empty() && paid.is_none() {
-        // As on documents, credits pay what all of it comes to: a line below zero leaves less to pay, and a credit note none.
+        // As on documents, credits pay what all of it comes to: a line below zero leaves less to pay, and a credit note
+        // none.
         let payable = match settings.pays {
             Pays::Lines => [printed()?.as_slice(), &[on_top]].concat(),
             _ if has_lines => by_line(&lines, &left, total, settings)?,

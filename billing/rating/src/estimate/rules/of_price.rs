@@ -1,5 +1,5 @@
-//! What a price of an estimate has inside, and none of a catalog: taken out of it, so that what is left is read as the catalog
-//! reads it.
+//! What a price of an estimate has inside, and none of a catalog: taken out of it, so that what is left is read as the
+//! catalog reads it.
 
 use std::collections::BTreeMap;
 

@@ -306,11 +306,12 @@ impl<'a> BilledSlot<'a> {
             now_quantity: now.quantity,
         };
         let between = now.minus(billed).ok_or_else(too_big)?;
-        // Where other lines contain it, the difference of that.
+        // Where other lines contain it, or did when it was billed, the difference of that.
+        let is_contained = |tax: &LineTax| tax.contained_minor.is_some() || between.contained_minor != 0;
         let tax = line
             .tax
             .clone()
-            .map(|tax| LineTax { contained_minor: tax.contained_minor.map(|_| between.contained_minor), ..tax });
+            .map(|tax| LineTax { contained_minor: is_contained(&tax).then_some(between.contained_minor), ..tax });
         Ok(Line {
             adjusts: Some(adjusts),
             amount_minor: between.amount_minor,

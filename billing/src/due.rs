@@ -121,7 +121,7 @@ impl fmt::Display for WhyNot {
             Self::Incomplete(None) => write!(f, "it is not known how far the data reach: ingest and aggregate"),
             Self::Overtaken => write!(f, "newer lifecycle events are in no usage: aggregate and draft"),
             Self::NotDrafted => write!(f, "not drafted: `tollbook bill draft`"),
-            Self::Stale => write!(f, "drafted, and comes to something else now: `tollbook bill draft`"),
+            Self::Stale => write!(f, "drafted from what was known before: `tollbook bill draft`"),
             Self::Held(by) => write!(f, "{by}"),
             Self::BilledElsewhere(what) => write!(f, "{what}"),
         }

@@ -150,7 +150,7 @@ pub(crate) fn differences(month: &str, billed_by: &[&Before<'_>], now: &[Object]
         let description = description.strip_suffix(&suffix).unwrap_or(description);
         let mut line = line.clone();
         if let Some(tax) = line.get_mut("tax").and_then(Value::as_object_mut)
-            && tax.contains_key("contained_minor")
+            && (tax.contains_key("contained_minor") || contained != 0)
         {
             tax.insert("contained_minor".to_owned(), contained.into());
         }
@@ -218,6 +218,27 @@ mod tests {
             )
         };
         lines.iter().map(one).collect()
+    }
+
+    /// Tax that the lines of then contained, and that is charged beside those of now.
+    #[test]
+    fn tax_that_was_contained_is_taken_back_where_it_is_charged_now() {
+        let taxed = |amount: &str, tax: Value| {
+            let mut line = line(&format!("s1 vat {amount} 1"));
+            line.insert("tax".to_owned(), tax);
+            line
+        };
+        let june = body("2026-06", &[taxed("0", json!({ "contained_minor": 135 }))]);
+        let documents = [before("inv_b", &june)];
+        let billed_by = that_billed("2026-06", &documents);
+        let found = differences("2026-06", &billed_by, &[taxed("147", json!({}))]).unwrap();
+        let [line] = found.as_slice() else { panic!("{found:?}") };
+        assert_eq!((&line["amount_minor"], &line["tax"]), (&json!(147), &json!({ "contained_minor": -135 })));
+        // With that nothing is left.
+        let july = body("2026-07", &found);
+        let documents = [before("inv_b", &june), before("inv_c", &july)];
+        let billed_by = that_billed("2026-06", &documents);
+        assert_eq!(differences("2026-06", &billed_by, &[taxed("147", json!({}))]).unwrap(), Vec::<Object>::new());
     }
 
     fn before<'a>(invoice_id: &'a str, body: &'a Object) -> Before<'a> {

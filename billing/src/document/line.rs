@@ -266,10 +266,11 @@ impl Line {
         }
     }
 
-    /// What it brings in that is tax, in minor units: its amount, or what other lines contain.
+    /// What it brings in that is tax, in minor units: its amount, and what other lines contain.
     #[must_use]
     pub fn tax_minor(&self) -> i64 {
-        self.tax.as_ref().map_or(0, |tax| tax.contained_minor.unwrap_or(self.amount_minor))
+        let contained = |tax: &LineTax| tax.contained_minor.unwrap_or(0);
+        self.tax.as_ref().map_or(0, |tax| self.amount_minor.saturating_add(contained(tax)))
     }
 
     /// The description with the tax that is contained in other lines, which no amount tells.

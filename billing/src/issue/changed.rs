@@ -45,9 +45,10 @@ impl ChangedSinceIssue {
 impl fmt::Display for ChangedSinceIssue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let money = |minor| Money { minor, currency: self.billed.currency };
-        let (more, word) = match self.difference_minor() {
-            less @ ..0 => (less.saturating_neg(), "less"),
-            more => (more, "more"),
+        let difference = match self.difference_minor() {
+            less @ ..0 => format!("{} less", money(less.saturating_neg())),
+            0 => "the same".to_owned(),
+            more => format!("{} more", money(more)),
         };
         let next = match self.is_voided {
             true => {
@@ -57,9 +58,8 @@ impl fmt::Display for ChangedSinceIssue {
         };
         write!(
             f,
-            "changed since issue: today it would be {}, {} {word}, by {} other lines; {next}",
+            "changed since issue: today it would be {}, {difference}, by {} other lines; {next}",
             money(self.today_minor),
-            money(more),
             self.line_count
         )
     }

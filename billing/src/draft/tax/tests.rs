@@ -235,3 +235,34 @@ fn the_customer_of_then_is_taxed() {
         assert!(found.ends_with(expected), "{expected}: {found}");
     }
 }
+
+/// Tax that the prices of then contained, of a line that is charged beside them now: both are told, and nothing is left to bill.
+#[test]
+fn tax_that_was_contained_is_taken_back_where_it_is_charged_now() {
+    let issued_of = |document: &Document, number: &str| crate::billed::IssuedDocument {
+        document: document.clone(),
+        number: number.to_owned(),
+        is_voided: false,
+    };
+    let june = drafted(r#"vat 19 mode="inclusive""#, "acme pro 2026-01-01..", "");
+    let [document] = &june.documents[..] else { panic!("{}", told(&june)) };
+    let issued = [issued_of(document, "N1")];
+    let mut now = document.body.lines.clone();
+    let tax = now.iter_mut().find(|line| line.tax.is_some()).unwrap();
+    let contained = tax.tax.as_ref().unwrap().contained_minor.unwrap();
+    assert!(contained > 0);
+    (tax.amount_minor, tax.tax.as_mut().unwrap().contained_minor) = (931, None);
+    let differences = |issued: &[crate::billed::IssuedDocument]| {
+        let billed = crate::billed::Billed::fold(issued, None).unwrap();
+        let (_, slot) = billed.slots()[0];
+        slot.differences(&now).unwrap()
+    };
+    let found = differences(&issued);
+    let figures = |line: &Line| (line.amount_minor, line.tax.as_ref().and_then(|tax| tax.contained_minor));
+    assert_eq!(found.iter().map(figures).collect::<Vec<_>>(), [(931, Some(-contained))]);
+    // A later document bills it, and then nothing is left.
+    let mut body = document.body.clone();
+    (body.month, body.total_minor, body.lines) = (body.month.next(), 931, found);
+    let july = Document::close(body).unwrap();
+    assert_eq!(differences(&[issued[0].clone(), issued_of(&july, "N2")]), []);
+}

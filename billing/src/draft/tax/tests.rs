@@ -236,7 +236,8 @@ fn the_customer_of_then_is_taxed() {
     }
 }
 
-/// Tax that the prices of then contained, of a line that is charged beside them now: both are told, and nothing is left to bill.
+/// Tax that the prices of then contained, of a line that is charged beside them now: both are told, and nothing is left
+/// to bill.
 #[test]
 fn tax_that_was_contained_is_taken_back_where_it_is_charged_now() {
     let issued_of = |document: &Document, number: &str| crate::billed::IssuedDocument {

@@ -17,7 +17,7 @@ fn the_sample_is_valid_and_the_environment_overrides_it() {
     let other = parse(SAMPLE, &[("KAFKA__BROKERS", "other:1"), ("STRIPE__LIVE", "true")]).unwrap();
     assert_eq!((other.kafka().unwrap().brokers.as_str(), other.stripe().unwrap().live), ("other:1", true));
     let error = format!("{:#}", parse(SAMPLE, &[("KAFKA__BROKER", "typo:1")]).unwrap_err());
-    assert!(error.contains("broker") && error.contains("kafka"), "{error}");
+    assert!(error.contains("did you mean TOLLBOOK__KAFKA__BROKERS?"), "{error}");
 }
 
 #[test]

@@ -354,7 +354,7 @@ async fn an_event_by_hand_that_is_none_is_refused() {
     for (event, words) in [
         (Recorded { actor: "ann".into(), ..event("registered", "{}") }, "--actor"),
         (Recorded { actor: "staff:".into(), ..event("registered", "{}") }, "--actor"),
-        (Recorded { actor: "staff:a@example.org".into(), ..event("registered", "{}") }, "attribute actor"),
+        (Recorded { actor: "staff:a@example.org".into(), ..event("registered", "{}") }, "--actor: an actor is"),
         (Recorded { at: "yesterday".into(), ..event("registered", "{}") }, "--at"),
         (Recorded { partner: "a cme".into(), ..event("registered", "{}") }, "subject must be partner/ID"),
         (event("registered", "{"), "--data is not JSON"),

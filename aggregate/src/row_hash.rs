@@ -24,8 +24,8 @@ pub(crate) const REQUEST_ID_SQL: &str = "coalesce(case when kind <> 'request' th
 /// is the same request. A column may be added: of what was delivered before, the stored hash then makes a candidate,
 /// and the rows decide.
 pub(crate) const CONTENT_SQL: &str = "occurred_at, host, route, product_hint, method, path, path_template, status, error_code, \
-     request_bytes, response_bytes, bytes_basis, latency_us, upstream_latency_us, consumer, scope, environment_hint, environment_default, workspace, \
-     cache_status, client_tag, client_address, user_agent, attributes";
+     request_bytes, response_bytes, bytes_basis, latency_us, upstream_latency_us, consumer, scope, environment_hint, \
+     environment_default, workspace, cache_status, client_tag, client_address, user_agent, attributes";
 
 /// The hash of a row's id, as SQL over `access_log`.
 pub(crate) fn request_hash_sql() -> String {

@@ -202,8 +202,9 @@ fn of_partners(
 
 /// What is told of partners and stands on no document (I9).
 fn list_beside(input: &DraftInput<'_>, usage: &UsageIndex<'_>, drafted: &mut Drafted) {
-    outside::list(input, usage, drafted);
-    side_by_side::list(input, drafted);
+    let own = by_partner(input.registry);
+    outside::list(input, usage, &own, drafted);
+    side_by_side::list(input, &own, drafted);
 }
 
 /// What a month bills of itself.
@@ -268,8 +269,10 @@ fn documents_of(
 }
 
 /// Subscriptions by the partner whose they are, whoever pays.
-fn by_partner(registry: &Registry) -> BTreeMap<&PartnerId, Vec<&Subscription>> {
-    let mut by_partner: BTreeMap<_, Vec<&Subscription>> = BTreeMap::new();
+type ByPartner<'a> = BTreeMap<&'a PartnerId, Vec<&'a Subscription>>;
+
+fn by_partner(registry: &Registry) -> ByPartner<'_> {
+    let mut by_partner = ByPartner::new();
     for subscription in registry.subscriptions.values() {
         by_partner.entry(&subscription.partner_id).or_default().push(subscription);
     }

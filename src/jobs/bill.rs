@@ -46,6 +46,7 @@ use tollbook_billing::usage::UsageSlice;
 use tollbook_billing::write_drafts::{DraftCounts, KnownDrafts, draft_of};
 use tollbook_lake::each_beside;
 use tollbook_schemas::actor::Actor;
+use tollbook_schemas::id::PartnerId;
 use tollbook_schemas::money::Money;
 use tollbook_schemas::period::{Month, print_instant};
 use tollbook_schemas::tables::billing::INVOICE_EVENT;
@@ -160,7 +161,7 @@ impl DraftResult {
     #[must_use]
     pub fn to_json(&self) -> Value {
         let (drafted, counts) = (&self.drafted, &self.counts);
-        let partners = |listed: &[(tollbook_schemas::id::PartnerId, String)]| {
+        let partners = |listed: &[(PartnerId, String)]| {
             listed.iter().map(|(partner_id, _)| partner_id).collect::<BTreeSet<_>>().len()
         };
         json!({
@@ -170,7 +171,9 @@ impl DraftResult {
             "changed_since_issue": counts.changed_since_issue.len(), "blocked": drafted.blocked.len(),
             "credit_notes": self.credit_note_count, "adjustment_lines": self.adjustment_line_count,
             "unadjusted": drafted.unadjusted.len(), "held": self.held.len(),
-            "used_outside_subscriptions": partners(&drafted.outside), "subscriptions_side_by_side": partners(&drafted.side_by_side), "newer_events": self.unseen.event_count, "newer_requests": self.unseen.request_count,
+            "used_outside_subscriptions": partners(&drafted.outside),
+            "subscriptions_side_by_side": partners(&drafted.side_by_side),
+            "newer_events": self.unseen.event_count, "newer_requests": self.unseen.request_count,
         })
     }
 }

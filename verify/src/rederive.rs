@@ -217,12 +217,10 @@ fn lower<'a>(stored: &Stored, all: &'a [Stored]) -> impl Iterator<Item = &'a Sto
 }
 
 fn issued_before<'a>(stored: &Stored, beside: &Beside<'a>) -> Vec<Before<'a>> {
-    let issued_at = stored.event.instant("at");
-    let is_voided = |id: &str| beside.voided.get(id).is_some_and(|at| issued_at.is_none_or(|issued| *at <= issued));
     let before = |one: &'a Stored| Before {
         invoice_id: &one.invoice_id,
         body: &one.body,
-        is_voided: is_voided(&one.invoice_id),
+        is_voided: stored.came_after_voiding(beside.voided, &one.invoice_id),
     };
     lower(stored, beside.of_partner).map(before).collect()
 }

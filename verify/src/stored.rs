@@ -54,6 +54,12 @@ impl Stored {
         all.into_iter()
     }
 
+    /// Whether an invoice was voided at Stripe before this document was issued.
+    pub(crate) fn came_after_voiding(&self, voided: &HashMap<String, DateTime<Utc>>, invoice_id: &str) -> bool {
+        let issued_at = self.event.instant("at");
+        voided.get(invoice_id).is_some_and(|at| issued_at.is_none_or(|issued| *at <= issued))
+    }
+
     pub(crate) fn number(&self) -> &str {
         self.event.text("number").unwrap_or_default()
     }

@@ -146,12 +146,10 @@ impl Slot<'_> {
         if let Some(too_late) = &self.ground.earlier.too_late {
             return Some(too_late.clone());
         }
-        let issued_at = self.stored.event.instant("at");
-        let is_voided = |id: &str| self.voided.get(id).is_some_and(|at| issued_at.is_none_or(|issued| *at <= issued));
-        if is_voided(&self.invoice.invoice_id) {
+        if self.stored.came_after_voiding(self.voided, &self.invoice.invoice_id) {
             return Some(format!("invoice {number} was voided at Stripe; bill what its month comes to by hand"));
         }
-        if self.billed_by.iter().any(|one| is_voided(one.invoice_id)) {
+        if self.billed_by.iter().any(|one| one.is_voided) {
             return Some("a document that adjusted it was voided at Stripe; bill the rest by hand".to_owned());
         }
         if self.then.is_none() {

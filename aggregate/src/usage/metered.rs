@@ -51,7 +51,8 @@ fn exclusion_case(meter: &Meter) -> String {
 /// retries of each other: they may be of several.
 fn is_retry(at: usize) -> String {
     format!(
-        "partner_id is not null and idempotency_key_hash is not null and delivery = 1 and m{at}_excluded is null and row_number() over (
+        "partner_id is not null and idempotency_key_hash is not null and delivery = 1 and m{at}_excluded is null
+         and row_number() over (
            partition by partner_id, environment, idempotency_key_hash, date_trunc('hour', occurred_at),
              delivery, m{at}_excluded
            order by occurred_at, source, kafka_partition, kafka_offset, record_index) > 1"

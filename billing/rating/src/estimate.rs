@@ -24,11 +24,11 @@ mod rules;
 mod stretches;
 
 use std::collections::BTreeMap;
-use std::error::Error;
 
 use serde_json::value::RawValue;
 use serde_json::{Map, Value as Json, json};
 use tollbook_schemas::decimal::SCALE;
+use tollbook_schemas::error::with_causes;
 use tollbook_schemas::exact::{Exact, Rounding};
 use tollbook_schemas::money::{Currency, Money, MoneyError};
 use tollbook_schemas::price::Tariff;
@@ -180,13 +180,7 @@ fn told(error: &RatingError) -> (String, String) {
         };
         return (what.to_owned(), mend.to_owned());
     }
-    let mut what = text;
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        what = format!("{what}: {error}");
-        cause = error.source();
-    }
-    (what, "look for a price or a quantity with too many digits: an amount has up to 18".to_owned())
+    (with_causes(error), "look for a price or a quantity with too many digits: an amount has up to 18".to_owned())
 }
 
 fn answer(node: &Node) -> Result<Map<String, Json>, Failure> {

@@ -115,7 +115,8 @@ pub struct LineCredit {
 /// What a tax line is computed by. Its quantity is what it is computed of, in major units; its plan is no catalog's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LineTax {
-    /// The tax that other lines contain, in minor units, where they do: the amount of the line is then 0.
+    /// The tax that other lines contain, in minor units, where they do: the amount of the line is then 0, unless it is
+    /// of a line whose rate became inclusive or exclusive since it was billed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contained_minor: Option<i64>,
     /// Per cent.

@@ -11,7 +11,7 @@
 
 use std::collections::BTreeSet;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use tollbook_schemas::catalog::contract::{COMMITMENT_PRICE, ContractMinimum};
 use tollbook_schemas::catalog::{ContractVersion, Price};
 use tollbook_schemas::exact::Exact;
@@ -40,6 +40,8 @@ struct AskedFor<'a> {
     version: &'a ContractVersion,
     commitment: &'a ContractMinimum,
     issuer_id: &'a IssuerId,
+    /// The periods that the contract prices.
+    periods: Vec<Period>,
 }
 
 /// Those of a partner.
@@ -58,26 +60,26 @@ fn due<'a>(input: &DraftInput<'a>, partner_id: &PartnerId) -> Result<Vec<AskedFo
             if !is_signed || input.month < ends_in || found.iter().any(|other| other.contract_id == contract_id) {
                 continue;
             }
-            let due = AskedFor { contract_id, version, commitment, issuer_id: &plan.issuer };
-            let asked_in = priced_periods(input, partner_id, &due)?.into_iter().map(|(month, _)| month).max();
-            if asked_in.unwrap_or(ends_in).max(ends_in) == input.month {
-                found.push(due);
+            let priced = priced_periods(input, partner_id, (contract_id, version, ends))?;
+            let (months, periods): (Vec<Month>, Vec<Period>) = priced.into_iter().unzip();
+            if months.into_iter().fold(ends_in, Month::max) == input.month {
+                found.push(AskedFor { contract_id, version, commitment, issuer_id: &plan.issuer, periods });
             }
         }
     }
     Ok(found)
 }
 
-/// The periods of a partner that the contract prices, each with the month whose run bills its usage.
+/// The periods of a partner that a contract prices, to the end of its term, each with the month whose run bills its
+/// usage.
 fn priced_periods(
     input: &DraftInput<'_>,
     partner_id: &PartnerId,
-    due: &AskedFor<'_>,
+    (contract_id, version, ends): (&ContractId, &ContractVersion, DateTime<Utc>),
 ) -> Result<Vec<(Month, Period)>, String> {
-    let Some(ends) = due.version.ends else { return Ok(Vec::new()) };
     let mut found = Vec::new();
     let own = input.registry.subscriptions_of(partner_id);
-    for subscription in own.filter(|one| one.plan_id == due.version.plan) {
+    for subscription in own.filter(|one| one.plan_id == version.plan) {
         let zone = zone_of(input, subscription)?;
         let periods = schedule::periods(input.catalog, subscription, zone, ends);
         for period in periods.map_err(|error| error.to_string())? {
@@ -85,7 +87,7 @@ fn priced_periods(
                 contract_in_force(&input.registry.contracts, input.catalog, subscription, period.billed.start);
             let is_priced = contract
                 .map_err(|error| error.to_string())?
-                .is_some_and(|own| own.contract_id == due.contract_id && own.version.version == due.version.version);
+                .is_some_and(|own| own.contract_id == contract_id && own.version.version == version.version);
             if is_priced {
                 found.push((period.month(zone), period.billed));
             }
@@ -108,9 +110,8 @@ pub(super) fn check_billed(input: &DraftInput<'_>, partner_id: &PartnerId, spans
             ));
         }
         let live = input.registry.going_live.get(partner_id).map(|live| live.billing_starts_at);
-        let periods = priced_periods(input, partner_id, &due)?;
         // A period that goes on here has openings, which count.
-        if periods.iter().any(|(_, billed)| live.is_some_and(|live| billed.end <= live)) {
+        if due.periods.iter().any(|billed| live.is_some_and(|live| billed.end <= live)) {
             return Err(format!(
                 "another system billed periods of the term of contract {}, before billing_starts_at: what they came to is not known \
                  here, so what is missing to its commitment is not either; record contract.ended of it at the instant at which it \

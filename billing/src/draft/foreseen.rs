@@ -5,7 +5,7 @@
 //! and hears of a contradiction while somebody is there to mend it. Only periods that begin by the last thing that is
 //! known of the partner are looked at: what a later version of a plan will be is nobody's mistake today.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tollbook_schemas::catalog::Catalog;
@@ -16,7 +16,7 @@ use tollbook_schemas::schedule;
 
 use super::advance::Bills;
 use super::span::{self, Span};
-use super::{DraftInput, TermsChanges};
+use super::{DraftInput, TermsChanges, by_partner};
 use crate::profile::Profiles;
 
 /// Something that will block a partner.
@@ -44,13 +44,9 @@ pub enum Kind {
 /// What will block some partners.
 #[must_use]
 pub fn foreseen(catalog: &Catalog, registry: &Registry, partners: &BTreeSet<PartnerId>) -> Vec<Foreseen> {
-    let mut own: BTreeMap<&PartnerId, Vec<&Subscription>> = BTreeMap::new();
-    for subscription in registry.subscriptions.values().filter(|one| partners.contains(&one.partner_id)) {
-        own.entry(&subscription.partner_id).or_default().push(subscription);
-    }
     let (profiles, terms_changes) = (Profiles::default(), TermsChanges::new());
     let mut found = Vec::new();
-    for (partner_id, subscriptions) in own {
+    for (partner_id, subscriptions) in by_partner(registry).into_iter().filter(|(id, _)| partners.contains(*id)) {
         let last = last_known(registry, partner_id, &subscriptions);
         let input = DraftInput {
             month: Month::of(last, Tz::UTC),

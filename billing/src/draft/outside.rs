@@ -19,19 +19,19 @@ use tollbook_schemas::registry::Subscription;
 use tollbook_schemas::schedule;
 
 use super::index::UsageIndex;
-use super::{DraftInput, Drafted, by_partner, span};
+use super::{ByPartner, DraftInput, Drafted, span};
 use crate::usage::UsageSlice;
 
 /// Lists it for every partner that is not blocked and of which nothing of it is told yet.
-pub(super) fn list(input: &DraftInput<'_>, usage: &UsageIndex<'_>, drafted: &mut Drafted) {
+pub(super) fn list(input: &DraftInput<'_>, usage: &UsageIndex<'_>, own: &ByPartner<'_>, drafted: &mut Drafted) {
     let versions = input.catalog.plans.values().flatten();
     let sold: BTreeSet<&MeterId> =
         versions.flat_map(|version| &version.prices).filter_map(|p| p.meter.as_ref()).collect();
-    for (partner_id, subscriptions) in by_partner(input.registry) {
+    for (&partner_id, subscriptions) in own {
         if drafted.blocked.iter().any(|blocked| blocked.partner_id == *partner_id) {
             continue;
         }
-        let Some(Outside { unsubscribed, unpriced }) = outside_of(input, usage, partner_id, (&subscriptions, &sold))
+        let Some(Outside { unsubscribed, unpriced }) = outside_of(input, usage, partner_id, (subscriptions, &sold))
         else {
             continue;
         };

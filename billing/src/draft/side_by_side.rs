@@ -11,11 +11,11 @@ use tollbook_schemas::catalog::Catalog;
 use tollbook_schemas::id::{MeterId, ProductId};
 
 use super::span::{self, Span};
-use super::{DraftInput, Drafted, by_partner};
+use super::{ByPartner, DraftInput, Drafted};
 
 /// Lists each pair of them once, for every partner that is not blocked.
-pub(super) fn list(input: &DraftInput<'_>, drafted: &mut Drafted) {
-    for (partner_id, subscriptions) in by_partner(input.registry) {
+pub(super) fn list(input: &DraftInput<'_>, own: &ByPartner<'_>, drafted: &mut Drafted) {
+    for (&partner_id, subscriptions) in own {
         if subscriptions.len() < 2 || drafted.blocked.iter().any(|blocked| blocked.partner_id == *partner_id) {
             continue;
         }
